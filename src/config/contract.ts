@@ -1,0 +1,107 @@
+/**
+ * The document after validation: every default filled in, every address parsed, every secret still a reference.
+ * `config/` turns text into this; `gateway/` turns this into state.
+ */
+import type { Address, Prefix } from '../ip/index.ts';
+
+export interface Document {
+  readonly version: 1;
+  readonly gateway: GatewayConfig;
+  readonly tenants: readonly TenantConfig[];
+  readonly api: { readonly listen: string } | undefined;
+}
+
+export interface GatewayConfig {
+  readonly name: string;
+  readonly external: {
+    /** IKE and ESP sockets bind here. */
+    readonly addresses: readonly Address[];
+    /** UDP ports; 500 and 4500 unless a lab has no rights. */
+    readonly ports: { readonly ike: number; readonly natt: number };
+  };
+  /** Writes Wireshark's key tables into this folder; undefined: keys are kept secret. */
+  readonly keyLog: string | undefined;
+  readonly limits: LimitsConfig;
+}
+
+export interface LimitsConfig {
+  /** Half-open IKE SAs before cookies are demanded (RFC 7296 §2.6). */
+  readonly cookieThreshold: number;
+  readonly halfOpen: number;
+  readonly packets: number;
+}
+
+export interface TenantConfig {
+  readonly name: string;
+  readonly rdid: string | undefined;
+  readonly interfaces: readonly InterfaceDocument[];
+  readonly routes: readonly StaticRoute[];
+  readonly connections: readonly ConnectionConfig[];
+}
+
+export interface InterfaceDocument {
+  readonly name: string;
+  readonly driver: 'tun' | 'fabric';
+  readonly device: string;
+  readonly mtu: number;
+  readonly addresses: readonly Prefix[];
+  readonly hostRoutes: 'auto' | 'none';
+}
+
+/** Exactly one of the two names the way: an interface, or the address of a next hop on a connected prefix. */
+export interface StaticRoute {
+  readonly prefix: Prefix;
+  readonly via: { readonly interface: string } | { readonly nextHop: Address };
+}
+
+export interface SecretReference {
+  readonly from: 'file' | 'env' | 'credential' | 'inline';
+  /** File name (relative to the document), variable, credential name, or the secret itself; never shown. */
+  readonly value: string;
+}
+
+export interface ConnectionConfig {
+  readonly name: string;
+  readonly local: { readonly address: Address; readonly id: string };
+  /** `address` undefined is written `any`: listen only. */
+  readonly remote: { readonly address: Address | undefined; readonly id: string; readonly port: number };
+  readonly psk: SecretReference;
+  readonly legacy: boolean;
+  readonly ike: { readonly proposals: readonly string[]; readonly lifetimeSeconds: number };
+  readonly child: {
+    readonly proposals: readonly string[];
+    readonly local: readonly SelectorConfig[];
+    readonly remote: readonly SelectorConfig[];
+    readonly lifetimeSeconds: number;
+    readonly lifetimeBytes: number;
+    readonly lifetimePackets: number;
+    readonly esn: 'allow' | 'require' | 'never';
+    readonly replayWindow: number;
+  };
+  readonly start: 'demand' | 'boot' | 'listen';
+  readonly routes: readonly Prefix[];
+  readonly dpdSeconds: number;
+  readonly idleSeconds: number;
+  readonly encapsulation: 'auto' | 'udp';
+  readonly df: 'copy' | 'set' | 'clear';
+  readonly mtu: number | 'auto';
+}
+
+/** `10.1.0.0/24`, or with protocol and ports as swanctl writes them: `10.1.0.0/24[tcp/443]`, `10.1.0.0/24[udp/1000-2000]`. */
+export interface SelectorConfig {
+  readonly prefix: Prefix;
+  readonly protocol: number;
+  readonly startPort: number;
+  readonly endPort: number;
+}
+
+/** One thing wrong with the document. Line and column count from 1. */
+export interface Issue {
+  readonly severity: 'error' | 'warning';
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  /** `tenants[0].connections[1].ike.proposals[0]` */
+  readonly path: string;
+  readonly message: string;
+}

@@ -1,0 +1,141 @@
+/**
+ * What people see of a gateway: one truth for command line, API and tests. Plain JSON: no octets, no secrets, no big numbers.
+ * Times are seconds (durations) or ISO 8601 (moments are made by the API, the core knows only durations).
+ */
+
+export type ConnectionState = 'down' | 'connecting' | 'up' | 'rekeying' | 'closing' | 'waiting';
+
+export interface GatewayStatus {
+  readonly name: string;
+  readonly version: string;
+  readonly upSeconds: number;
+  readonly state: 'ok' | 'degraded' | 'stopping';
+  /** Everything that is wrong now, each with cause and next step. */
+  readonly problems: readonly Problem[];
+  readonly listen: readonly { readonly address: string; readonly port: number; readonly carrier: 'udp' | 'ip-50' }[];
+  readonly tenants: number;
+  readonly connections: { readonly total: number; readonly up: number; readonly failed: number };
+  readonly ikeSas: number;
+  readonly halfOpen: number;
+  readonly childSas: number;
+  readonly packets: {
+    readonly poolSize: number;
+    readonly inUse: number;
+    readonly peak: number;
+    readonly refused: number;
+  };
+  /** Drops by reason, whole gateway (tenants have their own). */
+  readonly drops: Readonly<Record<string, number>>;
+  readonly engine: string;
+  readonly memoryBytes?: number;
+}
+
+export interface Problem {
+  readonly severity: 'warning' | 'error';
+  readonly tenant?: string;
+  readonly connection?: string;
+  readonly problem: string;
+  readonly advice: string;
+  /** A comparison or a table, line by line: ours against theirs. */
+  readonly lines: readonly string[];
+}
+
+export interface TenantStatus {
+  readonly name: string;
+  readonly compartment: number;
+  readonly rdid?: string;
+  readonly interfaces: readonly InterfaceStatus[];
+  readonly routes: readonly RouteStatus[];
+  readonly connections: readonly string[];
+  readonly drops: Readonly<Record<string, number>>;
+}
+
+export interface InterfaceStatus {
+  readonly name: string;
+  readonly kind: string;
+  readonly device?: string;
+  readonly state: 'up' | 'down';
+  readonly mtu: number;
+  readonly addresses: readonly string[];
+  readonly rxPackets: number;
+  readonly rxBytes: number;
+  readonly txPackets: number;
+  readonly txBytes: number;
+}
+
+export interface RouteStatus {
+  readonly prefix: string;
+  readonly via: string;
+  readonly origin: string;
+  readonly preference: number;
+  readonly why: string;
+}
+
+export interface ConnectionStatus {
+  readonly tenant: string;
+  readonly name: string;
+  readonly state: ConnectionState;
+  /** Why it is in this state, in words. */
+  readonly why: string;
+  readonly start: string;
+  readonly localAddress: string;
+  readonly remoteAddress: string;
+  readonly localId: string;
+  readonly remoteId: string;
+  readonly ikeSas: readonly IkeSaStatus[];
+  readonly childSas: readonly ChildSaStatus[];
+  readonly lastFailure?: Problem & { readonly code: string; readonly secondsAgo: number };
+  readonly routes: readonly string[];
+  readonly mtu: number;
+  readonly waitingPackets: number;
+}
+
+export interface IkeSaStatus {
+  readonly id: number;
+  readonly spiI: string;
+  readonly spiR: string;
+  readonly role: 'initiator' | 'responder';
+  readonly state: string;
+  readonly suite: string;
+  readonly local: string;
+  readonly remote: string;
+  /** Which end is behind NAT. */
+  readonly nat: 'none' | 'local' | 'remote' | 'both' | 'forced';
+  readonly establishedSeconds: number;
+  readonly rekeySeconds: number | null;
+  readonly retransmits: number;
+}
+
+export interface ChildSaStatus {
+  readonly id: number;
+  readonly ikeId: number;
+  readonly tenant: string;
+  readonly connection: string;
+  readonly state: 'standby' | 'active' | 'draining';
+  readonly spiIn: string;
+  readonly spiOut: string;
+  readonly suite: string;
+  readonly esn: boolean;
+  readonly carrier: 'udp' | 'ip-50';
+  readonly local: readonly string[];
+  readonly remote: readonly string[];
+  readonly bytesIn: number;
+  readonly packetsIn: number;
+  readonly bytesOut: number;
+  readonly packetsOut: number;
+  readonly sequenceIn: number;
+  readonly sequenceOut: number;
+  readonly installedSeconds: number;
+  readonly rekeySeconds: number | null;
+  readonly drops: Readonly<Record<string, number>>;
+}
+
+export interface PingStatus {
+  readonly sequence: number;
+  readonly from: string;
+  readonly outcome: 'reply' | 'timeout' | 'unreachable' | 'no-route' | 'ttl-exceeded';
+  readonly milliseconds: number | null;
+  readonly octets: number;
+  /** Words for everything but a reply. */
+  readonly why?: string;
+}

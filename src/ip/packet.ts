@@ -1,0 +1,96 @@
+/**
+ * Packets of the data path: slots of one preallocated pool, with headroom for encapsulation and tailroom for padding and ICV.
+ *
+ * Ownership: whoever holds a packet either passes it on or releases it, exactly once. The octets are buf[start, end).
+ * Limit: the pool never grows; `take` gives undefined when it is empty, and counts that.
+ */
+import { invariant } from '../core/index.ts';
+
+export interface Packet {
+  readonly buf: Uint8Array;
+  readonly slot: number;
+  start: number;
+  end: number;
+}
+
+/** Ethernet, NVGRE, outer IPv6, UDP, ESP header and IV fit in front. */
+export const HEADROOM = 128;
+/** Padding up to 255 octets, pad length, next header and the longest ICV fit behind. */
+export const TAILROOM = 320;
+
+export class PacketPool {
+  readonly size: number;
+  /** Octets of payload each slot takes between headroom and tailroom. */
+  readonly capacity: number;
+  #refused = 0;
+  #peak = 0;
+  readonly #packets: Packet[] = [];
+  readonly #free: Int32Array;
+  #top: number;
+  readonly #taken: Uint8Array;
+
+  constructor(size = 1024, capacity = 9728) {
+    this.size = size;
+    this.capacity = capacity;
+    const stride = HEADROOM + capacity + TAILROOM;
+    const memory = new ArrayBuffer(size * stride);
+    this.#free = new Int32Array(size);
+    this.#taken = new Uint8Array(size);
+    for (let slot = 0; slot < size; slot++) {
+      const buf = new Uint8Array(memory, slot * stride, stride);
+      this.#packets.push({ buf, slot, start: HEADROOM, end: HEADROOM });
+      this.#free[slot] = size - 1 - slot;
+    }
+    this.#top = size;
+  }
+
+  /** An empty packet whose data begins after the headroom. */
+  take(): Packet | undefined {
+    if (this.#top === 0) {
+      this.#refused += 1;
+      return undefined;
+    }
+    this.#top -= 1;
+    const packet = this.#packets[this.#free[this.#top]!]!;
+    this.#taken[packet.slot] = 1;
+    packet.start = HEADROOM;
+    packet.end = HEADROOM;
+    if (this.taken > this.#peak) this.#peak = this.taken;
+    return packet;
+  }
+
+  /** A packet holding a copy of `octets`; undefined when the pool is empty or they do not fit. */
+  from(octets: Uint8Array): Packet | undefined {
+    if (octets.length > this.capacity) {
+      this.#refused += 1;
+      return undefined;
+    }
+    const packet = this.take();
+    if (packet === undefined) return undefined;
+    packet.buf.set(octets, HEADROOM);
+    packet.end = HEADROOM + octets.length;
+    return packet;
+  }
+
+  release(packet: Packet): void {
+    invariant(
+      this.#taken[packet.slot] === 1 && this.#packets[packet.slot] === packet,
+      'a packet is released once, to its own pool',
+    );
+    this.#taken[packet.slot] = 0;
+    this.#free[this.#top] = packet.slot;
+    this.#top += 1;
+  }
+
+  get taken(): number {
+    return this.size - this.#top;
+  }
+
+  /** How often a packet was refused, and how many slots were in use at most. */
+  get counters(): { readonly refused: number; readonly peak: number } {
+    return { refused: this.#refused, peak: this.#peak };
+  }
+}
+
+/** The octets of a packet, as a view: valid until the packet is released. */
+export const octetsOf = (p: Packet): Uint8Array => p.buf.subarray(p.start, p.end);
