@@ -1,1 +1,11 @@
-export type * from './contract.ts';
+/** The one home of cryptography: the transforms of IKEv2's registries, what they compute, and the engines beneath. */
+export * from './compare.ts';
+export * from './contract.ts';
+export * from './digest.ts';
+export { ENCRYPTIONS, encryptionById, encryptionByWord } from './encryption.ts';
+export { nobleEngine } from './engine-noble.ts';
+export { nodeEngine } from './engine-node.ts';
+export { INTEGRITIES, integrityById, integrityByWord } from './integrity.ts';
+export { PRFS, prfById, prfByWord, prfPlus } from './prf.ts';
+export { ENGINES, protection } from './protection.ts';
+export * from './random.ts';
