@@ -1,4 +1,12 @@
 export * from './address.ts';
+export * from './checksum.ts';
+export * from './iana.ts';
+export * from './icmp.ts';
+export * from './ip.ts';
+export * from './ipv4.ts';
+export * from './ipv6.ts';
 export * from './packet.ts';
-export type { SelectorPair, TrafficSelector } from './selector.ts';
+export * from './selector.ts';
+export * from './tcp.ts';
+export * from './udp.ts';
 export * from './verdict.ts';

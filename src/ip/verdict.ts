@@ -39,6 +39,8 @@ export const DROP = {
   fragment: 31,
   ecnIllegal: 32,
   notOurs: 33,
+  noRoom: 34,
+  bounce: 35,
 } as const;
 
 export type DropReason = keyof typeof DROP;
@@ -48,7 +50,7 @@ export const DROP_TEXT: Readonly<Record<DropReason, string>> = {
   version: 'neither IPv4 nor IPv6',
   length: 'a length field disagrees with the packet',
   checksum: 'wrong header checksum',
-  martian: 'a source address no packet may have',
+  martian: 'a source or destination address no packet may have',
   options: 'malformed IPv4 options, or a source route',
   hopLimit: 'TTL or hop limit ran out',
   noRoute: 'no route to the destination',
@@ -77,6 +79,8 @@ export const DROP_TEXT: Readonly<Record<DropReason, string>> = {
   fragment: 'fragment that overlaps, is too short, or reaches beyond 65,535',
   ecnIllegal: 'outer CE over an inner packet that is not ECN-capable',
   notOurs: 'for another address of this segment',
+  noRoom: 'no room around the packet for its encapsulation',
+  bounce: 'its way out is the point-to-point link it came in by',
 };
 
 export const DROP_NAMES: readonly (DropReason | 'pass')[] = (() => {
