@@ -5,6 +5,7 @@ export * from './digest.ts';
 export { ENCRYPTIONS, encryptionById, encryptionByWord } from './encryption.ts';
 export { nobleEngine } from './engine-noble.ts';
 export { nodeEngine } from './engine-node.ts';
+export { GROUPS, groupById, groupByWord } from './group.ts';
 export { INTEGRITIES, integrityById, integrityByWord } from './integrity.ts';
 export { PRFS, prfById, prfByWord, prfPlus } from './prf.ts';
 export { ENGINES, protection } from './protection.ts';
