@@ -2,12 +2,14 @@
  * The document after validation: every default filled in, every address parsed, every secret still a reference.
  * `config/` turns text into this; `gateway/` turns this into state.
  */
+import type { Secret } from '../core/index.ts';
 import type { Address, Prefix } from '../ip/index.ts';
 
 export interface Document {
   readonly version: 1;
   readonly gateway: GatewayConfig;
   readonly tenants: readonly TenantConfig[];
+  /** Undefined: no control socket. `listen` is `unix:` and an absolute path. */
   readonly api: { readonly listen: string } | undefined;
 }
 
@@ -27,7 +29,9 @@ export interface GatewayConfig {
 export interface LimitsConfig {
   /** Half-open IKE SAs before cookies are demanded (RFC 7296 §2.6). */
   readonly cookieThreshold: number;
+  /** Half-open IKE SAs at all; more are refused. */
   readonly halfOpen: number;
+  /** Slots of the packet pool. */
   readonly packets: number;
 }
 
@@ -54,11 +58,12 @@ export interface StaticRoute {
   readonly via: { readonly interface: string } | { readonly nextHop: Address };
 }
 
-export interface SecretReference {
-  readonly from: 'file' | 'env' | 'credential' | 'inline';
-  /** File name (relative to the document), variable, credential name, or the secret itself; never shown. */
-  readonly value: string;
-}
+/** Where a secret is; `secrets.ts` fetches it. */
+export type SecretReference =
+  /** File name (relative to the document), variable, or name of a systemd credential. */
+  | { readonly from: 'file' | 'env' | 'credential'; readonly value: string }
+  /** Decoded already. */
+  | { readonly from: 'inline'; readonly value: Secret };
 
 export interface ConnectionConfig {
   readonly name: string;
@@ -73,7 +78,9 @@ export interface ConnectionConfig {
     readonly local: readonly SelectorConfig[];
     readonly remote: readonly SelectorConfig[];
     readonly lifetimeSeconds: number;
+    /** Infinity: unlimited. */
     readonly lifetimeBytes: number;
+    /** Infinity: unlimited. */
     readonly lifetimePackets: number;
     readonly esn: 'allow' | 'require' | 'never';
     readonly replayWindow: number;

@@ -1,0 +1,303 @@
+/**
+ * What must hold between the parts of a document: names, references, prefixes, peers that cannot be told apart.
+ *
+ * Works on drafts, where a part that could not be read is undefined: its neighbours are checked all the same.
+ */
+import {
+  type Address,
+  contains,
+  familyOf,
+  formatAddress,
+  formatPrefix,
+  networkOf,
+  type Prefix,
+  parseAddress,
+  sameAddress,
+} from '../ip/index.ts';
+import type { ConnectionConfig, InterfaceDocument } from './contract.ts';
+import type { IssueList } from './issue.ts';
+import type { GatewayShape, RouteShape } from './schema.ts';
+import { weakness } from './secrets.ts';
+import type { Path } from './source.ts';
+import { nearest } from './suggestion.ts';
+
+export interface Placed<T> {
+  readonly path: Path;
+  readonly value: T;
+}
+
+export interface Draft {
+  readonly gateway: GatewayShape | undefined;
+  readonly tenants: readonly Placed<TenantDraft>[];
+}
+
+export interface TenantDraft {
+  readonly name: string | undefined;
+  readonly rdid: string | undefined;
+  readonly interfaces: readonly Placed<Named<InterfaceDocument>>[];
+  readonly routes: readonly Placed<RouteShape | undefined>[];
+  readonly connections: readonly Placed<Named<ConnectionConfig>>[];
+}
+
+/** The name is known even where the rest could not be read. */
+export interface Named<T> {
+  readonly name: string | undefined;
+  readonly config: T | undefined;
+}
+
+export function checkRules(draft: Draft, issues: IssueList): void {
+  const { gateway, tenants } = draft;
+  if (gateway !== undefined) checkGateway(gateway, issues);
+  unique(
+    tenants,
+    (tenant) => tenant.name,
+    'name',
+    (name) => `tenant ${name} stands here a second time`,
+    issues,
+  );
+  unique(
+    tenants,
+    (tenant) => tenant.rdid,
+    'rdid',
+    () => 'another tenant has this RDID',
+    issues,
+  );
+  for (const { value: tenant } of tenants) checkTenant(tenant, gateway, issues);
+  checkDevices(tenants, issues);
+  checkHostRoutes(tenants, issues);
+  checkPeers(tenants, issues);
+}
+
+function checkGateway(gateway: GatewayShape, issues: IssueList): void {
+  const { addresses, ports } = gateway.external;
+  for (const [i, address] of addresses.entries()) {
+    if (addresses.findIndex((other) => sameAddress(other, address)) < i) {
+      issues.error(['gateway', 'external', 'addresses', i], `${formatAddress(address)} stands here a second time`);
+    }
+  }
+  if (ports.ike === ports.natt) {
+    issues.error(['gateway', 'external', 'ports'], 'ike and natt must differ: the second carries ESP (RFC 3948 §2.2)');
+  }
+  if (gateway.keyLog !== undefined) {
+    issues.warning(['gateway', 'keyLog'], 'whoever reads this folder reads all traffic: for debugging only', 'key');
+  }
+}
+
+function checkTenant(tenant: TenantDraft, gateway: GatewayShape | undefined, issues: IssueList): void {
+  const both: readonly Placed<{ readonly name: string | undefined }>[] = [...tenant.interfaces, ...tenant.connections];
+  unique(
+    both,
+    (entry) => entry.name,
+    'name',
+    (name) => `${name} stands here a second time in this tenant`,
+    issues,
+  );
+  checkAddresses(tenant, issues);
+  for (const { path, value } of tenant.interfaces) {
+    if (value.config !== undefined) checkMtu(value.config.mtu, value.config.addresses, path, issues);
+  }
+  for (const { path, value } of tenant.routes) if (value !== undefined) checkRoute(value, path, tenant, issues);
+  for (const { path, value } of tenant.connections) {
+    if (value.config !== undefined) checkConnection(value.config, path, gateway, issues);
+  }
+}
+
+/** RFC 8200 §5: IPv6 needs links of 1280 octets. */
+function checkMtu(mtu: number | 'auto', prefixes: readonly Prefix[], path: Path, issues: IssueList): void {
+  if (mtu !== 'auto' && mtu < 1280 && prefixes.some((prefix) => familyOf(prefix.address) === 6)) {
+    issues.error([...path, 'mtu'], 'must be at least 1280 where IPv6 passes (RFC 8200 §5)');
+  }
+}
+
+function checkAddresses(tenant: TenantDraft, issues: IssueList): void {
+  const seen: { readonly prefix: Prefix; readonly owner: string }[] = [];
+  for (const { path, value } of tenant.interfaces) {
+    for (const [i, prefix] of (value.config?.addresses ?? []).entries()) {
+      const at = [...path, 'addresses', i];
+      const owner = value.name ?? '';
+      const clash = seen.find((other) => overlap(other.prefix, prefix) && other.owner !== owner);
+      if (seen.some((other) => sameAddress(other.prefix.address, prefix.address))) {
+        issues.error(at, `${formatAddress(prefix.address)} stands here a second time in this tenant`);
+      } else if (clash !== undefined) {
+        issues.error(
+          at,
+          `${network(prefix)} and ${network(clash.prefix)} of ${clash.owner} overlap: no one could tell where to send`,
+        );
+      }
+      seen.push({ prefix, owner });
+    }
+  }
+}
+
+function checkRoute(route: RouteShape, path: Path, tenant: TenantDraft, issues: IssueList): void {
+  const at = [...path, 'via'];
+  if (tenant.interfaces.some(({ value }) => value.name === route.via)) return;
+  const nextHop = parseAddress(route.via);
+  if (nextHop === undefined) {
+    if (tenant.connections.some(({ value }) => value.name === route.via)) {
+      issues.error(at, `${route.via} is a connection: put the prefix into its own routes`);
+      return;
+    }
+    const names = tenant.interfaces.flatMap(({ value }) => value.name ?? []);
+    const near = nearest(route.via, names);
+    const known = names.length === 0 ? 'this tenant has none' : `known: ${names.join(', ')}`;
+    const hint = near === undefined ? known : `did you mean ${near}?`;
+    issues.error(at, `${JSON.stringify(route.via)} is neither an interface of this tenant nor an address; ${hint}`);
+    return;
+  }
+  if (familyOf(nextHop) !== familyOf(route.prefix.address)) {
+    issues.error(at, `${route.via} is not of the family of ${formatPrefix(route.prefix)}`);
+    return;
+  }
+  const unread = tenant.interfaces.some(({ value }) => value.config === undefined);
+  const connected = tenant.interfaces.flatMap(({ value }) => value.config?.addresses ?? []);
+  if (!unread && !connected.some((prefix) => contains(prefix, nextHop))) {
+    issues.error(at, `${route.via} is on no interface of this tenant`);
+  } else if (connected.some((prefix) => sameAddress(prefix.address, nextHop))) {
+    issues.error(at, `${route.via} is the gateway's own address`);
+  }
+}
+
+function checkConnection(c: ConnectionConfig, path: Path, gateway: GatewayShape | undefined, issues: IssueList): void {
+  const addresses = gateway?.external.addresses;
+  const remote = c.remote.address;
+  if (addresses !== undefined && !addresses.some((address) => sameAddress(address, c.local.address))) {
+    const known = addresses.map(formatAddress).join(', ');
+    issues.error(
+      [...path, 'local', 'address'],
+      `${formatAddress(c.local.address)} is not in gateway.external.addresses (${known})`,
+    );
+  } else if (remote !== undefined && familyOf(remote) !== familyOf(c.local.address)) {
+    issues.error(
+      [...path, 'remote', 'address'],
+      `${formatAddress(remote)} is not of the family of ${formatAddress(c.local.address)}`,
+    );
+  } else if (remote !== undefined && addresses?.some((address) => sameAddress(address, remote))) {
+    const ports = gateway?.external.ports;
+    if (c.remote.port === ports?.ike) issues.error([...path, 'remote', 'address'], 'is this gateway itself');
+  }
+  if (remote === undefined && c.start !== 'listen') {
+    issues.error([...path, 'start'], `${c.start} needs to know the remote address: only listen goes with any`);
+  }
+  checkSelectors(c, path, issues);
+  checkConnectionRoutes(c, path, issues);
+  checkMtu(
+    c.mtu,
+    c.child.remote.map((selector) => selector.prefix),
+    path,
+    issues,
+  );
+  if (c.child.replayWindow === 0) {
+    const at = [...path, 'child', 'replayWindow'];
+    if (c.child.esn !== 'never') issues.error(at, '0 needs esn: never (RFC 4303 §3.3.3)');
+    else issues.warning(at, 'packets can be replayed');
+  }
+  if (c.legacy) issues.warning([...path, 'legacy'], 'algorithms that no longer protect are allowed', 'key');
+  if (c.psk.from === 'inline') {
+    const at = [...path, 'auth', 'psk'];
+    issues.warning(at, 'the secret stands in the document: better file, env or credential', 'key');
+    const weak = weakness(c.psk.value);
+    if (weak !== undefined) issues.warning(at, weak, 'key');
+  }
+}
+
+/** A selector none of the other side's family could ever match a packet (RFC 7296 §2.9 takes both ends from one packet). */
+function checkSelectors(c: ConnectionConfig, path: Path, issues: IssueList): void {
+  for (const [side, other] of [
+    ['local', 'remote'],
+    ['remote', 'local'],
+  ] as const) {
+    for (const [i, selector] of c.child[side].entries()) {
+      const family = familyOf(selector.prefix.address);
+      if (!c.child[other].some((facing) => familyOf(facing.prefix.address) === family)) {
+        issues.error(
+          [...path, 'child', side, i],
+          `is IPv${family}, but child.${other} has no IPv${family} selector to go with it`,
+        );
+      }
+    }
+  }
+}
+
+function checkConnectionRoutes(c: ConnectionConfig, path: Path, issues: IssueList): void {
+  for (const [i, route] of c.routes.entries()) {
+    if (!c.child.remote.some(({ prefix }) => overlap(prefix, route))) {
+      issues.warning([...path, 'routes', i], `no selector of child.remote admits packets to ${formatPrefix(route)}`);
+    }
+  }
+}
+
+function checkDevices(tenants: readonly Placed<TenantDraft>[], issues: IssueList): void {
+  const all = tenants.flatMap(({ value }) => value.interfaces);
+  const device = ({ config }: Named<InterfaceDocument>): string | undefined => config?.device;
+  unique(all, device, 'device', (name) => `device ${name} belongs to another interface`, issues);
+}
+
+/** The host has one routing table: a prefix behind two tenants can only lead into one of them. */
+function checkHostRoutes(tenants: readonly Placed<TenantDraft>[], issues: IssueList): void {
+  const seen = new Map<string, string>();
+  for (const { value: tenant } of tenants) {
+    for (const { path, value } of tenant.interfaces) {
+      if (value.config?.driver !== 'tun' || value.config.hostRoutes !== 'auto') continue;
+      const reached = tenant.connections.flatMap(({ value: connection }) => connection.config?.routes ?? []);
+      const clash = reached.map(formatPrefix).find((text) => (seen.get(text) ?? tenant.name) !== tenant.name);
+      if (clash !== undefined) {
+        const text = `the host can route ${clash} to one tenant only, and ${seen.get(clash)} has it: set hostRoutes: none`;
+        issues.warning(path, text);
+      }
+      for (const prefix of reached)
+        if (!seen.has(formatPrefix(prefix))) seen.set(formatPrefix(prefix), tenant.name ?? '');
+    }
+  }
+}
+
+/** A responder finds the connection by addresses and identities (RFC 7296 §2.15): two alike cannot be told apart. */
+function checkPeers(tenants: readonly Placed<TenantDraft>[], issues: IssueList): void {
+  const seen = new Map<string, { readonly label: string; readonly listens: boolean }>();
+  for (const { value: tenant } of tenants) {
+    for (const { path, value } of tenant.connections) {
+      const c = value.config;
+      if (c === undefined) continue;
+      const remote = c.remote.address === undefined ? 'any' : formatAddress(c.remote.address);
+      const key = [formatAddress(c.local.address), remote, c.local.id, c.remote.id].join(' ');
+      const first = seen.get(key);
+      const listens = c.start === 'listen';
+      if (first === undefined) {
+        seen.set(key, { label: `${tenant.name}/${c.name}`, listens });
+      } else if (listens || first.listens) {
+        issues.error(
+          path,
+          `same addresses and identities as ${first.label}: a peer that comes cannot be told apart; give them ids`,
+        );
+      } else {
+        issues.warning(
+          path,
+          `same addresses and identities as ${first.label}: when the peer opens, the first one answers; give them ids`,
+        );
+      }
+    }
+  }
+}
+
+function unique<T>(
+  entries: readonly Placed<T>[],
+  of: (value: T) => string | undefined,
+  key: string,
+  message: (word: string) => string,
+  issues: IssueList,
+): void {
+  const seen = new Set<string>();
+  for (const { path, value } of entries) {
+    const word = of(value);
+    if (word === undefined) continue;
+    if (seen.has(word)) issues.error([...path, key], message(word));
+    seen.add(word);
+  }
+}
+
+const network = (prefix: Prefix): string => `${formatAddress(networkOf(prefix))}/${prefix.length}`;
+
+function overlap(a: Prefix, b: Prefix): boolean {
+  const [wide, narrow]: readonly [Prefix, Address] = a.length <= b.length ? [a, b.address] : [b, a.address];
+  return contains(wide, narrow);
+}
