@@ -1,0 +1,31 @@
+export type * from './contract.ts';
+export { type IvWriter, ivWriter } from './iv.ts';
+export { SIGNAL, Usage } from './lifetime.ts';
+export { type Carrier, combineEcn, ECN, innerMtu, outerDf, outerLength, outerTos } from './outer.ts';
+export {
+  alignmentOf,
+  checkLength,
+  decapsulate,
+  ESP_HEADER_LENGTH,
+  encapsulate,
+  type Measures,
+  NEXT_HEADER,
+  protectedLength,
+  sequenceOf,
+  spiOf,
+  stripTrailer,
+  TRAILER_LENGTH,
+} from './packet.ts';
+export { open, seal, sealDummy } from './processing.ts';
+export { DEFAULT_REPLAY_WINDOW, MAX_REPLAY_WINDOW, MIN_REPLAY_WINDOW, ReplayWindow } from './replay.ts';
+export { FIRST_SPI, InboundSa, OutboundSa, Sad } from './sad.ts';
+export {
+  highHalf,
+  LAST_EXTENDED_SEQUENCE,
+  LAST_SEQUENCE,
+  lastSequence,
+  lowHalf,
+  recoverSequence,
+  SEQUENCE_MARGIN,
+} from './sequence.ts';
+export { classify, DATAGRAM, KEEPALIVE_OCTET, NAT_T_PORT, NON_ESP_MARKER_LENGTH } from './udp.ts';

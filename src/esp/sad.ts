@@ -1,0 +1,147 @@
+/**
+ * Security associations: the inbound database by SPI, and what each direction of a Child SA keeps.
+ *
+ * Read first: RFC 4301 §4.1 (SPI alone finds a unicast SA) and §4.4.2; RFC 4303 §2.1.
+ * Leaves to others: which outbound SA a packet takes (`admits` answers for one SA; `gateway/` knows the order), keys and their end.
+ * Invariant: an SPI belongs to one SA, and an SA to one tunnel for life. That is the door into a compartment.
+ */
+import type { Random } from '../core/index.ts';
+import { invariant, u32 } from '../core/index.ts';
+import type { Protection } from '../crypto/index.ts';
+import { compileSelectors, dropCounters, type Endpoint, type SelectorMatcher } from '../ip/index.ts';
+import type { DfPolicy, InboundParameters, OutboundParameters, SaCommon } from './contract.ts';
+import { type IvWriter, ivWriter } from './iv.ts';
+import { Usage } from './lifetime.ts';
+import { MIN_REPLAY_WINDOW, ReplayWindow } from './replay.ts';
+import { lastSequence } from './sequence.ts';
+
+/** RFC 4303 §2.1: SPIs 1 to 255 are reserved by IANA, 0 is never sent. */
+export const FIRST_SPI = 0x100;
+
+/** What both directions keep. */
+class Sa {
+  readonly spi: number;
+  readonly tunnel: number;
+  readonly protection: Protection;
+  readonly esn: boolean;
+  readonly selectors: SelectorMatcher;
+  readonly usage: Usage;
+  /** By DROP reason. */
+  readonly drops: Float64Array = dropCounters();
+
+  constructor(parameters: SaCommon) {
+    this.spi = parameters.spi;
+    this.tunnel = parameters.tunnel;
+    this.protection = parameters.protection;
+    this.esn = parameters.esn;
+    this.selectors = compileSelectors(parameters.local, parameters.remote);
+    this.usage = new Usage(parameters.lifetime);
+  }
+}
+
+export class InboundSa extends Sa {
+  readonly window: ReplayWindow;
+
+  constructor(parameters: InboundParameters) {
+    super(parameters);
+    // RFC 4303 §3.3.3: extended sequence numbers cannot be recovered without a window.
+    const least = parameters.esn ? MIN_REPLAY_WINDOW : 0;
+    this.window = new ReplayWindow(Math.max(least, parameters.replayWindow));
+  }
+
+  /** The highest sequence number received. */
+  get sequence(): number {
+    return this.window.top;
+  }
+}
+
+export class OutboundSa extends Sa {
+  readonly df: DfPolicy;
+  readonly copyDscp: boolean;
+  readonly writeIv: IvWriter;
+  localEndpoint: Endpoint;
+  remoteEndpoint: Endpoint;
+  udpEncapsulation: boolean;
+  /** The last number sent (RFC 4303 §3.3.3: the first packet has 1); `seal` counts it up. */
+  sequence = 0;
+  /** TOS or traffic class, DSCP and ECN, that the outer header of the packet just sealed wants. */
+  tos = 0;
+  /** DF, 0 or 1, that the outer IPv4 header of the packet just sealed wants. */
+  dontFragment = 0;
+
+  /** `random` draws the IVs of suites that need unpredictable ones. */
+  constructor(parameters: OutboundParameters, random: Random) {
+    super(parameters);
+    this.df = parameters.df;
+    this.copyDscp = parameters.copyDscp;
+    this.localEndpoint = parameters.localEndpoint;
+    this.remoteEndpoint = parameters.remoteEndpoint;
+    this.udpEncapsulation = parameters.udpEncapsulation;
+    const { ivKind, ivLength } = parameters.protection;
+    this.writeIv = ivWriter(ivKind, ivLength, random);
+  }
+
+  /** Whether the packet buf[start, end) is within the selectors, as RFC 4301 §5.1 asks before it is sealed. */
+  admits(buf: Uint8Array, start: number, end: number): boolean {
+    return this.selectors.match(buf, start, end, true);
+  }
+
+  /** The peer or this end has other addresses or ports from here on (RFC 7296 §2.23). */
+  move(localEndpoint: Endpoint, remoteEndpoint: Endpoint, udpEncapsulation: boolean): void {
+    this.localEndpoint = localEndpoint;
+    this.remoteEndpoint = remoteEndpoint;
+    this.udpEncapsulation = udpEncapsulation;
+  }
+
+  /** Leaves sequence numbers out; never backwards, because a number used twice breaks counter modes. */
+  advanceTo(sequence: number): void {
+    invariant(sequence >= this.sequence && sequence <= lastSequence(this.esn), 'sequence numbers only grow');
+    this.sequence = sequence;
+  }
+}
+
+/** The inbound SAs of a gateway, and what `open` has to tell beside its verdict. */
+export class Sad {
+  /** The SA of the last packet opened; undefined when its SPI was unknown. */
+  last: InboundSa | undefined;
+  /** The ICV of the last packet verified, whatever happened to its contents: its peer is alive. */
+  authentic = false;
+  /** The last packet was authentic and the newest of its SA: only such a one may move the peer's address. */
+  newest = false;
+  /** Drops before an SA was found; each SA counts its own. */
+  readonly drops: Float64Array = dropCounters();
+  readonly #bySpi = new Map<number, InboundSa>();
+
+  get size(): number {
+    return this.#bySpi.size;
+  }
+
+  add(sa: InboundSa): void {
+    invariant(!this.#bySpi.has(sa.spi), 'an SPI belongs to one SA');
+    this.#bySpi.set(sa.spi, sa);
+  }
+
+  /** The SA that was there. Packets for it are dropped as espUnknownSpi from here on. */
+  remove(spi: number): InboundSa | undefined {
+    const sa = this.#bySpi.get(spi);
+    this.#bySpi.delete(spi);
+    if (this.last === sa) this.last = undefined;
+    return sa;
+  }
+
+  find(spi: number): InboundSa | undefined {
+    return this.#bySpi.get(spi);
+  }
+
+  /** An SPI nobody has, outside the reserved range. */
+  unusedSpi(random: Random): number {
+    for (;;) {
+      const spi = u32(random(4), 0);
+      if (spi >= FIRST_SPI && !this.#bySpi.has(spi)) return spi;
+    }
+  }
+
+  [Symbol.iterator](): Iterator<InboundSa> {
+    return this.#bySpi.values();
+  }
+}

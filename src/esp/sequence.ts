@@ -1,0 +1,31 @@
+/**
+ * Sequence numbers: exact JavaScript numbers here, a low half of 32 bits on the wire, and the limits where an SA stops.
+ *
+ * Read first: RFC 4303 §2.2, §3.3.3, Appendix A2.
+ * Deliberate limits: a 64-bit sequence number stops at 2^53 - 1, far beyond any lifetime; no re-synchronisation after the
+ * undetected loss of 2^32 packets in a row (Appendix A3): liveness checks and rekeys come long before.
+ */
+
+/** The last number an SA with 32-bit sequence numbers sends; the one after would cycle (RFC 4303 §3.3.3). */
+export const LAST_SEQUENCE = 0xffff_ffff;
+/** The last number an SA with extended sequence numbers sends: the last one that is exact. */
+export const LAST_EXTENDED_SEQUENCE = Number.MAX_SAFE_INTEGER;
+/** So many numbers before the last one, the SA asks for its replacement: 16 s at a million packets a second. */
+export const SEQUENCE_MARGIN = 0x100_0000;
+
+export const lastSequence = (esn: boolean): number => (esn ? LAST_EXTENDED_SEQUENCE : LAST_SEQUENCE);
+
+export const lowHalf = (sequence: number): number => sequence >>> 0;
+export const highHalf = (sequence: number): number => Math.floor(sequence / SUBSPACE);
+
+/**
+ * RFC 4303 Appendix A2.2: the only sequence number with this low half that lies neither left of the window nor a whole
+ * subspace right of its lower bound. `top` and `size` are the window's. Negative where the packet would have to come from
+ * before the first subspace; above LAST_EXTENDED_SEQUENCE where no SA goes.
+ */
+export function recoverSequence(top: number, size: number, low: number): number {
+  const bottom = top - size + 1;
+  return bottom + ((low - bottom) >>> 0);
+}
+
+const SUBSPACE = 0x1_0000_0000;
