@@ -7,7 +7,7 @@
  */
 import type { Bytes } from '../core/index.ts';
 
-/** AES-128 in CBC mode with a zero IV over whole blocks, keyed: the last block of the result. */
+/** AES-128 in CBC mode with a zero IV over whole blocks, keyed: a copy of the last block of the result. */
 export type CbcMac = (key: Bytes) => (blocks: Bytes) => Bytes;
 
 /** The MAC of the concatenated parts. */
@@ -16,7 +16,7 @@ export type AesMac = (...parts: readonly Bytes[]) => Bytes;
 /** RFC 3566 §4: K1 = E(K, 01…), K2 = E(K, 02…), K3 = E(K, 03…); K1 chains, K2 masks a whole last block, K3 a padded one. */
 export function aesXcbc(cbcMac: CbcMac, key: Bytes): AesMac {
   const encrypt = cbcMac(key);
-  const [k1, k2, k3] = [1, 2, 3].map((octet) => encrypt(new Uint8Array(BLOCK).fill(octet)).slice());
+  const [k1, k2, k3] = [1, 2, 3].map((octet) => encrypt(new Uint8Array(BLOCK).fill(octet)));
   return masked(cbcMac(k1!), k2!, k3!);
 }
 

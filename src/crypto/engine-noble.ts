@@ -27,7 +27,7 @@ export const nobleEngine: Engine = {
   protection(encryption, integrity, keys) {
     checkKeys(encryption, integrity, keys);
     const key = keys.encryption.slice(0, encryption.keyLength);
-    const salt = keys.encryption.slice(encryption.keyLength);
+    const salt = new Uint8Array(keys.encryption.subarray(encryption.keyLength));
     if (integrity === undefined) {
       return aeadProtection(encryption, salt, aead(streamsOf(encryption)!(key, encryption.icvLength)));
     }

@@ -11,6 +11,7 @@ import type { Bytes } from '../core/index.ts';
 import { aesCmac, aesXcbc, type CbcMac } from './aes-mac.ts';
 import type { Encryption, Engine, Integrity } from './contract.ts';
 import { type Aead, aeadProtection, type Cipher, checkKeys, cipherAndMac, type Mac, NULL_CIPHER } from './layout.ts';
+import { octets } from './octets.ts';
 
 export const nodeEngine: Engine = {
   name: 'node',
@@ -23,7 +24,7 @@ export const nodeEngine: Engine = {
   protection(encryption, integrity, keys) {
     checkKeys(encryption, integrity, keys);
     const key = keys.encryption.subarray(0, encryption.keyLength);
-    const salt = keys.encryption.slice(encryption.keyLength);
+    const salt = new Uint8Array(keys.encryption.subarray(encryption.keyLength));
     if (integrity === undefined) return aeadProtection(encryption, salt, aead(encryption, createSecretKey(key)));
     const cipher = encryption.word === 'null' ? NULL_CIPHER : blockOrStream(encryption, createSecretKey(key));
     return cipherAndMac(encryption, integrity, salt, cipher, macOf(integrity)!(keys.integrity));
@@ -33,10 +34,7 @@ export const nodeEngine: Engine = {
 /** The last block of AES-128-CBC with a zero IV. */
 export const nodeCbcMac: CbcMac = (key) => {
   const secret = createSecretKey(key);
-  return (blocks) => {
-    const encrypted = createCipheriv('aes-128-cbc', secret, ZERO_IV).update(blocks);
-    return new Uint8Array(encrypted.buffer, encrypted.byteOffset + blocks.length - 16, 16);
-  };
+  return (blocks) => octets(createCipheriv('aes-128-cbc', secret, ZERO_IV).update(blocks)).slice(-16);
 };
 
 function aead(encryption: Encryption, key: KeyObject): Aead {
@@ -88,7 +86,7 @@ const hmac =
     return (...parts) => {
       const context = createHmac(hash, secret);
       for (const part of parts) context.update(part);
-      return context.digest();
+      return octets(context.digest());
     };
   };
 

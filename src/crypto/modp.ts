@@ -19,7 +19,7 @@ export function modp(name: string, exponentLength: number): (random: Random) => 
     field ??= makeField(name);
     const { dh, one, pMinus1 } = field;
     // The top bit is set so that every exponent has the same size, and none is trivial.
-    const exponent = random(exponentLength).slice();
+    const exponent = new Uint8Array(random(exponentLength));
     exponent[0]! |= 0x80;
     dh.setPrivateKey(exponent);
     return {

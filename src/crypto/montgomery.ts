@@ -16,7 +16,7 @@ export function montgomery(crv: 'X25519' | 'X448', length: number, pkcs8Hex: str
   return (random) => {
     const privateKey = secretKey(crv, pkcs8, random(length));
     return {
-      publicValue: octets(Buffer.from(privateKey.export({ format: 'jwk' }).x!, 'base64url')),
+      publicValue: octets(Buffer.from(privateKey.export({ format: 'jwk' }).x!, 'base64url')).slice(),
       agree(peer) {
         checkLength(peer, length);
         const publicKey = createPublicKey({ format: 'jwk', key: { kty: 'OKP', crv, x: base64url(peer) } });

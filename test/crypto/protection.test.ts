@@ -34,7 +34,7 @@ describe.each(SUITES)('$name', (suite) => {
 
   test('opens what it sealed, for every length and sequence number width', () => {
     for (const length of lengthsOf(encryption)) {
-      for (const high of HIGHS) {
+      for (const high of [NO_ESN, HIGHS[length % HIGHS.length]!]) {
         const f = frame(suite, 8, length, length);
         const before = f.buf.slice();
         node.seal(f.buf, f.from, f.iv, f.end, high);
@@ -66,11 +66,8 @@ describe.each(SUITES)('$name', (suite) => {
     }
   });
 
-  test('keeps its key to itself', () => {
-    const text = JSON.stringify(node);
-    for (const key of [keys.encryption, keys.integrity]) {
-      if (key.length > 0) expect(text).not.toContain(JSON.stringify([...key.subarray(0, 4)]).slice(1, -1));
-    }
+  test('shows numbers, words and functions, and no octets of a key', () => {
+    expect(Object.values(node).map((value) => typeof value)).not.toContain('object');
   });
 });
 
@@ -127,6 +124,11 @@ test('RFC 3610 §2.2: CCM with more than 65,279 octets of additional data', () =
   nodeEngine.protection(suite.encryption, undefined, keys).seal(f.buf, f.from, f.iv, f.end, NO_ESN);
   nobleEngine.protection(suite.encryption, undefined, keys).seal(g.buf, g.from, g.iv, g.end, NO_ESN);
   expect(f.buf).toEqual(g.buf);
+});
+
+test('noble has every suite but those of 3DES, which comes from node alone', () => {
+  const missing = SUITES.filter(({ encryption, integrity }) => !nobleEngine.supports(encryption, integrity));
+  expect(new Set(missing.map(({ encryption }) => encryption.word))).toEqual(new Set(['3des']));
 });
 
 describe('protection', () => {
