@@ -1,0 +1,104 @@
+/**
+ * What the control API asks of a running gateway. `runtime/` implements it for a real one, the lab for its own, tests by hand.
+ * Commands begin something and return at once; `watch` tells when to look again.
+ */
+import type { Issue } from '../config/index.ts';
+import type {
+  ChildSaStatus,
+  ConnectionStatus,
+  GatewayStatus,
+  IkeSaStatus,
+  PingStatus,
+  RouteStatus,
+  TenantStatus,
+} from '../gateway/status.ts';
+
+export interface Backend {
+  status(): GatewayStatus;
+  tenants(): readonly TenantStatus[];
+  /** `lastFailure.secondsAgo` with fractions: it tells a failure of this command from an older one. */
+  connections(): readonly ConnectionStatus[];
+
+  /** Commands for a connection that exists (the API has looked). */
+  up(tenant: string, connection: string): void;
+  down(tenant: string, connection: string, what: SaKind): void;
+  rekey(tenant: string, connection: string, what: SaKind): void;
+  /** Calls `changed` after any connection changed its state or its SAs; the answer ends that. */
+  watch(changed: () => void): () => void;
+
+  /** Why a packet of `tenant` to `address` goes where it goes. Undefined when `address` is none. */
+  explain(tenant: string, address: string): RouteExplanationStatus | undefined;
+  /** One answer a request, in order, at their pace; ends early when `signal` says so. Throws ApiProblem for what it cannot do. */
+  ping(tenant: string, request: PingOrder, signal: AbortSignal): AsyncIterable<PingStatus>;
+
+  keys(): KeysStatus;
+  /** `folder` undefined: where the document says, or the gateway's own choice. */
+  setKeys(enabled: boolean, folder: string | undefined): KeysStatus;
+  /** Reads the document again and applies what changed; a document with errors changes nothing. */
+  reload(): Promise<ReloadStatus>;
+  /** The effective document as YAML, secrets as references. */
+  configText(): string;
+}
+
+export type SaKind = 'ike' | 'child';
+
+export interface PingOrder {
+  readonly destination: string;
+  readonly source?: string;
+  readonly count: number;
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  /** Octets of data. */
+  readonly size: number;
+  readonly ttl: number;
+}
+
+export interface RouteExplanationStatus {
+  readonly address: string;
+  readonly chosen: RouteStatus | null;
+  readonly why: string;
+  readonly passedOver: readonly { readonly route: RouteStatus; readonly why: string }[];
+}
+
+export interface KeysStatus {
+  readonly enabled: boolean;
+  /** Where Wireshark's tables are written; null while off. */
+  readonly folder: string | null;
+}
+
+export interface ReloadStatus {
+  readonly applied: boolean;
+  /** One line a change, as `config diff` writes them. */
+  readonly changes: readonly string[];
+  readonly issues: readonly Issue[];
+}
+
+/** How a command went by the time the API answered. */
+export interface CommandStatus {
+  readonly command: 'up' | 'down' | 'rekey';
+  /** `begun`: nobody waited. `timeout`: the wait was over before the outcome was known. */
+  readonly outcome: 'begun' | 'done' | 'failed' | 'timeout';
+  readonly why: string;
+  readonly connection: ConnectionStatus;
+}
+
+/** SAs of all connections in one list, each knowing whose it is. */
+export type SaStatus =
+  | ({ readonly sa: 'ike'; readonly tenant: string; readonly connection: string } & IkeSaStatus)
+  | ({ readonly sa: 'child' } & ChildSaStatus);
+
+/** Something the asker can be told: becomes the error of the answer. */
+export class ApiProblem extends Error {
+  override readonly name = 'ApiProblem';
+  readonly status: 400 | 403 | 404 | 405 | 409 | 413 | 503;
+  /** For programs: `not-found`, `bad-request` … */
+  readonly code: string;
+  readonly advice: string;
+
+  constructor(status: ApiProblem['status'], code: string, problem: string, advice: string) {
+    super(problem);
+    this.status = status;
+    this.code = code;
+    this.advice = advice;
+  }
+}

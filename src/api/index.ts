@@ -1,0 +1,5 @@
+/** The control API: what it asks of a gateway, the application, and its socket. */
+export { createApi, PATHS } from './app.ts';
+export * from './backend.ts';
+export { type Envelope, type ErrorEnvelope, envelope, errorEnvelope, SCHEMA_VERSION } from './envelope.ts';
+export { type ApiServer, type Handler, serveApi } from './server.ts';

@@ -1,0 +1,86 @@
+/** What comes in with a request, bounded and checked: bodies, waits, ping orders. Everything wrong is an ApiProblem. */
+import { ApiProblem, type PingOrder, type SaKind } from './backend.ts';
+
+/** Octets of a request body; the largest one needed is a folder name. */
+export const BODY_LIMIT = 16 * 1024;
+export const WAIT_LIMIT_SECONDS = 3600;
+export const PING_LIMIT = 10_000;
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** A JSON object; nothing at all is an empty one. `known` are the keys it may have. */
+export async function readBody(request: Request, known: readonly string[]): Promise<Fields> {
+  const declared = Number(request.headers.get('content-length') ?? 0);
+  const text = declared > BODY_LIMIT ? undefined : await boundedText(request);
+  if (text === undefined) {
+    throw new ApiProblem(413, 'too-large', `the body is longer than ${BODY_LIMIT} octets`, 'Send less.');
+  }
+  if (text.trim() === '') return {};
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw bad('the body is not JSON');
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw bad('the body is not a JSON object');
+  const unknown = Object.keys(value).find((key) => !known.includes(key));
+  if (unknown !== undefined)
+    throw bad(`unknown field ${JSON.stringify(unknown.slice(0, 64))}; known: ${known.join(', ')}`);
+  return value as Fields;
+}
+
+export const readWait = (fields: Fields): number => number(fields, 'wait', 0, 0, WAIT_LIMIT_SECONDS);
+
+export function readWhat(fields: Fields, fallback: SaKind): SaKind {
+  const what = fields.what ?? fallback;
+  if (what !== 'ike' && what !== 'child') throw bad('what must be ike or child');
+  return what;
+}
+
+export function readPing(fields: Fields): PingOrder {
+  const destination = text(fields, 'destination');
+  if (destination === undefined) throw bad('destination is needed');
+  const source = text(fields, 'source');
+  return {
+    destination,
+    ...(source === undefined ? {} : { source }),
+    count: number(fields, 'count', 4, 1, PING_LIMIT),
+    intervalMs: number(fields, 'intervalMs', 1000, 10, 60_000),
+    timeoutMs: number(fields, 'timeoutMs', 2000, 10, 60_000),
+    size: number(fields, 'size', 56, 0, 9000),
+    ttl: number(fields, 'ttl', 64, 1, 255),
+  };
+}
+
+export function readKeysOrder(fields: Fields): { readonly enabled: boolean; readonly folder: string | undefined } {
+  if (typeof fields.enabled !== 'boolean') throw bad('enabled must be true or false');
+  return { enabled: fields.enabled, folder: text(fields, 'folder') };
+}
+
+const bad = (problem: string): ApiProblem =>
+  new ApiProblem(400, 'bad-request', problem, 'See GET /v1 for the paths and their fields.');
+
+function number(fields: Fields, name: string, fallback: number, min: number, max: number): number {
+  const value = fields[name] ?? fallback;
+  if (typeof value === 'number' && value >= min && value <= max) return value;
+  throw bad(`${name} must be a number from ${min} to ${max}`);
+}
+
+function text(fields: Fields, name: string): string | undefined {
+  const value = fields[name];
+  if (value === undefined) return undefined;
+  if (typeof value !== 'string' || value === '' || value.length > 4096) throw bad(`${name} must be text`);
+  return value;
+}
+
+async function boundedText(request: Request): Promise<string | undefined> {
+  if (request.body === null) return '';
+  const decoder = new TextDecoder();
+  let [text, octets] = ['', 0];
+  for await (const chunk of request.body as unknown as AsyncIterable<Uint8Array>) {
+    octets += chunk.length;
+    if (octets > BODY_LIMIT) return undefined;
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
+}

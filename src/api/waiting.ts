@@ -1,0 +1,93 @@
+/**
+ * Waiting for a command to come to its end: looks at the connection once at the beginning and again whenever the backend says
+ * that something changed, never by polling.
+ */
+import type { ConnectionStatus } from '../gateway/status.ts';
+import type { Backend, CommandStatus, SaKind } from './backend.ts';
+
+export interface Command {
+  readonly command: CommandStatus['command'];
+  readonly tenant: string;
+  readonly connection: string;
+  readonly what: SaKind;
+}
+
+type Verdict = Pick<CommandStatus, 'outcome' | 'why'> | undefined;
+
+/** Begins `command` and waits at most `waitSeconds` (0: not at all). Undefined when the connection is unknown. */
+export function perform(
+  backend: Backend,
+  command: Command,
+  waitSeconds: number,
+  signal: AbortSignal,
+): Promise<CommandStatus | undefined> {
+  const look = (): ConnectionStatus | undefined =>
+    backend.connections().find(({ tenant, name }) => tenant === command.tenant && name === command.connection);
+  const before = look();
+  if (before === undefined) return Promise.resolve(undefined);
+  const startedAt = performance.now();
+  begin(backend, command);
+  const answer = (verdict: NonNullable<Verdict>): CommandStatus => ({
+    command: command.command,
+    ...verdict,
+    connection: look() ?? before,
+  });
+  if (waitSeconds === 0) return Promise.resolve(answer({ outcome: 'begun', why: 'nobody waits for the outcome' }));
+  return new Promise((resolve) => {
+    const finish = (verdict: NonNullable<Verdict>): void => {
+      clearTimeout(timer);
+      unwatch();
+      signal.removeEventListener('abort', gone);
+      resolve(answer(verdict));
+    };
+    const check = (): void => {
+      const elapsedSeconds = (performance.now() - startedAt) / 1000;
+      const verdict = judge(command, before, look(), elapsedSeconds);
+      if (verdict !== undefined) finish(verdict);
+    };
+    const gone = (): void => finish({ outcome: 'timeout', why: 'the asker went away' });
+    const timer = setTimeout(() => {
+      finish({ outcome: 'timeout', why: `no outcome within ${waitSeconds} s` });
+    }, waitSeconds * 1000);
+    const unwatch = backend.watch(check);
+    signal.addEventListener('abort', gone);
+    check();
+  });
+}
+
+function begin(backend: Backend, { command, tenant, connection, what }: Command): void {
+  if (command === 'up') backend.up(tenant, connection);
+  else if (command === 'down') backend.down(tenant, connection, what);
+  else backend.rekey(tenant, connection, what);
+}
+
+/** What has become of the command; undefined while that is open. */
+export function judge(
+  { command, what }: Pick<Command, 'command' | 'what'>,
+  before: ConnectionStatus,
+  after: ConnectionStatus | undefined,
+  elapsedSeconds: number,
+): Verdict {
+  if (after === undefined) {
+    if (command === 'down') return { outcome: 'done', why: 'the connection is gone' };
+    return { outcome: 'failed', why: 'the connection was removed from the document' };
+  }
+  const failure = after.lastFailure;
+  if (command !== 'down' && failure !== undefined && failure.secondsAgo < elapsedSeconds) {
+    return { outcome: 'failed', why: failure.problem };
+  }
+  if (command === 'up') {
+    const isUp = after.childSas.length > 0 && (after.state === 'up' || after.state === 'rekeying');
+    return isUp ? { outcome: 'done', why: after.why } : undefined;
+  }
+  const old = new Set(idsOf(before, what));
+  const left = idsOf(after, what).filter((id) => old.has(id));
+  const fresh = idsOf(after, what).filter((id) => !old.has(id));
+  if (command === 'down') return left.length === 0 ? { outcome: 'done', why: after.why } : undefined;
+  if (old.size === 0) return { outcome: 'failed', why: `there is no ${what === 'ike' ? 'IKE' : 'Child'} SA to rekey` };
+  if (fresh.length > 0) return { outcome: 'done', why: after.why };
+  return left.length === 0 ? { outcome: 'failed', why: 'the SA was lost before it was rekeyed' } : undefined;
+}
+
+const idsOf = (status: ConnectionStatus, what: SaKind): number[] =>
+  (what === 'ike' ? status.ikeSas : status.childSas).map((sa) => sa.id);
