@@ -1,3 +1,4 @@
+export * from './agenda.ts';
 export * from './bytes.ts';
 export * from './errors.ts';
 export * from './machine.ts';

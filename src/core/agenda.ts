@@ -1,0 +1,119 @@
+/**
+ * Who wants to be woken when: a binary heap of deadlines, for machines that hold thousands of smaller ones.
+ *
+ * An item is asked for its deadline when it was touched, and again when its time has come: one that moved later meanwhile
+ * costs one early look, never a late wake-up. Items without a deadline are not kept.
+ */
+import type { Deadline, Millis } from './machine.ts';
+
+export interface Timed {
+  deadline(): Deadline | undefined;
+  /** Something is due. */
+  tick(now: Millis): void;
+}
+
+interface Entry {
+  readonly item: Timed;
+  readonly at: Millis;
+}
+
+export class Agenda {
+  readonly #heap: Entry[] = [];
+  /** The earliest entry of each item that is in the heap; others are leftovers. */
+  readonly #entries = new Map<Timed, Entry>();
+  readonly #touched = new Set<Timed>();
+
+  /** `item` may have a new deadline; it is asked when the agenda is next looked at. */
+  touch(item: Timed): void {
+    this.#touched.add(item);
+  }
+
+  /** Never wakes `item` again, unless it is touched. */
+  forget(item: Timed): void {
+    this.#touched.delete(item);
+    this.#entries.delete(item);
+  }
+
+  get size(): number {
+    this.#settle();
+    return this.#entries.size;
+  }
+
+  /** Wakes everything due at `now`. An item whose deadline stays due after its tick is woken once a call. */
+  tick(now: Millis): void {
+    this.#settle();
+    const woken = new Set<Timed>();
+    for (let top = this.#top(); top !== undefined && top.at <= now; top = this.#top()) {
+      this.#pop();
+      this.#entries.delete(top.item);
+      const deadline = top.item.deadline();
+      if (deadline === undefined) continue;
+      if (deadline.at > now || woken.has(top.item)) this.#touched.add(top.item);
+      else {
+        woken.add(top.item);
+        top.item.tick(now);
+        this.#touched.add(top.item);
+      }
+    }
+  }
+
+  deadline(): Deadline | undefined {
+    this.#settle();
+    for (let top = this.#top(); top !== undefined; top = this.#top()) {
+      const deadline = top.item.deadline();
+      if (deadline !== undefined && deadline.at <= top.at) return deadline;
+      this.#pop();
+      this.#entries.delete(top.item);
+      if (deadline !== undefined) this.#insert(top.item, deadline.at);
+    }
+    return undefined;
+  }
+
+  #settle(): void {
+    for (const item of this.#touched) {
+      const deadline = item.deadline();
+      const known = this.#entries.get(item);
+      if (deadline !== undefined && (known === undefined || deadline.at < known.at)) this.#insert(item, deadline.at);
+    }
+    this.#touched.clear();
+  }
+
+  /** The first entry that still counts. */
+  #top(): Entry | undefined {
+    for (;;) {
+      const top = this.#heap[0];
+      if (top === undefined || this.#entries.get(top.item) === top) return top;
+      this.#pop();
+    }
+  }
+
+  #insert(item: Timed, at: Millis): void {
+    const entry = { item, at };
+    this.#entries.set(item, entry);
+    const heap = this.#heap;
+    let i = heap.push(entry) - 1;
+    while (i > 0) {
+      const parent = (i - 1) >>> 1;
+      if (heap[parent]!.at <= at) break;
+      heap[i] = heap[parent]!;
+      i = parent;
+    }
+    heap[i] = entry;
+  }
+
+  #pop(): void {
+    const heap = this.#heap;
+    const last = heap.pop();
+    if (last === undefined || heap.length === 0) return;
+    let i = 0;
+    for (;;) {
+      let child = 2 * i + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && heap[child + 1]!.at < heap[child]!.at) child += 1;
+      if (heap[child]!.at >= last.at) break;
+      heap[i] = heap[child]!;
+      i = child;
+    }
+    heap[i] = last;
+  }
+}
