@@ -25,6 +25,7 @@ export interface IkeConnection {
   readonly ikeLifetimeSeconds: number;
   readonly child: ChildConfig;
   readonly start: 'demand' | 'boot' | 'listen';
+  /** Silence after which the peer is asked whether it lives; 0: never. */
   readonly dpdSeconds: number;
   readonly forceEncapsulation: boolean;
   /** Send and expect IKE on this port; 500 floats to 4500 behind NAT. */
@@ -110,6 +111,8 @@ export type IkeEvent =
 export type IkeAction =
   /** The runtime adds the non-ESP marker when `local.port` is a NAT-T port. */
   | { readonly do: 'send'; readonly local: Endpoint; readonly remote: Endpoint; readonly octets: Bytes }
+  /** One octet 0xFF towards the peer (RFC 3948 §2.3): no marker, no answer. */
+  | { readonly do: 'keepalive'; readonly local: Endpoint; readonly remote: Endpoint }
   /** `standby`: receive on it, but keep sending on the old one until `activate` (RFC 7296 §2.8). */
   | { readonly do: 'install'; readonly child: ChildSa; readonly outbound: 'active' | 'standby' }
   | { readonly do: 'activate'; readonly spiIn: number }
