@@ -45,7 +45,8 @@ export class Writer {
   }
 
   bytes(octets: Bytes): void {
-    this.#buffer.set(octets, this.#grow(octets.length));
+    const o = this.#grow(octets.length);
+    this.#buffer.set(octets, o);
   }
 
   zeros(length: number): void {
