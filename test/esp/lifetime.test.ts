@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { seededRandom, toHex } from '../../src/core/index.ts';
 import {
+  encapsulate,
+  ivWriter,
   LAST_EXTENDED_SEQUENCE,
   LAST_SEQUENCE,
   open,
@@ -8,7 +11,7 @@ import {
   SIGNAL,
   seal,
   sequenceOf,
-  type Usage,
+  Usage,
 } from '../../src/esp/index.ts';
 import { DROP, PASS } from '../../src/ip/index.ts';
 import { copyOf, inbound, inner, keyed, NO_LIMIT, outbound, packetOf, sadOf, suite } from './support.ts';
@@ -55,6 +58,12 @@ describe('RFC 4301 §4.4.2.1: lifetimes of an SA', () => {
     expect(sa.usage.innerBytes).toBe(3 * DATA.length);
   });
 
+  it('bytes: the hard limit may be reached exactly', () => {
+    const sa = outbound({ protection, lifetime: { ...NO_LIMIT, hardBytes: 2 * EACH } });
+    const verdicts = [1, 2, 3].map((now) => seal(sa, packetOf(DATA), now));
+    expect(verdicts).toEqual([PASS, PASS, DROP.espExpired]);
+  });
+
   it('a packet that is refused stays as it was', () => {
     const sa = outbound({ protection, lifetime: { ...NO_LIMIT, hardPackets: 0 } });
     const packet = packetOf(DATA);
@@ -91,6 +100,16 @@ describe('RFC 4301 §4.4.2.1: lifetimes of an SA', () => {
     seal(sa, packetOf(DATA), 0);
     seal(sa, packetOf(DATA), 0);
     expect([fetch(sa.usage), fetch(sa.usage)]).toEqual([SIGNAL.hard, SIGNAL.none]);
+  });
+
+  it('an SA that has stopped asks for nothing more', () => {
+    const usage = new Usage(NO_LIMIT);
+    usage.stop();
+    expect(fetch(usage)).toBe(SIGNAL.hard);
+    usage.ask();
+    usage.stop();
+    expect(fetch(usage)).toBe(SIGNAL.none);
+    expect(usage.admits(1)).toBe(false);
   });
 });
 
@@ -146,6 +165,23 @@ describe('RFC 4303 §3.3.3: sequence numbers never cycle', () => {
       expect(open(sad, late, 0, 0)).toBe(PASS);
       expect([sad.authentic, sad.newest]).toEqual([true, false]);
     }
+  });
+
+  it('RFC 4106 §3.1: the IV of an AEAD is the extended number, unique in all 64 bits', () => {
+    const sa = outbound({ protection, esn: true });
+    sa.advanceTo(5 * 2 ** 32 + 6);
+    const packet = packetOf(DATA);
+    expect(seal(sa, packet, 0)).toBe(PASS);
+    expect(toHex(copyOf(packet).subarray(0, 16))).toBe('00001000000000070000000500000007');
+  });
+
+  it('inbound, a number beyond the last exact one is refused before anything else is done with it', () => {
+    const receiver = inbound({ protection, esn: true });
+    receiver.window.accept(LAST_EXTENDED_SEQUENCE - 1);
+    const packet = packetOf(DATA);
+    encapsulate(packet, protection, 0x1000, 2 ** 21, 5, 4, 0, ivWriter('counter', 8, seededRandom(1)));
+    expect(open(sadOf(receiver), packet, 0, 0)).toBe(DROP.espSequence);
+    expect([receiver.sequence, receiver.usage.packets]).toEqual([LAST_EXTENDED_SEQUENCE - 1, 0]);
   });
 
   it('a receiver without ESN refuses the high half in the ICV', () => {

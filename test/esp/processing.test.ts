@@ -331,6 +331,10 @@ describe('RFC 4301 §4.1: an SPI is the only door', () => {
     expect(open(sad, packetOf(esp), 0, 0)).toBe(DROP.espUnknownSpi);
     expect([sad.last, sad.drops[DROP.espUnknownSpi], sad.size]).toEqual([undefined, 1, 0]);
     sad.add(sa);
+    expect(open(sad, packetOf(esp), 0, 0)).toBe(PASS);
+    expect(sad.last).toBe(sa);
+    expect(open(sad, packetOf(esp.slice(0, 7)), 0, 0)).toBe(DROP.espShort);
+    expect([sad.last, sad.authentic, sad.newest]).toEqual([undefined, false, false]);
     const draws = [0, 1, 0xff, 0x1000, 0x100].map((n) => Uint8Array.of(n >>> 24, n >>> 16, n >>> 8, n));
     expect(sad.unusedSpi(() => draws.shift()!)).toBe(0x100);
   });
