@@ -39,9 +39,9 @@ export interface Session {
     readonly exchange: number;
     readonly mid: number;
     readonly raw: string;
-    readonly payloads: readonly [string, string][];
+    readonly payloads?: readonly [string, string][];
     readonly inner?: readonly [string, string][];
-    readonly fragment?: unknown;
+    readonly fragment?: readonly [number, number];
   }[];
   readonly esp: readonly {
     readonly src: string;
