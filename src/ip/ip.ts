@@ -9,7 +9,6 @@ import {
   buildIpv4,
   checkIpv4,
   IPV4_HEADER,
-  type Ipv4Fields,
   ipv4FragmentOffset,
   ipv4HeaderLength,
   ipv4MoreFragments,
@@ -110,9 +109,10 @@ export interface IpFields {
 
 /** A fresh packet of the family of its addresses. */
 export function buildIp(fields: IpFields & { readonly protocol: number }, payload: Bytes): Bytes {
-  if (fields.source.length === 16) return buildIpv6(fields, payload);
-  const { hopLimit: timeToLive, ...rest } = fields;
-  const v4: Ipv4Fields = timeToLive === undefined ? rest : { ...rest, timeToLive };
+  const { source, destination, protocol, hopLimit = 64, trafficClass = 0 } = fields;
+  if (source.length === 16) return buildIpv6({ source, destination, protocol, hopLimit, trafficClass }, payload);
+  const { identification = 0, dontFragment = false } = fields;
+  const v4 = { source, destination, protocol, timeToLive: hopLimit, trafficClass, identification, dontFragment };
   return buildIpv4(v4, payload);
 }
 
