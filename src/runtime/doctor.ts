@@ -1,0 +1,213 @@
+/**
+ * Looks at the host and says what is missing and what it costs. Changes nothing; opens and closes a few sockets.
+ *
+ * Leaves to others: the document (`config check`), and showing the table.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { totalmem } from 'node:os';
+import type { Address } from '../ip/index.ts';
+import { formatAddress, PacketPool } from '../ip/index.ts';
+import { loadKoffi } from './koffi.ts';
+import { openRaw } from './raw.ts';
+import { Readiness } from './readiness.ts';
+import { loadSyscalls, SystemError } from './syscalls.ts';
+import { openUdp } from './udp.ts';
+
+export interface DoctorCheck {
+  readonly name: string;
+  readonly level: 'ok' | 'warning' | 'error';
+  /** What is so. */
+  readonly found: string;
+  /** What does not work, or works worse; empty when all is well. */
+  readonly cost: string;
+  /** What to do; empty when all is well. */
+  readonly advice: string;
+}
+
+export interface DoctorOptions {
+  /** Where the gateway would listen. Default: every address of the host. */
+  readonly addresses?: readonly Address[];
+  readonly ports?: { readonly ike: number; readonly natt: number };
+}
+
+/** All checks, in the order in which they matter. */
+export async function doctor(options: DoctorOptions = {}): Promise<readonly DoctorCheck[]> {
+  const addresses = options.addresses ?? [ANY];
+  const ports = options.ports ?? { ike: 500, natt: 4500 };
+  const checks = [platform(), node(), koffi(), rights(), tun()];
+  for (const address of addresses) {
+    checks.push(await port(address, ports.ike, 'no peer can reach this gateway with IKE'));
+    checks.push(await port(address, ports.natt, 'no tunnel through NAT, none with UDP encapsulation'));
+    checks.push(await rawSocket(address));
+  }
+  return [...checks, buffers(), threads(), clock(), memory()];
+}
+
+function platform(): DoctorCheck {
+  const found = `${process.platform} ${process.arch}`;
+  if (process.platform === 'linux') return ok('platform', found);
+  return warn(
+    'platform',
+    found,
+    'no TUN devices, no raw ESP: lab, library and decoder only',
+    'run the gateway on Linux',
+  );
+}
+
+function node(): DoctorCheck {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  const found = `Node ${process.versions.node}`;
+  if (major > 20 || (major === 20 && minor >= 19)) return ok('node', found);
+  return fail('node', found, 'untested; may not start', 'install Node 20.19 or newer');
+}
+
+function koffi(): DoctorCheck {
+  const loaded = loadKoffi();
+  const version = loaded.ok ? (loaded.koffi as { version?: string }).version : undefined;
+  if (loaded.ok) return ok('koffi', `koffi ${version ?? 'loaded'}`);
+  return warn(
+    'koffi',
+    loaded.why,
+    'no TUN devices, no raw ESP; UDP several times slower, without DF and ECN',
+    'npm install koffi (it is an optional dependency), on 64-bit Linux',
+  );
+}
+
+function rights(): DoctorCheck {
+  const mask = capabilities();
+  if (mask === undefined) return warn('rights', 'unknown', 'cannot tell whether devices and ports can be opened', '');
+  const missing = CAPABILITIES.filter(({ bit }) => ((mask >> BigInt(bit)) & 1n) === 0n);
+  if (missing.length === 0) return ok('rights', CAPABILITIES.map((c) => c.name).join(', '));
+  return warn(
+    'rights',
+    `missing ${missing.map((c) => c.name).join(', ')}`,
+    missing.map((c) => c.cost).join('; '),
+    'start as root, or under systemd with AmbientCapabilities=, or in a container with --cap-add',
+  );
+}
+
+/** Effective capabilities as a bit mask; undefined where /proc does not say. */
+function capabilities(): bigint | undefined {
+  const line = read('/proc/self/status')?.match(/^CapEff:\s*([0-9a-f]+)$/m);
+  return line === null || line === undefined ? undefined : BigInt(`0x${line[1]}`);
+}
+
+function tun(): DoctorCheck {
+  const cost = 'no interfaces with `driver: tun`';
+  if (!existsSync('/dev/net/tun'))
+    return fail('tun', 'no /dev/net/tun', cost, 'modprobe tun; in a container --device /dev/net/tun');
+  const loaded = loadSyscalls();
+  if (!loaded.ok) return warn('tun', '/dev/net/tun is there, but not usable', cost, loaded.why);
+  const fd = loaded.sys.open('/dev/net/tun', O_RDWR | O_CLOEXEC);
+  if (fd < 0)
+    return fail('tun', '/dev/net/tun does not open', cost, 'start as root or with CAP_NET_ADMIN; modprobe tun');
+  loaded.sys.close(fd);
+  return ok('tun', '/dev/net/tun opens');
+}
+
+async function port(address: Address, number: number, cost: string): Promise<DoctorCheck> {
+  const name = `udp ${formatAddress(address)}:${number}`;
+  try {
+    const socket = await openUdp({ local: { address, port: number }, pool: new PacketPool(1), receive: () => {} });
+    await socket.close();
+    return ok(name, 'free');
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return fail(name, error.code, cost, error.advice);
+  }
+}
+
+async function rawSocket(address: Address): Promise<DoctorCheck> {
+  const name = `ip-50 ${formatAddress(address)}`;
+  const cost = 'ESP only in UDP: set `encapsulation: udp`, and peers must accept it';
+  const loaded = loadSyscalls();
+  if (!loaded.ok) return warn(name, 'no raw sockets', cost, loaded.why);
+  const readiness = new Readiness();
+  try {
+    await openRaw({ local: address, pool: new PacketPool(1), readiness, receive: () => {} }).close();
+    return ok(name, 'opens');
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return warn(name, error.code, cost, error.advice);
+  } finally {
+    await readiness.close();
+  }
+}
+
+function buffers(): DoctorCheck {
+  const limit = Number(read('/proc/sys/net/core/rmem_max')?.trim());
+  const admin = ((capabilities() ?? 0n) >> 12n) & 1n;
+  const found = Number.isFinite(limit) ? `net.core.rmem_max ${limit}` : 'unknown';
+  if (admin === 1n || limit >= WANTED_BUFFER) return ok('socket buffers', found);
+  return warn(
+    'socket buffers',
+    found,
+    'packets are lost in bursts',
+    `sysctl -w net.core.rmem_max=${WANTED_BUFFER} net.core.wmem_max=${WANTED_BUFFER}`,
+  );
+}
+
+/** Waiting for packets holds one thread of libuv's pool (`readiness.ts`). */
+function threads(): DoctorCheck {
+  const size = Number(process.env.UV_THREADPOOL_SIZE ?? 4);
+  if (!(size < 2)) return ok('threads', `thread pool of ${size}`);
+  return warn('threads', `UV_THREADPOOL_SIZE=${size}`, 'files and packets wait for each other', 'set it to 2 or more');
+}
+
+function clock(): DoctorCheck {
+  const source = read('/sys/devices/system/clocksource/clocksource0/current_clocksource')?.trim();
+  if (source === undefined) return ok('clock', 'unknown source');
+  if (FAST_CLOCKS.has(source)) return ok('clock', source);
+  return warn('clock', source, 'reading the time is a slow system call for every batch', 'boot with clocksource=tsc');
+}
+
+function memory(): DoctorCheck {
+  const host = totalmem();
+  const limit = Number(read('/sys/fs/cgroup/memory.max')?.trim());
+  const octets = Number.isFinite(limit) && limit > 0 ? Math.min(host, limit) : host;
+  const found = `${Math.round(octets / 1048576)} MiB`;
+  if (octets >= WANTED_MEMORY) return ok('memory', found);
+  return warn('memory', found, 'the kernel may end the process under load', 'give it 256 MiB or more');
+}
+
+function read(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+const ok = (name: string, found: string): DoctorCheck => ({ name, level: 'ok', found, cost: '', advice: '' });
+const warn = (name: string, found: string, cost: string, advice: string): DoctorCheck => ({
+  name,
+  level: 'warning',
+  found,
+  cost,
+  advice,
+});
+const fail = (name: string, found: string, cost: string, advice: string): DoctorCheck => ({
+  name,
+  level: 'error',
+  found,
+  cost,
+  advice,
+});
+
+const ANY: Address = Uint8Array.of(0, 0, 0, 0);
+const CAPABILITIES = [
+  { name: 'CAP_NET_ADMIN', bit: 12, cost: 'no TUN devices, no host routes' },
+  { name: 'CAP_NET_RAW', bit: 13, cost: 'no raw ESP' },
+  { name: 'CAP_NET_BIND_SERVICE', bit: 10, cost: 'no port 500' },
+] as const;
+const WANTED_BUFFER = 4 << 20;
+const WANTED_MEMORY = 256 << 20;
+const FAST_CLOCKS: ReadonlySet<string> = new Set([
+  'tsc',
+  'kvm-clock',
+  'arch_sys_counter',
+  'riscv_clocksource',
+  'hyperv_clocksource_tsc_page',
+]);
+const O_RDWR = 0x2;
+const O_CLOEXEC = 0x80000;

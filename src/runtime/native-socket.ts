@@ -1,0 +1,286 @@
+/**
+ * A datagram socket made of system calls: UDP, or raw IP (protocol 50), of either family, received straight into the pool.
+ *
+ * Read first: ip(7), ipv6(7), raw(7), cmsg(3). Leaves to others: which socket to open (`udp.ts`, `raw.ts`).
+ * Deliberate limits: one datagram a call (`recvmmsg` gains a quarter at most; segmentation offload is what pays); a datagram
+ * that does not fit a packet of the pool, or finds the pool empty, is dropped and counted.
+ * Invariant: UDP_ENCAP is never set; the kernel hands us ESP in UDP as it came.
+ */
+import { type Address, type Endpoint, formatAddress, HEADROOM, type PacketPool } from '../ip/index.ts';
+import { Arena, addressOf } from './memory.ts';
+import type { Readiness } from './readiness.ts';
+import type { DatagramSocket, Receive, SendResult, SocketCounters, SocketFeatures } from './socket.ts';
+import { FAILED, FULL, SENT, socketCounters, TOO_BIG, UNKNOWN_TOS } from './socket.ts';
+import { check, EAGAIN, EINTR, EMSGSIZE, ENOBUFS, type Syscalls, setOption } from './syscalls.ts';
+
+export interface NativeSocketOptions {
+  readonly kind: 'udp' | 'ip-50';
+  /** Port 0 asks for any free port; of no meaning for raw IP. */
+  readonly local: Endpoint;
+  readonly pool: PacketPool;
+  readonly readiness: Readiness;
+  readonly receive: Receive;
+  /** What to say for an errno of opening or binding. */
+  readonly advice: Readonly<Record<string, string>>;
+}
+
+export class NativeSocket implements DatagramSocket {
+  readonly carrier: 'udp' | 'ip-50';
+  readonly local: Endpoint;
+  readonly features: SocketFeatures;
+  readonly counters: SocketCounters = socketCounters();
+  readonly #sys: Syscalls;
+  readonly #fd: number;
+  readonly #ipv6: boolean;
+  readonly #pool: PacketPool;
+  readonly #readiness: Readiness;
+  readonly #receive: Receive;
+  /** IPv4 raw sockets hand over the IP header too, IPv6 ones do not (RFC 3542 §3). */
+  readonly #withHeader: boolean;
+  readonly #arena: Arena;
+  readonly #in: Message;
+  readonly #out: Message;
+  readonly #spill: number;
+  #from: Endpoint = NOWHERE;
+  #to: Endpoint = NOWHERE;
+  #df: boolean | undefined;
+  #open = true;
+
+  constructor(options: NativeSocketOptions) {
+    const { kind, local, readiness } = options;
+    const sys = readiness.sys;
+    this.carrier = kind;
+    this.#sys = sys;
+    this.#ipv6 = local.address.length === 16;
+    this.#pool = options.pool;
+    this.#readiness = readiness;
+    this.#receive = options.receive;
+    this.#withHeader = kind === 'ip-50' && !this.#ipv6;
+    this.#arena = new Arena(sys.koffi, 1024 + SPILL);
+    this.#in = layOut(this.#arena);
+    this.#out = layOut(this.#arena);
+    this.#spill = this.#arena.base + this.#arena.alloc(SPILL);
+    const what = `${kind === 'udp' ? 'UDP' : 'IP protocol 50'} on ${formatAddress(local.address)}${kind === 'udp' ? ` port ${local.port}` : ''}`;
+    const type = (kind === 'udp' ? SOCK_DGRAM : SOCK_RAW) | SOCK_NONBLOCK | SOCK_CLOEXEC;
+    this.#fd = check(
+      sys,
+      sys.socket(this.#ipv6 ? AF_INET6 : AF_INET, type, kind === 'udp' ? 0 : IPPROTO_ESP),
+      what,
+      options.advice,
+    );
+    try {
+      this.features = this.#prepare();
+      const length = putSockaddr(this.#arena, this.#out.name, kind === 'udp' ? local : { ...local, port: 0 });
+      check(sys, sys.bind(this.#fd, this.#arena.base + this.#out.name, length), what, options.advice);
+      this.local = { address: local.address, port: kind === 'udp' ? this.#boundPort() : 0 };
+    } catch (error) {
+      sys.close(this.#fd);
+      throw error;
+    }
+    readiness.watch(this.#fd, () => this.#drain());
+  }
+
+  send(buf: Uint8Array, start: number, end: number, remote: Endpoint, tos = 0, df?: boolean): SendResult {
+    if (!this.#open) return this.#refused(FAILED);
+    const { view, base } = this.#arena;
+    const message = this.#out;
+    if (remote !== this.#to) {
+      view.setUint32(message.header + 8, putSockaddr(this.#arena, message.name, remote), true);
+      this.#to = remote;
+    }
+    if (df !== this.#df) this.#discover(df);
+    this.#arena.putWord(message.iov, addressOf(this.#sys.koffi, buf) + start);
+    this.#arena.putWord(message.iov + 8, end - start);
+    if (tos === 0) this.#arena.putWord(message.header + 40, 0);
+    else this.#putTos(message, tos);
+    while (this.#sys.sendmsg(this.#fd, base + message.header, 0) < 0) {
+      const errno = this.#sys.errno();
+      if (errno === EINTR) continue;
+      if (errno === EAGAIN || errno === ENOBUFS) return this.#refused(FULL);
+      return this.#refused(errno === EMSGSIZE ? TOO_BIG : FAILED);
+    }
+    this.counters.sent += 1;
+    return SENT;
+  }
+
+  async close(): Promise<void> {
+    if (!this.#open) return;
+    this.#open = false;
+    await this.#readiness.forget(this.#fd);
+    this.#sys.close(this.#fd);
+  }
+
+  /** Reads a batch; what remains is announced again. */
+  #drain(): void {
+    for (let i = 0; i < BATCH && this.#open; i++) if (!this.#receiveOne()) return;
+  }
+
+  #receiveOne(): boolean {
+    const { view } = this.#arena;
+    const message = this.#in;
+    const packet = this.#pool.take();
+    const room = packet === undefined ? SPILL : packet.buf.length - HEADROOM;
+    const into = packet === undefined ? this.#spill : addressOf(this.#sys.koffi, packet.buf) + HEADROOM;
+    this.#arena.putWord(message.iov, into);
+    this.#arena.putWord(message.iov + 8, room);
+    view.setUint32(message.header + 8, SOCKADDR_ROOM, true);
+    this.#arena.putWord(message.header + 40, CONTROL_ROOM);
+    const length = this.#sys.recvmsg(this.#fd, this.#arena.base + message.header, 0);
+    if (length < 0) {
+      if (packet !== undefined) this.#pool.release(packet);
+      const errno = this.#sys.errno();
+      if (errno === EINTR) return true;
+      if (errno !== EAGAIN) this.counters.errors += 1;
+      return errno !== EAGAIN;
+    }
+    if (packet === undefined || (view.getUint32(message.header + 48, true) & MSG_TRUNC) !== 0) {
+      if (packet !== undefined) this.#pool.release(packet);
+      this.counters.dropped += 1;
+      return true;
+    }
+    packet.end = packet.start + length;
+    if (this.#withHeader) packet.start += (packet.buf[packet.start]! & 0x0f) << 2;
+    this.counters.received += 1;
+    this.#receive(packet, this.#sender(), this.#tosOf(message));
+    return true;
+  }
+
+  /** The sender as an Endpoint; the same object as long as it is the same sender. */
+  #sender(): Endpoint {
+    const { bytes } = this.#arena;
+    const at = this.#in.name;
+    const port = this.carrier === 'udp' ? (bytes[at + 2]! << 8) | bytes[at + 3]! : 0;
+    const address = at + (this.#ipv6 ? 8 : 4);
+    const known = this.#from.address;
+    let same = port === this.#from.port && known.length === (this.#ipv6 ? 16 : 4);
+    for (let i = 0; same && i < known.length; i++) same = known[i] === bytes[address + i];
+    if (!same) this.#from = { address: bytes.slice(address, address + (this.#ipv6 ? 16 : 4)), port };
+    return this.#from;
+  }
+
+  #tosOf(message: Message): number {
+    const { view, bytes } = this.#arena;
+    if (view.getUint32(message.header + 40, true) < CMSG_HEADER + 1) return UNKNOWN_TOS;
+    const type = view.getInt32(message.control + 12, true);
+    return type === (this.#ipv6 ? IPV6_TCLASS : IP_TOS) ? bytes[message.control + CMSG_HEADER]! : UNKNOWN_TOS;
+  }
+
+  /* struct cmsghdr: cmsg_len (8) | cmsg_level (4) | cmsg_type (4) | data */
+  #putTos(message: Message, tos: number): void {
+    const { view } = this.#arena;
+    this.#arena.putWord(message.control, CMSG_HEADER + 4);
+    view.setInt32(message.control + 8, this.#level, true);
+    view.setInt32(message.control + 12, this.#ipv6 ? IPV6_TCLASS : IP_TOS, true);
+    view.setInt32(message.control + 16, tos, true);
+    this.#arena.putWord(message.header + 40, CMSG_HEADER + 8);
+  }
+
+  get #level(): number {
+    return this.#ipv6 ? IPPROTO_IPV6 : IPPROTO_IP;
+  }
+
+  /** DF of what follows: set (the kernel refuses what exceeds its path MTU), clear, or as the kernel thinks best. */
+  #discover(df: boolean | undefined): boolean {
+    this.#df = df;
+    const mode = df === undefined ? PMTUDISC_WANT : df ? PMTUDISC_DO : PMTUDISC_DONT;
+    return setOption(this.#sys, this.#fd, this.#level, this.#ipv6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER, mode);
+  }
+
+  #prepare(): SocketFeatures {
+    const sys = this.#sys;
+    if (this.#ipv6 && this.carrier === 'udp') setOption(sys, this.#fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    for (const [force, plain] of [
+      [SO_RCVBUFFORCE, SO_RCVBUF],
+      [SO_SNDBUFFORCE, SO_SNDBUF],
+    ] as const) {
+      if (!setOption(sys, this.#fd, SOL_SOCKET, force, BUFFER_OCTETS))
+        setOption(sys, this.#fd, SOL_SOCKET, plain, BUFFER_OCTETS);
+    }
+    const received = setOption(sys, this.#fd, this.#level, this.#ipv6 ? IPV6_RECVTCLASS : IP_RECVTOS, 1);
+    return { native: true, tos: true, df: this.#discover(undefined), receivesTos: received };
+  }
+
+  #boundPort(): number {
+    const { view, base, bytes } = this.#arena;
+    const at = this.#in.name;
+    view.setUint32(this.#in.control, SOCKADDR_ROOM, true);
+    check(this.#sys, this.#sys.getsockname(this.#fd, base + at, base + this.#in.control), 'getsockname');
+    return (bytes[at + 2]! << 8) | bytes[at + 3]!;
+  }
+
+  #refused(result: SendResult): SendResult {
+    this.counters.refused += 1;
+    return result;
+  }
+}
+
+/** Offsets of one msghdr and all it points to. */
+interface Message {
+  readonly header: number;
+  readonly iov: number;
+  readonly name: number;
+  readonly control: number;
+}
+
+/* struct msghdr: name (8) | namelen (4+4) | iov (8) | iovlen (8) | control (8) | controllen (8) | flags (4+4) */
+function layOut(arena: Arena): Message {
+  const header = arena.alloc(56);
+  const iov = arena.alloc(16);
+  const name = arena.alloc(SOCKADDR_ROOM);
+  const control = arena.alloc(CONTROL_ROOM);
+  arena.putWord(header, arena.base + name);
+  arena.putWord(header + 16, arena.base + iov);
+  arena.putWord(header + 24, 1);
+  arena.putWord(header + 32, arena.base + control);
+  return { header, iov, name, control };
+}
+
+/* struct sockaddr_in: family (2) | port (2, network order) | address (4) | zero (8)
+   struct sockaddr_in6: family (2) | port (2) | flowinfo (4) | address (16) | scope (4) */
+function putSockaddr(arena: Arena, at: number, endpoint: Endpoint): number {
+  const { address, port } = endpoint;
+  const ipv6 = address.length === 16;
+  arena.bytes.fill(0, at, at + SOCKADDR_ROOM);
+  arena.view.setUint16(at, ipv6 ? AF_INET6 : AF_INET, true);
+  arena.view.setUint16(at + 2, port);
+  arena.bytes.set(address, at + (ipv6 ? 8 : 4));
+  return ipv6 ? 28 : 16;
+}
+
+const NO_ADDRESS: Address = new Uint8Array(0);
+const NOWHERE: Endpoint = { address: NO_ADDRESS, port: 0 };
+
+/** Datagrams read before the event loop gets a turn. */
+const BATCH = 32;
+/** Where datagrams go that nobody has room for. */
+const SPILL = 16;
+const BUFFER_OCTETS = 4 << 20;
+const SOCKADDR_ROOM = 32;
+const CONTROL_ROOM = 64;
+const CMSG_HEADER = 16;
+
+const AF_INET = 2;
+const AF_INET6 = 10;
+const SOCK_DGRAM = 2;
+const SOCK_RAW = 3;
+const SOCK_NONBLOCK = 0x800;
+const SOCK_CLOEXEC = 0x80000;
+const IPPROTO_IP = 0;
+const IPPROTO_IPV6 = 41;
+const IPPROTO_ESP = 50;
+const SOL_SOCKET = 1;
+const SO_SNDBUF = 7;
+const SO_RCVBUF = 8;
+const SO_SNDBUFFORCE = 32;
+const SO_RCVBUFFORCE = 33;
+const IP_TOS = 1;
+const IP_MTU_DISCOVER = 10;
+const IP_RECVTOS = 13;
+const IPV6_MTU_DISCOVER = 23;
+const IPV6_V6ONLY = 26;
+const IPV6_RECVTCLASS = 66;
+const IPV6_TCLASS = 67;
+const PMTUDISC_DONT = 0;
+const PMTUDISC_WANT = 1;
+const PMTUDISC_DO = 2;
+const MSG_TRUNC = 0x20;

@@ -1,0 +1,33 @@
+/**
+ * ESP directly in IP: raw sockets of protocol 50, one per address of the gateway (RFC 4303 §2).
+ *
+ * Needs koffi and CAP_NET_RAW; without them the gateway still speaks ESP in UDP.
+ */
+import type { Address, PacketPool } from '../ip/index.ts';
+import { NativeSocket } from './native-socket.ts';
+import type { Readiness } from './readiness.ts';
+import type { DatagramSocket, Receive } from './socket.ts';
+
+export interface RawOptions {
+  readonly local: Address;
+  readonly pool: PacketPool;
+  readonly receive: Receive;
+  readonly readiness: Readiness;
+}
+
+/** Throws SystemError where the rights are missing; ports of its endpoints are 0. */
+export function openRaw(options: RawOptions): DatagramSocket {
+  return new NativeSocket({
+    ...options,
+    kind: 'ip-50',
+    local: { address: options.local, port: 0 },
+    advice: RAW_ADVICE,
+  });
+}
+
+const RAW_ADVICE: Readonly<Record<string, string>> = {
+  EPERM: 'Raw sockets need root or CAP_NET_RAW; without it set `encapsulation: udp` on the connections',
+  EACCES: 'Raw sockets need root or CAP_NET_RAW; without it set `encapsulation: udp` on the connections',
+  EADDRNOTAVAIL: 'This host does not have the address: add it to an interface, or correct gateway.external.addresses',
+  EPROTONOSUPPORT: 'The kernel lacks the address family: IPv6 is switched off?',
+};

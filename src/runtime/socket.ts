@@ -1,0 +1,60 @@
+/**
+ * The contract of a datagram socket: the IKE port, the NAT-T port and IP protocol 50 look alike from above.
+ *
+ * Leaves to others: `udp.ts` and `raw.ts` open them. The non-ESP marker of RFC 3948 §2.2 is the gateway's business.
+ */
+import type { Endpoint, Packet } from '../ip/index.ts';
+
+/**
+ * Takes over `packet`: the payload of one datagram (of protocol 50: without the IP header). `from` is shared between calls and
+ * never changes; its port is 0 for protocol 50. `tos` is the outer TOS or traffic class octet, or UNKNOWN_TOS.
+ */
+export type Receive = (packet: Packet, from: Endpoint, tos: number) => void;
+
+export interface DatagramSocket {
+  readonly carrier: 'udp' | 'ip-50';
+  /** The bound address and the port really in use. */
+  readonly local: Endpoint;
+  readonly features: SocketFeatures;
+  readonly counters: SocketCounters;
+  /**
+   * Sends buf[start, end) now; the octets are free again on return. Without `df` the kernel decides on DF; with `true` it
+   * refuses what exceeds the path MTU it knows (TOO_BIG), with `false` routers may fragment. What `features` denies is ignored.
+   */
+  send(buf: Uint8Array, start: number, end: number, remote: Endpoint, tos?: number, df?: boolean): SendResult;
+  close(): Promise<void>;
+}
+
+/** What this socket can do beyond sending octets. */
+export interface SocketFeatures {
+  /** By system calls; else by node:dgram. */
+  readonly native: boolean;
+  readonly tos: boolean;
+  readonly df: boolean;
+  readonly receivesTos: boolean;
+}
+
+export interface SocketCounters {
+  sent: number;
+  received: number;
+  /** Sends refused at once: queue full, too big, no route. */
+  refused: number;
+  /** Datagrams for which the pool had no packet, or which were larger than one. */
+  dropped: number;
+  /** What the kernel reported otherwise. */
+  errors: number;
+}
+
+export const socketCounters = (): SocketCounters => ({ sent: 0, received: 0, refused: 0, dropped: 0, errors: 0 });
+
+export type SendResult = typeof SENT | typeof FULL | typeof TOO_BIG | typeof FAILED;
+
+export const SENT = 0;
+/** The kernel's queue is full: like a loss on the wire. */
+export const FULL = 1;
+/** DF is set and the packet exceeds the path MTU. */
+export const TOO_BIG = 2;
+/** No route, refused by a firewall, or the socket is closed. */
+export const FAILED = 3;
+
+export const UNKNOWN_TOS = -1;
