@@ -1,0 +1,411 @@
+/**
+ * A tenant's world inside the gateway: interfaces, routes, forwarding and the local host behind its own addresses.
+ *
+ * Read first: RFC 1812 §4.2.2, §4.3, §5.2–5.3 (the router), RFC 1191 §3–4 (DF and the MTU), RFC 8200 §3–5, RFC 4443 §2–3,
+ * RFC 4291 §2.5.6 (scope), RFC 3927 §2.7 (IPv4 link-local).
+ * Own addresses are answered on all interfaces of this compartment (weak host model, RFC 1122 §3.3.4.2) and on no other's:
+ * nothing here knows another compartment.
+ * A packet never goes back out of the point-to-point link it came in by (RFC 4443 §3.1 forbids it for on-link prefixes):
+ * the other end chose us as its way, so it would return until its TTL is gone. Its sender is told "host unreachable". On a
+ * `fabric` segment two hosts may talk through us; redirects are not sent.
+ * Leaves to others: drivers, tunnels, selectors (what they refuse comes back by `refuse`), options of forwarded packets
+ * (record route and timestamps pass unwritten), reverse-path checks beyond own and broadcast sources.
+ * IPv6 treats every link as one of at least 1280 octets (RFC 8200 §5): what is below must carry that.
+ * Invariants: each packet given is emitted or released exactly once; forwarding allocates nothing.
+ */
+import type { Deadline, Millis, Random } from '../core/index.ts';
+import { invariant, putU16, u16, u32 } from '../core/index.ts';
+import {
+  type Address,
+  checkIp,
+  clampMss,
+  DROP,
+  dropCounters,
+  findUpperLayer,
+  formatAddress,
+  fragmentIpv4,
+  fragmentIpv6,
+  hopLimit,
+  type IcmpError,
+  IP_PROTOCOL,
+  IPV4_HEADER,
+  IPV6_HEADER,
+  IPV6_MIN_MTU,
+  ipLength,
+  ipVersion,
+  ipv4Checksum,
+  ipv4Destination,
+  ipv4DontFragment,
+  ipv4Identification,
+  ipv4Source,
+  ipv6DestinationAt,
+  ipv6SourceAt,
+  newUpperLayer,
+  PASS,
+  type Packet,
+  type PacketPool,
+  type Prefix,
+  setHopLimit,
+  TCP_HEADER,
+  updateChecksum16,
+} from '../ip/index.ts';
+import type {
+  CompartmentCounters,
+  CompartmentLimits,
+  InterfaceConfig,
+  InterfaceView,
+  PingRequest,
+  Route,
+  RouteExplanation,
+  RouteOrigin,
+  Sink,
+} from './contract.ts';
+import { type Counters, newCounters } from './counters.ts';
+import { LocalHost, UNPOOLED } from './host.ts';
+import { IcmpErrors } from './icmp-errors.ts';
+import { Interface } from './interface.ts';
+import { COMPARTMENT_LIMITS } from './limits.ts';
+import { ENTRY, type Entry, RoutingTable } from './routes.ts';
+import { isGroup, isLinkScoped, scopeInWords } from './scope.ts';
+
+export interface CompartmentOptions {
+  readonly name: string;
+  /** 1 is the gateway's own. */
+  readonly number: number;
+  readonly pool: PacketPool;
+  readonly sink: Sink;
+  /** For the identification of IP packets. */
+  readonly random: Random;
+  readonly limits?: Partial<CompartmentLimits>;
+}
+
+/** `into` of `Sink.dropped` for packets of the compartment's own. */
+export const NO_INTERFACE = 0;
+
+export class Compartment {
+  readonly name: string;
+  readonly number: number;
+  readonly limits: CompartmentLimits;
+  readonly #pool: PacketPool;
+  readonly #sink: Sink;
+  readonly #random: Random;
+  readonly #interfaces = new Map<number, Interface>();
+  readonly #routes: RoutingTable;
+  readonly #errors: IcmpErrors;
+  readonly #host: LocalHost;
+  readonly #drops = dropCounters();
+  readonly #counters: Counters = newCounters();
+  readonly #upper = newUpperLayer();
+  #lastInterface = NO_INTERFACE;
+  #identification: number;
+
+  constructor(options: CompartmentOptions) {
+    this.name = options.name;
+    this.number = options.number;
+    this.limits = { ...COMPARTMENT_LIMITS, ...options.limits };
+    this.#pool = options.pool;
+    this.#sink = options.sink;
+    this.#random = options.random;
+    this.#identification = u16(options.random(2), 0);
+    this.#routes = new RoutingTable(this.limits.routes);
+    const station = {
+      pool: options.pool,
+      counters: this.#counters,
+      send: (packet: Packet, now: Millis) => this.send(packet, now),
+      release: (packet: Packet) => this.#release(packet),
+      sourceTowards: (address: Address, into?: Interface) => this.#sourceTowards(address, into),
+      owns: (address: Address) => this.owns(address),
+    };
+    this.#errors = new IcmpErrors(station, this.limits);
+    this.#host = new LocalHost(station, this.#errors, this.limits, (result) => this.#sink.pinged?.(result));
+  }
+
+  // Interfaces.
+
+  /** Its number, from 1 and never used twice. It is up. */
+  addInterface(config: InterfaceConfig): number {
+    invariant(this.#interfaces.size < this.limits.interfaces, 'the document keeps to the limit of interfaces');
+    this.#lastInterface += 1;
+    const added = new Interface(this.#lastInterface, config);
+    this.#interfaces.set(added.number, added);
+    this.#routes.connect(added);
+    return added.number;
+  }
+
+  /** Its addresses and all routes by it go with it. */
+  removeInterface(number: number): void {
+    const removed = this.#interface(number);
+    this.#interfaces.delete(number);
+    removed.up = false;
+    this.#routes.disconnect(removed);
+  }
+
+  setMtu(number: number, mtu: number): void {
+    this.#interface(number).mtu = mtu;
+  }
+
+  /** Routes by an interface that is down are not used; its own addresses stay this compartment's. */
+  setUp(number: number, up: boolean): void {
+    const changed = this.#interface(number);
+    if (changed.up === up) return;
+    changed.up = up;
+    this.#routes.refresh(changed);
+  }
+
+  interfaces(): InterfaceView[] {
+    return [...this.#interfaces.values()].map((i) => i.view());
+  }
+
+  /** Whether an address is this compartment's own. */
+  owns(address: Address): boolean {
+    return this.#routes.fib.lookup(address)?.kind === ENTRY.local;
+  }
+
+  // Routes.
+
+  /** False, and counted, when the table is full. The same prefix, interface and origin is replaced. */
+  addRoute(route: Route): boolean {
+    const added = this.#routes.add(route, this.#interface(route.interface));
+    if (!added) this.#counters.routesRefused += 1;
+    return added;
+  }
+
+  /** False when there was no such route. */
+  removeRoute(prefix: Prefix, interfaceNumber: number, origin: RouteOrigin): boolean {
+    return this.#routes.remove(prefix, interfaceNumber, origin);
+  }
+
+  /** Every candidate, connected routes included, by prefix and then in the order of election. */
+  routes(): Route[] {
+    return this.#routes.routes();
+  }
+
+  explain(address: Address): RouteExplanation {
+    const explanation = this.#routes.explain(address);
+    const scope = this.owns(address) ? undefined : scopeInWords(address);
+    if (scope === undefined) return explanation;
+    return { chosen: undefined, why: `${formatAddress(address)} is ${scope}: not routed`, passedOver: [] };
+  }
+
+  // Counters.
+
+  /** One counter a DROP code, live. */
+  get drops(): Float64Array {
+    return this.#drops;
+  }
+
+  get counters(): CompartmentCounters {
+    return { ...this.#counters };
+  }
+
+  // Packets.
+
+  /** Takes a packet that came in by an interface; it is emitted, consumed or released. */
+  receive(packet: Packet, from: number, now: Millis): void {
+    const into = this.#interfaces.get(from);
+    if (into?.up !== true) {
+      this.#drop(packet, DROP.linkDown, from);
+      return;
+    }
+    into.rxPackets += 1;
+    into.rxBytes += packet.end - packet.start;
+    const verdict = this.#forward(packet, into, now);
+    if (verdict !== PASS) this.#drop(packet, verdict, from);
+  }
+
+  /** Takes a packet of this compartment's own and routes it: PASS, or the DROP code that was counted. Causes no ICMP error. */
+  send(packet: Packet, now: Millis): number {
+    const verdict = this.#originate(packet, now);
+    if (verdict === PASS) this.#counters.originated += 1;
+    else this.#drop(packet, verdict, NO_INTERFACE);
+    return verdict;
+  }
+
+  /**
+   * Takes back an emitted packet that cannot be carried, counts it and answers the ICMP error owed: `prohibited` and
+   * `noRoute` as such, `tooBig` with `mtu` if the packet may not be cut, `linkDown` and `noSa` as host unreachable.
+   */
+  refuse(packet: Packet, reason: number, now: Millis, mtu = 0): void {
+    const error = REFUSALS.get(reason);
+    const mayBeCut = reason === DROP.tooBig && isIpv4(packet) && !ipv4DontFragment(packet.buf, packet.start);
+    if (error !== undefined && !mayBeCut) this.#errors.answer(error, packet, undefined, now, mtu);
+    this.#drop(packet, reason, NO_INTERFACE);
+  }
+
+  /** Sends an echo request; `Sink.pinged` has its one result. Words when it was not accepted. */
+  ping(request: PingRequest, now: Millis): string | undefined {
+    return this.#host.ping(request, now);
+  }
+
+  /** Gives up on what is due: pings, fragments waiting for their like. */
+  expire(now: Millis): void {
+    this.#host.expire(now);
+  }
+
+  deadline(): Deadline | undefined {
+    return this.#host.deadline();
+  }
+
+  /** RFC 1812 §5.2: all checks see the packet as it came, so that errors quote what was sent. */
+  #forward(packet: Packet, into: Interface, now: Millis): number {
+    const { buf, start } = packet;
+    const verdict = checkIp(buf, start, packet.end);
+    if (verdict !== PASS) {
+      if (verdict === DROP.options || verdict === DROP.hopOptions) {
+        this.#errors.answerParameterProblem(packet, into, now);
+      }
+      return verdict;
+    }
+    packet.end = start + ipLength(buf, start);
+    const entry = this.#destined(packet);
+    const isLocal = entry !== undefined && entry.kind === ENTRY.local;
+    if (!isLocal && ((entry !== undefined && entry.kind === ENTRY.broadcast) || isLinkScoped(buf, start))) {
+      return DROP.notForwarded;
+    }
+    const back = this.#sourced(packet);
+    if (back !== undefined && back.kind !== ENTRY.unicast) return DROP.martian;
+    if (isLocal) return this.#host.deliver(packet, into, now);
+    if (entry === undefined) {
+      this.#errors.answer('noRoute', packet, into, now);
+      return DROP.noRoute;
+    }
+    const { out } = entry;
+    if (out === into && out.pointToPoint) {
+      this.#errors.answer('addressUnreachable', packet, into, now);
+      return DROP.bounce;
+    }
+    const hops = hopLimit(buf, start);
+    if (hops <= 1) {
+      this.#errors.answer('hopLimitExceeded', packet, into, now);
+      return DROP.hopLimit;
+    }
+    const mtu = linkMtu(packet, out);
+    const fits = packet.end - start <= mtu;
+    if (!fits && (!isIpv4(packet) || ipv4DontFragment(buf, start))) {
+      this.#errors.answer('packetTooBig', packet, into, now, mtu);
+      return DROP.tooBig;
+    }
+    setHopLimit(buf, start, hops - 1);
+    if (into.clampMss || out.clampMss) this.#clamp(packet, Math.min(linkMtu(packet, into), mtu));
+    const sent = fits ? this.#emit(packet, out) : this.#cut(packet, out, mtu);
+    if (sent === PASS) this.#counters.forwarded += 1;
+    return sent;
+  }
+
+  #originate(packet: Packet, now: Millis): number {
+    const { buf, start } = packet;
+    const verdict = checkIp(buf, start, packet.end);
+    if (verdict !== PASS) return verdict;
+    packet.end = start + ipLength(buf, start);
+    const entry = this.#destined(packet);
+    if (entry === undefined) return isLinkScoped(buf, start) ? DROP.notForwarded : DROP.noRoute;
+    if (entry.kind === ENTRY.broadcast || isGroup(buf, start)) return DROP.notForwarded;
+    if (isIpv4(packet)) this.#stampIdentification(packet);
+    const pooled = packet.slot !== UNPOOLED;
+    if (entry.kind === ENTRY.local) return pooled ? this.#host.deliver(packet, undefined, now) : DROP.noBuffer;
+    const mtu = linkMtu(packet, entry.out);
+    const largest = pooled ? mtu : Math.min(mtu, this.#pool.capacity);
+    if (packet.end - start <= largest)
+      return pooled ? this.#emit(packet, entry.out) : this.#emitCopy(packet, entry.out);
+    return this.#cut(packet, entry.out, largest);
+  }
+
+  #destined({ buf, start }: Packet): Entry | undefined {
+    const { fib } = this.#routes;
+    return ipVersion(buf, start) === 4
+      ? fib.lookup4(ipv4Destination(buf, start))
+      : fib.lookup6(buf, ipv6DestinationAt(start));
+  }
+
+  #sourced({ buf, start }: Packet): Entry | undefined {
+    const { fib } = this.#routes;
+    return ipVersion(buf, start) === 4 ? fib.lookup4(ipv4Source(buf, start)) : fib.lookup6(buf, ipv6SourceAt(start));
+  }
+
+  #clamp(packet: Packet, mtu: number): void {
+    const { buf, start, end } = packet;
+    const upper = this.#upper;
+    if (findUpperLayer(buf, start, end, upper) !== PASS) return;
+    if (upper.protocol !== IP_PROTOCOL.tcp || upper.fragmentOffset !== 0) return;
+    const headers = (isIpv4(packet) ? IPV4_HEADER : IPV6_HEADER) + TCP_HEADER;
+    if (clampMss(buf, upper.at, upper.end, mtu - headers)) this.#counters.mssClamped += 1;
+  }
+
+  #emit(packet: Packet, out: Interface): number {
+    out.txPackets += 1;
+    out.txBytes += packet.end - packet.start;
+    this.#sink.emit(packet, out.number);
+    return PASS;
+  }
+
+  #emitCopy(packet: Packet, out: Interface): number {
+    const copy = this.#pool.from(packet.buf.subarray(packet.start, packet.end));
+    return copy === undefined ? DROP.noBuffer : this.#emit(copy, out);
+  }
+
+  /** Emits the pieces once all are made: whoever takes one may take packets from the pool, too. */
+  #cut(packet: Packet, out: Interface, mtu: number): number {
+    const pieces: Packet[] = [];
+    const collect = (piece: Packet): void => {
+      pieces.push(piece);
+    };
+    const verdict = isIpv4(packet)
+      ? fragmentIpv4(packet, mtu, this.#pool, collect)
+      : fragmentIpv6(packet, mtu, u32(this.#random(4), 0), this.#pool, collect);
+    if (verdict !== PASS) return verdict;
+    this.#release(packet);
+    this.#counters.fragmented += 1;
+    this.#counters.fragments += pieces.length;
+    for (const piece of pieces) this.#emit(piece, out);
+    return PASS;
+  }
+
+  /** RFC 6864 §4.3: no two packets of ours in flight share an identification; a counter lasts longest. */
+  #stampIdentification({ buf, start }: Packet): void {
+    this.#identification = (this.#identification + 1) & 0xffff;
+    const checksum = updateChecksum16(ipv4Checksum(buf, start), ipv4Identification(buf, start), this.#identification);
+    putU16(buf, start + 4, this.#identification);
+    putU16(buf, start + 10, checksum);
+  }
+
+  /** RFC 1812 §4.3.2.4: of the interface towards the receiver, else where it came in, else any of the family. */
+  #sourceTowards(address: Address, into?: Interface): Address | undefined {
+    const octets = address.length === 4 ? 4 : 16;
+    const towards = this.#routes.fib.lookup(address)?.out.primary(octets) ?? into?.primary(octets);
+    if (towards !== undefined) return towards;
+    for (const other of this.#interfaces.values()) {
+      const own = other.primary(octets);
+      if (own !== undefined) return own;
+    }
+    return undefined;
+  }
+
+  #drop(packet: Packet, reason: number, into: number): void {
+    this.#drops[reason]! += 1;
+    this.#sink.dropped?.(packet, reason, into);
+    this.#release(packet);
+  }
+
+  #release(packet: Packet): void {
+    if (packet.slot !== UNPOOLED) this.#pool.release(packet);
+  }
+
+  #interface(number: number): Interface {
+    const found = this.#interfaces.get(number);
+    invariant(found !== undefined, 'an interface number is one that addInterface gave');
+    return found;
+  }
+}
+
+const isIpv4 = ({ buf, start }: Packet): boolean => ipVersion(buf, start) === 4;
+
+const linkMtu = (packet: Packet, { mtu }: Interface): number => (isIpv4(packet) ? mtu : Math.max(mtu, IPV6_MIN_MTU));
+
+/** What the sender is told about a packet that a driver or a tunnel gave back. */
+const REFUSALS: ReadonlyMap<number, IcmpError> = new Map<number, IcmpError>([
+  [DROP.prohibited, 'prohibited'],
+  [DROP.noRoute, 'noRoute'],
+  [DROP.tooBig, 'packetTooBig'],
+  [DROP.linkDown, 'addressUnreachable'],
+  [DROP.noSa, 'addressUnreachable'],
+]);

@@ -1,0 +1,16 @@
+export { Compartment, type CompartmentOptions, NO_INTERFACE } from './compartment.ts';
+export type {
+  CompartmentCounters,
+  CompartmentLimits,
+  InterfaceConfig,
+  InterfaceCounters,
+  InterfaceKind,
+  InterfaceView,
+  PingRequest,
+  PingResult,
+  Route,
+  RouteExplanation,
+  RouteOrigin,
+  Sink,
+} from './contract.ts';
+export { COMPARTMENT_LIMITS } from './limits.ts';
