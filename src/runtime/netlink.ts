@@ -27,24 +27,13 @@ export class Netlink {
 
   /** Sets the MTU, keeps the kernel from making link-local addresses of its own there, and switches the link on. */
   bringUp(device: string, index: number, mtu: number): void {
-    /* struct ifinfomsg: family (1) | pad (1) | type (2) | index (4) | flags (4) | change (4) */
-    this.#begin(RTM_NEWLINK, 0);
-    this.#octets(0, 0, 0, 0);
-    this.#word(index);
-    this.#word(IFF_UP);
-    this.#word(IFF_UP);
-    this.#attribute(IFLA_MTU, () => this.#word(mtu));
+    this.#beginLink(index, 0);
     this.#attribute(IFLA_AF_SPEC, () =>
       this.#attribute(AF_INET6, () => this.#attribute(IFLA_INET6_ADDR_GEN_MODE, () => this.#octets(ADDR_GEN_NONE))),
     );
-    const code = this.#transact();
-    if (code === undefined) return;
-    // A kernel without IPv6 refuses the nested attribute: link and MTU alone.
-    this.#begin(RTM_NEWLINK, 0);
-    this.#octets(0, 0, 0, 0);
-    this.#word(index);
-    this.#word(IFF_UP);
-    this.#word(IFF_UP);
+    // Before the link is up, or it comes too late. A kernel without IPv6 refuses, and has no such addresses either.
+    this.#transact();
+    this.#beginLink(index, IFF_UP);
     this.#attribute(IFLA_MTU, () => this.#word(mtu));
     this.#demand(`switching on ${device} with MTU ${mtu}`);
   }
@@ -80,6 +69,15 @@ export class Netlink {
     this.#attribute(RTA_DST, () => this.#octets(...networkOf(prefix)));
     this.#attribute(RTA_OIF, () => this.#word(index));
     return this.#transact();
+  }
+
+  /* struct ifinfomsg: family (1) | pad (1) | type (2) | index (4) | flags (4) | change (4) */
+  #beginLink(index: number, flags: number): void {
+    this.#begin(RTM_NEWLINK, 0);
+    this.#octets(0, 0, 0, 0);
+    this.#word(index);
+    this.#word(flags);
+    this.#word(flags);
   }
 
   /* struct nlmsghdr: len (4) | type (2) | flags (2) | seq (4) | pid (4), all in host order */
