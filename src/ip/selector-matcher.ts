@@ -93,11 +93,12 @@ function endMatches(end: End, buf: Bytes, flow: Flow, at: number, port: number, 
   return false;
 }
 
-/** The sign of (address at `at`) minus (bound i). */
+/** -1, 0 or 1: how the address at `at` stands to bound i. A difference would be a boxed number. */
 function order(buf: Bytes, at: number, bounds: Uint32Array, i: number, words: number): number {
   for (let w = 0; w < words; w++) {
-    const difference = u32(buf, at + 4 * w) - bounds[i * words + w]!;
-    if (difference !== 0) return difference;
+    const word = u32(buf, at + 4 * w);
+    const bound = bounds[i * words + w]!;
+    if (word !== bound) return word < bound ? -1 : 1;
   }
   return 0;
 }

@@ -18,8 +18,8 @@ describe('the writer', () => {
           else if (width === 2) w.u16(value);
           else if (width === 3) w.u24(value);
           else if (width === 4) w.u32(value);
-          else w.zeros(value);
-          text += width === 0 ? '00'.repeat(value) : cut.toString(16).padStart(2 * width, '0');
+          else w.bytes(new Uint8Array(value).fill(0xb7));
+          text += width === 0 ? 'b7'.repeat(value) : cut.toString(16).padStart(2 * width, '0');
           expect(w.length).toBe(text.length / 2);
         }
         expect(toHex(w.finish())).toBe(text);
