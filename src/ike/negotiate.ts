@@ -9,7 +9,7 @@
 import { invariant } from '../core/index.ts';
 import { encryptionById, groupById, integrityById, prfById } from '../crypto/index.ts';
 import type { ChildSuite, IkeSuite } from './contract.ts';
-import { ESN, NONE_ID, PROTOCOL, protocolName, TRANSFORM } from './iana.ts';
+import { ESN, NONE_ID, PROTOCOL, protocolName, TRANSFORM, transformTypeName } from './iana.ts';
 import {
   formatProposal,
   formatTransform,
@@ -224,11 +224,12 @@ const shown = (proposal: Proposal, { withoutGroups }: NegotiateOptions): Proposa
 const listed = (transforms: readonly Transform[]): string =>
   transforms.length === 0 ? 'none' : transforms.map(formatTransform).join(', ');
 
-/** The types of two proposals in the order people read them, unknown ones last. */
+/** The types of two proposals in the order people read them; of unknown ones the first, which is reason enough to refuse. */
 function typesOf(a: Proposal, b: Proposal): number[] {
   const present = new Set([...a.transforms, ...b.transforms].map(({ type }) => type));
-  const ordered = READING_ORDER.filter((type) => present.delete(type));
-  return [...ordered, ...present];
+  const known = READING_ORDER.filter((type) => present.delete(type));
+  const [unknown] = present;
+  return unknown === undefined ? known : [...known, unknown];
 }
 
 const only = (proposal: Proposal, type: number): Transform | undefined => transformsOf(proposal, type)[0];
@@ -248,7 +249,20 @@ const NONE_TYPES = (type: number): boolean => type === TRANSFORM.INTEG || isKeyE
 const MANDATORY = (protocol: number): readonly number[] =>
   protocol === PROTOCOL.IKE ? [TRANSFORM.ENCR, TRANSFORM.PRF, TRANSFORM.KE] : [TRANSFORM.ENCR, TRANSFORM.ESN];
 
-const READING_ORDER: readonly number[] = [TRANSFORM.ENCR, TRANSFORM.INTEG, TRANSFORM.PRF, TRANSFORM.KE, TRANSFORM.ESN];
+const READING_ORDER: readonly number[] = [
+  TRANSFORM.ENCR,
+  TRANSFORM.INTEG,
+  TRANSFORM.PRF,
+  TRANSFORM.KE,
+  TRANSFORM.ESN,
+  TRANSFORM.ADDKE1,
+  TRANSFORM.ADDKE2,
+  TRANSFORM.ADDKE3,
+  TRANSFORM.ADDKE4,
+  TRANSFORM.ADDKE5,
+  TRANSFORM.ADDKE6,
+  TRANSFORM.ADDKE7,
+];
 const LABEL: ReadonlyMap<number, string> = new Map([
   [TRANSFORM.ENCR, 'encryption'],
   [TRANSFORM.INTEG, 'integrity'],
@@ -256,7 +270,7 @@ const LABEL: ReadonlyMap<number, string> = new Map([
   [TRANSFORM.KE, 'key exchange'],
   [TRANSFORM.ESN, 'sequence numbers'],
 ]);
-const labelOf = (type: number): string => LABEL.get(type) ?? `transform type ${type}`;
+const labelOf = (type: number): string => LABEL.get(type) ?? transformTypeName(type);
 const refused = (problem: string): Selected => ({ ok: false, problem });
 
 const GROUPS_OPEN = ' (key exchange groups matter at the first rekey)';

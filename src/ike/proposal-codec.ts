@@ -51,7 +51,8 @@ export const sameTransform = (a: Transform, b: Transform): boolean =>
   a.attributes.length === 0 &&
   b.attributes.length === 0;
 
-export const isKeyExchange = (type: number): boolean => type === TRANSFORM.KE || type >= TRANSFORM.ADDKE1;
+export const isKeyExchange = (type: number): boolean =>
+  type === TRANSFORM.KE || (type >= TRANSFORM.ADDKE1 && type <= TRANSFORM.ADDKE7);
 
 /**
  * The list ready to be offered: numbered 1..n, each with this SPI (empty in IKE_SA_INIT).

@@ -138,7 +138,7 @@ function wordOf({ type, id, keyBits }: Transform): string | undefined {
   if (type === TRANSFORM.INTEG) return id === NONE_ID ? 'none' : integrityById(id)?.word;
   if (type === TRANSFORM.PRF) return prfById(id)?.word;
   if (type === TRANSFORM.ESN) return id === ESN.ESN ? 'esn' : id === ESN.NONE ? 'noesn' : undefined;
-  if (!isKeyExchange(type) || type > TRANSFORM.ADDKE7) return undefined;
+  if (!isKeyExchange(type)) return undefined;
   const group = id === NONE_ID ? (type === TRANSFORM.KE ? NO_GROUP : 'none') : groupById(id)?.word;
   if (type === TRANSFORM.KE || group === undefined) return group;
   return `ke${type - TRANSFORM.ADDKE1 + 1}_${group}`;
