@@ -21,6 +21,8 @@ export interface Entry {
   readonly kind: number;
   readonly route: Route;
   readonly out: Interface;
+  /** Lower is older. */
+  readonly age: number;
 }
 
 export class RoutingTable {
@@ -30,6 +32,7 @@ export class RoutingTable {
   readonly #candidates = new PrefixTable<readonly Entry[]>();
   readonly #limit: number;
   #size = 0;
+  #age = 0;
 
   constructor(limit: number) {
     this.#limit = limit;
@@ -41,7 +44,7 @@ export class RoutingTable {
     const candidates = this.#candidates.exact(route.prefix) ?? [];
     const replaces = candidates.some((e) => isRoute(e, route.interface, route.origin));
     if (!replaces && this.#size >= this.#limit) return false;
-    this.#insert({ kind: ENTRY.unicast, route: { ...route, prefix: networkPrefix(route.prefix) }, out });
+    this.#insert(ENTRY.unicast, { ...route, prefix: networkPrefix(route.prefix) }, out);
     return true;
   }
 
@@ -53,7 +56,7 @@ export class RoutingTable {
   /** Enters what the addresses of an interface bring. */
   connect(out: Interface): void {
     for (const own of out.addresses) {
-      for (const entry of entriesOf(own, out)) this.#insert(entry);
+      for (const [kind, route] of routesOf(own, out)) this.#insert(kind, route, out);
     }
   }
 
@@ -87,16 +90,16 @@ export class RoutingTable {
     return { chosen: undefined, why: `no route to ${formatAddress(address)}${but}`, passedOver };
   }
 
-  #insert(entry: Entry): void {
-    const { prefix, interface: number, origin } = entry.route;
-    const candidates = [...(this.#candidates.exact(prefix) ?? [])];
-    const same = isUnicast(entry) ? candidates.findIndex((e) => isRoute(e, number, origin)) : -1;
-    if (same >= 0) candidates[same] = entry;
-    else candidates.push(entry);
-    if (same < 0 && isUnicast(entry)) this.#size += 1;
-    candidates.sort((a, b) => a.route.preference - b.route.preference);
-    this.#candidates.insert(prefix, candidates);
-    this.#elect(prefix, candidates);
+  #insert(kind: number, route: Route, out: Interface): void {
+    const { prefix, interface: number, origin } = route;
+    const candidates = this.#candidates.exact(prefix) ?? [];
+    const replaced = kind === ENTRY.unicast ? candidates.find((e) => isRoute(e, number, origin)) : undefined;
+    if (replaced === undefined && kind === ENTRY.unicast) this.#size += 1;
+    this.#age += 1;
+    const entry = { kind, route, out, age: replaced?.age ?? this.#age };
+    const ordered = [...candidates.filter((e) => e !== replaced), entry].sort(byElection);
+    this.#candidates.insert(prefix, ordered);
+    this.#elect(prefix, ordered);
   }
 
   #discard(prefix: Prefix, condemned: (entry: Entry) => boolean): boolean {
@@ -131,20 +134,25 @@ const isRoute = (entry: Entry, interfaceNumber: number, origin: RouteOrigin): bo
 
 const networkPrefix = (prefix: Prefix): Prefix => ({ address: networkOf(prefix), length: prefix.length });
 
-function entriesOf(own: Prefix, out: Interface): Entry[] {
+const byElection = (a: Entry, b: Entry): number => a.route.preference - b.route.preference || a.age - b.age;
+
+/** What an interface address brings: entries of a kind, each with its route. */
+function routesOf(own: Prefix, out: Interface): (readonly [kind: number, route: Route])[] {
   const width = own.address.length * 8;
-  const entry = (kind: number, preference: number, prefix: Prefix): Entry => {
-    const why = `address ${formatPrefix(own)} of ${out.name}`;
-    return { kind, route: { prefix, interface: out.number, origin: 'connected', preference, why }, out };
+  const why = `address ${formatPrefix(own)} of ${out.name}`;
+  const connected = (preference: number, prefix: Prefix): Route => {
+    return { prefix, interface: out.number, origin: 'connected', preference, why };
   };
-  const entries = [entry(ENTRY.local, LOCAL_PREFERENCE, { address: own.address, length: width })];
-  if (own.length < width) entries.push(entry(ENTRY.unicast, CONNECTED_PREFERENCE, networkPrefix(own)));
+  const host = (address: Address): Prefix => ({ address, length: width });
+  const local = [ENTRY.local, connected(LOCAL_PREFERENCE, host(own.address))] as const;
+  if (own.length === width) return [local];
+  const network = [ENTRY.unicast, connected(CONNECTED_PREFERENCE, networkPrefix(own))] as const;
   // RFC 1812 §5.3.5: host bits all one, and all zero in the obsolete form; RFC 3021: a /31 has neither.
-  if (width === 32 && own.length <= 30) {
-    entries.push(entry(ENTRY.broadcast, BROADCAST_PREFERENCE, { address: lastOf(own), length: 32 }));
-    entries.push(entry(ENTRY.broadcast, BROADCAST_PREFERENCE, { address: networkOf(own), length: 32 }));
-  }
-  return entries;
+  if (width === 128 || own.length === 31) return [local, network];
+  const broadcasts = [lastOf(own), networkOf(own)].map(
+    (address) => [ENTRY.broadcast, connected(BROADCAST_PREFERENCE, host(address))] as const,
+  );
+  return [local, network, ...broadcasts];
 }
 
 function whyChosen({ kind, route, out }: Entry, address: Address): string {

@@ -1,0 +1,254 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { RouteOrigin } from '../../src/compartment/index.ts';
+import { contains, formatAddress, formatPrefix, networkOf } from '../../src/ip/index.ts';
+import { Bench, net, site } from './fixture.ts';
+import { addr, counting, ipv4, udp } from './octets.ts';
+
+const outOf = (bench: Bench, destination: string, from: number): number | undefined => {
+  const { sent, dropped } = bench.receive(ipv4({ src: '10.3.0.9', dst: destination }, counting(8)), from);
+  return dropped.length === 0 ? sent[0]!.out : undefined;
+};
+
+describe('RFC 1812 §5.2.4.3: the choice of a route', () => {
+  it('is by the longest prefix, then by preference, then by age', () => {
+    const bench = new Bench();
+    const lan = bench.add('lan', 'fabric', 1500, '10.3.0.1/24');
+    const [a, b, c] = ['a', 'b', 'c'].map((name) => bench.add(name, 'connection', 1400)) as [number, number, number];
+    bench.route('10.2.0.0/16', a, 5, 'connection');
+    expect(outOf(bench, '10.2.0.7', lan)).toBe(a);
+    bench.route('10.2.0.0/16', b, 1);
+    expect(outOf(bench, '10.2.0.7', lan)).toBe(b);
+    bench.route('10.2.0.0/16', c, 1);
+    expect(outOf(bench, '10.2.0.7', lan)).toBe(b);
+    bench.route('10.2.0.0/24', c, 200, 'bgp');
+    expect(outOf(bench, '10.2.0.7', lan)).toBe(c);
+    expect(outOf(bench, '10.2.1.7', lan)).toBe(b);
+  });
+
+  it('leaves out interfaces that are down: the next candidate, then the shorter prefix', () => {
+    const bench = new Bench();
+    const lan = bench.add('lan', 'fabric', 1500, '10.3.0.1/24');
+    const [a, b, c] = ['a', 'b', 'c'].map((name) => bench.add(name, 'connection', 1400)) as [number, number, number];
+    bench.route('10.2.0.0/16', a, 1);
+    bench.route('10.2.0.0/16', b, 5);
+    bench.route('0.0.0.0/0', c, 9);
+    const chosen = () => outOf(bench, '10.2.0.7', lan);
+    expect(chosen()).toBe(a);
+    bench.compartment.setUp(a, false);
+    expect(chosen()).toBe(b);
+    bench.compartment.setUp(b, false);
+    expect(chosen()).toBe(c);
+    bench.compartment.removeInterface(c);
+    expect(chosen()).toBeUndefined();
+    bench.compartment.setUp(a, true);
+    expect(chosen()).toBe(a);
+    expect(bench.compartment.removeRoute(net('10.2.0.0/16'), a, 'static')).toBe(true);
+    expect(bench.compartment.removeRoute(net('10.2.0.0/16'), a, 'static')).toBe(false);
+    expect(chosen()).toBeUndefined();
+  });
+
+  it('lists every candidate in order, and replaces what has the same prefix, interface and origin', () => {
+    const bench = site();
+    const { hq, inside, lan } = bench;
+    bench.route('10.2.0.0/16', bench.inside, 1);
+    bench.route('10.2.0.0/16', bench.hq, 7, 'connection');
+    expect(bench.compartment.routes().map((r) => `${formatPrefix(r.prefix)} ${r.interface} ${r.preference}`)).toEqual([
+      `10.1.0.0/24 ${inside} 0`,
+      `10.2.0.0/16 ${inside} 1`,
+      `10.2.0.0/16 ${hq} 7`,
+      `10.3.0.0/24 ${lan} 0`,
+      `2001:db8:1::/64 ${inside} 0`,
+      `2001:db8:2::/48 ${hq} 5`,
+    ]);
+  });
+
+  it('counts what exceeds the limit', () => {
+    const bench = site({ limits: { routes: 6 } });
+    expect(bench.route('192.0.2.0/24', bench.hq)).toBe(true);
+    expect(bench.route('192.0.3.0/24', bench.hq)).toBe(false);
+    expect(bench.route('192.0.2.0/24', bench.hq, 3)).toBe(true);
+    expect(bench.compartment.counters.routesRefused).toBe(1);
+    bench.compartment.removeRoute(net('192.0.2.0/24'), bench.hq, 'static');
+    expect(bench.route('192.0.3.0/24', bench.hq)).toBe(true);
+  });
+
+  it('RFC 3021: a /31 has no broadcast address', () => {
+    const bench = new Bench();
+    const lan = bench.add('lan', 'fabric', 1500, '10.3.0.1/24');
+    const link = bench.add('link', 'tun', 1500, '10.9.0.0/31');
+    expect(outOf(bench, '10.9.0.1', lan)).toBe(link);
+  });
+
+  it('RFC 1122 §3.3.4.2: an own address goes before every route and stays while its interface is there', () => {
+    const bench = site();
+    const { compartment, hq, inside, lan } = bench;
+    bench.route('10.1.0.1/32', hq);
+    compartment.setUp(inside, false);
+    expect(compartment.owns(addr('10.1.0.1'))).toBe(true);
+    expect(compartment.explain(addr('10.1.0.1')).chosen?.interface).toBe(inside);
+    compartment.removeInterface(inside);
+    expect(compartment.owns(addr('10.1.0.1'))).toBe(false);
+    expect(outOf(bench, '10.1.0.1', lan)).toBe(hq);
+  });
+});
+
+describe('explain', () => {
+  const texts = (bench: Bench, address: string) => {
+    const { chosen, why, passedOver } = bench.compartment.explain(addr(address));
+    return {
+      by: chosen?.interface,
+      why,
+      passedOver: passedOver.map((p) => `${formatPrefix(p.route.prefix)}: ${p.why}`),
+    };
+  };
+
+  it('says why a packet goes where it goes, and what lost', () => {
+    const bench = site();
+    bench.route('10.2.0.0/16', bench.lan, 9, 'bgp');
+    bench.route('10.2.0.0/16', bench.inside, 5);
+    bench.route('10.2.3.0/24', bench.inside);
+    expect(texts(bench, '10.2.3.4')).toEqual({
+      by: bench.inside,
+      why: '10.2.3.0/24 leaves by inside: static route of the test',
+      passedOver: [],
+    });
+    bench.compartment.setUp(bench.inside, false);
+    expect(texts(bench, '10.2.3.4')).toEqual({
+      by: bench.hq,
+      why: '10.2.0.0/16 leaves by hq: connection route of the test',
+      passedOver: [
+        '10.2.3.0/24: interface inside is down',
+        '10.2.0.0/16: interface inside is down',
+        '10.2.0.0/16: preference 9, the route by hq has 5',
+      ],
+    });
+    bench.compartment.setUp(bench.inside, true);
+    expect(texts(bench, '10.2.9.9').passedOver).toEqual([
+      '10.2.0.0/16: same preference 5 as the route by hq, which was there before',
+      '10.2.0.0/16: preference 9, the route by hq has 5',
+    ]);
+  });
+
+  it.each([
+    ['10.1.0.1', "10.1.0.1 is this compartment's own: address 10.1.0.1/24 of inside"],
+    ['10.1.0.255', '10.1.0.255 is a broadcast address, not routed: address 10.1.0.1/24 of inside'],
+    ['10.3.0.77', '10.3.0.0/24 leaves by lan: address 10.3.0.1/24 of lan'],
+    ['192.0.2.1', 'no route to 192.0.2.1'],
+    ['224.0.0.5', '224.0.0.5 is multicast: not routed'],
+    ['255.255.255.255', '255.255.255.255 is the limited broadcast address: not routed'],
+    ['169.254.7.7', '169.254.7.7 is link-local: not routed'],
+    ['ff02::1', 'ff02::1 is multicast: not routed'],
+    ['fe80::1', 'fe80::1 is link-local: not routed'],
+    ['2001:db8:2::9', '2001:db8:2::/48 leaves by hq: connection route of the test'],
+  ])('%s', (address, why) => {
+    expect(texts(site(), address).why).toBe(why);
+  });
+
+  it('says that all candidates are down', () => {
+    const bench = site();
+    bench.compartment.setUp(bench.hq, false);
+    expect(texts(bench, '10.2.0.7')).toEqual({
+      by: undefined,
+      why: 'no route to 10.2.0.7 whose interface is up',
+      passedOver: ['10.2.0.0/16: interface hq is down'],
+    });
+  });
+
+  it('says what an own address takes from a route', () => {
+    const bench = site();
+    bench.route('10.1.0.1/32', bench.hq);
+    expect(texts(bench, '10.1.0.1').passedOver).toEqual([
+      '10.1.0.1/32: address 10.1.0.1/24 of inside goes before every route',
+    ]);
+  });
+});
+
+describe('the table as a whole', () => {
+  type Step =
+    | { do: 'add' | 'remove'; prefix: string; by: number; origin: RouteOrigin; preference: number }
+    | { do: 'up' | 'down'; by: number };
+  interface Kept {
+    prefix: string;
+    by: number;
+    origin: RouteOrigin;
+    preference: number;
+    age: number;
+  }
+  // A handful of nested prefixes, so that they meet.
+  const prefix = fc
+    .tuple(fc.integer({ min: 0, max: 3 }), fc.constantFrom(0, 7, 8, 9, 24, 31, 32))
+    .map(([n, length]) => {
+      const address = Uint8Array.of(20, [0, 1, 128, 255][n]!, 0, [0, 1, 128, 255][n]!);
+      return formatPrefix({ address: networkOf({ address, length }), length });
+    });
+  const by = fc.integer({ min: 0, max: 3 });
+  const step: fc.Arbitrary<Step> = fc.oneof(
+    {
+      weight: 4,
+      arbitrary: fc.record({
+        do: fc.constantFrom('add', 'add', 'remove'),
+        prefix,
+        by,
+        origin: fc.constantFrom<RouteOrigin>('static', 'bgp'),
+        preference: fc.integer({ min: 1, max: 3 }),
+      }),
+    },
+    { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('up', 'down'), by }) },
+  );
+
+  it('equals a list searched from end to end', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+        const bench = new Bench();
+        const lan = bench.add('lan', 'fabric', 1500, '10.3.0.1/24');
+        const numbers = [0, 1, 2, 3].map((n) => bench.add(`c${n}`, 'connection', 1400));
+        const isUp = [true, true, true, true];
+        let kept: Kept[] = [];
+        steps.forEach((s, age) => {
+          if (!('prefix' in s)) {
+            isUp[s.by] = s.do === 'up';
+            bench.compartment.setUp(numbers[s.by]!, s.do === 'up');
+            return;
+          }
+          const same = kept.find((k) => k.prefix === s.prefix && k.by === s.by && k.origin === s.origin);
+          if (s.do === 'remove') {
+            kept = kept.filter((k) => k !== same);
+            expect(bench.compartment.removeRoute(net(s.prefix), numbers[s.by]!, s.origin)).toBe(same !== undefined);
+          } else {
+            if (same === undefined) kept.push({ ...s, age });
+            else same.preference = s.preference;
+            bench.route(s.prefix, numbers[s.by]!, s.preference, s.origin);
+          }
+        });
+        for (const destination of ['20.0.0.0', '20.0.0.1', '20.1.0.1', '20.128.0.128', '20.255.0.255', '21.0.0.1']) {
+          const best = kept
+            .filter((k) => isUp[k.by] && contains(net(k.prefix), addr(destination)))
+            .sort(
+              (a, b) => net(b.prefix).length - net(a.prefix).length || a.preference - b.preference || a.age - b.age,
+            )[0];
+          const expected = best === undefined ? undefined : numbers[best.by];
+          expect(outOf(bench, destination, lan)).toBe(expected);
+          expect(bench.compartment.explain(addr(destination)).chosen?.interface).toBe(expected);
+        }
+        expect(bench.compartment.routes().length).toBe(kept.length + 1);
+        expect(bench.pool.taken).toBe(0);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('is empty again when everything is gone', () => {
+    const bench = site();
+    for (const { number } of bench.compartment.interfaces()) bench.compartment.removeInterface(number);
+    expect(bench.compartment.routes()).toEqual([]);
+    expect(bench.compartment.interfaces()).toEqual([]);
+    const again = bench.add('again', 'tun', 1500, '10.1.0.1/24');
+    expect(again).toBe(4);
+    const { sent } = bench.receive(
+      ipv4({ src: '10.1.0.9', dst: '10.2.0.7' }, udp('10.1.0.9', '10.2.0.7', 1, 2, counting(1))),
+      again,
+    );
+    expect(formatAddress(sent[0]!.octets.slice(12, 16))).toBe('10.1.0.1');
+  });
+});
