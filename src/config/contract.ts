@@ -5,6 +5,9 @@
 import type { Secret } from '../core/index.ts';
 import type { Address, Prefix } from '../ip/index.ts';
 
+/** Where the control socket is unless the document says otherwise, and where the command line looks for it. */
+export const DEFAULT_LISTEN = 'unix:/run/bulkhead/control.sock';
+
 export interface Document {
   readonly version: 1;
   readonly gateway: GatewayConfig;

@@ -4,6 +4,7 @@
  * Entries (gateway, each tenant, interface, route and connection) are read one by one, so that a mistake in one hides none in
  * another; `rules.ts` then looks at what spans several of them. A document comes out only without errors; warnings let it pass.
  */
+import { parseIdentity, parseProposal } from '../ike/index.ts';
 import { type Address, formatAddress, type Prefix, parseAddress, sameAddress } from '../ip/index.ts';
 import type { ConnectionConfig, Document, InterfaceDocument, Issue, StaticRoute, TenantConfig } from './contract.ts';
 import { formatPath, ISSUE_LIMIT, IssueList } from './issue.ts';
@@ -11,21 +12,6 @@ import { checkRules, type Draft, type Placed, type TenantDraft } from './rules.t
 import * as schema from './schema.ts';
 import { type Path, parseSource } from './source.ts';
 import { kindOf } from './words.ts';
-
-export interface ReadOptions {
-  /** IKEv2's own judgement of proposals and identities; without it they stay unread text. */
-  readonly dialect?: Dialect;
-}
-
-/** What the protocol says of words in the document; `ike/` provides it. */
-export interface Dialect {
-  parseProposal(
-    text: string,
-    use: 'ike' | 'esp',
-    options: { readonly legacy: boolean; readonly esn?: 'allow' | 'require' | 'never' },
-  ): { readonly ok: true } | { readonly ok: false; readonly problem: string };
-  parseIdentity(text: string): { readonly ok: true } | { readonly ok: false; readonly problem: string };
-}
 
 export interface ReadResult {
   /** Absent when an issue is an error. */
@@ -35,7 +21,7 @@ export interface ReadResult {
 }
 
 /** `fileName` only stands in the issues. Never throws for what a text can hold. */
-export function readDocument(text: string, fileName: string, options: ReadOptions = {}): ReadResult {
+export function readDocument(text: string, fileName: string): ReadResult {
   const source = parseSource(text);
   if (source.problems.length > 0) {
     const issues = source.problems.map(
@@ -49,7 +35,7 @@ export function readDocument(text: string, fileName: string, options: ReadOption
     return { issues: issues.slice(0, ISSUE_LIMIT) };
   }
   const issues = new IssueList(fileName, source);
-  const reading = new Reading(issues, options.dialect);
+  const reading = new Reading(issues);
   const document = reading.document(source.value);
   const found = issues.sorted();
   return issues.hasErrors || document === undefined ? { issues: found } : { document, issues: found };
@@ -57,11 +43,9 @@ export function readDocument(text: string, fileName: string, options: ReadOption
 
 class Reading {
   readonly #issues: IssueList;
-  readonly #dialect: Dialect | undefined;
 
-  constructor(issues: IssueList, dialect: Dialect | undefined) {
+  constructor(issues: IssueList) {
     this.#issues = issues;
-    this.#dialect = dialect;
   }
 
   document(value: unknown): Document | undefined {
@@ -150,20 +134,19 @@ class Reading {
     };
   }
 
+  /** Proposals and identities are IKEv2's own words. */
   #checkWords(shape: schema.ConnectionShape, path: Path): void {
-    const dialect = this.#dialect;
-    if (dialect === undefined) return;
     const { legacy, child, ike, local, remote } = shape;
     for (const [i, text] of ike.proposals.entries()) {
-      const parsed = dialect.parseProposal(text, 'ike', { legacy });
+      const parsed = parseProposal(text, 'ike', { legacy });
       if (!parsed.ok) this.#issues.error([...path, 'ike', 'proposals', i], parsed.problem);
     }
     for (const [i, text] of child.proposals.entries()) {
-      const parsed = dialect.parseProposal(text, 'esp', { legacy, esn: child.esn });
+      const parsed = parseProposal(text, 'esp', { legacy, esn: child.esn });
       if (!parsed.ok) this.#issues.error([...path, 'child', 'proposals', i], parsed.problem);
     }
     for (const [side, { id }] of Object.entries({ local, remote })) {
-      const parsed = id === undefined ? undefined : dialect.parseIdentity(id);
+      const parsed = id === undefined ? undefined : parseIdentity(id);
       if (parsed?.ok === false) this.#issues.error([...path, side, 'id'], parsed.problem);
     }
   }

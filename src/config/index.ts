@@ -3,10 +3,10 @@
  * document as it takes effect.
  */
 export type * from './contract.ts';
+export { DEFAULT_LISTEN } from './contract.ts';
 export { type Change, diffDocuments, type FieldChange, formatChanges } from './diff.ts';
-export { type Dialect, type ReadOptions, type ReadResult, readDocument } from './document.ts';
+export { type ReadResult, readDocument } from './document.ts';
 export { formatIssue } from './issue.ts';
-export { DEFAULT_ESP_PROPOSALS, DEFAULT_IKE_PROPOSALS, DEFAULT_LISTEN } from './schema.ts';
 export { formatReference, resolveSecret, type SecretSource, weakness } from './secrets.ts';
 export { showDocument } from './show.ts';
 export { formatDuration, formatSelector } from './words.ts';

@@ -5,23 +5,10 @@
  * Every default is safe: strong algorithms, replay protection, no keys written, cookies under load, liveness checks.
  */
 import { z } from 'zod';
+import { DEFAULT_ESP_PROPOSALS, DEFAULT_IKE_PROPOSALS } from '../ike/index.ts';
+import { DEFAULT_LISTEN } from './contract.ts';
 import { nearest } from './suggestion.ts';
 import * as words from './words.ts';
-
-/** Strong first; every one is in RFC 8247 §2 (IKEv2) and RFC 8221 §5 (ESP) as MUST or SHOULD, or stronger. */
-export const DEFAULT_IKE_PROPOSALS: readonly string[] = [
-  'aes256gcm16-prfsha384-ecp384',
-  'aes128gcm16-prfsha256-curve25519',
-  'aes256-sha384-ecp384',
-  'aes256-sha256-modp2048',
-];
-export const DEFAULT_ESP_PROPOSALS: readonly string[] = [
-  'aes256gcm16-ecp384',
-  'aes128gcm16-curve25519',
-  'aes256gcm16',
-  'aes256-sha256',
-];
-export const DEFAULT_LISTEN = 'unix:/run/bulkhead/control.sock';
 
 const leaf = <T>(read: (input: unknown) => T | words.Problem) =>
   z.unknown().transform((input, context): T => {

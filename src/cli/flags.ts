@@ -1,0 +1,113 @@
+/**
+ * How commands are declared: a table of leaves, each with its flags, an example and a function that is loaded when it is called.
+ * Every flag has a twin in the environment: `--api` is BULKHEAD_API; what stands on the command line wins.
+ */
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import type { Call, Io } from './io.ts';
+
+export interface Flag {
+  /** As commander writes it: `-c, --config <file>`. */
+  readonly flags: string;
+  readonly text: string;
+  readonly parse?: (text: string) => unknown;
+  /** The value of a flag that stands alone although it may have one (`--wait [seconds]`). */
+  readonly alone?: unknown;
+}
+
+export interface Leaf {
+  /** Words and arguments: `connections show <connection>`. */
+  readonly usage: string;
+  readonly text: string;
+  readonly example: string;
+  readonly flags: readonly Flag[];
+  /** The parent without a further word means this one. */
+  readonly isDefault?: true;
+  /** Gives the exit code. */
+  readonly run: (call: Call) => Promise<number>;
+}
+
+/** `parents` says what the words before the last one are about. */
+export function addLeaf(
+  program: Command,
+  parents: Readonly<Record<string, string>>,
+  leaf: Leaf,
+  io: Io,
+  exit: (code: number) => void,
+): void {
+  const words = leaf.usage.split(' ');
+  const names = words.filter((word) => !/^[<[]/.test(word));
+  const parent = names.slice(0, -1).reduce((at, name) => {
+    const known = at.commands.find((child) => child.name() === name);
+    if (known !== undefined) return known;
+    const made = new Command(name).description(parents[name] ?? '');
+    at.addCommand(made);
+    return made;
+  }, program);
+  const command = new Command(names.at(-1))
+    .description(leaf.text)
+    .addHelpText('after', `\nExample:\n  ${leaf.example}`);
+  for (const word of words.slice(names.length)) command.argument(word);
+  for (const flag of leaf.flags) command.addOption(optionOf(flag));
+  command.action(async () => {
+    const options = { ...fromEnvironment(leaf.flags, io, command), ...command.opts() };
+    exit(await leaf.run({ io, args: command.args, options }));
+  });
+  parent.addCommand(command, { isDefault: leaf.isDefault === true });
+}
+
+export const environmentName = (flag: Flag): string =>
+  `BULKHEAD_${new Option(flag.flags).name().replace(/^no-/, '').replaceAll('-', '_').toUpperCase()}`;
+
+export function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`A whole number from ${min} to ${max} is needed.`);
+  };
+}
+
+export function oneOf(...words: readonly string[]): (text: string) => string {
+  return (text) => {
+    if (words.includes(text)) return text;
+    throw new InvalidArgumentError(`One of ${words.join(', ')} is needed.`);
+  };
+}
+
+function optionOf(flag: Flag): Option {
+  const option = new Option(flag.flags, `${flag.text} (env: ${environmentName(flag)})`);
+  const { parse } = flag;
+  if (parse !== undefined) option.argParser((text: string) => parse(text));
+  if (flag.alone !== undefined) option.preset(flag.alone);
+  return option;
+}
+
+/** Only for flags that the command line leaves out, so that a wrong twin of another one cannot hurt. */
+function fromEnvironment(flags: readonly Flag[], io: Io, command: Command): Record<string, unknown> {
+  const found: Record<string, unknown> = {};
+  for (const flag of flags) {
+    const option = new Option(flag.flags);
+    const name = option.attributeName();
+    const text = io.env[environmentName(flag)];
+    if (text === undefined || text === '' || command.getOptionValue(name) !== undefined) continue;
+    found[name] = option.isBoolean() ? truth(flag, text) : readTwin(flag, text, option.optional);
+  }
+  return found;
+}
+
+function readTwin(flag: Flag, text: string, mayStandAlone: boolean): unknown {
+  if (mayStandAlone && /^(true|yes|on)$/i.test(text)) return flag.alone ?? true;
+  try {
+    return flag.parse?.(text) ?? text;
+  } catch (error) {
+    throw usageError(flag, text, (error as Error).message);
+  }
+}
+
+function truth(flag: Flag, text: string): boolean | undefined {
+  if (/^(1|true|yes|on)$/i.test(text)) return true;
+  if (/^(0|false|no|off)$/i.test(text)) return undefined;
+  throw usageError(flag, text, 'True or false is needed.');
+}
+
+const usageError = (flag: Flag, text: string, why: string): CommanderError =>
+  new CommanderError(2, 'bulkhead.environment', `error: ${environmentName(flag)}='${text}' is invalid. ${why}`);

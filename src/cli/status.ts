@@ -1,0 +1,167 @@
+/** `status`, `tenants`, `routes`, `sas`: looking at the gateway. */
+import type { RouteExplanationStatus, SaStatus } from '../api/backend.ts';
+import { envelope } from '../api/envelope.ts';
+import type { GatewayStatus, RouteStatus, TenantStatus } from '../gateway/status.ts';
+import { clientFor } from './client.ts';
+import { type Call, CliError, EXIT, printJson, printLines, wantsJson } from './io.ts';
+import * as text from './text.ts';
+
+export async function showStatus(call: Call): Promise<number> {
+  const items = await clientFor(call).call<GatewayStatus>('GET', '/v1/status');
+  const status = items[0]!;
+  if (wantsJson(call)) printJson(call.io, envelope('status', items));
+  else printLines(call.io.stdout, statusLines(status, text.paletteFor(call.io)));
+  return status.state === 'degraded' ? EXIT.degraded : EXIT.ok;
+}
+
+/** Problems first: whoever asks for the status wants to know them. */
+export function statusLines(status: GatewayStatus, palette: text.Palette): string[] {
+  const { connections: c, packets: p } = status;
+  const style = status.state === 'ok' ? palette.good : palette.bad;
+  const failed = c.failed > 0 ? `, ${c.failed} failed` : '';
+  const drops = text.formatDrops(status.drops);
+  const listen = status.listen.map(({ address, port, carrier }) =>
+    carrier === 'udp' ? `udp ${address.includes(':') ? `[${address}]` : address}:${port}` : `ESP ${address}`,
+  );
+  const rows: readonly (readonly [string, string])[] = [
+    ['tenants', String(status.tenants)],
+    ['connections', `${c.total}: ${c.up} up${failed}`],
+    ['IKE SAs', `${status.ikeSas}, ${status.halfOpen} half-open`],
+    ['Child SAs', String(status.childSas)],
+    ['listens on', listen.length === 0 ? 'nothing' : listen.join(', ')],
+    [
+      'packets',
+      `${p.inUse} of ${p.poolSize} in use, at most ${p.peak}${p.refused > 0 ? `, ${p.refused} refused` : ''}`,
+    ],
+    ['crypto', status.engine],
+    ...(status.memoryBytes === undefined ? [] : [['memory', text.formatOctets(status.memoryBytes)] as const]),
+    ...(drops === '' ? [] : [['drops', drops] as const]),
+  ];
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return [
+    ...status.problems.flatMap((problem) => text.problemLines(problem, palette)),
+    ...(status.problems.length > 0 ? [''] : []),
+    `${palette.bold(text.printable(status.name))}  ${style(status.state)}  up ${text.formatSeconds(status.upSeconds)}, bulkhead ${status.version}`,
+    ...rows.map(([name, value]) => `${name.padEnd(width)}  ${text.printable(value)}`),
+  ];
+}
+
+export async function showTenants(call: Call): Promise<number> {
+  const tenants = await clientFor(call).call<TenantStatus>('GET', '/v1/tenants');
+  if (wantsJson(call)) printJson(call.io, envelope('tenants', tenants));
+  else if (tenants.length === 0) printLines(call.io.stderr, ['The document names no tenants.']);
+  else printLines(call.io.stdout, tenantLines(tenants, text.paletteFor(call.io)));
+  return EXIT.ok;
+}
+
+export function tenantLines(tenants: readonly TenantStatus[], palette: text.Palette): string[] {
+  const columns = ['TENANT', 'COMPARTMENT', 'INTERFACE', 'KIND', 'STATE', 'ADDRESSES', 'IN', 'OUT', 'DROPS'];
+  const right = new Set(['COMPARTMENT', 'IN', 'OUT']);
+  const rows = tenants.flatMap((tenant): text.Cell[][] => {
+    const drops = text.formatDrops(tenant.drops);
+    if (tenant.interfaces.length === 0) return [[tenant.name, tenant.compartment, '-', '-', '-', '-', '', '', drops]];
+    return tenant.interfaces.map((i, n) => [
+      n === 0 ? tenant.name : '',
+      n === 0 ? tenant.compartment : '',
+      i.name,
+      i.device === undefined ? i.kind : `${i.kind} ${i.device}`,
+      { text: i.state, style: i.state === 'up' ? palette.good : palette.bad },
+      i.addresses.join(', ') || '-',
+      text.formatOctets(i.rxBytes),
+      text.formatOctets(i.txBytes),
+      n === 0 ? drops : '',
+    ]);
+  });
+  const titles = columns.map((title): text.Column => (right.has(title) ? { title, align: 'right' } : { title }));
+  return text.table(titles, rows, palette);
+}
+
+export async function showRoutes(call: Call): Promise<number> {
+  const tenant = requiredTenant(call);
+  const path = `/v1/tenants/${encodeURIComponent(tenant)}/routes`;
+  const palette = text.paletteFor(call.io);
+  if (typeof call.options.explain === 'string') {
+    const query = `${path}?explain=${encodeURIComponent(call.options.explain)}`;
+    const items = await clientFor(call).call<RouteExplanationStatus>('GET', query);
+    if (wantsJson(call)) printJson(call.io, envelope('route-explanation', items));
+    else printLines(call.io.stdout, explanationLines(items[0]!, palette));
+    return EXIT.ok;
+  }
+  const routes = await clientFor(call).call<RouteStatus>('GET', path);
+  if (wantsJson(call)) printJson(call.io, envelope('routes', routes));
+  else if (routes.length === 0) printLines(call.io.stderr, ['This tenant has no routes.']);
+  else
+    printLines(
+      call.io.stdout,
+      routeLines(
+        routes.map((route) => [route, route.why]),
+        palette,
+      ),
+    );
+  return EXIT.ok;
+}
+
+export function explanationLines(explanation: RouteExplanationStatus, palette: text.Palette): string[] {
+  const chosen = explanation.chosen;
+  const lost = explanation.passedOver.map(({ route, why }): [RouteStatus, string] => [route, why]);
+  return [
+    `${explanation.address}: ${text.printable(explanation.why)}`,
+    ...(chosen === null ? [] : ['', ...routeLines([[chosen, chosen.why]], palette)]),
+    ...(lost.length === 0 ? [] : ['', 'passed over', ...routeLines(lost, palette)]),
+  ];
+}
+
+function routeLines(routes: readonly (readonly [RouteStatus, string])[], palette: text.Palette): string[] {
+  const columns: text.Column[] = [
+    { title: 'PREFIX' },
+    { title: 'VIA' },
+    { title: 'ORIGIN' },
+    { title: 'PREFERENCE', align: 'right' },
+    { title: 'WHY' },
+  ];
+  return text.table(
+    columns,
+    routes.map(([r, why]) => [r.prefix, r.via, r.origin, r.preference, why]),
+    palette,
+  );
+}
+
+export async function showSas(call: Call): Promise<number> {
+  const tenant = call.options.tenant;
+  const query = tenant === undefined ? '' : `?tenant=${encodeURIComponent(String(tenant))}`;
+  const sas = await clientFor(call).call<SaStatus>('GET', `/v1/sas${query}`);
+  if (wantsJson(call)) printJson(call.io, envelope('sas', sas));
+  else if (sas.length === 0) printLines(call.io.stderr, ['There are no SAs. See: bulkhead connections']);
+  else printLines(call.io.stdout, saLines(sas, text.paletteFor(call.io)));
+  return EXIT.ok;
+}
+
+export function saLines(sas: readonly SaStatus[], palette: text.Palette): string[] {
+  const ike = sas.flatMap((sa) => (sa.sa === 'ike' ? [sa] : []));
+  const child = sas.flatMap((sa) => (sa.sa === 'child' ? [sa] : []));
+  const ikeColumns = ['IKE SA', 'ROLE', 'STATE', 'SPI I', 'SPI R', 'LOCAL', 'REMOTE', 'NAT', 'REKEY IN', 'SUITE'];
+  const childColumns = ['CHILD SA', 'STATE', 'SPI IN', 'SPI OUT', 'LOCAL', 'REMOTE', 'IN', 'OUT', 'REKEY IN', 'SUITE'];
+  const titles = (names: readonly string[]): text.Column[] => names.map((title) => ({ title }));
+  const soon = (seconds: number | null): string => (seconds === null ? 'never' : text.formatSeconds(seconds));
+  const ikeRows = ike.map((sa): text.Cell[] => [
+    `${sa.tenant}/${sa.connection}[${sa.id}]`,
+    ...[sa.role, sa.state, sa.spiI, sa.spiR, sa.local, sa.remote, sa.nat, soon(sa.rekeySeconds), sa.suite],
+  ]);
+  const childRows = child.map((sa): text.Cell[] => [
+    `${sa.tenant}/${sa.connection}{${sa.id}}`,
+    { text: sa.state, style: sa.state === 'active' ? palette.good : palette.dim },
+    ...[sa.spiIn, sa.spiOut, sa.local.join(', '), sa.remote.join(', ')],
+    ...[text.formatOctets(sa.bytesIn), text.formatOctets(sa.bytesOut), soon(sa.rekeySeconds)],
+    `${sa.suite}${sa.esn ? ' esn' : ''} ${sa.carrier}`,
+  ]);
+  return [
+    ...(ike.length === 0 ? [] : text.table(titles(ikeColumns), ikeRows, palette)),
+    ...(ike.length > 0 && child.length > 0 ? [''] : []),
+    ...(child.length === 0 ? [] : text.table(titles(childColumns), childRows, palette)),
+  ];
+}
+
+export function requiredTenant(call: Call): string {
+  if (typeof call.options.tenant === 'string') return call.options.tenant;
+  throw new CliError(EXIT.usage, 'usage', '--tenant is needed', 'See: bulkhead tenants');
+}

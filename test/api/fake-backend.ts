@@ -1,0 +1,182 @@
+import type { Backend, KeysStatus, PingOrder, ReloadStatus, SaKind } from '../../src/api/index.ts';
+import type {
+  ChildSaStatus,
+  ConnectionStatus,
+  GatewayStatus,
+  IkeSaStatus,
+  PingStatus,
+  TenantStatus,
+} from '../../src/gateway/status.ts';
+
+/** A gateway made of data: tests change the data and say `changed()`. */
+export class FakeBackend implements Backend {
+  readonly commands: string[] = [];
+  readonly pings: PingOrder[] = [];
+  gateway: GatewayStatus = GATEWAY;
+  list: ConnectionStatus[] = [
+    connection('fabrikam', 'hq'),
+    connection('contoso', 'hq'),
+    connection('contoso', 'branch'),
+  ];
+  keysStatus: KeysStatus = { enabled: false, folder: null };
+  reloadStatus: ReloadStatus = { applied: true, changes: [], issues: [] };
+  text = 'version: 1\n';
+  answers: PingStatus[] = [];
+  pingAborted = false;
+  readonly #watchers = new Set<() => void>();
+
+  get watchers(): number {
+    return this.#watchers.size;
+  }
+
+  replace(tenant: string, name: string, change: Partial<ConnectionStatus>): void {
+    this.list = this.list.map((c) => (c.tenant === tenant && c.name === name ? { ...c, ...change } : c));
+  }
+
+  changed(): void {
+    for (const watcher of [...this.#watchers]) watcher();
+  }
+
+  status = () => this.gateway;
+  tenants = () => TENANTS;
+  connections = () => this.list;
+  up = (tenant: string, name: string) => void this.commands.push(`up ${tenant}/${name}`);
+  down = (tenant: string, name: string, what: SaKind) => void this.commands.push(`down ${tenant}/${name} ${what}`);
+  rekey = (tenant: string, name: string, what: SaKind) => void this.commands.push(`rekey ${tenant}/${name} ${what}`);
+  watch(changed: () => void): () => void {
+    this.#watchers.add(changed);
+    return () => void this.#watchers.delete(changed);
+  }
+  explain = (_tenant: string, address: string) => {
+    const route = TENANTS[0]!.routes[0]!;
+    return /^[0-9.]+$/.test(address)
+      ? {
+          address,
+          chosen: route,
+          why: 'the longest prefix',
+          passedOver: [{ route: TENANTS[0]!.routes[1]!, why: 'shorter' }],
+        }
+      : undefined;
+  };
+  async *ping(_tenant: string, order: PingOrder, signal: AbortSignal): AsyncGenerator<PingStatus> {
+    this.pings.push(order);
+    signal.addEventListener('abort', () => {
+      this.pingAborted = true;
+    });
+    yield* this.answers;
+  }
+  keys = () => this.keysStatus;
+  setKeys(enabled: boolean, folder: string | undefined): KeysStatus {
+    this.keysStatus = { enabled, folder: enabled ? (folder ?? '/var/lib/keys') : null };
+    return this.keysStatus;
+  }
+  reload = () => Promise.resolve(this.reloadStatus);
+  configText = () => this.text;
+}
+
+export const GATEWAY: GatewayStatus = {
+  name: 'gw1',
+  version: '0.1.0',
+  upSeconds: 11_520,
+  state: 'ok',
+  problems: [],
+  listen: [
+    { address: '203.0.113.10', port: 500, carrier: 'udp' },
+    { address: '203.0.113.10', port: 4500, carrier: 'udp' },
+    { address: '203.0.113.10', port: 0, carrier: 'ip-50' },
+  ],
+  tenants: 2,
+  connections: { total: 3, up: 1, failed: 0 },
+  ikeSas: 1,
+  halfOpen: 0,
+  childSas: 1,
+  packets: { poolSize: 1024, inUse: 3, peak: 40, refused: 0 },
+  drops: { ttl: 1, 'no-route': 7, short: 0 },
+  engine: 'node',
+  memoryBytes: 61_000_000,
+};
+
+export const TENANTS: TenantStatus[] = [
+  {
+    name: 'fabrikam',
+    compartment: 2,
+    interfaces: [
+      {
+        name: 'inside',
+        kind: 'tun',
+        device: 'bh-fabrikam',
+        state: 'up',
+        mtu: 1500,
+        addresses: ['10.1.0.1/24'],
+        rxPackets: 10,
+        rxBytes: 1400,
+        txPackets: 9,
+        txBytes: 812,
+      },
+    ],
+    routes: [
+      { prefix: '10.2.0.0/24', via: 'hq', origin: 'connection', preference: 5, why: 'selector of fabrikam/hq' },
+      { prefix: '10.0.0.0/8', via: 'inside', origin: 'static', preference: 1, why: 'the document' },
+    ],
+    connections: ['hq'],
+    drops: { 'no-route': 7 },
+  },
+  { name: 'contoso', compartment: 3, interfaces: [], routes: [], connections: ['hq', 'branch'], drops: {} },
+];
+
+export const connection = (tenant: string, name: string, change: Partial<ConnectionStatus> = {}): ConnectionStatus => ({
+  tenant,
+  name,
+  state: 'down',
+  why: 'waits for the first packet',
+  start: 'demand',
+  localAddress: '203.0.113.10',
+  remoteAddress: '198.51.100.20',
+  localId: 'gw1.example',
+  remoteId: 'hq.example',
+  ikeSas: [],
+  childSas: [],
+  routes: ['10.2.0.0/24'],
+  mtu: 1422,
+  waitingPackets: 0,
+  ...change,
+});
+
+export const ikeSa = (id: number): IkeSaStatus => ({
+  id,
+  spiI: '0000000000000001',
+  spiR: '0000000000000002',
+  role: 'initiator',
+  state: 'established',
+  suite: 'aes256gcm16-prfsha384-ecp384',
+  local: '203.0.113.10:4500',
+  remote: '198.51.100.20:4500',
+  nat: 'none',
+  establishedSeconds: 65,
+  rekeySeconds: 27_000,
+  retransmits: 0,
+});
+
+export const childSa = (id: number): ChildSaStatus => ({
+  id,
+  ikeId: 1,
+  tenant: 'fabrikam',
+  connection: 'hq',
+  state: 'active',
+  spiIn: 'c0000001',
+  spiOut: 'c0000002',
+  suite: 'aes256gcm16',
+  esn: true,
+  carrier: 'udp',
+  local: ['10.1.0.0/24'],
+  remote: ['10.2.0.0/24'],
+  bytesIn: 1_400_000,
+  packetsIn: 1000,
+  bytesOut: 812,
+  packetsOut: 9,
+  sequenceIn: 1000,
+  sequenceOut: 9,
+  installedSeconds: 65,
+  rekeySeconds: 3200,
+  drops: { replay: 2 },
+});

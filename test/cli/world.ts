@@ -1,0 +1,29 @@
+import { createApi } from '../../src/api/index.ts';
+import { main } from '../../src/cli/main.ts';
+import type { FakeBackend } from '../api/fake-backend.ts';
+
+export interface Ran {
+  readonly exit: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+export interface WorldOptions {
+  readonly env?: Record<string, string>;
+  readonly tty?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/** Runs one command line against a gateway made of data, or against none. */
+export async function run(line: string, backend?: FakeBackend, options: WorldOptions = {}): Promise<Ran> {
+  let [out, err] = ['', ''];
+  const isTTY = options.tty === true;
+  const exit = await main(line === '' ? [] : line.split(' '), {
+    stdout: { write: (text) => (out += text), isTTY },
+    stderr: { write: (text) => (err += text), isTTY },
+    env: options.env ?? {},
+    signal: options.signal ?? new AbortController().signal,
+    ...(backend === undefined ? {} : { fetch: createApi(backend).fetch }),
+  });
+  return { exit, out, err };
+}
