@@ -1,0 +1,110 @@
+/**
+ * What goes into and comes out of a gateway: one machine for all tenants. `runtime/` hosts it with real sockets and devices,
+ * `lab/` with an in-process network; neither knows more than this file.
+ *
+ * Packets change owner with the event or action that names them: whoever holds one passes it on or releases it to the
+ * gateway's pool.
+ */
+import type { PingRequest, PingResult } from '../compartment/index.ts';
+import type { Document, InterfaceDocument } from '../config/index.ts';
+import type { Secret } from '../core/index.ts';
+import type { Report } from '../ike/index.ts';
+import type { Address, Endpoint, Packet, Prefix } from '../ip/index.ts';
+
+/** A document with its secrets fetched; keys are `tenant/connection`. */
+export interface ResolvedDocument {
+  readonly document: Document;
+  readonly secrets: ReadonlyMap<string, Secret>;
+}
+
+export type GatewayEvent =
+  | { readonly type: 'tick' }
+  /** The first one starts the gateway; later ones touch only what changed. */
+  | { readonly type: 'apply'; readonly resolved: ResolvedDocument }
+  /** Payload of a UDP datagram to one of the IKE or NAT-T ports. `tos` of the outer header, or -1. */
+  | {
+      readonly type: 'udp';
+      readonly local: Endpoint;
+      readonly remote: Endpoint;
+      readonly packet: Packet;
+      readonly tos: number;
+    }
+  /** Payload of protocol 50. */
+  | {
+      readonly type: 'esp';
+      readonly local: Address;
+      readonly remote: Address;
+      readonly packet: Packet;
+      readonly tos: number;
+    }
+  /** An IP packet from a tenant's interface. */
+  | { readonly type: 'packet'; readonly tenant: string; readonly interface: string; readonly packet: Packet }
+  /** What became of `open-interface` or `listen`; undefined: it works. */
+  | {
+      readonly type: 'interface-state';
+      readonly tenant: string;
+      readonly interface: string;
+      readonly problem: string | undefined;
+    }
+  | {
+      readonly type: 'listen-state';
+      readonly address: Address;
+      readonly problem: string | undefined;
+      readonly rawEsp: boolean;
+    }
+  | {
+      readonly type: 'up' | 'down' | 'rekey';
+      readonly tenant: string;
+      readonly connection: string;
+      readonly what: 'ike' | 'child';
+    }
+  | { readonly type: 'ping'; readonly tenant: string; readonly request: PingRequest }
+  /** Whether keys are written for Wireshark. On: also those in use already. */
+  | { readonly type: 'keys'; readonly enabled: boolean }
+  | { readonly type: 'shutdown' };
+
+export type GatewayAction =
+  | {
+      readonly do: 'udp';
+      readonly local: Endpoint;
+      readonly remote: Endpoint;
+      readonly packet: Packet;
+      /** TOS or traffic class of the outer header. */
+      readonly tos: number;
+      readonly dontFragment: boolean;
+    }
+  | {
+      readonly do: 'esp';
+      readonly local: Address;
+      readonly remote: Address;
+      readonly packet: Packet;
+      readonly tos: number;
+      readonly dontFragment: boolean;
+    }
+  | { readonly do: 'packet'; readonly tenant: string; readonly interface: string; readonly packet: Packet }
+  | {
+      readonly do: 'open-interface';
+      readonly tenant: string;
+      readonly config: InterfaceDocument;
+      readonly hostRoutes: readonly Prefix[];
+    }
+  | { readonly do: 'close-interface'; readonly tenant: string; readonly interface: string }
+  /** The whole set the kernel should reach through the device. */
+  | {
+      readonly do: 'host-routes';
+      readonly tenant: string;
+      readonly interface: string;
+      readonly prefixes: readonly Prefix[];
+    }
+  /** Bind the IKE and NAT-T ports on this address, and protocol 50 where there are rights. */
+  | { readonly do: 'listen'; readonly address: Address; readonly ike: number; readonly natt: number }
+  | { readonly do: 'unlisten'; readonly address: Address }
+  | { readonly do: 'report'; readonly report: Report }
+  /** A row for Wireshark's table of that name. */
+  | { readonly do: 'key'; readonly table: 'ikev2_decryption_table' | 'esp_sa'; readonly row: string }
+  | { readonly do: 'pinged'; readonly tenant: string; readonly result: PingResult }
+  /** A ping could not even be sent. */
+  | { readonly do: 'ping-refused'; readonly tenant: string; readonly request: PingRequest; readonly why: string }
+  /** States or SAs of this connection changed: look again. */
+  | { readonly do: 'changed'; readonly tenant: string; readonly connection: string }
+  | { readonly do: 'done' };

@@ -1,0 +1,107 @@
+/**
+ * What IKE decides, carried out: SAs installed and removed, messages sent, keys handed out where somebody asked.
+ * The only place where keys pass from IKE to ESP.
+ */
+import { ESP_TABLE_FILE, espTableRows, IKE_TABLE_FILE, ikeTableRow } from '../capture/index.ts';
+import type { Millis } from '../core/index.ts';
+import { assertNever } from '../core/index.ts';
+import type { ChildSa, IkeAction, IkeKeysExport } from '../ike/index.ts';
+import type { Books } from './books.ts';
+import type { PacketPath } from './packets.ts';
+import type { Tunnel } from './tunnel.ts';
+
+export class IkeActions {
+  readonly #books: Books;
+  readonly #path: PacketPath;
+
+  constructor(books: Books, path: PacketPath) {
+    this.#books = books;
+    this.#path = path;
+  }
+
+  perform(action: IkeAction, now: Millis): void {
+    switch (action.do) {
+      case 'send':
+        return this.#path.sendIke(action.local, action.remote, action.octets);
+      case 'keepalive':
+        return this.#path.sendKeepalive(action.local, action.remote);
+      case 'install':
+        return this.#install(action.child, action.outbound, now);
+      case 'activate':
+        return this.#withTunnel(action.spiIn, (tunnel) => {
+          tunnel.activate(action.spiIn);
+          this.#settled(tunnel, now);
+        });
+      case 'remove':
+        return this.#remove(action.spiIn, now);
+      case 'move':
+        return this.#withTunnel(action.spiIn, (tunnel) => {
+          const { localEndpoint, remoteEndpoint, udpEncapsulation } = action;
+          tunnel.sas.get(action.spiIn)?.outbound.move(localEndpoint, remoteEndpoint, udpEncapsulation);
+          this.#settled(tunnel, now);
+        });
+      case 'unreachable': {
+        const tunnel = this.#books.tunnels.get(action.connection);
+        if (tunnel !== undefined) this.#path.giveUp(tunnel, now);
+        return;
+      }
+      case 'keys':
+        if (this.#books.keysEnabled) this.exportIke(action.keys);
+        return;
+      case 'report':
+        return this.#report(action);
+      case 'done':
+        return this.#books.emit({ do: 'done' });
+      default:
+        return assertNever(action);
+    }
+  }
+
+  exportIke(keys: IkeKeysExport): void {
+    this.#books.emit({ do: 'key', table: IKE_TABLE_FILE, row: ikeTableRow(keys, FOR_WIRESHARK) });
+  }
+
+  exportChild(child: ChildSa): void {
+    for (const row of espTableRows(child, FOR_WIRESHARK)) this.#books.emit({ do: 'key', table: ESP_TABLE_FILE, row });
+  }
+
+  #install(child: ChildSa, outbound: 'active' | 'standby', now: Millis): void {
+    const books = this.#books;
+    const tunnel = books.tunnels.get(child.connection);
+    // The connection went while the exchange was under way: IKE deletes the SA, nothing passes on it.
+    if (tunnel === undefined) return;
+    tunnel.install(child, outbound, books.sad, books.random, now);
+    books.bySpi.set(child.spiIn, tunnel);
+    if (books.keysEnabled) this.exportChild(child);
+    this.#settled(tunnel, now);
+  }
+
+  #remove(spiIn: number, now: Millis): void {
+    this.#withTunnel(spiIn, (tunnel) => {
+      this.#books.bySpi.delete(spiIn);
+      tunnel.remove(spiIn, this.#books.sad);
+      this.#settled(tunnel, now);
+    });
+  }
+
+  /** MTU, waiting packets and whoever watches follow the SAs. */
+  #settled(tunnel: Tunnel, now: Millis): void {
+    tunnel.tenant.compartment.setMtu(tunnel.interface, tunnel.mtu);
+    if (tunnel.up) this.#path.flush(tunnel, now);
+    this.#books.changed(tunnel);
+  }
+
+  #report(action: Extract<IkeAction, { do: 'report' }>): void {
+    this.#books.emit(action);
+    const name = action.report.connection;
+    const tunnel = name === undefined ? undefined : this.#books.tunnels.get(name);
+    if (tunnel !== undefined && action.report.level !== 'debug') this.#books.changed(tunnel);
+  }
+
+  #withTunnel(spiIn: number, act: (tunnel: Tunnel) => void): void {
+    const tunnel = this.#books.bySpi.get(spiIn);
+    if (tunnel !== undefined) act(tunnel);
+  }
+}
+
+const FOR_WIRESHARK = { forWireshark: true } as const;

@@ -1,0 +1,181 @@
+/**
+ * Applies a document: what it names anew is made, what it no longer names goes, what did not change is not touched.
+ *
+ * The unit of change is an interface, a connection, the static routes of a tenant. A connection counts as changed when its
+ * configuration or its secret did; its tunnel is then taken down and made anew.
+ */
+import type { ConnectionConfig, InterfaceDocument, TenantConfig } from '../config/index.ts';
+import { diffDocuments } from '../config/index.ts';
+import { invariant, type Millis, type Secret, sameBytes } from '../core/index.ts';
+import { type Address, formatPrefix, sameAddress } from '../ip/index.ts';
+import type { Books } from './books.ts';
+import { compileConnection } from './compile.ts';
+import type { ResolvedDocument } from './contract.ts';
+import type { PacketPath, ToIke } from './packets.ts';
+import { Tenant } from './tenant.ts';
+import { Tunnel } from './tunnel.ts';
+
+export class Reconciler {
+  readonly #books: Books;
+  readonly #path: PacketPath;
+  readonly #toIke: ToIke;
+  readonly #now: () => Millis;
+
+  /** `now`: the time of the event being handled, for packets a compartment emits. */
+  constructor(books: Books, path: PacketPath, toIke: ToIke, now: () => Millis) {
+    this.#books = books;
+    this.#path = path;
+    this.#toIke = toIke;
+    this.#now = now;
+  }
+
+  apply(resolved: ResolvedDocument, now: Millis): void {
+    const books = this.#books;
+    const before = books.resolved;
+    if (before === undefined) books.begin(resolved, now);
+    const changed = changedConnections(before, resolved);
+    books.resolved = resolved;
+    this.#listen(resolved.document.gateway.external.addresses);
+    const names = new Set(resolved.document.tenants.map((t) => t.name));
+    for (const tenant of [...books.tenants.values()]) if (!names.has(tenant.name)) this.#removeTenant(tenant, now);
+    for (const config of resolved.document.tenants) this.#tenant(config, resolved, changed, now);
+    this.#toIke({ type: 'configure', connections: [...books.tunnels.values()].map((t) => t.ike) }, now);
+    for (const tenant of books.tenants.values()) this.#hostRoutes(tenant);
+  }
+
+  /** Everything closed that `apply` opened. */
+  close(now: Millis): void {
+    for (const tenant of [...this.#books.tenants.values()]) this.#removeTenant(tenant, now);
+    this.#listen([]);
+  }
+
+  #tenant(config: TenantConfig, resolved: ResolvedDocument, changed: ReadonlySet<string>, now: Millis): void {
+    const books = this.#books;
+    let tenant = books.tenants.get(config.name);
+    if (tenant === undefined) {
+      tenant = this.#newTenant(config);
+      books.tenants.set(config.name, tenant);
+    }
+    const old = tenant.config;
+    tenant.config = config;
+    for (const { config: iface } of [...tenant.interfaces.values()]) {
+      if (!config.interfaces.some((i) => sameInterface(i, iface))) this.#removeInterface(tenant, iface.name);
+    }
+    for (const tunnel of [...tenant.tunnels.values()]) {
+      const kept = config.connections.some((c) => c.name === tunnel.config.name) && !changed.has(tunnel.name);
+      if (!kept) this.#removeTunnel(tunnel, now);
+    }
+    for (const iface of config.interfaces) if (!tenant.interfaces.has(iface.name)) this.#addInterface(tenant, iface);
+    for (const connection of config.connections) {
+      if (!tenant.tunnels.has(connection.name)) this.#addTunnel(tenant, connection, resolved);
+    }
+    const sameRoutes = old === config || JSON.stringify(old.routes) === JSON.stringify(config.routes);
+    if (!sameRoutes || tenant.compartment.routes().every((r) => r.origin !== 'static')) tenant.setRoutes(config.routes);
+  }
+
+  #newTenant(config: TenantConfig): Tenant {
+    const books = this.#books;
+    const tenant: Tenant = new Tenant(
+      config,
+      books.nextCompartment(),
+      books.pool,
+      {
+        emit: (packet, out) => this.#path.leave(tenant, packet, out, this.#now()),
+        pinged: (result) => books.emit({ do: 'pinged', tenant: tenant.name, result }),
+      },
+      books.random,
+    );
+    return tenant;
+  }
+
+  #addInterface(tenant: Tenant, config: InterfaceDocument): void {
+    tenant.addInterface(config);
+    this.#books.emit({ do: 'open-interface', tenant: tenant.name, config, hostRoutes: [] });
+  }
+
+  #removeInterface(tenant: Tenant, name: string): void {
+    tenant.removeInterface(name);
+    this.#books.emit({ do: 'close-interface', tenant: tenant.name, interface: name });
+  }
+
+  #addTunnel(tenant: Tenant, config: ConnectionConfig, { document, secrets }: ResolvedDocument): void {
+    const books = this.#books;
+    const psk = secrets.get(`${tenant.name}/${config.name}`);
+    invariant(psk !== undefined, 'every connection of a resolved document has its secret');
+    const ike = compileConnection(tenant.name, config, psk, document.gateway.external.ports);
+    const mtu = config.mtu === 'auto' ? 1400 : config.mtu;
+    const number = tenant.compartment.addInterface({ name: config.name, kind: 'connection', mtu, addresses: [] });
+    const tunnel = new Tunnel(tenant, config, ike, books.nextIndex(), number);
+    tenant.compartment.setMtu(number, tunnel.mtu);
+    books.tunnels.set(tunnel.name, tunnel);
+    books.byIndex.set(tunnel.index, tunnel);
+    tenant.addTunnel(tunnel);
+  }
+
+  /** Its SAs go at once; IKE sends the DELETE when it hears of the new set of connections. */
+  #removeTunnel(tunnel: Tunnel, now: Millis): void {
+    const books = this.#books;
+    this.#path.giveUp(tunnel, now);
+    for (const spiIn of [...tunnel.sas.keys()]) {
+      tunnel.remove(spiIn, books.sad);
+      books.bySpi.delete(spiIn);
+    }
+    books.tunnels.delete(tunnel.name);
+    books.byIndex.delete(tunnel.index);
+    tunnel.tenant.removeTunnel(tunnel.config.name);
+    books.changed(tunnel);
+  }
+
+  #removeTenant(tenant: Tenant, now: Millis): void {
+    for (const tunnel of [...tenant.tunnels.values()]) this.#removeTunnel(tunnel, now);
+    for (const name of [...tenant.interfaces.keys()]) this.#removeInterface(tenant, name);
+    this.#books.tenants.delete(tenant.name);
+    this.#books.agenda.forget(tenant);
+  }
+
+  #hostRoutes(tenant: Tenant): void {
+    for (const iface of tenant.interfaces.values()) {
+      const prefixes = tenant.reachableBeyond(iface);
+      const text = (list: readonly { address: Address; length: number }[]): string => list.map(formatPrefix).join();
+      if (text(prefixes) === text(iface.hostRoutes)) continue;
+      iface.hostRoutes = prefixes;
+      this.#books.emit({ do: 'host-routes', tenant: tenant.name, interface: iface.config.name, prefixes });
+    }
+  }
+
+  #listen(addresses: readonly Address[]): void {
+    const { listeners, resolved } = this.#books;
+    const ports = resolved!.document.gateway.external.ports;
+    for (const listener of [...listeners]) {
+      if (addresses.some((a) => sameAddress(a, listener.address))) continue;
+      listeners.splice(listeners.indexOf(listener), 1);
+      this.#books.emit({ do: 'unlisten', address: listener.address });
+    }
+    for (const address of addresses) {
+      if (listeners.some((l) => sameAddress(l.address, address))) continue;
+      listeners.push({ address, problem: undefined, rawEsp: false });
+      this.#books.emit({ do: 'listen', address, ike: ports.ike, natt: ports.natt });
+    }
+  }
+}
+
+const sameInterface = (a: InterfaceDocument, b: InterfaceDocument): boolean =>
+  JSON.stringify(plain(a)) === JSON.stringify(plain(b));
+
+const plain = (i: InterfaceDocument): object => ({ ...i, addresses: i.addresses.map(formatPrefix) });
+
+/** Names of connections that are in both documents and not the same in both. */
+function changedConnections(before: ResolvedDocument | undefined, after: ResolvedDocument): ReadonlySet<string> {
+  if (before === undefined) return new Set();
+  const names = new Set<string>();
+  for (const change of diffDocuments(before.document, after.document)) {
+    if (change.kind === 'connection') names.add(`${change.tenant}/${change.name}`);
+  }
+  for (const [name, secret] of after.secrets) {
+    const old = before.secrets.get(name);
+    if (old !== undefined && !sameSecret(old, secret)) names.add(name);
+  }
+  return names;
+}
+
+const sameSecret = (a: Secret, b: Secret): boolean => sameBytes(a.reveal(), b.reveal());
