@@ -70,8 +70,9 @@ export function ikeTableRow(keys: IkeKeysExport, options: RowOptions = {}): stri
     toHex(keys.skEi.reveal()),
     toHex(keys.skEr.reveal()),
     quoted(names.ikeEncryptionName(encryption)),
-    toHex(keys.skAi.reveal()),
-    toHex(keys.skAr.reveal()),
+    // Wireshark refuses keys for an algorithm it is not to check.
+    unchecked ? '' : toHex(keys.skAi.reveal()),
+    unchecked ? '' : toHex(keys.skAr.reveal()),
     quoted(unchecked ? names.ikeUncheckedName(integrity) : names.ikeIntegrityName(integrity)),
   ].join(',');
 }

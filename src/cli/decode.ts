@@ -34,10 +34,11 @@ export function decodeCommand(): Command {
     .option('--json', 'one JSON object a frame and line')
     .option('--frame <number>', 'only this frame', wholeNumber)
     .addOption(new Option('--filter <kind>', 'which packets').choices(['ike', 'esp', 'all']).default('all'))
-    .option('--port <number...>', 'UDP ports beside 500 and 4500 to look at', (text, before: number[] = []) => [
-      ...before,
-      wholeNumber(text),
-    ])
+    .option(
+      '--port <number>',
+      'a UDP port beside 500 and 4500 to look at; may be repeated',
+      (text, before: number[] = []) => [...before, wholeNumber(text)],
+    )
     .addHelpText('after', EXAMPLES)
     .action(async (file: string | undefined, options: DecodeOptions, command: Command) => {
       if ((file === undefined) === (options.hex === undefined)) {
