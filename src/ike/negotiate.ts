@@ -174,7 +174,9 @@ function explainOne(ours: readonly Proposal[], peer: Proposal, options: Negotiat
     return [...lines, `  protocol differs: ours ${protocolName(own.protocol)}, theirs ${protocolName(peer.protocol)}`];
   }
   const [us, them] = [transformsOf(own, type), transformsOf(peer, type)];
-  lines.push(`  ${labelOf(type)} differs: ours ${listed(us)}, theirs ${listed(them)}`);
+  lines.push(
+    `  ${labelOf(type)} ${type === TRANSFORM.ESN ? 'differ' : 'differs'}: ours ${listed(us)}, theirs ${listed(them)}`,
+  );
   return [...lines, `  ${remedy(own, peer, chosen, differs, options)}`];
 }
 
