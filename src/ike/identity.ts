@@ -3,7 +3,7 @@
  *
  * Read first: RFC 7296 §3.5 (types), §2.15 (the body is what AUTH covers). The text is strongSwan's, whose documents say it.
  * Deliberate limits: distinguished names are compared as octets and have no text of their own here.
- * Invariant: `parseIdentity(formatIdentity(x)) = x` for every identity.
+ * Invariant: `parseIdentity(formatIdentity(x)) = x` for every identity of a type that RFC 7296 §3.5 lists.
  */
 import { type Bytes, concat, fromHex, sameBytes, toHex } from '../core/index.ts';
 import { type Address, formatAddress, parseAddress } from '../ip/index.ts';
@@ -48,8 +48,7 @@ export function formatIdentity(identity: Identity): string {
   const prefix = NAME.get(type);
   const octets = `#${toHex(data)}`;
   if (prefix === undefined) return `${idTypeName(type)}:${octets}`;
-  if (text === undefined || type === ID.DER_ASN1_DN || text === '' || text.startsWith('#'))
-    return `${prefix}:${octets}`;
+  if (text === undefined || !TEXTUAL.has(type) || text === '' || text.startsWith('#')) return `${prefix}:${octets}`;
   const bare = parseIdentity(text);
   return bare.ok && bare.identity.type === type && sameBytes(bare.identity.data, data) ? text : `${prefix}:${text}`;
 }
@@ -86,7 +85,7 @@ function typed(type: number, text: string): ParsedIdentity {
       ? right({ type, data: address })
       : wrong(`"${text}" is no address of this family`);
   }
-  if (type === ID.FQDN || type === ID.RFC822_ADDR || type === ID.KEY_ID) {
+  if (TEXTUAL.has(type)) {
     return text === '' ? wrong('an empty identity') : right({ type, data: new TextEncoder().encode(text) });
   }
   return wrong(`an identity of type ${idTypeName(type)} is written as # and its octets`);
@@ -101,6 +100,8 @@ const lowerCase = (data: Bytes): Bytes => data.map((octet) => (octet >= 0x41 && 
 const right = (identity: Identity): ParsedIdentity => ({ ok: true, identity });
 const wrong = (problem: string): ParsedIdentity => ({ ok: false, problem });
 
+/** Types that are written as the text they usually are. */
+const TEXTUAL: ReadonlySet<number> = new Set([ID.FQDN, ID.RFC822_ADDR, ID.KEY_ID]);
 const NAME: ReadonlyMap<number, string> = new Map([
   [ID.IPV4_ADDR, 'ipv4'],
   [ID.FQDN, 'fqdn'],
