@@ -5,6 +5,7 @@
 export { isoNow, monotonicMillis, systemRandom } from './clock.ts';
 export { type DoctorCheck, type DoctorOptions, doctor } from './doctor.ts';
 export { type FileText, readText, secretSource } from './files.ts';
+export { Host, type HostOptions } from './host.ts';
 export { KeyLog } from './keylog.ts';
 export { createLog, type Log, type LogFields, type LogFormat, type LogLevel, type LogOptions } from './log.ts';
 export { openRaw, type RawOptions } from './raw.ts';

@@ -1,0 +1,299 @@
+/**
+ * Hosts a gateway on this machine: the one place where its actions become system calls and its deadline a timer.
+ *
+ * The loop: an event goes in, its actions are performed at once, the timer follows the next deadline. Events that arise while
+ * actions are performed wait their turn. That is the whole of the asynchrony.
+ * Leaves to others: documents and signals (`cli/`), what a device or socket is (`tun.ts`, `udp.ts`, `raw.ts`).
+ */
+import type { Gateway, GatewayAction, GatewayEvent } from '../gateway/index.ts';
+import { type Address, type Endpoint, formatAddress, type PacketPool, sameAddress } from '../ip/index.ts';
+import { monotonicMillis } from './clock.ts';
+import { KeyLog } from './keylog.ts';
+import type { Log } from './log.ts';
+import { openRaw } from './raw.ts';
+import { Readiness } from './readiness.ts';
+import type { DatagramSocket } from './socket.ts';
+import { SystemError } from './syscalls.ts';
+import { openTun, type Tun } from './tun.ts';
+import { openUdp } from './udp.ts';
+
+export interface HostOptions {
+  readonly gateway: Gateway;
+  readonly pool: PacketPool;
+  readonly log: Log;
+  /** Sees every action after it was performed; packets in it are gone by then. */
+  readonly observe?: (action: GatewayAction) => void;
+}
+
+/** Datagrams that wait for a socket to open; IKE repeats what is lost here. */
+const MAX_WAITING = 64;
+/** Longest wait setTimeout takes. */
+const MAX_TIMEOUT = 0x7fffffff;
+
+interface Listening {
+  readonly address: Address;
+  readonly sockets: DatagramSocket[];
+  open: boolean;
+  readonly waiting: GatewayAction[];
+}
+
+export class Host {
+  readonly #gateway: Gateway;
+  readonly #pool: PacketPool;
+  readonly #log: Log;
+  readonly #observe: (action: GatewayAction) => void;
+  readonly #readiness: Readiness | undefined;
+  readonly #listening: Listening[] = [];
+  readonly #tuns = new Map<string, Tun>();
+  readonly #closing = new Set<Promise<void>>();
+  readonly #events: GatewayEvent[] = [];
+  readonly #stopped: Promise<void>;
+  #finish: () => void = () => {};
+  #opening = 0;
+  #settled: (() => void)[] = [];
+  #keyLog: KeyLog | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timerAt = Number.POSITIVE_INFINITY;
+  #busy = false;
+
+  constructor(options: HostOptions) {
+    this.#gateway = options.gateway;
+    this.#pool = options.pool;
+    this.#log = options.log;
+    this.#observe = options.observe ?? (() => {});
+    this.#readiness = tryReadiness(options.log);
+    this.#stopped = new Promise((resolve) => {
+      this.#finish = resolve;
+    });
+  }
+
+  /** Rows for Wireshark go into this folder; undefined: nowhere. Throws SystemError when the folder is not ours alone. */
+  setKeyFolder(folder: string | undefined): void {
+    this.#keyLog = folder === undefined ? undefined : new KeyLog(folder);
+    this.dispatch({ type: 'keys', enabled: folder !== undefined });
+  }
+
+  dispatch(event: GatewayEvent): void {
+    this.#events.push(event);
+    if (this.#busy) return;
+    this.#busy = true;
+    try {
+      for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
+        for (const action of this.#gateway.handle(next, monotonicMillis())) this.#perform(action);
+      }
+    } finally {
+      this.#busy = false;
+    }
+    this.#arm();
+  }
+
+  /** Resolves when every socket asked for so far is open or has failed. */
+  settled(): Promise<void> {
+    if (this.#opening === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#settled.push(resolve));
+  }
+
+  /** DELETEs are sent, devices removed, sockets closed when this resolves; within about 3 s. */
+  async stop(): Promise<void> {
+    this.dispatch({ type: 'shutdown' });
+    await this.#stopped;
+    await this.abort();
+  }
+
+  /** The same without a word to the peers. */
+  async abort(): Promise<void> {
+    clearTimeout(this.#timer);
+    for (const tun of this.#tuns.values()) this.#track(tun.close());
+    for (const { sockets } of this.#listening) for (const socket of sockets) this.#track(socket.close());
+    await Promise.all(this.#closing);
+    await this.#readiness?.close();
+  }
+
+  #perform(action: GatewayAction): void {
+    switch (action.do) {
+      case 'udp':
+        this.#send(action, action.local, action.remote);
+        break;
+      case 'esp':
+        this.#send(action, { address: action.local, port: 0 }, { address: action.remote, port: 0 });
+        break;
+      case 'packet': {
+        const { packet } = action;
+        this.#tuns.get(`${action.tenant}/${action.interface}`)?.write(packet.buf, packet.start, packet.end);
+        this.#pool.release(packet);
+        break;
+      }
+      case 'open-interface':
+        this.#openInterface(action);
+        break;
+      case 'close-interface': {
+        const name = `${action.tenant}/${action.interface}`;
+        const tun = this.#tuns.get(name);
+        this.#tuns.delete(name);
+        if (tun !== undefined) this.#track(tun.close());
+        break;
+      }
+      case 'host-routes':
+        for (const problem of this.#tuns.get(`${action.tenant}/${action.interface}`)?.route(action.prefixes) ?? []) {
+          this.#log.warn(problem, { tenant: action.tenant });
+        }
+        break;
+      case 'listen':
+        this.#listen(action.address, action.ike, action.natt);
+        break;
+      case 'unlisten': {
+        const at = this.#listening.findIndex((l) => sameAddress(l.address, action.address));
+        for (const { sockets } of this.#listening.splice(at, at < 0 ? 0 : 1))
+          for (const s of sockets) this.#track(s.close());
+        break;
+      }
+      case 'report':
+        this.#log.report(action.report);
+        break;
+      case 'key':
+        this.#writeKey(action.table, action.row);
+        break;
+      case 'done':
+        this.#finish();
+        break;
+      default:
+        break;
+    }
+    this.#observe(action);
+  }
+
+  #send(action: Extract<GatewayAction, { do: 'udp' | 'esp' }>, local: Endpoint, remote: Endpoint): void {
+    const listening = this.#listening.find((l) => sameAddress(l.address, local.address));
+    if (listening !== undefined && !listening.open && listening.waiting.length < MAX_WAITING) {
+      listening.waiting.push(action);
+      return;
+    }
+    const { packet, tos, dontFragment } = action;
+    const socket = listening?.sockets.find((s) => s.local.port === local.port);
+    socket?.send(packet.buf, packet.start, packet.end, remote, tos, dontFragment);
+    this.#pool.release(packet);
+  }
+
+  #listen(address: Address, ike: number, natt: number): void {
+    const listening: Listening = { address, sockets: [], open: false, waiting: [] };
+    this.#listening.push(listening);
+    this.#opening += 1;
+    this.#open(listening, ike, natt).then(
+      (rawEsp) => this.#opened(listening, undefined, rawEsp),
+      (error: unknown) => this.#opened(listening, words(error), false),
+    );
+  }
+
+  async #open({ address, sockets }: Listening, ike: number, natt: number): Promise<boolean> {
+    const pool = this.#pool;
+    const readiness = this.#readiness;
+    for (const port of [ike, natt]) {
+      const local = { address, port };
+      const receive = (
+        packet: Parameters<Parameters<typeof openUdp>[0]['receive']>[0],
+        remote: Endpoint,
+        tos: number,
+      ): void => this.dispatch({ type: 'udp', local, remote, packet, tos });
+      sockets.push(await openUdp({ local, pool, receive, readiness }));
+    }
+    if (readiness === undefined) return false;
+    try {
+      sockets.push(
+        openRaw({
+          local: address,
+          pool,
+          readiness,
+          receive: (packet, { address: remote }, tos) =>
+            this.dispatch({ type: 'esp', local: address, remote, packet, tos }),
+        }),
+      );
+      return true;
+    } catch (error) {
+      this.#log.warn(`no ESP without UDP encapsulation on ${formatAddress(address)}: ${words(error)}`);
+      return false;
+    }
+  }
+
+  #opened(listening: Listening, problem: string | undefined, rawEsp: boolean): void {
+    this.#opening -= 1;
+    if (!this.#listening.includes(listening)) for (const socket of listening.sockets) this.#track(socket.close());
+    listening.open = true;
+    if (problem !== undefined) this.#log.error(`cannot listen on ${formatAddress(listening.address)}: ${problem}`);
+    for (const action of listening.waiting.splice(0)) this.#perform(action);
+    this.dispatch({ type: 'listen-state', address: listening.address, problem, rawEsp });
+    if (this.#opening === 0) for (const resolve of this.#settled.splice(0)) resolve();
+  }
+
+  #openInterface({ tenant, config }: Extract<GatewayAction, { do: 'open-interface' }>): void {
+    const { name, device, mtu, addresses } = config;
+    const state = (problem: string | undefined): void =>
+      this.dispatch({ type: 'interface-state', tenant, interface: name, problem });
+    if (config.driver !== 'tun') return state(`driver ${config.driver} exists in the lab only`);
+    if (this.#readiness === undefined) return state('TUN devices need the optional package koffi');
+    try {
+      const tun = openTun({
+        device,
+        mtu,
+        addresses,
+        pool: this.#pool,
+        readiness: this.#readiness,
+        receive: (packet) => this.dispatch({ type: 'packet', tenant, interface: name, packet }),
+        failed: (why) => {
+          this.#log.error(why, { tenant });
+          state(why);
+        },
+      });
+      this.#tuns.set(`${tenant}/${name}`, tun);
+      state(undefined);
+    } catch (error) {
+      this.#log.error(`interface ${name} of ${tenant}: ${words(error)}`);
+      state(words(error));
+    }
+  }
+
+  #writeKey(table: string, row: string): void {
+    try {
+      this.#keyLog?.append(table, row);
+    } catch (error) {
+      this.#log.error(`keys are no longer written: ${words(error)}`);
+      this.#keyLog = undefined;
+      this.dispatch({ type: 'keys', enabled: false });
+    }
+  }
+
+  #track(closing: Promise<void>): void {
+    const tracked = closing
+      .catch((error: unknown) => this.#log.warn(words(error)))
+      .finally(() => this.#closing.delete(tracked));
+    this.#closing.add(tracked);
+  }
+
+  #arm(): void {
+    const at = this.#gateway.deadline()?.at ?? Number.POSITIVE_INFINITY;
+    if (at === this.#timerAt) return;
+    clearTimeout(this.#timer);
+    this.#timerAt = at;
+    if (at === Number.POSITIVE_INFINITY) return;
+    this.#timer = setTimeout(
+      () => {
+        this.#timerAt = Number.POSITIVE_INFINITY;
+        this.dispatch({ type: 'tick' });
+      },
+      Math.min(Math.max(0, Math.ceil(at - monotonicMillis())), MAX_TIMEOUT),
+    );
+  }
+}
+
+function tryReadiness(log: Log): Readiness | undefined {
+  try {
+    return new Readiness();
+  } catch (error) {
+    log.warn(`running without native system calls: ${words(error)}`);
+    return undefined;
+  }
+}
+
+function words(error: unknown): string {
+  if (error instanceof SystemError) return error.message;
+  throw error;
+}
