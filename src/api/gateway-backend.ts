@@ -1,0 +1,235 @@
+/**
+ * A gateway as the API's backend: what is the same for a real one and for the lab's.
+ *
+ * The host gives it the gateway and a way to hand in events, and tells it every action (`observe`). Files and clocks stay the
+ * host's: keys, reload and the document's text are functions it passes.
+ * Limit: pings are paced by real time, also where the host's own time runs differently.
+ */
+import type { Millis } from '../core/index.ts';
+import type {
+  ConnectionStatus,
+  Gateway,
+  GatewayAction,
+  GatewayEvent,
+  GatewayStatus,
+  PingStatus,
+  RouteStatus,
+  TenantStatus,
+} from '../gateway/index.ts';
+import { type Address, formatAddress, formatPrefix, parseAddress } from '../ip/index.ts';
+import {
+  ApiProblem,
+  type Backend,
+  type KeysStatus,
+  type PingOrder,
+  type ReloadStatus,
+  type RouteExplanationStatus,
+  type SaKind,
+} from './backend.ts';
+
+export interface GatewayHost {
+  readonly gateway: Gateway;
+  /** Handles the event and carries out the actions, before or after it returns. */
+  dispatch(event: GatewayEvent): void;
+  /** The clock the gateway is run by. */
+  now(): Millis;
+  keys(): KeysStatus;
+  setKeys(enabled: boolean, folder: string | undefined): KeysStatus;
+  reload(): Promise<ReloadStatus>;
+  configText(): string;
+  /** Left out where it says nothing about the gateway. */
+  memoryBytes?(): number;
+}
+
+export class GatewayBackend implements Backend {
+  readonly #host: GatewayHost;
+  readonly #watchers = new Set<() => void>();
+  readonly #series = new Map<number, PingSeries>();
+  #lastSeries = 0;
+
+  constructor(host: GatewayHost) {
+    this.#host = host;
+  }
+
+  /** To be told every action of the gateway. */
+  observe(action: GatewayAction): void {
+    if (action.do === 'changed') for (const watcher of [...this.#watchers]) watcher();
+    else if (action.do === 'pinged') {
+      const { id, sequence, from, outcome, milliseconds, octets, why } = action.result;
+      const status = { sequence, from: formatAddress(from), outcome, milliseconds, octets };
+      this.#series.get(id)?.answer(why === undefined ? status : { ...status, why });
+    } else if (action.do === 'ping-refused') {
+      this.#series.get(action.request.id)?.refuse(action.request.sequence, action.why);
+    }
+  }
+
+  status(): GatewayStatus {
+    const { gateway, memoryBytes } = this.#host;
+    const status = gateway.status(this.#host.now());
+    return memoryBytes === undefined ? status : { ...status, memoryBytes: memoryBytes() };
+  }
+
+  tenants(): readonly TenantStatus[] {
+    return this.#host.gateway.tenants();
+  }
+
+  connections(): readonly ConnectionStatus[] {
+    return this.#host.gateway.connections(this.#host.now());
+  }
+
+  up(tenant: string, connection: string): void {
+    this.#host.dispatch({ type: 'up', tenant, connection, what: 'ike' });
+  }
+
+  down(tenant: string, connection: string, what: SaKind): void {
+    this.#host.dispatch({ type: 'down', tenant, connection, what });
+  }
+
+  rekey(tenant: string, connection: string, what: SaKind): void {
+    this.#host.dispatch({ type: 'rekey', tenant, connection, what });
+  }
+
+  watch(changed: () => void): () => void {
+    this.#watchers.add(changed);
+    return () => void this.#watchers.delete(changed);
+  }
+
+  explain(tenant: string, text: string): RouteExplanationStatus | undefined {
+    const address = parseAddress(text);
+    const compartment = this.#host.gateway.compartment(tenant);
+    if (address === undefined || compartment === undefined) return undefined;
+    const names = new Map(compartment.interfaces().map(({ number, name }) => [number, name]));
+    const { chosen, why, passedOver } = compartment.explain(address);
+    type Route = NonNullable<typeof chosen>;
+    const shown = ({ prefix, interface: number, origin, preference, why: reason }: Route): RouteStatus => ({
+      prefix: formatPrefix(prefix),
+      via: names.get(number) ?? 'this gateway',
+      origin,
+      preference,
+      why: reason,
+    });
+    return {
+      address: formatAddress(address),
+      chosen: chosen === undefined ? null : shown(chosen),
+      why,
+      passedOver: passedOver.map((lost) => ({ route: shown(lost.route), why: lost.why })),
+    };
+  }
+
+  async *ping(tenant: string, order: PingOrder, signal: AbortSignal): AsyncGenerator<PingStatus, void, undefined> {
+    const destination = addressOf('destination', order.destination);
+    const source = order.source === undefined ? undefined : addressOf('source', order.source);
+    const id = this.#freeSeries();
+    const series = new PingSeries();
+    const { size, ttl, timeoutMs } = order;
+    const request = { destination, ...(source === undefined ? {} : { source }), id, size, ttl, timeoutMs };
+    this.#series.set(id, series);
+    try {
+      yield* series.run(formatAddress(destination), order, signal, (sequence) =>
+        this.#host.dispatch({ type: 'ping', tenant, request: { ...request, sequence } }),
+      );
+    } finally {
+      this.#series.delete(id);
+    }
+  }
+
+  keys(): KeysStatus {
+    return this.#host.keys();
+  }
+
+  setKeys(enabled: boolean, folder: string | undefined): KeysStatus {
+    return this.#host.setKeys(enabled, folder);
+  }
+
+  reload(): Promise<ReloadStatus> {
+    return this.#host.reload();
+  }
+
+  configText(): string {
+    return this.#host.configText();
+  }
+
+  /** An identifier of ICMP no other series uses. */
+  #freeSeries(): number {
+    if (this.#series.size >= SERIES_LIMIT) {
+      throw new ApiProblem(503, 'busy', `${SERIES_LIMIT} pings are running already`, 'Wait until one has ended.');
+    }
+    do this.#lastSeries = (this.#lastSeries + 1) & 0xffff;
+    while (this.#series.has(this.#lastSeries));
+    return this.#lastSeries;
+  }
+}
+
+/** Requests at their pace, answers in the order of the requests. */
+class PingSeries {
+  readonly #answers = new Map<number, PingStatus>();
+  readonly #refusals = new Map<number, string>();
+  #wake = (): void => {};
+
+  answer(status: PingStatus): void {
+    this.#answers.set(status.sequence, status);
+    this.#wake();
+  }
+
+  refuse(sequence: number, why: string): void {
+    this.#refusals.set(sequence, why);
+    this.#wake();
+  }
+
+  async *run(
+    destination: string,
+    { count, intervalMs, timeoutMs }: PingOrder,
+    signal: AbortSignal,
+    send: (sequence: number) => void,
+  ): AsyncGenerator<PingStatus, void, undefined> {
+    const sentAt: number[] = [];
+    const none = (sequence: number, outcome: PingStatus['outcome'], why: string): PingStatus => {
+      return { sequence, from: destination, outcome, milliseconds: null, octets: 0, why };
+    };
+    let told = 0;
+    while (told < count && !signal.aborted) {
+      const now = performance.now();
+      const first = sentAt[0] ?? now;
+      const nextAt = sentAt.length < count ? first + sentAt.length * intervalMs : Number.POSITIVE_INFINITY;
+      const sequence = told + 1;
+      const refusal = this.#refusals.get(sequence);
+      const answer = this.#answers.get(sequence);
+      const lostAt = told < sentAt.length ? sentAt[told]! + timeoutMs + GRACE_MS : Number.POSITIVE_INFINITY;
+      if (now >= nextAt) send(sentAt.push(now));
+      else if (refusal !== undefined && told === 0) throw new ApiProblem(409, 'refused', refusal, '');
+      else if (answer !== undefined || refusal !== undefined || now >= lostAt) {
+        told += 1;
+        this.#answers.delete(sequence);
+        yield answer ??
+          (refusal === undefined
+            ? none(sequence, 'timeout', 'the gateway forgot this ping')
+            : none(sequence, 'unreachable', refusal));
+      } else await this.#pause(Math.min(nextAt, lostAt) - now, signal);
+    }
+  }
+
+  #pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', done);
+        this.#wake = () => {};
+        resolve();
+      };
+      const timer = setTimeout(done, milliseconds);
+      signal.addEventListener('abort', done);
+      this.#wake = done;
+    });
+  }
+}
+
+function addressOf(field: string, text: string): Address {
+  const address = parseAddress(text);
+  if (address !== undefined) return address;
+  const problem = `${field}: ${JSON.stringify(text.slice(0, 64))} is not an address`;
+  throw new ApiProblem(400, 'bad-request', problem, 'Write an IPv4 or IPv6 address.');
+}
+
+const SERIES_LIMIT = 256;
+/** A ping whose tenant has gone never gets a result from the gateway. */
+const GRACE_MS = 500;
