@@ -21,4 +21,4 @@ export type { IkeOptions } from './sa/environment.ts';
 export type { IkeSa } from './sa/ike-sa.ts';
 export { RETRANSMIT, RequestWindow, ResponseWindow, type RetransmitPolicy } from './sa/window.ts';
 export * from './selectors.ts';
-export * from './sk.ts';
+export { type IvSource, ivSource, type SealOptions, type Unsealed, unseal } from './sk.ts';

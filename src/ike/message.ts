@@ -10,7 +10,7 @@ import type { Protection } from '../crypto/index.ts';
 import { decodeHeader, encodeHeader, HEADER_LENGTH, type HeaderFields, type IkeHeader } from './header.ts';
 import { NOTIFY, PAYLOAD } from './iana.ts';
 import { decodePayloads, encodePayloads, firstType, type Payload } from './payload.ts';
-import { type IvSource, type SealOptions, seal, unseal } from './sk.ts';
+import { unseal } from './sk.ts';
 
 export interface Message {
   readonly header: IkeHeader;
@@ -62,14 +62,8 @@ export function openMessage(octets: Bytes, protection: Protection): Opened {
   }
 }
 
-/** The octets of a message whose `payloads` are inside an SK payload. */
-export const sealMessage = (
-  header: HeaderFields,
-  payloads: readonly Payload[],
-  protection: Protection,
-  ivs: IvSource,
-  options?: SealOptions,
-): Bytes => seal(header, payloads, protection, ivs, options);
+/** The octets of a message whose payloads are inside an SK payload. */
+export { seal as sealMessage } from './sk.ts';
 
 /** RFC 7296 §2.21.1: what has no notification of its own is answered with INVALID_SYNTAX. */
 function answered<T>(decode: () => T): T {
