@@ -1,0 +1,221 @@
+/**
+ * A gateway as a process: document, host, control socket, signals, put together. Ends with 0 after a clean stop.
+ *
+ * SIGTERM and SIGINT send DELETE, close and remove; once more ends at once. SIGHUP reads the document again and touches only
+ * what changed; a document with errors changes nothing.
+ */
+import { type Backend, GatewayBackend, type KeysStatus, type ReloadStatus } from '../api/index.ts';
+import {
+  type Document,
+  diffDocuments,
+  formatChanges,
+  formatIssue,
+  type Issue,
+  readDocument,
+  resolveSecret,
+  showDocument,
+} from '../config/index.ts';
+import { Secret } from '../core/index.ts';
+import { Gateway, type ResolvedDocument } from '../gateway/index.ts';
+import { PacketPool } from '../ip/index.ts';
+import {
+  createLog,
+  Host,
+  type Log,
+  type LogFormat,
+  type LogLevel,
+  monotonicMillis,
+  onSignals,
+  readText,
+  SystemError,
+  secretSource,
+  systemRandom,
+} from '../runtime/index.ts';
+import { CliError, EXIT } from './io.ts';
+import { VERSION } from './version.ts';
+
+export interface GatewayProcessOptions {
+  /** The document. */
+  readonly file: string;
+  /** Instead of the document's `api.listen`. */
+  readonly listen: string | undefined;
+  readonly logLevel: LogLevel;
+  readonly logFormat: LogFormat;
+  readonly serve: (backend: Backend, listen: string) => Promise<{ close(): Promise<void> }>;
+}
+
+/** Resolves with the exit code when the gateway has stopped. */
+export async function runGateway(options: GatewayProcessOptions): Promise<number> {
+  const { file } = options;
+  const log = createLog({ level: options.logLevel, format: options.logFormat });
+  let loaded = load(file);
+  for (const issue of loaded.issues) if (issue.severity === 'warning') log.warn(formatIssue(issue));
+  if (loaded.resolved === undefined) throw invalid(file, loaded.issues);
+  const first = loaded.resolved.document;
+  const pool = new PacketPool(first.gateway.limits.packets);
+  const gateway = new Gateway({ random: systemRandom, pool, version: VERSION });
+  const host: Host = new Host({ gateway, pool, log, observe: (action) => backend.observe(action) });
+
+  const keys = new Keys(host, first.gateway.keyLog, log);
+  const reload = async (): Promise<ReloadStatus> => {
+    const next = load(file);
+    if (next.resolved === undefined || loaded.resolved === undefined)
+      return { applied: false, changes: [], issues: next.issues };
+    const changes = diffDocuments(loaded.resolved.document, next.resolved.document);
+    loaded = next;
+    host.dispatch({ type: 'apply', resolved: next.resolved });
+    return { applied: true, changes: formatChanges(changes), issues: next.issues };
+  };
+  const backend = new GatewayBackend({
+    gateway,
+    dispatch: (event) => host.dispatch(event),
+    now: monotonicMillis,
+    keys: () => keys.status,
+    setKeys: (enabled, folder) => keys.set(enabled, folder),
+    reload,
+    configText: () => showDocument((loaded.resolved as ResolvedDocument).document),
+    memoryBytes: () => process.memoryUsage.rss(),
+  });
+
+  if (first.gateway.keyLog !== undefined) keys.set(true, undefined);
+  const ended = new Promise<number>((resolve) => {
+    const release = onSignals({
+      stop: (signal) => {
+        log.info(`${signal}: stopping; once more ends at once`);
+        void host.stop().then(() => {
+          release();
+          resolve(EXIT.ok);
+        });
+      },
+      force: (signal) => {
+        log.warn(`${signal} again: peers are left without a DELETE`);
+        void host.abort().then(() => resolve(EXIT.error));
+      },
+      reload: () => void reload().then((status) => reportReload(status, log)),
+    });
+  });
+
+  const listen = options.listen ?? first.api?.listen;
+  const server = listen === undefined ? undefined : await serve(options, backend, listen, log);
+  host.dispatch({ type: 'apply', resolved: loaded.resolved });
+  await host.settled();
+  const { listen: sockets, name } = gateway.status(monotonicMillis());
+  if (sockets.length === 0) {
+    await server?.close();
+    await host.stop();
+    throw new CliError(
+      EXIT.error,
+      'listen',
+      'no address could be listened on',
+      'The log above says why; `bulkhead doctor` says what is missing.',
+    );
+  }
+  log.info(
+    `${name} is running: ${sockets.map((s) => (s.port === 0 ? `${s.address} ESP` : `${s.address}:${s.port}`)).join(', ')}`,
+  );
+  const exit = await ended;
+  await server?.close();
+  log.info('stopped');
+  return exit;
+}
+
+interface Loaded {
+  readonly resolved: ResolvedDocument | undefined;
+  readonly issues: readonly Issue[];
+}
+
+/** Document and secrets; everything wrong with either at once. */
+function load(file: string): Loaded {
+  const text = readText(file);
+  if (!text.ok) return { resolved: undefined, issues: [issueAt(file, '', text.problem)] };
+  const { document, issues } = readDocument(text.text, file);
+  if (document === undefined) return { resolved: undefined, issues };
+  const { secrets, problems } = fetchSecrets(document, file);
+  const all = [...issues, ...problems];
+  return { resolved: problems.length === 0 ? { document, secrets } : undefined, issues: all };
+}
+
+function fetchSecrets(document: Document, file: string): { secrets: Map<string, Secret>; problems: Issue[] } {
+  const source = secretSource(file);
+  const secrets = new Map<string, Secret>();
+  const problems: Issue[] = [];
+  for (const [t, tenant] of document.tenants.entries()) {
+    for (const [c, connection] of tenant.connections.entries()) {
+      const secret = resolveSecret(connection.psk, source);
+      if (secret instanceof Secret) secrets.set(`${tenant.name}/${connection.name}`, secret);
+      else problems.push(issueAt(file, `tenants[${t}].connections[${c}].auth.psk`, secret));
+    }
+  }
+  return { secrets, problems };
+}
+
+const issueAt = (file: string, path: string, message: string): Issue => ({
+  severity: 'error',
+  file,
+  line: 1,
+  column: 1,
+  path,
+  message,
+});
+
+function invalid(file: string, issues: readonly Issue[]): CliError {
+  const errors = issues.filter((issue) => issue.severity === 'error');
+  return new CliError(
+    EXIT.invalid,
+    'document',
+    errors.map(formatIssue).join('\n'),
+    `Correct ${file}; \`bulkhead config check ${file}\` looks again.`,
+  );
+}
+
+async function serve(
+  options: GatewayProcessOptions,
+  backend: Backend,
+  listen: string,
+  log: Log,
+): Promise<{ close(): Promise<void> } | undefined> {
+  try {
+    return await options.serve(backend, listen);
+  } catch (error) {
+    log.warn(`no control socket: ${(error as Error).message}`);
+    return undefined;
+  }
+}
+
+function reportReload({ applied, changes, issues }: ReloadStatus, log: Log): void {
+  for (const issue of issues) log[issue.severity === 'error' ? 'error' : 'warn'](formatIssue(issue));
+  if (!applied) return log.error('the document has errors: nothing was changed');
+  log.info(changes.length === 0 ? 'reloaded: nothing has changed' : `reloaded: ${changes.length} changes`);
+  for (const change of changes) log.info(change);
+}
+
+/** Where Wireshark's tables go, if anywhere. */
+class Keys {
+  readonly #host: Host;
+  readonly #preferred: string | undefined;
+  readonly #log: Log;
+  #folder: string | null = null;
+
+  constructor(host: Host, preferred: string | undefined, log: Log) {
+    this.#host = host;
+    this.#preferred = preferred;
+    this.#log = log;
+  }
+
+  get status(): KeysStatus {
+    return { enabled: this.#folder !== null, folder: this.#folder };
+  }
+
+  set(enabled: boolean, folder: string | undefined): KeysStatus {
+    const target = enabled ? (folder ?? this.#preferred ?? 'bulkhead-keys') : undefined;
+    try {
+      this.#host.setKeyFolder(target);
+      this.#folder = target ?? null;
+      if (target !== undefined) this.#log.warn(`every key of this gateway is written to ${target}`);
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      this.#log.error(error.message);
+    }
+    return this.status;
+  }
+}
