@@ -223,7 +223,8 @@ export class Compartment {
 
   /**
    * Takes back an emitted packet that cannot be carried, counts it and answers the ICMP error owed: `prohibited` and
-   * `noRoute` as such, `tooBig` with `mtu` if the packet may not be cut, `linkDown` and `noSa` as host unreachable.
+   * `noRoute` as such, `tooBig` with `mtu` if the packet may not be cut, `linkDown` and `noSa` as host unreachable; other
+   * reasons are told to nobody. May be called from within `Sink.emit`. The packet stays counted as sent, too.
    */
   refuse(packet: Packet, reason: number, now: Millis, mtu = 0): void {
     const error = REFUSALS.get(reason);
@@ -258,10 +259,8 @@ export class Compartment {
     }
     packet.end = start + ipLength(buf, start);
     const entry = this.#destined(packet);
-    const isLocal = entry !== undefined && entry.kind === ENTRY.local;
-    if (!isLocal && ((entry !== undefined && entry.kind === ENTRY.broadcast) || isLinkScoped(buf, start))) {
-      return DROP.notForwarded;
-    }
+    const isLocal = entry?.kind === ENTRY.local;
+    if (!isLocal && (entry?.kind === ENTRY.broadcast || isLinkScoped(buf, start))) return DROP.notForwarded;
     const back = this.#sourced(packet);
     if (back !== undefined && back.kind !== ENTRY.unicast) return DROP.martian;
     if (isLocal) return this.#host.deliver(packet, into, now);
@@ -305,9 +304,8 @@ export class Compartment {
     if (entry.kind === ENTRY.local) return pooled ? this.#host.deliver(packet, undefined, now) : DROP.noBuffer;
     const mtu = linkMtu(packet, entry.out);
     const largest = pooled ? mtu : Math.min(mtu, this.#pool.capacity);
-    if (packet.end - start <= largest)
-      return pooled ? this.#emit(packet, entry.out) : this.#emitCopy(packet, entry.out);
-    return this.#cut(packet, entry.out, largest);
+    if (packet.end - start > largest) return this.#cut(packet, entry.out, largest);
+    return pooled ? this.#emit(packet, entry.out) : this.#emitCopy(packet, entry.out);
   }
 
   #destined({ buf, start }: Packet): Entry | undefined {

@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { toHex } from '../../src/core/index.ts';
-import { type Bench, site } from './fixture.ts';
+import { Compartment } from '../../src/compartment/index.ts';
+import { seededRandom, toHex } from '../../src/core/index.ts';
+import { DROP, type Packet, PacketPool } from '../../src/ip/index.ts';
+import { type Bench, net, site } from './fixture.ts';
 import { ACK, be16, checksum, counting, icmp4, ipv4, ipv6, join, SYN, tcp, transportChecksum, udp } from './octets.ts';
 
 let bench: Bench & { inside: number; hq: number; lan: number };
@@ -219,6 +221,61 @@ describe('MSS clamp', () => {
     );
     expect(mssOf(bench.receive(toLan, inside).sent[0]!.octets, 20)).toBe(9000);
     expect(bench.compartment.counters.mssClamped).toBe(0);
+  });
+
+  it('is a choice of the interface', () => {
+    const { inside, compartment } = open();
+    const address = { addresses: [net('10.7.0.1/24')], mtu: 1000 };
+    const lan = compartment.addInterface({ name: 'clamped', kind: 'fabric', clampMss: true, ...address });
+    const toLan = ipv4(
+      { src: VM, dst: '10.7.0.9', protocol: 6 },
+      tcp(VM, '10.7.0.9', { flags: SYN, options: mss(9000) }),
+    );
+    expect(bench.receive(toLan, inside).sent.map((s) => [s.out, mssOf(s.octets, 20)])).toEqual([[lan, 960]]);
+    const plain = compartment.addInterface({
+      name: 'plain',
+      kind: 'connection',
+      mtu: 1400,
+      addresses: [],
+      clampMss: false,
+    });
+    bench.route('10.8.0.0/16', plain);
+    const toPlain = ipv4(
+      { src: VM, dst: '10.8.0.9', protocol: 6 },
+      tcp(VM, '10.8.0.9', { flags: SYN, options: mss(9000) }),
+    );
+    expect(bench.receive(toPlain, inside).sent.map((s) => [s.out, mssOf(s.octets, 20)])).toEqual([[plain, 9000]]);
+  });
+});
+
+describe('a sink that acts at once', () => {
+  it('may refuse a packet, or take packets, from within emit', () => {
+    const pool = new PacketPool(8, 9728);
+    const left: number[] = [];
+    const kept: Packet[] = [];
+    const compartment = new Compartment({
+      name: 'blue',
+      number: 2,
+      pool,
+      random: seededRandom(1),
+      sink: {
+        emit: (packet, out) => {
+          left.push(out);
+          if (out === 2) compartment.refuse(packet, DROP.prohibited, 0);
+          else pool.release(packet);
+          for (let p = pool.take(); p !== undefined; p = pool.take()) kept.push(p);
+          for (const p of kept.splice(0)) pool.release(p);
+        },
+      },
+    });
+    compartment.addInterface({ name: 'inside', kind: 'tun', mtu: 1500, addresses: [net('10.1.0.1/24')] });
+    const out = compartment.addInterface({ name: 'hq', kind: 'connection', mtu: 1400, addresses: [] });
+    compartment.addRoute({ prefix: net('10.2.0.0/16'), interface: out, origin: 'static', preference: 1, why: '' });
+    for (const length of [100, 1500]) compartment.receive(pool.from(datagram(length))!, 1, 0);
+    // Each packet or piece, then the error about it; the last piece is no first fragment.
+    expect(left).toEqual([2, 1, 2, 1, 2]);
+    expect(pool.taken).toBe(0);
+    open();
   });
 });
 
