@@ -75,7 +75,12 @@ export interface ConnectionConfig {
   readonly remote: { readonly address: Address | undefined; readonly id: string; readonly port: number };
   readonly psk: SecretReference;
   readonly legacy: boolean;
-  readonly ike: { readonly proposals: readonly string[]; readonly lifetimeSeconds: number };
+  readonly ike: {
+    readonly proposals: readonly string[];
+    readonly lifetimeSeconds: number;
+    /** An unanswered request is repeated this long; then the peer counts as gone. */
+    readonly giveUpSeconds: number;
+  };
   readonly child: {
     readonly proposals: readonly string[];
     readonly local: readonly SelectorConfig[];

@@ -63,7 +63,7 @@ export function plainConnection(c: ConnectionConfig): Plain {
     },
     auth: { psk: plainSecret(c.psk) },
     legacy: c.legacy,
-    ike: { proposals: c.ike.proposals, lifetimeSeconds: c.ike.lifetimeSeconds },
+    ike: { proposals: c.ike.proposals, lifetimeSeconds: c.ike.lifetimeSeconds, giveUpSeconds: c.ike.giveUpSeconds },
     child: {
       proposals: c.child.proposals,
       local: c.child.local.map(formatSelector),

@@ -100,6 +100,7 @@ export const connectionSchema = section({
   ike: section({
     proposals: listOf(leaf(words.readText)).default([...DEFAULT_IKE_PROPOSALS]),
     lifetimeSeconds: leaf(words.duration(5, 30 * 86400)).default(28800),
+    giveUpSeconds: leaf(words.duration(5, 3600)).default(165),
   }).prefault({}),
   child: section({
     proposals: listOf(leaf(words.readText)).default([...DEFAULT_ESP_PROPOSALS]),

@@ -32,6 +32,7 @@ export function compileConnection(
     psk,
     ikeProposals: ike.proposals.map((words) => compileProposal(words, 'ike', { legacy })),
     ikeLifetimeSeconds: ike.lifetimeSeconds,
+    giveUpSeconds: ike.giveUpSeconds,
     child: {
       proposals: child.proposals.map((words) => compileProposal(words, 'esp', { legacy, esn: child.esn })),
       local: child.local.map(compileSelector),

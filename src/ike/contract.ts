@@ -23,6 +23,8 @@ export interface IkeConnection {
   readonly psk: Secret;
   readonly ikeProposals: readonly Proposal[];
   readonly ikeLifetimeSeconds: number;
+  /** An unanswered request means the peer is gone after this long; default the endpoint's. */
+  readonly giveUpSeconds?: number;
   readonly child: ChildConfig;
   readonly start: 'demand' | 'boot' | 'listen';
   /** Silence after which the peer is asked whether it lives; 0: never. */
