@@ -161,7 +161,11 @@ export class IkeSa {
       this.active = task;
       const octets = this.#encode(request.exchange, false, this.requests.nextId, request.payloads);
       const giveUpSeconds = this.connection?.config.giveUpSeconds;
-      this.requests.sent(octets, now, giveUpSeconds === undefined ? this.env.limits.giveUpMillis : giveUpSeconds * 1000);
+      this.requests.sent(
+        octets,
+        now,
+        giveUpSeconds === undefined ? this.env.limits.giveUpMillis : giveUpSeconds * 1000,
+      );
       this.#requestedAt = now;
       if (request.exchange === EXCHANGE.IKE_SA_INIT)
         this.initial = { request: octets, response: EMPTY, nonceI: EMPTY, nonceR: EMPTY };
