@@ -51,7 +51,10 @@ export interface InterfaceDocument {
   readonly driver: 'tun' | 'fabric';
   readonly device: string;
   readonly mtu: number;
+  /** The compartment's own: it answers them. */
   readonly addresses: readonly Prefix[];
+  /** TUN: given to the device on the host's side, so that the host itself can talk through it. Never one of `addresses`. */
+  readonly hostAddresses: readonly Prefix[];
   readonly hostRoutes: 'auto' | 'none';
 }
 

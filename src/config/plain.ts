@@ -43,8 +43,9 @@ function plainTenant(tenant: TenantConfig): Plain {
 }
 
 export function plainInterface(i: InterfaceDocument): Plain {
-  const { name, driver, device, mtu, addresses, hostRoutes } = i;
-  return { name, driver, device, mtu, addresses: addresses.map(formatPrefix), hostRoutes };
+  const { name, driver, device, mtu, hostRoutes } = i;
+  const [addresses, hostAddresses] = [i.addresses.map(formatPrefix), i.hostAddresses.map(formatPrefix)];
+  return { name, driver, device, mtu, addresses, hostAddresses, hostRoutes };
 }
 
 export const plainRoute = ({ prefix, via }: StaticRoute): Plain => ({

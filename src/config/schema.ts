@@ -81,6 +81,7 @@ export const interfaceSchema = section({
   device: leaf(words.readDevice).optional(),
   mtu: leaf(words.wholeNumber(576, 9216)).default(1500),
   addresses: listOf(leaf(words.readInterfaceAddress)),
+  hostAddresses: z.array(leaf(words.readInterfaceAddress)).default([]),
   hostRoutes: leaf(words.choice(['auto', 'none'])).default('auto'),
 });
 

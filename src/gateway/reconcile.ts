@@ -162,7 +162,11 @@ export class Reconciler {
 const sameInterface = (a: InterfaceDocument, b: InterfaceDocument): boolean =>
   JSON.stringify(plain(a)) === JSON.stringify(plain(b));
 
-const plain = (i: InterfaceDocument): object => ({ ...i, addresses: i.addresses.map(formatPrefix) });
+const plain = (i: InterfaceDocument): object => ({
+  ...i,
+  addresses: i.addresses.map(formatPrefix),
+  hostAddresses: i.hostAddresses.map(formatPrefix),
+});
 
 /** Names of connections that are in both documents and not the same in both. */
 function changedConnections(before: ResolvedDocument | undefined, after: ResolvedDocument): ReadonlySet<string> {

@@ -89,12 +89,20 @@ export class Tenant implements Timed {
     }
   }
 
-  /** What the kernel must send to this interface so that the compartment gets it: everything reached elsewhere. */
+  /**
+   * What the kernel must send to this interface so that the compartment gets it: everything reached elsewhere, and the
+   * compartment's own prefixes on it (those a host address lies in the kernel knows already).
+   */
   reachableBeyond(iface: TenantInterface): Prefix[] {
-    if (iface.config.hostRoutes === 'none') return [];
+    const { hostRoutes, hostAddresses } = iface.config;
+    if (hostRoutes === 'none') return [];
     return this.compartment
       .routes()
-      .filter((route) => route.interface !== iface.number && route.origin !== 'connected')
+      .filter(({ interface: number, origin, prefix }) =>
+        number === iface.number
+          ? origin === 'connected' && !hostAddresses.some((host) => contains(prefix, host.address))
+          : origin !== 'connected',
+      )
       .map((route) => route.prefix);
   }
 

@@ -225,7 +225,7 @@ export class Host {
   }
 
   #openInterface({ tenant, config }: Extract<GatewayAction, { do: 'open-interface' }>): void {
-    const { name, device, mtu, addresses } = config;
+    const { name, device, mtu, hostAddresses } = config;
     const state = (problem: string | undefined): void =>
       this.dispatch({ type: 'interface-state', tenant, interface: name, problem });
     if (config.driver !== 'tun') return state(`driver ${config.driver} exists in the lab only`);
@@ -234,7 +234,7 @@ export class Host {
       const tun = openTun({
         device,
         mtu,
-        addresses,
+        addresses: hostAddresses,
         pool: this.#pool,
         readiness: this.#readiness,
         receive: (packet) => this.dispatch({ type: 'packet', tenant, interface: name, packet }),
