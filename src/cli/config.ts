@@ -22,10 +22,12 @@ export async function checkConfig(call: Call): Promise<number> {
   }
   if (document === undefined) return EXIT.invalid;
   const connections = document.tenants.reduce((sum, tenant) => sum + tenant.connections.length, 0);
-  const counts = `${document.tenants.length} tenants, ${connections} connections`;
+  const counts = `${plural(document.tenants.length, 'tenant')}, ${plural(connections, 'connection')}`;
   if (!wantsJson(call)) printLines(call.io.stdout, [`${file}: valid, ${counts}`]);
   return EXIT.ok;
 }
+
+const plural = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`;
 
 const secretIssue = (file: string, message: string) => ({
   severity: 'warning',

@@ -5,7 +5,7 @@
  * Limit: a secret behind an unchanged reference is not compared; whoever resolves it knows.
  */
 import { sameBytes } from '../core/index.ts';
-import type { ConnectionConfig, Document } from './contract.ts';
+import type { ConnectionConfig, Document, TenantConfig } from './contract.ts';
 import { formatPath } from './issue.ts';
 import { type Plain, plainConnection, plainGateway, plainInterface, plainRoute } from './plain.ts';
 
@@ -38,7 +38,9 @@ export function diffDocuments(before: Document, after: Document): readonly Chang
     also: readonly FieldChange[] = [],
   ): void => {
     const what = a === undefined ? 'added' : b === undefined ? 'removed' : 'changed';
-    const fields = what === 'changed' ? [...differences(a, b), ...also] : [];
+    const pathOf = ({ path }: Difference): string => (unit.kind === 'routes' ? path.join() : formatPath(path));
+    const inside = what === 'changed' ? differences(a, b) : [];
+    const fields = [...inside.map((field) => ({ ...field, path: pathOf(field) })), ...(what === 'changed' ? also : [])];
     if (what === 'changed' && fields.length === 0) return;
     changes.push({ what, ...unit, fields, needsRestart: unit.kind === 'gateway' || unit.kind === 'api' });
   };
@@ -46,7 +48,7 @@ export function diffDocuments(before: Document, after: Document): readonly Chang
   compare({ kind: 'api' }, { listen: before.api?.listen ?? 'none' }, { listen: after.api?.listen ?? 'none' });
   for (const [name, old, now] of pairs(before.tenants, after.tenants)) {
     if (old === undefined || now === undefined) compare({ kind: 'tenant', tenant: name }, old && '', now && '');
-    else compare({ kind: 'tenant', tenant: name }, { rdid: old.rdid ?? '' }, { rdid: now.rdid ?? '' });
+    else compare({ kind: 'tenant', tenant: name }, plainRdid(old), plainRdid(now));
     for (const [device, a, b] of pairs(old?.interfaces ?? [], now?.interfaces ?? [])) {
       compare({ kind: 'interface', tenant: name, name: device }, a && plainInterface(a), b && plainInterface(b));
     }
@@ -75,6 +77,8 @@ export function formatChanges(changes: readonly Change[]): string[] {
   });
 }
 
+const plainRdid = ({ rdid }: TenantConfig): Plain => (rdid === undefined ? {} : { rdid });
+
 type Entry = { readonly name: string };
 
 /** Old and new of the same name; in the order of the old, then what is new. */
@@ -91,15 +95,15 @@ function pairs<T extends Entry>(before: readonly T[], after: readonly T[]): [str
 
 /** Routes are a set: their order says nothing. */
 const routesByPrefix = (routes: readonly Plain[]): Plain =>
-  Object.fromEntries(
-    (routes as { prefix: string; via: string }[]).map(({ prefix, via }) => [`${prefix} via ${via}`, via]),
-  );
+  Object.fromEntries((routes as { prefix: string; via: string }[]).map(({ prefix, via }) => [prefix, via]));
 
-function differences(
-  a: Plain | undefined,
-  b: Plain | undefined,
-  path: readonly (string | number)[] = [],
-): FieldChange[] {
+interface Difference {
+  readonly path: readonly (string | number)[];
+  readonly before: string | undefined;
+  readonly after: string | undefined;
+}
+
+function differences(a: Plain | undefined, b: Plain | undefined, path: Difference['path'] = []): Difference[] {
   if (isTree(a) && isTree(b) && Array.isArray(a) === Array.isArray(b)) {
     const keys = new Set([...Object.keys(a), ...Object.keys(b)]);
     return [...keys].flatMap((key) => {
@@ -108,7 +112,7 @@ function differences(
     });
   }
   const [before, after] = [write(a), write(b)];
-  return before === after ? [] : [{ path: formatPath(path), before, after }];
+  return before === after ? [] : [{ path, before, after }];
 }
 
 const isTree = (value: Plain | undefined): value is object & Plain => typeof value === 'object';
@@ -117,6 +121,9 @@ const write = (value: Plain | undefined): string | undefined =>
 
 function inlineSecret(a: ConnectionConfig, b: ConnectionConfig): FieldChange[] {
   if (a.psk.from !== 'inline' || b.psk.from !== 'inline') return [];
-  if (sameBytes(a.psk.value.reveal(), b.psk.value.reveal())) return [];
+  // A document written by `show` has the printed form in place of the secret: nothing is known of that one.
+  const [before, after] = [a.psk.value.reveal(), b.psk.value.reveal()];
+  const hidden = new TextEncoder().encode(String(a.psk.value));
+  if (sameBytes(before, after) || sameBytes(before, hidden) || sameBytes(after, hidden)) return [];
   return [{ path: 'auth.psk', before: String(a.psk.value), after: String(b.psk.value) }];
 }

@@ -96,6 +96,8 @@ function checkTenant(tenant: TenantDraft, gateway: GatewayShape | undefined, iss
   for (const { path, value } of tenant.interfaces) {
     if (value.config !== undefined) checkMtu(value.config.mtu, value.config.addresses, path, issues);
   }
+  const prefix = (route: RouteShape | undefined): string | undefined => route && formatPrefix(route.prefix);
+  unique(tenant.routes, prefix, 'prefix', (text) => `${text} has a route in this tenant already`, issues);
   for (const { path, value } of tenant.routes) if (value !== undefined) checkRoute(value, path, tenant, issues);
   for (const { path, value } of tenant.connections) {
     if (value.config !== undefined) checkConnection(value.config, path, gateway, issues);
