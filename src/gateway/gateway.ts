@@ -60,6 +60,7 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
         break;
       }
       case 'apply':
+        if (this.#books.stopping) break;
         this.#reconciler.apply(event.resolved, now);
         this.#scheduleIdle(now);
         break;

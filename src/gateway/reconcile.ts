@@ -56,7 +56,6 @@ export class Reconciler {
       tenant = this.#newTenant(config);
       books.tenants.set(config.name, tenant);
     }
-    const old = tenant.config;
     tenant.config = config;
     for (const { config: iface } of [...tenant.interfaces.values()]) {
       if (!config.interfaces.some((i) => sameInterface(i, iface))) this.#removeInterface(tenant, iface.name);
@@ -69,8 +68,7 @@ export class Reconciler {
     for (const connection of config.connections) {
       if (!tenant.tunnels.has(connection.name)) this.#addTunnel(tenant, connection, resolved);
     }
-    const sameRoutes = old === config || JSON.stringify(old.routes) === JSON.stringify(config.routes);
-    if (!sameRoutes || tenant.compartment.routes().every((r) => r.origin !== 'static')) tenant.setRoutes(config.routes);
+    tenant.setRoutes(config.routes);
   }
 
   #newTenant(config: TenantConfig): Tenant {
@@ -145,7 +143,8 @@ export class Reconciler {
 
   #listen(addresses: readonly Address[]): void {
     const { listeners, resolved } = this.#books;
-    const ports = resolved!.document.gateway.external.ports;
+    if (resolved === undefined) return;
+    const { ports } = resolved.document.gateway.external;
     for (const listener of [...listeners]) {
       if (addresses.some((a) => sameAddress(a, listener.address))) continue;
       listeners.splice(listeners.indexOf(listener), 1);

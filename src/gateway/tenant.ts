@@ -6,7 +6,7 @@
 import { Compartment, type Sink } from '../compartment/index.ts';
 import type { InterfaceDocument, StaticRoute, TenantConfig } from '../config/index.ts';
 import type { Deadline, Millis, Random, Timed } from '../core/index.ts';
-import { contains, type PacketPool, type Prefix } from '../ip/index.ts';
+import { contains, formatPrefix, type PacketPool, type Prefix } from '../ip/index.ts';
 import type { Tunnel } from './tunnel.ts';
 
 export interface TenantInterface {
@@ -71,12 +71,16 @@ export class Tenant implements Timed {
     this.compartment.removeInterface(gone.interface);
   }
 
-  /** Replaces all static routes. */
+  /** Makes the static routes exactly these; what stays is not touched. */
   setRoutes(routes: readonly StaticRoute[]): void {
+    const wanted = new Set(routes.map((route) => `${formatPrefix(route.prefix)} ${this.#wayOf(route)}`));
     for (const route of this.compartment.routes()) {
-      if (route.origin === 'static') this.compartment.removeRoute(route.prefix, route.interface, 'static');
+      if (route.origin !== 'static') continue;
+      const kept = wanted.delete(`${formatPrefix(route.prefix)} ${route.interface}`);
+      if (!kept) this.compartment.removeRoute(route.prefix, route.interface, 'static');
     }
     for (const route of routes) {
+      if (!wanted.has(`${formatPrefix(route.prefix)} ${this.#wayOf(route)}`)) continue;
       const number = this.#wayOf(route);
       if (number === undefined) continue;
       this.compartment.addRoute({
