@@ -42,7 +42,8 @@ export function table(columns: readonly Column[], rows: readonly (readonly Cell[
         if (columns[i]!.align === 'right') return pad + shown;
         return i === cells.length - 1 ? shown : shown + pad;
       })
-      .join('  ');
+      .join('  ')
+      .trimEnd();
   const header = line(
     columns.map(({ title }) => title),
     columns.map(() => palette.bold),
