@@ -1,0 +1,37 @@
+/**
+ * The lab as a library: gateways, hosts and networks in one process and in virtual time, repeatable from a seed.
+ *
+ * ```ts
+ * const lab = new Lab({ random: seededRandom(1), conditions: { loss: 0.05 } });
+ * const ping = lab.hosts.contoso.vm.ping(parseAddress('10.2.0.10')!);
+ * lab.timeline.runUntil(() => ping.outcome !== 'waiting', 5_000);
+ * ```
+ */
+export { Capture, type CaptureOptions, type Tappable } from './capture.ts';
+export { GatewayNode, type GatewayNodeOptions, type KeyRow } from './gateway-node.ts';
+export {
+  describeHost,
+  ECHO_PORT,
+  Host,
+  type HostCounters,
+  type HostOptions,
+  type HostPing,
+  type Query,
+} from './host.ts';
+export { Nat } from './nat.ts';
+export { CLEAN, type Conditions, type NetworkCounters, type Outer, OuterNetwork, type Receive } from './network.ts';
+export { Segment } from './segment.ts';
+export { Timeline } from './timeline.ts';
+export {
+  gatewayDocument,
+  Lab,
+  type LabOptions,
+  PRINTER,
+  resolveDocument,
+  SITE,
+  sitesDocument,
+  TENANTS,
+  type TenantHosts,
+  type TenantName,
+  VM,
+} from './topology.ts';
