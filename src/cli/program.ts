@@ -247,9 +247,5 @@ function settle(command: Command, io: Io): void {
   for (const child of command.commands) settle(child, io);
 }
 
-async function version(argv: readonly string[]): Promise<string> {
-  if (!argv.includes('-V') && !argv.includes('--version')) return '';
-  const { readFileSync } = await import('node:fs');
-  const file = new URL('../../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
-}
+const version = async (argv: readonly string[]): Promise<string> =>
+  argv.includes('-V') || argv.includes('--version') ? (await import('./version.ts')).VERSION : '';

@@ -100,12 +100,6 @@ class Reading {
     if (device.length > 15) {
       this.#issues.error([...path, 'device'], `is needed: ${device} is longer than the 15 characters of a device name`);
     }
-    for (const address of shape.hostAddresses) {
-      if (shape.addresses.some((own) => sameAddress(own.address, address.address))) {
-        const text = `${formatAddress(address.address)} is the gateway's own address already: the host needs another of that prefix`;
-        this.#issues.error([...path, 'hostAddresses'], text);
-      }
-    }
     return { ...shape, device };
   }
 

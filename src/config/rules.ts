@@ -94,7 +94,9 @@ function checkTenant(tenant: TenantDraft, gateway: GatewayShape | undefined, iss
   );
   checkAddresses(tenant, issues);
   for (const { path, value } of tenant.interfaces) {
-    if (value.config !== undefined) checkMtu(value.config.mtu, value.config.addresses, path, issues);
+    if (value.config === undefined) continue;
+    checkMtu(value.config.mtu, value.config.addresses, path, issues);
+    checkHostAddresses(value.config, path, issues);
   }
   const prefix = (route: RouteShape | undefined): string | undefined => route && formatPrefix(route.prefix);
   unique(tenant.routes, prefix, 'prefix', (text) => `${text} has a route in this tenant already`, issues);
@@ -127,6 +129,22 @@ function checkAddresses(tenant: TenantDraft, issues: IssueList): void {
         );
       }
       seen.push({ prefix, owner });
+    }
+  }
+}
+
+/** The host is a neighbour of the compartment on the device between them. */
+function checkHostAddresses({ addresses, hostAddresses }: InterfaceDocument, path: Path, issues: IssueList): void {
+  for (const [i, { address }] of hostAddresses.entries()) {
+    const at = [...path, 'hostAddresses', i];
+    if (addresses.some((own) => sameAddress(own.address, address))) {
+      const text = `${formatAddress(address)} is the gateway's own: the host needs another of that prefix`;
+      issues.error(at, text);
+    } else if (!addresses.some((own) => contains(own, address))) {
+      issues.warning(
+        at,
+        `${formatAddress(address)} is in no prefix of this interface's addresses: nothing comes back to it`,
+      );
     }
   }
 }

@@ -88,6 +88,14 @@ describe('addresses and prefixes', () => {
     ]);
   });
 
+  test('of the host on an interface', () => {
+    const interfaces = '{ name: i, addresses: [10.1.0.1/24], hostAddresses: [10.1.0.1/24, 10.1.0.2/24, 10.3.0.2/24] }';
+    expect(issuesOf({ interfaces })).toEqual([
+      "g.yaml:5:71: tenants[0].interfaces[0].hostAddresses[0]: 10.1.0.1 is the gateway's own: the host needs another of that prefix",
+      "g.yaml:5:97: warning: tenants[0].interfaces[0].hostAddresses[2]: 10.3.0.2 is in no prefix of this interface's addresses: nothing comes back to it",
+    ]);
+  });
+
   test('RFC 8200 §5: IPv6 needs 1280 octets', () => {
     expect(issuesOf({ interfaces: '{ name: i, mtu: 1000, addresses: ["fd00::1/64"] }' })).toEqual([
       'g.yaml:5:34: tenants[0].interfaces[0].mtu: must be at least 1280 where IPv6 passes (RFC 8200 §5)',
