@@ -1,0 +1,121 @@
+/** The two ends of the tests here: a connection of Bulkhead's and its mirror image in strongSwan's terms. */
+import type { ConnectionText, DocumentText, TenantText } from '../support/bulkhead.ts';
+import { ADDRESSES, type Topology } from '../support/netns.ts';
+import { until } from '../support/process.ts';
+import type { Strongswan, SwanChild, SwanConnection, SwanOptions } from '../support/strongswan.ts';
+
+export const PSK = 'a key that both of them know';
+
+export type Side = 'A' | 'B';
+
+const NETWORKS = { A: '10.1.0.0/24', B: '10.2.0.0/24' } as const;
+const other = (side: Side): Side => (side === 'A' ? 'B' : 'A');
+const outside = (side: Side): string => (side === 'A' ? ADDRESSES.gwA : ADDRESSES.gwB);
+
+export interface ConnectionChanges extends Partial<Omit<ConnectionText, 'child'>> {
+  readonly child?: Partial<ConnectionText['child']>;
+}
+
+/** The connection `hq` of a Bulkhead at `side` to the gateway at the other side. */
+export function connection(changes: ConnectionChanges = {}, side: Side = 'A'): ConnectionText {
+  const { child, ...rest } = changes;
+  return {
+    name: 'hq',
+    remote: { address: outside(other(side)) },
+    auth: { psk: PSK },
+    child: { local: [NETWORKS[side]], remote: [NETWORKS[other(side)]], ...child },
+    ...rest,
+  };
+}
+
+/** The tenant behind it: its own TUN device, and the way to the hosts of that side. */
+export function tenant(changes: ConnectionChanges = {}, side: Side = 'A'): TenantText {
+  return {
+    name: 'fabrikam',
+    interfaces: [{ name: 'inside', driver: 'tun', device: 'bh0', addresses: ['10.9.0.1/24'] }],
+    routes: [{ prefix: NETWORKS[side], via: 'inside' }],
+    connections: [connection(changes, side)],
+  };
+}
+
+export const bulkheadEnd = (
+  changes: ConnectionChanges = {},
+  gateway: DocumentText['gateway'] = {},
+  side: Side = 'A',
+): DocumentText => ({ gateway, tenants: [tenant(changes, side)] });
+
+export interface SwanChanges extends Partial<Omit<SwanConnection, 'children'>> {
+  readonly child?: Partial<SwanChild>;
+}
+
+/** The connection `s2s` with the child `net` of a strongSwan at `side`. */
+export function swanConnections(changes: SwanChanges = {}, side: Side = 'B'): SwanOptions['connections'] {
+  const { child, ...rest } = changes;
+  return {
+    s2s: {
+      localAddress: outside(side),
+      remoteAddress: outside(other(side)),
+      psk: PSK,
+      ...rest,
+      children: { net: { localTs: [NETWORKS[side]], remoteTs: [NETWORKS[other(side)]], ...child } },
+    },
+  };
+}
+
+export const swanEnd = (
+  changes: SwanChanges = {},
+  options: Omit<SwanOptions, 'connections'> = {},
+  side: Side = 'B',
+): SwanOptions => ({ ...options, connections: swanConnections(changes, side) });
+
+/** Waits until strongSwan has exactly one IKE SA and one Child SA, both in use and nothing beside them. */
+export async function oneOfEach(swan: Strongswan, milliseconds = 15_000): Promise<void> {
+  let last: unknown;
+  await until(
+    async () => {
+      const sas = await swan.listSas();
+      last = sas.map(({ state, spiI, children }) => [state, spiI, children.map((c) => [c.state, c.spiIn])]);
+      const [sa] = sas;
+      if (sas.length !== 1 || sa?.state !== 'ESTABLISHED' || sa.children.length !== 1) return false;
+      return sa.children[0]!.state === 'INSTALLED';
+    },
+    milliseconds,
+    () => `strongSwan has ${JSON.stringify(last)}`,
+  );
+}
+
+/** Waits until strongSwan has no SA left. */
+export async function noneLeft(swan: Strongswan, milliseconds = 15_000): Promise<void> {
+  await until(async () => (await swan.listSas()).length === 0, milliseconds, 'strongSwan still has an IKE SA');
+}
+
+/** Replies among `count` numbered pings, one every `intervalMs`, while `meanwhile` runs. Lost or doubled ones are named. */
+export async function flood(
+  network: Topology,
+  seconds: number,
+  meanwhile: () => Promise<void>,
+  intervalMs = 10,
+): Promise<FloodResult> {
+  const count = Math.round((seconds * 1000) / intervalMs);
+  const ping = network.start('hostA', 'ping', [
+    ...['-n', '-c', String(count), '-i', String(intervalMs / 1000), '-W', '2', '-s', '200'],
+    ADDRESSES.hostB,
+  ]);
+  try {
+    await ping.line(/icmp_seq=1 /);
+    await meanwhile();
+    await ping.end(seconds * 1000 + 15_000);
+  } finally {
+    await ping.stop('SIGKILL');
+  }
+  const seen = [...ping.stdout.matchAll(/icmp_seq=(\d+) /g)].map((m) => Number(m[1]));
+  const set = new Set(seen);
+  const lost = Array.from({ length: count }, (_, i) => i + 1).filter((n) => !set.has(n));
+  return { sent: count, lost, doubled: seen.length - set.size };
+}
+
+export interface FloodResult {
+  readonly sent: number;
+  readonly lost: readonly number[];
+  readonly doubled: number;
+}
