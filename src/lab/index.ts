@@ -20,6 +20,16 @@ export {
 } from './host.ts';
 export { Nat } from './nat.ts';
 export { CLEAN, type Conditions, type NetworkCounters, type Outer, OuterNetwork, type Receive } from './network.ts';
+export {
+  type ExchangeResult,
+  type IsolationResult,
+  type MtuResult,
+  pingOnce,
+  type RekeyResult,
+  runScenario,
+  type ScenarioResult,
+  type StrangerResult,
+} from './scenario.ts';
 export { Segment } from './segment.ts';
 export { Timeline } from './timeline.ts';
 export {

@@ -1,0 +1,144 @@
+/**
+ * `bulkhead lab`: runs the scenario in virtual time, prints what it showed, and stays up on a terminal or where `--api` says.
+ *
+ * Exit 0 when everything shown is as it should be, 1 with a line for everything that is not.
+ */
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import { createApi, envelope, serveApi } from '../api/index.ts';
+import { seededRandom } from '../core/index.ts';
+import { Lab, runScenario, type TenantName } from '../lab/index.ts';
+import { wholeNumber } from './flags.ts';
+import { CliError, EXIT, type Io, printJson, printLines, reportError } from './io.ts';
+import { LabKeys, LabSession } from './lab-session.ts';
+import { invitationLines, labLines } from './lab-text.ts';
+import { paletteFor } from './text.ts';
+import { VERSION } from './version.ts';
+
+export interface LabFlags {
+  readonly once?: boolean;
+  readonly json?: boolean;
+  readonly pcap?: string;
+  readonly keys?: string;
+  /** Per cent. */
+  readonly loss?: number;
+  /** One way, milliseconds. */
+  readonly delay?: number;
+  readonly seed?: number;
+  readonly api?: string;
+  /** For tests: a tunnel that cannot come up. */
+  readonly wrongSecret?: TenantName;
+}
+
+export function labCommand(): Command {
+  return new Command('lab')
+    .description('Two gateways, two tenants and their hosts in one process: needs no rights and no peer')
+    .option('--once', 'end after the tables, also on a terminal')
+    .option('--json', 'print JSON and end')
+    .option('--pcap <file>', 'write all packets, outside and inside, to this file (.pcap: classic, else pcapng)')
+    .option('--keys <folder>', 'write keys for Wireshark into this folder')
+    .option('--loss <percent>', 'packets the outer network loses', number(0, 100))
+    .option('--delay <milliseconds>', 'of the outer network, one way, default 5', number(0, 1000))
+    .option('--seed <number>', 'of everything random, default 1', wholeNumber(0, 0xffffffff))
+    .option('--api <socket>', 'stay up and serve the control API on this socket, unix:PATH')
+    .addHelpText('after', EXAMPLES)
+    .action(async (flags: LabFlags) => {
+      const interrupt = new AbortController();
+      const end = (): void => interrupt.abort();
+      process.once('SIGINT', end);
+      process.once('SIGTERM', end);
+      const { stdout, stderr, env } = process;
+      process.exitCode = await lab(flags, { stdout, stderr, env, signal: interrupt.signal });
+      process.removeListener('SIGINT', end);
+      process.removeListener('SIGTERM', end);
+    });
+}
+
+/** Gives the exit code. */
+export async function lab(flags: LabFlags, io: Io): Promise<number> {
+  try {
+    return await run(flags, io);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (!(error instanceof CliError) && code === undefined) throw error;
+    const told = error instanceof CliError ? error : new CliError(EXIT.error, 'system', message, '');
+    reportError(io, told, flags.json === true);
+    return told.exit;
+  }
+}
+
+async function run(flags: LabFlags, io: Io): Promise<number> {
+  const { loss = 0, delay = 5, seed = 1, json = false } = flags;
+  const world = new Lab({
+    random: seededRandom(seed),
+    conditions: { loss: loss / 100, delay },
+    version: VERSION,
+    ...(flags.wrongSecret === undefined ? {} : { wrongSecret: flags.wrongSecret }),
+  });
+  const file = flags.pcap === undefined ? undefined : openSync(flags.pcap, 'w', 0o600);
+  try {
+    if (file !== undefined) {
+      const format = flags.pcap!.endsWith('.pcap') ? 'pcap' : 'pcapng';
+      world.capture({ format, epoch: Date.now(), write: (octets) => void writeSync(file, octets) });
+    }
+    const keys = new LabKeys(world);
+    if (flags.keys !== undefined) keys.set(flags.keys);
+    const result = runScenario(world);
+    if (json) printJson(io, envelope('lab', [result]));
+    else printLines(io.stdout, labLines(result, paletteFor(io)));
+    const stays = !json && flags.once !== true && (io.stdout.isTTY === true || flags.api !== undefined);
+    if (stays) await stayUp(world, keys, flags.api ?? defaultSocket(io), io);
+    if (!world.shutdown()) printLines(io.stderr, ['A gateway did not get an answer to its last DELETE.']);
+    if (!json && !stays)
+      printLines(io.stderr, result.problems.length === 0 ? [] : ['Not everything is as it should be.']);
+    return result.problems.length === 0 ? EXIT.ok : EXIT.error;
+  } finally {
+    if (file !== undefined) closeSync(file);
+  }
+}
+
+async function stayUp(world: Lab, keys: LabKeys, listen: string, io: Io): Promise<void> {
+  if (!listen.startsWith('unix:/'))
+    throw new CliError(EXIT.usage, 'usage', `--api must be unix: and an absolute path, not ${listen}`, '');
+  const session = new LabSession(world, keys);
+  try {
+    const server = await serveApi(createApi(session.backend).fetch, listen).catch((error: Error) => {
+      throw new CliError(EXIT.error, 'api', error.message, 'Choose another socket with --api unix:PATH.');
+    });
+    printLines(io.stdout, invitationLines(listen, ': every second each tenant pings its site'));
+    await aborted(io.signal);
+    await server.close();
+  } finally {
+    session.stop();
+  }
+  const { sent, answered } = session.pings;
+  printLines(io.stdout, ['', `${sent} pings meanwhile, ${answered} answered. DELETE is sent for every tunnel.`]);
+}
+
+function defaultSocket({ env }: Io): string {
+  const folder = env.XDG_RUNTIME_DIR;
+  if (folder?.startsWith('/') === true) return `unix:${join(folder, 'bulkhead-lab.sock')}`;
+  return `unix:${join(tmpdir(), `bulkhead-lab-${process.getuid?.() ?? 0}.sock`)}`;
+}
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+
+function number(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+(\.\d+)?$/.test(text) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`A number from ${min} to ${max} is needed.`);
+  };
+}
+
+const EXAMPLES = `
+Examples:
+  bulkhead lab
+  bulkhead lab --once --pcap lab.pcapng --keys ./keys
+  bulkhead lab --loss 10 --delay 40`;
