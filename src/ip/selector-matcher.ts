@@ -40,17 +40,13 @@ interface End {
   readonly v6: Family;
 }
 
-/** Selectors of one family, in parallel arrays. Address bounds are words: one each for IPv4, four each for IPv6. */
+/**
+ * Selectors of one family as rows of one array: protocol, first and last port, whether packets that show no port match (ANY or
+ * OPAQUE), lowest and highest address. Addresses are words: one for IPv4, four for IPv6.
+ */
 interface Family {
-  readonly count: number;
   readonly words: number;
-  readonly start: Uint32Array;
-  readonly end: Uint32Array;
-  readonly protocol: Uint8Array;
-  readonly startPort: Uint16Array;
-  readonly endPort: Uint16Array;
-  /** ANY or OPAQUE: also matches packets that show no port. */
-  readonly portless: Uint8Array;
+  readonly rows: Uint32Array;
 }
 
 const compileEnd = (selectors: readonly TrafficSelector[]): End => ({
@@ -59,48 +55,47 @@ const compileEnd = (selectors: readonly TrafficSelector[]): End => ({
 });
 
 function compileFamily(selectors: readonly TrafficSelector[]): Family {
-  const words = selectors[0]?.start.length === 16 ? 4 : 1;
-  const bound = (which: 'start' | 'end'): Uint32Array =>
-    Uint32Array.from(
-      selectors.flatMap((s) => Array.from({ length: words }, (_, i) => ipv4Number(s[which].subarray(4 * i)))),
-    );
-  return {
-    count: selectors.length,
-    words,
-    start: bound('start'),
-    end: bound('end'),
-    protocol: Uint8Array.from(selectors, (s) => s.protocol),
-    startPort: Uint16Array.from(selectors, (s) => s.startPort),
-    endPort: Uint16Array.from(selectors, (s) => s.endPort),
-    portless: Uint8Array.from(selectors, (s) => (isAnyPorts(s) || isOpaquePorts(s) ? 1 : 0)),
-  };
+  if (selectors.length === 0) return NO_SELECTORS;
+  const words = selectors[0]!.start.length / 4;
+  const bound = (address: Bytes): number[] =>
+    Array.from({ length: words }, (_, i) => ipv4Number(address.subarray(4 * i)));
+  const row = (s: TrafficSelector): number[] => [
+    s.protocol,
+    s.startPort,
+    s.endPort,
+    isAnyPorts(s) || isOpaquePorts(s) ? 1 : 0,
+    ...bound(s.start),
+    ...bound(s.end),
+  ];
+  return { words, rows: Uint32Array.from(selectors.flatMap(row)) };
 }
 
 function endMatches(end: End, buf: Bytes, flow: Flow, at: number, port: number, anyPort: boolean): boolean {
-  const family = flow.version === 4 ? end.v4 : end.v6;
-  for (let i = 0; i < family.count; i++) {
-    const protocol = family.protocol[i]!;
+  const { rows, words } = flow.version === 4 ? end.v4 : end.v6;
+  const size = ADDRESSES_AT + 2 * words;
+  for (let row = 0; row < rows.length; row += size) {
+    const protocol = rows[row]!;
     if (protocol !== 0 && protocol !== flow.protocol) continue;
-    if (!anyPort) {
-      if (port === OPAQUE_PORT ? family.portless[i] === 0 : port < family.startPort[i]! || port > family.endPort[i]!) {
-        continue;
-      }
+    if (!anyPort && (port === OPAQUE_PORT ? rows[row + 3] === 0 : port < rows[row + 1]! || port > rows[row + 2]!)) {
+      continue;
     }
-    if (order(buf, at, family.start, i, family.words) >= 0 && order(buf, at, family.end, i, family.words) <= 0) {
-      return true;
-    }
+    const start = row + ADDRESSES_AT;
+    if (order(buf, at, rows, start, words) >= 0 && order(buf, at, rows, start + words, words) <= 0) return true;
   }
   return false;
 }
 
-/** -1, 0 or 1: how the address at `at` stands to bound i. A difference would be a boxed number. */
-function order(buf: Bytes, at: number, bounds: Uint32Array, i: number, words: number): number {
+/** -1, 0 or 1: how the address at `at` stands to the bound in `rows`. A difference would be a boxed number. */
+function order(buf: Bytes, at: number, rows: Uint32Array, from: number, words: number): number {
   for (let w = 0; w < words; w++) {
     const word = u32(buf, at + 4 * w);
-    const bound = bounds[i * words + w]!;
+    const bound = rows[from + w]!;
     if (word !== bound) return word < bound ? -1 : 1;
   }
   return 0;
 }
 
+/** Offset of the addresses in a row. */
+const ADDRESSES_AT = 4;
+const NO_SELECTORS: Family = { words: 1, rows: new Uint32Array(0) };
 const scratch = newFlow();
