@@ -47,6 +47,7 @@ export class LabSession {
   readonly #pings: Query[] = [];
   #counts = { sent: 0, answered: 0, lost: 0 };
   #pingAt: Millis;
+  #advancing = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(lab: Lab, keys: LabKeys, clock: () => Millis = () => performance.now()) {
@@ -97,9 +98,15 @@ export class LabSession {
     this.#schedule();
   }
 
+  /** Whoever asks from inside an action sees the moment of that action. */
   #advance(): Millis {
-    this.#lab.timeline.advanceTo(this.#clock() + this.#offset);
-    return this.#lab.timeline.now;
+    const { timeline } = this.#lab;
+    if (!this.#advancing) {
+      this.#advancing = true;
+      timeline.advanceTo(this.#clock() + this.#offset);
+      this.#advancing = false;
+    }
+    return timeline.now;
   }
 
   #schedule(): void {

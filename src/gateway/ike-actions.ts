@@ -68,8 +68,8 @@ export class IkeActions {
   #install(child: ChildSa, outbound: 'active' | 'standby', now: Millis): void {
     const books = this.#books;
     const tunnel = books.tunnels.get(child.connection);
-    // The connection went while the exchange was under way: IKE deletes the SA, nothing passes on it.
-    if (tunnel === undefined) return;
+    // The connection went, or became another, while the exchange was under way: IKE deletes the SA, nothing passes on it.
+    if (tunnel === undefined || !this.#known(tunnel).has(child.spiIn)) return;
     tunnel.install(child, outbound, books.sad, books.random, now);
     books.bySpi.set(child.spiIn, tunnel);
     if (books.keysEnabled) this.exportChild(child);
@@ -86,9 +86,19 @@ export class IkeActions {
 
   /** MTU, waiting packets and whoever watches follow the SAs. */
   #settled(tunnel: Tunnel, now: Millis): void {
+    const known = this.#known(tunnel);
+    for (const [spiIn, sa] of tunnel.sas) if (!known.has(spiIn)) sa.phase = 'draining';
     tunnel.tenant.compartment.setMtu(tunnel.interface, tunnel.mtu);
     if (tunnel.up) this.#path.flush(tunnel, now);
     this.#books.changed(tunnel);
+  }
+
+  /** Inbound SPIs of the Child SAs that IKE keeps up; what it replaced still receives for a moment, but is not sent on. */
+  #known(tunnel: Tunnel): ReadonlySet<number> {
+    const known = new Set<number>();
+    for (const sa of this.#books.ike.connections.get(tunnel.name)?.sas ?? [])
+      for (const child of sa.children) known.add(child.sa.spiIn);
+    return known;
   }
 
   #report(action: Extract<IkeAction, { do: 'report' }>): void {

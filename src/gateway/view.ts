@@ -41,8 +41,8 @@ export function viewGateway(books: Books, now: Millis): GatewayStatus {
     tenants: books.tenants.size,
     connections: {
       total: connections.length,
-      up: connections.filter((c) => c.childSas.length > 0).length,
-      failed: connections.filter((c) => c.lastFailure !== undefined && c.childSas.length === 0).length,
+      up: connections.filter(isUp).length,
+      failed: connections.filter((c) => c.lastFailure !== undefined && !isUp(c)).length,
     },
     ikeSas: books.ike.sas.size,
     halfOpen: books.ike.halfOpen,
@@ -213,7 +213,7 @@ function connectionProblem(status: ConnectionStatus): Problem[] {
   const failure = status.lastFailure;
   if (failure === undefined) return [];
   const { tenant, connection, problem, advice, lines } = failure;
-  const severity = status.childSas.length === 0 ? 'error' : 'warning';
+  const severity = isUp(status) ? 'warning' : 'error';
   return [
     {
       severity,
@@ -225,6 +225,8 @@ function connectionProblem(status: ConnectionStatus): Problem[] {
     },
   ];
 }
+
+const isUp = ({ state }: ConnectionStatus): boolean => state === 'up' || state === 'rekeying';
 
 const listenerProblems = (books: Books): Problem[] =>
   books.listeners.flatMap(({ address, problem }) =>

@@ -98,6 +98,8 @@ export interface LabOptions {
   readonly conditions?: Partial<Conditions>;
   readonly version?: string;
   readonly ike?: NonNullable<GatewayNodeOptions['ike']>;
+  /** Changes the text of a document before it is read. */
+  readonly edit?: (text: string, at: 'gw' | 'sites') => string;
   /** The end at `sites` has another secret than the one at `gw`: that tunnel cannot come up. */
   readonly wrongSecret?: TenantName;
 }
@@ -118,12 +120,12 @@ export class Lab {
   /** As `gw` and `sites` read them. */
   readonly documents: { readonly gw: string; readonly sites: string };
 
-  constructor({ random, conditions, version, ike, wrongSecret }: LabOptions) {
+  constructor({ random, conditions, version, ike, edit = (text) => text, wrongSecret }: LabOptions) {
     const { timeline } = this;
     const secrets = new Map(TENANTS.map((tenant) => [tenant, `0x${toHex(random(32))}`]));
     const psk = (tenant: TenantName): string => secrets.get(tenant)!;
     const other = (tenant: TenantName): string => (tenant === wrongSecret ? `0x${'5e'.repeat(32)}` : psk(tenant));
-    this.documents = { gw: gatewayDocument(psk), sites: sitesDocument(other) };
+    this.documents = { gw: edit(gatewayDocument(psk), 'gw'), sites: edit(sitesDocument(other), 'sites') };
     this.outer = new OuterNetwork(timeline, random, conditions);
     const common = { timeline, outer: this.outer, random };
     const options = { ...common, ...(version === undefined ? {} : { version }), ...(ike === undefined ? {} : { ike }) };
