@@ -6,7 +6,7 @@
  */
 import { type Bytes, type Millis, parse } from '../../core/index.ts';
 import { groupById } from '../../crypto/index.ts';
-import { type Endpoint, formatAddress } from '../../ip/index.ts';
+import type { Endpoint } from '../../ip/index.ts';
 import type { CookieJar } from '../cookie.ts';
 import { EXCHANGE, NOTIFY, PAYLOAD } from '../iana.ts';
 import { initialKeys } from '../keys.ts';
@@ -34,7 +34,7 @@ export interface ResponderContext {
   readonly env: Environment;
   readonly cookies: CookieJar;
   readonly halfOpen: number;
-  /** Connections these addresses may belong to. */
+  /** Connections these addresses may belong to; at least one. */
   readonly candidates: readonly Connection[];
 }
 
@@ -62,16 +62,9 @@ export function answerInit(context: ResponderContext, arrival: Arrival, now: Mil
   const theirs = findPayload(payloads, PAYLOAD.SA)!.proposals;
   const ke = findPayload(payloads, PAYLOAD.KE)!;
   const chosen = chooseProposal(candidates, theirs, ke.group);
-  if (chosen === undefined || !chosen.ok) {
+  if (!chosen.ok) {
     refuseInit(env, arrival, notify(NOTIFY.NO_PROPOSAL_CHOSEN));
-    if (chosen === undefined) {
-      env.report(
-        'warn',
-        undefined,
-        'drop',
-        `IKE_SA_INIT from ${formatAddress(remote.address)}: no connection has these addresses`,
-      );
-    } else env.fail(candidates[0], noProposal('IKE', 'us', chosen.lines), now);
+    env.note(candidates[0], noProposal('IKE', 'us', chosen.lines), now);
     return 'refused';
   }
   const group = groupOf(chosen.proposal)!;
@@ -99,6 +92,7 @@ export function answerInit(context: ResponderContext, arrival: Arrival, now: Mil
   const response = sa.respond(EXCHANGE.IKE_SA_INIT, answer, now, { local, remote }, octets);
   sa.initial = { request: octets, response, nonceI, nonceR };
   sa.lowestNonce = lowerNonce(nonceI, nonceR);
+  sa.proposal = chosen.proposal;
   sa.protect(suite, initialKeys(suite, { spiI, spiR: sa.spiR, nonceI, nonceR }, shared.value));
   sa.phase = 'auth';
   return 'accepted';
@@ -117,16 +111,12 @@ export function refuseInit(
 }
 
 /** The first connection whose proposals fit; else the explanation of the first one. */
-function chooseProposal(
-  candidates: readonly Connection[],
-  theirs: readonly Proposal[],
-  group: number,
-): Negotiated | undefined {
+function chooseProposal(candidates: readonly Connection[], theirs: readonly Proposal[], group: number): Negotiated {
   let first: Negotiated | undefined;
   for (const { config } of candidates) {
     const chosen = negotiate(config.ikeProposals, theirs, { group });
     if (chosen.ok) return chosen;
     first ??= chosen;
   }
-  return first;
+  return first!;
 }

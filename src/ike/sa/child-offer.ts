@@ -8,7 +8,7 @@ import { type Bytes, type Millis, parse, putU16, u16 } from '../../core/index.ts
 import { groupById, type KeyPair } from '../../crypto/index.ts';
 import type { SelectorPair } from '../../ip/index.ts';
 import type { Failure, PacketSelector } from '../contract.ts';
-import { NOTIFY, PAYLOAD } from '../iana.ts';
+import { NOTIFY, PAYLOAD, TRANSFORM } from '../iana.ts';
 import { checkSelected, groupOf, negotiate, suiteOfChild } from '../negotiate.ts';
 import { findPayload, type NotifyPayload, type Payload } from '../payload.ts';
 import { firstGroup, formatProposal, offer, type Proposal } from '../proposal.ts';
@@ -133,7 +133,7 @@ export function answerOffer(sa: IkeSa, payloads: readonly Payload[], context: An
     return { ok: false, notify: notify(NOTIFY.NO_PROPOSAL_CHOSEN), failure: noProposal('ESP', 'us', chosen.lines) };
   const { proposal } = chosen;
   const spiOut = spiNumber(proposal.spi);
-  if (spiOut === undefined) return { ok: false, notify: notify(NOTIFY.INVALID_SYNTAX), failure: undefined };
+  if (spiOut === undefined) return { ok: false, notify: notify(NOTIFY.NO_PROPOSAL_CHOSEN), failure: undefined };
   const group = context.first ? undefined : groupOf(proposal);
   if (group !== undefined && ke?.group !== group)
     return { ok: false, notify: notify(NOTIFY.INVALID_KE_PAYLOAD, groupData(group)), failure: undefined };
@@ -184,11 +184,17 @@ export const groupData = (group: number): Bytes => {
   return data;
 };
 
+/** The group an INVALID_KE_PAYLOAD asks for, in words. */
+export function askedGroup({ data }: NotifyPayload): string {
+  const id = data.length === 2 ? u16(data, 0) : 0;
+  return groupById(id)?.word ?? `group ${id}`;
+}
+
 /** The group an INVALID_KE_PAYLOAD asks for, if `proposals` have it. */
 export function demandedGroup(payload: NotifyPayload, proposals: readonly Proposal[]): number | undefined {
   if (payload.data.length !== 2) return undefined;
   const group = u16(payload.data, 0);
-  const offered = proposals.some((p) => p.transforms.some((t) => t.type === 4 && t.id === group));
+  const offered = proposals.some((p) => p.transforms.some((t) => t.type === TRANSFORM.KE && t.id === group));
   return offered && groupById(group) !== undefined ? group : undefined;
 }
 

@@ -8,24 +8,30 @@
  */
 import { type Bytes, compareBytes, type Millis, putU32, u32 } from '../../core/index.ts';
 import { formatSelector, type SelectorPair } from '../../ip/index.ts';
-import type { ChildSa, ChildSuite } from '../contract.ts';
+import type { ChildSa, ChildSuite, PacketSelector } from '../contract.ts';
 import { NOTIFY, PAYLOAD, PROTOCOL } from '../iana.ts';
 import { childKeys } from '../keys.ts';
 import type { DeletePayload, NotifyPayload, Payload, TsPayload } from '../payload.ts';
 import { findPayload } from '../payload.ts';
 import { formatProposal, type Proposal } from '../proposal.ts';
+import { offerSelectors } from '../selectors.ts';
 import type { IkeSa } from './ike-sa.ts';
-import { OWED_DELETE } from './ike-sa.ts';
 
 export interface Child {
   readonly sa: ChildSa;
   readonly suiteText: string;
-  /** `standby`: receives, does not send yet. */
-  phase: 'standby' | 'active';
+  /** `standby`: receives, does not send yet. `removed`: ESP has it no more, the peer may. */
+  phase: 'standby' | 'active' | 'removed';
+  /** Whether we began the exchange that made it. */
+  readonly begunHere: boolean;
+  /** The lower nonce of that exchange: decides which of two redundant SAs goes (§2.8.1). */
+  readonly lowestNonce: Bytes;
   /** Took this one's place; the old one awaits its DELETE. */
   successor: Child | undefined;
   /** We asked the peer to delete it, or are about to. */
   deleting: boolean;
+  /** The peer refused its rekey for good. */
+  refused: boolean;
   readonly installedAt: Millis;
   rekeyAt: Millis;
   expireAt: Millis;
@@ -74,8 +80,11 @@ export function installChild(sa: IkeSa, inputs: ChildInputs, outbound: 'active' 
     },
     suiteText: formatProposal(inputs.proposal),
     phase: outbound,
+    begunHere: inputs.begunHere,
+    lowestNonce: lowerNonce(inputs.nonceI, inputs.nonceR),
     successor: undefined,
     deleting: false,
+    refused: false,
     installedAt: now,
     rekeyAt: now + life * (0.8 + (0.1 * env.random(1)[0]!) / 256),
     expireAt: now + life,
@@ -88,38 +97,73 @@ export function installChild(sa: IkeSa, inputs: ChildInputs, outbound: 'active' 
 }
 
 export function activateChild(sa: IkeSa, child: Child): void {
-  if (child.phase === 'active') return;
+  if (child.phase !== 'standby') return;
   child.phase = 'active';
   sa.env.emit({ do: 'activate', spiIn: child.sa.spiIn });
 }
 
-/** `old` was rekeyed into `child`: it is no longer rekeyed itself, and somebody owes its DELETE. */
-export function succeed(old: Child, child: Child, now: Millis): void {
+/** `old` was replaced by `child`: it is no longer rekeyed itself, and somebody owes its DELETE. */
+export function succeed(sa: IkeSa, old: Child, child: Child, now: Millis): void {
   old.successor = child;
   old.rekeyAt = Number.POSITIVE_INFINITY;
-  old.owedAt = now + OWED_DELETE;
+  old.owedAt = now + sa.giveUpMillis;
 }
 
-/** Gone at once: nothing is received on it any more. */
+/** Nothing passes on it any more; the peer does not know yet. What took its place sends from now on. */
+export function silenceChild(sa: IkeSa, child: Child, why: string): void {
+  if (child.phase === 'removed') return;
+  child.phase = 'removed';
+  sa.env.emit({ do: 'remove', spiIn: child.sa.spiIn, why });
+  const heir = heirOf(sa, child);
+  if (heir !== undefined) activateChild(sa, heir);
+}
+
+/** Gone at once, for both ends. */
 export function dropChild(sa: IkeSa, child: Child, why: string): void {
   if (!sa.children.delete(child)) return;
-  sa.env.emit({ do: 'remove', spiIn: child.sa.spiIn, why });
-  sa.env.freeSpi(child.sa.spiIn);
-}
-
-/** Deleted on the wire. A replaced SA still receives for a moment; its successor sends from now on. */
-export function deleteChild(sa: IkeSa, child: Child, now: Millis, why: string): void {
-  if (!sa.children.delete(child)) return;
-  const { successor } = child;
-  if (successor !== undefined && sa.children.has(successor)) {
-    activateChild(sa, successor);
-    sa.env.drain(child.sa.spiIn, now, why);
-    return;
-  }
-  sa.env.emit({ do: 'remove', spiIn: child.sa.spiIn, why });
+  silenceChild(sa, child, why);
   sa.env.freeSpi(child.sa.spiIn);
   sa.env.report('info', sa, 'child-down', `Child SA {${child.sa.id}} is down: ${why}`);
 }
+
+/** Deleted on the wire. Where others carry its traffic it still receives for a moment; its successor sends from now on. */
+export function deleteChild(sa: IkeSa, child: Child, now: Millis, why: string): void {
+  const heir = heirOf(sa, child);
+  const replaced = heir !== undefined || twinsOf(sa, child).length > 0;
+  if (!replaced || child.phase === 'removed') return dropChild(sa, child, why);
+  if (!sa.children.delete(child)) return;
+  if (heir !== undefined) activateChild(sa, heir);
+  child.phase = 'removed';
+  sa.env.drain(child.sa.spiIn, now, why);
+}
+
+/** What took its place and is still there. */
+function heirOf(sa: IkeSa, child: Child): Child | undefined {
+  let heir = child.successor;
+  while (heir !== undefined && !sa.children.has(heir)) heir = heir.successor;
+  return heir;
+}
+
+/** Others that carry the same traffic and are to stay. */
+export const twinsOf = (sa: IkeSa, child: Child): Child[] =>
+  [...sa.children].filter(
+    (other) =>
+      other !== child &&
+      !other.deleting &&
+      other.phase !== 'removed' &&
+      other.successor === undefined &&
+      formatPair(other.sa) === formatPair(child.sa),
+  );
+
+/** Whether `packet` has a Child SA to go by; without a packet, whether there is any at all. */
+export const carries = (sa: IkeSa, packet: PacketSelector | undefined): boolean =>
+  [...sa.children].some(
+    (child) => !child.deleting && child.phase !== 'removed' && (packet === undefined || admits(child.sa, packet)),
+  );
+
+/** Whether `packet` is within a pair of selectors. */
+export const admits = (pair: SelectorPair, packet: PacketSelector): boolean =>
+  offerSelectors(pair, packet).local.length > pair.local.length;
 
 export const childByOutbound = (sa: IkeSa, spi: number): Child | undefined =>
   [...sa.children].find((child) => child.sa.spiOut === spi);

@@ -7,18 +7,18 @@
  */
 import { Agenda, type Deadline, type Machine, type Millis } from '../../core/index.ts';
 import { formatEndpoint } from '../../ip/index.ts';
-import type { IkeAction, IkeConnection, IkeEvent, PacketSelector } from '../contract.ts';
+import type { Failure, IkeAction, IkeConnection, IkeEvent, PacketSelector } from '../contract.ts';
 import { CookieJar } from '../cookie.ts';
-import { childByInbound } from './child-sa.ts';
-import { Connection } from './connection.ts';
+import { admits } from './child-sa.ts';
+import { Connection, sameConfig } from './connection.ts';
 import type { IkeOptions } from './environment.ts';
 import { policyRefused } from './failure.ts';
-import { expireChild, rekeyChild } from './housekeeping.ts';
+import { expireChild, rekeyChild, rekeyIke } from './housekeeping.ts';
 import { IkeSa, ZERO_SPI } from './ike-sa.ts';
 import { Inbox } from './inbox.ts';
 import { Registry } from './registry.ts';
-import { CreateChildTask, DeleteChildTask } from './task-child.ts';
-import { DeleteIkeTask, RekeyIkeTask } from './task-ike.ts';
+import { CreateChildTask, DeleteChildTask, isMaking } from './task-child.ts';
+import { beginClosing } from './task-ike.ts';
 import { InitTask } from './task-init.ts';
 
 /** DELETEs are given this long at shutdown; whoever has not answered then is left behind. */
@@ -37,6 +37,7 @@ export class IkeEndpoint implements Machine<IkeEvent, IkeAction> {
   }
 
   handle(event: IkeEvent, now: Millis): readonly IkeAction[] {
+    if (this.#done) return [];
     switch (event.type) {
       case 'tick':
         this.#agenda.tick(now);
@@ -94,10 +95,21 @@ export class IkeEndpoint implements Machine<IkeEvent, IkeAction> {
     return this.#registry.halfOpen;
   }
 
+  /** Inbound SPIs taken by SAs, by offers under way and by SAs that still drain. */
+  get spis(): ReadonlySet<number> {
+    return this.#registry.spis;
+  }
+
+  /** Answers kept for SAs that have gone. */
+  get farewells(): number {
+    return this.#registry.farewells;
+  }
+
   #configure(connections: readonly IkeConnection[], now: Millis): void {
+    if (this.#shutdownAt !== undefined) return;
     const wanted = new Map(connections.map((c) => [c.name, c]));
     for (const [name, connection] of [...this.#registry.connections]) {
-      if (wanted.get(name) === connection.config) continue;
+      if (sameConfig(wanted.get(name), connection.config)) continue;
       connection.wanted = false;
       this.#registry.connections.delete(name);
       this.#agenda.forget(connection);
@@ -114,19 +126,9 @@ export class IkeEndpoint implements Machine<IkeEvent, IkeAction> {
   #acquire(name: string, packet: PacketSelector | undefined, now: Millis): void {
     const connection = this.#registry.connections.get(name);
     if (connection === undefined || this.#shutdownAt !== undefined) return;
-    const { lastFailure, retryAt } = connection;
-    const byOperator = packet === undefined;
-    if (connection.config.start === 'listen' || connection.config.remoteAddress === undefined) {
-      const failure = policyRefused(
-        'this connection only listens: the peer must begin',
-        'set start to demand or boot, and a remote address',
-      );
-      return this.#registry.emit({ do: 'unreachable', connection: name, failure });
-    }
-    if (byOperator) connection.wanted ||= connection.config.start === 'boot';
-    else if (retryAt !== undefined && now < retryAt && lastFailure !== undefined) {
-      return this.#registry.emit({ do: 'unreachable', connection: name, failure: lastFailure.failure });
-    }
+    if (packet === undefined) connection.wanted ||= connection.config.start === 'boot';
+    const refused = refusal(connection, packet, now);
+    if (refused !== undefined) return this.#registry.emit({ do: 'unreachable', connection: name, failure: refused });
     this.#start(connection, packet, now);
   }
 
@@ -136,12 +138,10 @@ export class IkeEndpoint implements Machine<IkeEvent, IkeAction> {
     if (this.#shutdownAt !== undefined) return;
     const sa = connection.established;
     if (sa !== undefined) {
-      const pending = [sa.active, ...sa.queue].some((task) => task?.kind === 'child-create');
-      if (!pending) sa.enqueue(new CreateChildTask(packet), now);
-      return this.#agenda.touch(sa);
+      if (!sa.pending((task) => task.kind === 'child-create')) sa.enqueue(new CreateChildTask(packet), now);
+    } else if (!connection.connecting && connection.config.remoteAddress !== undefined) {
+      this.#initiate(connection, packet, now);
     }
-    if (connection.connecting) return;
-    this.#initiate(connection, packet, now);
   }
 
   #initiate(connection: Connection, packet: PacketSelector | undefined, now: Millis): void {
@@ -173,42 +173,40 @@ export class IkeEndpoint implements Machine<IkeEvent, IkeAction> {
     connection.wanted = false;
     connection.retryAt = undefined;
     if (what === 'ike') return this.#deleteAll(connection, now);
-    for (const sa of connection.sas) {
-      for (const child of sa.children) sa.enqueue(new DeleteChildTask(child, 'taken down by the operator'), now);
-      this.#agenda.touch(sa);
+    for (const sa of [...connection.sas]) {
+      if (sa.phase === 'init' || sa.phase === 'auth') sa.close(now, TAKEN_DOWN);
+      for (const task of [sa.active, ...sa.queue]) if (isMaking(task)) task.unwanted = true;
+      for (const child of [...sa.children]) {
+        if (!child.deleting) sa.enqueue(new DeleteChildTask(child, TAKEN_DOWN), now);
+      }
     }
   }
 
   #deleteAll(connection: Connection, now: Millis): void {
     for (const sa of [...connection.sas]) {
-      if (sa.phase === 'init' || sa.phase === 'auth') sa.close(now, 'taken down here');
-      else if (!sa.queue.some((task) => task.kind === 'ike-delete') && sa.active?.kind !== 'ike-delete') {
-        sa.enqueue(new DeleteIkeTask(), now, true);
-        this.#agenda.touch(sa);
-      }
+      if (sa.phase === 'init' || sa.phase === 'auth') sa.close(now, TAKEN_DOWN);
+      else beginClosing(sa, now);
     }
   }
 
   #rekey(name: string, what: 'ike' | 'child', now: Millis): void {
     const sa = this.#registry.connections.get(name)?.established;
     if (sa === undefined) return;
-    if (what === 'ike') sa.enqueue(new RekeyIkeTask(), now);
+    if (what === 'ike') rekeyIke(sa, now);
     else for (const child of [...sa.children]) rekeyChild(sa, child, now);
-    this.#agenda.touch(sa);
   }
 
   #expire(spiIn: number, hard: boolean, now: Millis): void {
-    const sa = this.#registry.ownerOf(spiIn);
-    const child = sa === undefined ? undefined : childByInbound(sa, spiIn);
-    if (sa === undefined || child === undefined) return;
-    if (hard) expireChild(sa, child, now);
-    else rekeyChild(sa, child, now);
-    this.#agenda.touch(sa);
+    const found = this.#registry.childOf(spiIn);
+    if (found === undefined) return;
+    if (hard) expireChild(found.sa, found.child, now);
+    else rekeyChild(found.sa, found.child, now);
   }
 
   #shutdown(now: Millis): void {
     if (this.#shutdownAt !== undefined) return;
     this.#shutdownAt = now + SHUTDOWN;
+    this.#inbox.closed = true;
     for (const connection of this.#registry.connections.values()) {
       connection.wanted = false;
       connection.retryAt = undefined;
@@ -227,3 +225,24 @@ export class IkeEndpoint implements Machine<IkeEvent, IkeAction> {
     this.#registry.emit({ do: 'done' });
   }
 }
+
+const TAKEN_DOWN = 'taken down here';
+
+/** Why an `acquire` comes to nothing at once. An operator's (no packet) overrules what holds packets down. */
+function refusal(connection: Connection, packet: PacketSelector | undefined, now: Millis): Failure | undefined {
+  const { config, established } = connection;
+  const listens = config.start === 'listen' || config.remoteAddress === undefined;
+  if (listens && established === undefined) return ONLY_LISTENS;
+  if (packet === undefined) return undefined;
+  return connection.hold(now) ?? (admits(config.child, packet) ? undefined : OUTSIDE);
+}
+
+const ONLY_LISTENS = policyRefused(
+  'this connection only listens: the peer must begin',
+  'set start to demand or boot, and a remote address',
+);
+
+const OUTSIDE = policyRefused(
+  'the packet is outside the traffic selectors of this connection',
+  'widen child.local and child.remote at both ends, or correct the route that leads here',
+);

@@ -51,8 +51,10 @@ export interface Environment {
     what: string,
     text: string,
   ): void;
-  /** Notes the failure at its connection, and tells. */
+  /** An attempt of ours came to nothing: the connection is held down for a while, whoever waits for it is told. */
   fail(connection: Connection | undefined, failure: Failure, now: Millis): void;
+  /** Something of the peer's failed, or a rekey: worth telling, but nothing here depends on it. */
+  note(connection: Connection | undefined, failure: Failure, now: Millis): void;
   nextIkeId(): number;
   nextChildId(): number;
   /** A fresh inbound SPI, above 255 and in use nowhere else; freed with `freeSpi`. */
@@ -61,11 +63,15 @@ export interface Environment {
   /** An inbound SA that packets may still be under way to: removed from ESP after a moment. */
   drain(spiIn: number, now: Millis, why: string): void;
   register(sa: IkeSa): void;
+  /** Its deadline may have changed. */
+  touch(sa: IkeSa): void;
   /** Authenticated: no longer half-open. */
   established(sa: IkeSa): void;
   /** Its last act: nothing more is sent or received on it. */
   unregister(sa: IkeSa, now: Millis): void;
   connectionsFor(sa: IkeSa): readonly Connection[];
-  /** A Child SA came into use: whoever waits for it may go on. */
+  /** The Child SAs of `sa` are found under it from now on. */
+  own(sa: IkeSa): void;
+  /** A Child SA of `sa` came into use: whoever waits for it may go on. */
   childUp(sa: IkeSa): void;
 }

@@ -15,6 +15,7 @@ import { EXCHANGE } from '../iana.ts';
 import { type IkeKeys, ikeProtections } from '../keys.ts';
 import { encodeMessage, type Opened, openMessage, sealMessage } from '../message.ts';
 import type { Payload } from '../payload.ts';
+import type { Proposal } from '../proposal.ts';
 import { type IvSource, ivSource } from '../sk.ts';
 import { type Child, dropChild } from './child-sa.ts';
 import type { Connection } from './connection.ts';
@@ -23,16 +24,13 @@ import { noAnswer, peerGone } from './failure.ts';
 import type { Task } from './task.ts';
 import { RequestWindow, ResponseWindow } from './window.ts';
 
-/** `init` and `auth`: half-open. `rekeyed`: another SA took over, only answers. `closing`: DELETE was sent or is due. */
+/** `init` and `auth`: half-open. `rekeyed`: another SA took over, this one only answers. `closing`: DELETE was sent or is due. */
 export type Phase = 'init' | 'auth' | 'established' | 'rekeyed' | 'closing' | 'closed';
 
 export const ZERO_SPI: Bytes = new Uint8Array(8);
 
 /** RFC 3948 §4: the default interval. */
 const NAT_KEEPALIVE: Millis = 20_000;
-/** The end that lost a rekey owes a DELETE; after this long we send it ourselves. */
-export const OWED_DELETE: Millis = 30_000;
-
 export interface Role {
   readonly initiator: boolean;
   readonly spiI: Bytes;
@@ -55,6 +53,8 @@ export class IkeSa {
   nat = { local: false, remote: false, forced: false };
   phase: Phase = 'init';
   connection: Connection | undefined;
+  /** What was agreed on; `suite` in other words. */
+  proposal: Proposal | undefined;
   suite: IkeSuite | undefined;
   keys: IkeKeys | undefined;
   /** What AUTH covers, until it is verified; `request` is the IKE_SA_INIT as last sent (§2.15). */
@@ -74,6 +74,7 @@ export class IkeSa {
   readonly successorOf: IkeSa | undefined;
   /** Where IKE_SA_INIT came from or went to: repeated requests are known by it. */
   readonly initRemote: Endpoint;
+  readonly begunAt: Millis;
   establishedAt: Millis | undefined;
   rekeyAt = Number.POSITIVE_INFINITY;
   expireAt = Number.POSITIVE_INFINITY;
@@ -93,6 +94,7 @@ export class IkeSa {
     this.remote = role.remote;
     this.initRemote = role.remote;
     this.successorOf = role.successorOf;
+    this.begunAt = now;
     this.heardAt = now;
     this.#sentAt = now;
     this.requests = new RequestWindow(env.random, env.limits.retransmit);
@@ -115,6 +117,22 @@ export class IkeSa {
 
   get udpEncapsulation(): boolean {
     return this.nat.local || this.nat.remote || this.nat.forced;
+  }
+
+  /** How long a request is repeated. An end that owes a DELETE is given as long before we send it ourselves. */
+  get giveUpMillis(): Millis {
+    const seconds = this.connection?.config.giveUpSeconds;
+    return seconds === undefined ? this.env.limits.giveUpMillis : seconds * 1000;
+  }
+
+  /** The peer rekeys the SA that this one is to replace, and so do we: which of the two stays is not known yet (§2.8.2). */
+  get undecided(): boolean {
+    return this.successorOf?.phase === 'established';
+  }
+
+  /** Whether such a task runs or waits. */
+  pending(test: (task: Task) => boolean): boolean {
+    return (this.active !== undefined && test(this.active)) || this.queue.some(test);
   }
 
   /** From here on messages are protected. */
@@ -146,6 +164,7 @@ export class IkeSa {
   /** Queues a task of ours and runs it as soon as the window is free. */
   enqueue(task: Task, now: Millis, first = false): void {
     if (this.phase === 'closed') return task.abandon(this, now);
+    this.env.touch(this);
     if (first) this.queue.unshift(task);
     else this.queue.push(task);
     this.pump(now);
@@ -159,13 +178,9 @@ export class IkeSa {
       const request = task.request(this, now);
       if (request === undefined) continue;
       this.active = task;
+      if (this.requests.exhausted) return this.close(now, 'its message IDs are used up');
       const octets = this.#encode(request.exchange, false, this.requests.nextId, request.payloads);
-      const giveUpSeconds = this.connection?.config.giveUpSeconds;
-      this.requests.sent(
-        octets,
-        now,
-        giveUpSeconds === undefined ? this.env.limits.giveUpMillis : giveUpSeconds * 1000,
-      );
+      this.requests.sent(octets, now, this.giveUpMillis);
       this.#requestedAt = now;
       if (request.exchange === EXCHANGE.IKE_SA_INIT)
         this.initial = { request: octets, response: EMPTY, nonceI: EMPTY, nonceR: EMPTY };
@@ -182,10 +197,12 @@ export class IkeSa {
     this.pump(now);
   }
 
-  /** The answer to IKE_SA_INIT, which nothing authenticates yet; the peer may answer from its NAT's address. */
-  initReceived(payloads: readonly Payload[], now: Millis, octets: Bytes): void {
-    this.heardAt = now;
-    this.answered(0, payloads, now, octets);
+  /** An authenticated answer that cannot be understood: what the task wanted is given up. */
+  giveUp(messageId: number, now: Millis): void {
+    const task = this.active;
+    if (task === undefined || !this.requests.answered(messageId)) return;
+    this.active = undefined;
+    task.abandon(this, now);
   }
 
   /** The octets of the outstanding IKE_SA_INIT are gone with its window; the same task asks again. */
@@ -197,6 +214,7 @@ export class IkeSa {
 
   send(octets: Bytes, now: Millis, to?: { local: Endpoint; remote: Endpoint }): void {
     this.#sentAt = now;
+    this.env.touch(this);
     this.env.emit({ do: 'send', local: to?.local ?? this.local, remote: to?.remote ?? this.remote, octets });
   }
 
@@ -223,9 +241,11 @@ export class IkeSa {
   /** An authenticated, fresh message came in: the peer lives, and may have moved (§2.23). */
   heard(local: Endpoint, remote: Endpoint, now: Millis): void {
     this.heardAt = now;
+    this.env.touch(this);
     if (sameEndpoint(remote, this.remote) && sameEndpoint(local, this.local)) return;
-    if (this.phase === 'established' && (this.nat.local || !this.nat.remote)) return;
-    this.move(local, remote);
+    // The initiator chooses the ports with its IKE_AUTH; later only a peer behind NAT is followed, by an end that is not.
+    const chosen = this.phase === 'auth' && !this.initiator;
+    if (chosen || (this.nat.remote && !this.nat.local)) this.move(local, remote);
   }
 
   /** Follows the peer to another endpoint, with all Child SAs. */
@@ -251,28 +271,34 @@ export class IkeSa {
     }
   }
 
-  /** All children go to the SA that takes this one's place (§2.18), queued tasks with them. */
+  /** All children go to the SA that takes this one's place (§2.18), queued tasks with them. The peer may owe the DELETE. */
   handOver(successor: IkeSa, now: Millis): void {
     this.successor = successor;
     for (const child of this.children) successor.children.add(child);
     this.children.clear();
     if (this.phase === 'established') this.phase = 'rekeyed';
     this.rekeyAt = Number.POSITIVE_INFINITY;
-    this.expireAt = Math.min(this.expireAt, now + OWED_DELETE);
-    for (const task of this.queue.splice(0)) successor.enqueue(task, now);
+    this.expireAt = Math.min(this.expireAt, now + this.giveUpMillis);
+    this.env.own(successor);
+    for (const task of this.queue.splice(0)) if (task.kind !== 'ike-rekey') successor.enqueue(task, now);
   }
 
   /** The end of this SA, without a word to the peer. */
   close(now: Millis, why: string): void {
     if (this.phase === 'closed') return;
     this.phase = 'closed';
-    const unfinished = this.active === undefined ? this.queue.splice(0) : [this.active, ...this.queue.splice(0)];
+    const { active } = this;
     this.active = undefined;
     this.requests.restart();
-    for (const task of unfinished) task.abandon(this, now);
+    // First what is under way: a rekey that the peer has finished takes children and queue over.
+    active?.abandon(this, now);
+    for (const task of this.queue.splice(0)) task.abandon(this, now);
     for (const child of [...this.children]) dropChild(this, child, why);
     this.connection?.sas.delete(this);
     this.env.unregister(this, now);
+    if (this.establishedAt !== undefined && this.successor === undefined) {
+      this.env.report('info', this, 'ike-down', `IKE SA [${this.id}] is down: ${why}`);
+    }
   }
 
   /** Retransmits, keeps NAT mappings open, notices a silent peer. Lifetimes are `housekeeping.ts`. */
@@ -306,9 +332,9 @@ export class IkeSa {
     const to = formatEndpoint(this.remote);
     const halfOpen = this.phase === 'init' || this.phase === 'auth';
     const failure: Failure = halfOpen ? noAnswer(to, this.requests.retransmits + 1, seconds) : peerGone(to, seconds);
-    const connection = this.connection;
-    if (this.phase === 'established' || halfOpen) this.env.fail(connection, failure, now);
+    const missed = this.phase === 'established' || halfOpen;
     this.close(now, failure.problem);
+    if (missed) this.env.fail(this.connection, failure, now);
   }
 
   #encode(exchange: number, response: boolean, messageId: number, payloads: readonly Payload[]): Bytes {

@@ -5,22 +5,23 @@
  * counted by name. Unprotected errors are answered at a bounded rate.
  */
 import { type Bytes, type Millis, parse, sameBytes } from '../../core/index.ts';
-import { type Endpoint, formatEndpoint } from '../../ip/index.ts';
+import { type Endpoint, formatAddress, formatEndpoint } from '../../ip/index.ts';
 import type { CookieJar } from '../cookie.ts';
 import { decodeHeader, type IkeHeader, VersionError } from '../header.ts';
-import { EXCHANGE, exchangeName, NOTIFY } from '../iana.ts';
-import { decodeMessage, encodeMessage, type Opened } from '../message.ts';
-import { CriticalPayloadError, type NotifyPayload, type Payload } from '../payload.ts';
+import { EXCHANGE, exchangeName, NOTIFY, PAYLOAD, PROTOCOL } from '../iana.ts';
+import { decodeMessage, encodeMessage, type Message, type Opened } from '../message.ts';
+import { CriticalPayloadError, findNotify, findPayload, type NotifyPayload, type Payload } from '../payload.ts';
 import { type Answer, refuse } from './answer.ts';
 import { answerAuth } from './answer-auth.ts';
 import { answerCreateChild } from './answer-child.ts';
 import { answerInformational } from './answer-informational.ts';
 import { answerInit, refuseInit } from './answer-init.ts';
 import { notify } from './child-sa.ts';
-import { syntaxError } from './failure.ts';
+import { peerError, syntaxError } from './failure.ts';
 import { type IkeSa, ZERO_SPI } from './ike-sa.ts';
 import type { Registry } from './registry.ts';
-import { breaksInitResponse } from './task-init.ts';
+import { beginClosing } from './task-ike.ts';
+import { InitTask } from './task-init.ts';
 
 export interface Datagram {
   readonly local: Endpoint;
@@ -36,6 +37,8 @@ export class Inbox {
   readonly #cookies: CookieJar;
   #errorSecond = 0;
   #errors = 0;
+  /** Shutdown: nothing new is begun. */
+  closed = false;
 
   constructor(registry: Registry, cookies: CookieJar) {
     this.#registry = registry;
@@ -61,7 +64,6 @@ export class Inbox {
     }
     if (flags.response) this.#receiveResponse(sa, header.value, datagram, now);
     else this.#receiveRequest(sa, header.value, datagram, now);
-    this.#registry.touch(sa);
     if (sa.connection !== undefined) this.#registry.comeBack(sa.connection, now);
   }
 
@@ -73,12 +75,13 @@ export class Inbox {
     const message = parse(() => decodeMessage(octets));
     if (header.flags.response) {
       const sa = registry.bySpi(header.spiI);
-      if (sa?.phase !== 'init' || !sa.initiator || sa.active?.kind !== 'ike-init') return this.#drop('stale', datagram);
+      const task = sa?.active;
+      if (sa === undefined || !(task instanceof InitTask)) return this.#drop('stale', datagram);
       if (!message.ok) return this.#drop('malformed', datagram, message.error.message);
-      const broken = breaksInitResponse(message.value.payloads);
-      if (broken !== undefined) return this.#drop('malformed', datagram, broken);
-      sa.initReceived(message.value.payloads, now, octets);
-      return registry.touch(sa);
+      const { payloads } = message.value;
+      const ignored = task.ignores(header.spiR, payloads);
+      if (ignored !== undefined) return this.#drop('ignored', datagram, ignored);
+      return sa.answered(0, payloads, now, octets);
     }
     const known = registry.byInit(header.spiI, remote);
     if (known !== undefined) {
@@ -87,6 +90,7 @@ export class Inbox {
       registry.count('repeated-request');
       return known.send(response, now, datagram);
     }
+    if (this.closed) return this.#drop('shutdown', datagram);
     if (sameBytes(header.spiI, ZERO_SPI) || !sameBytes(header.spiR, ZERO_SPI))
       return this.#drop('malformed', datagram, 'SPIs of IKE_SA_INIT');
     if (!message.ok) {
@@ -96,6 +100,7 @@ export class Inbox {
       return;
     }
     const candidates = registry.candidates(local.address, remote.address);
+    if (candidates.length === 0) return this.#stranger(message.value, datagram, now);
     const context = { env: registry, cookies: this.#cookies, halfOpen: registry.halfOpen, candidates };
     registry.count(`init-${answerInit(context, { message: message.value, octets, local, remote }, now)}`);
   }
@@ -105,10 +110,18 @@ export class Inbox {
     const opened = sa.open(datagram.octets);
     if (opened.is === 'forged') return this.#drop('forged', datagram, opened.why);
     sa.heard(datagram.local, datagram.remote, now);
+    const { connection } = sa;
     if (opened.is === 'malformed') {
-      // §2.21.2: an answer that cannot be understood is as fatal as a request that cannot.
-      this.#registry.fail(sa.connection, syntaxError('us', opened.error.message), now);
-      return sa.close(now, 'malformed response');
+      // §2.21: whatever the peer made of our request, it is not known here; only a DELETE clears that up.
+      if (sa.active?.kind === 'ike-delete') return sa.close(now, 'malformed response');
+      sa.giveUp(header.messageId, now);
+      beginClosing(sa, now);
+      return this.#registry.fail(connection, syntaxError('us', opened.error.message), now);
+    }
+    if (sa.phase !== 'auth' && findNotify(opened.payloads, NOTIFY.INVALID_SYNTAX) !== undefined) {
+      // §2.21.3: fatal for both ends, without a DELETE.
+      sa.close(now, 'the peer could not understand our request (INVALID_SYNTAX)');
+      return this.#registry.fail(connection, peerError(NOTIFY.INVALID_SYNTAX, exchangeName(header.exchange)), now);
     }
     sa.answered(header.messageId, opened.payloads, now, datagram.octets);
   }
@@ -128,27 +141,36 @@ export class Inbox {
     if (answer === undefined) return this.#drop('unexpected', datagram, exchangeName(header.exchange));
     const response = sa.respond(header.exchange, answer.payloads, now, datagram);
     answer.after?.(now);
-    if (sa.phase === 'closed') this.#registry.remember(sa, header.messageId, response, now);
+    // §2.21.3: whoever is told so gives the SA up, and so do we.
+    if (findNotify(answer.payloads, NOTIFY.INVALID_SYNTAX) !== undefined) sa.close(now, 'malformed request');
+    if (sa.phase === 'closed') this.#registry.remember(sa, datagram.octets, response, now);
     else sa.pump(now);
   }
 
   #answer(sa: IkeSa, header: IkeHeader, payloads: readonly Payload[], now: Millis): Answer | undefined {
-    const invalid = (): Answer => {
-      this.#registry.fail(sa.connection, syntaxError('us', `${exchangeName(header.exchange)} request`), now);
-      return refuse(notify(NOTIFY.INVALID_SYNTAX), (at) => sa.close(at, 'malformed request'));
-    };
     if (sa.phase === 'auth')
       return header.exchange === EXCHANGE.IKE_AUTH && !sa.initiator ? answerAuth(sa, payloads, now) : undefined;
-    if (header.exchange === EXCHANGE.INFORMATIONAL) return answerInformational(sa, payloads, now) ?? invalid();
-    if (header.exchange === EXCHANGE.CREATE_CHILD_SA) return answerCreateChild(sa, payloads, now) ?? invalid();
-    return undefined;
+    const answer = this.#answerEstablished(sa, header.exchange, payloads, now);
+    if (answer !== undefined) return answer;
+    this.#registry.note(sa.connection, syntaxError('us', `${exchangeName(header.exchange)} request`), now);
+    return refuse(notify(NOTIFY.INVALID_SYNTAX));
+  }
+
+  #answerEstablished(sa: IkeSa, exchange: number, payloads: readonly Payload[], now: Millis): Answer | undefined {
+    if (exchange === EXCHANGE.INFORMATIONAL) {
+      if (findPayload(payloads, PAYLOAD.DELETE)?.protocol === PROTOCOL.ESP) adopt(sa, now);
+      return answerInformational(sa, payloads, now);
+    }
+    if (exchange !== EXCHANGE.CREATE_CHILD_SA) return undefined;
+    adopt(sa, now);
+    return answerCreateChild(sa, payloads, now);
   }
 
   /** Authentic, but not to be understood: only an unknown critical payload leaves the SA alive (§2.5, §2.21.3). */
   #malformed(sa: IkeSa, opened: Extract<Opened, { is: 'malformed' }>, now: Millis): Answer {
     const { error } = opened;
     if (error instanceof CriticalPayloadError && sa.phase !== 'auth') return refuse(owed(error));
-    this.#registry.fail(sa.connection, syntaxError('us', error.message), now);
+    this.#registry.note(sa.connection, syntaxError('us', error.message), now);
     return refuse(owed(error), (at) => sa.close(at, 'malformed request'));
   }
 
@@ -157,9 +179,12 @@ export class Inbox {
     const { flags, spiI, spiR, messageId, exchange } = header;
     const registry = this.#registry;
     if (flags.response) return this.#drop('stale', datagram);
-    const kept = registry.farewell(flags.initiator ? spiR : spiI, messageId);
-    const { local, remote } = datagram;
-    if (kept !== undefined) return registry.emit({ do: 'send', local, remote, octets: kept });
+    const { local, remote, octets: request } = datagram;
+    const kept = registry.farewell(flags.initiator ? spiR : spiI, request);
+    if (kept !== undefined) {
+      registry.count('repeated-request');
+      return registry.emit({ do: 'send', local, remote, octets: kept });
+    }
     this.#drop('unknown-spi', datagram);
     if (!this.#mayAnswer(now)) return;
     const answerFlags = { initiator: !flags.initiator, version: false, response: true };
@@ -167,6 +192,15 @@ export class Inbox {
       notify(NOTIFY.INVALID_IKE_SPI),
     ]);
     registry.emit({ do: 'send', local, remote, octets });
+  }
+
+  /** IKE_SA_INIT between addresses that no connection has. */
+  #stranger(message: Message, datagram: Datagram, now: Millis): void {
+    this.#registry.count('no-connection');
+    if (!this.#mayAnswer(now)) return;
+    const way = `from ${formatAddress(datagram.remote.address)} to ${formatAddress(datagram.local.address)}`;
+    this.#registry.report('warn', undefined, 'drop', `IKE_SA_INIT ${way}: no connection has these addresses`);
+    refuseInit(this.#registry, { message, ...datagram }, notify(NOTIFY.NO_PROPOSAL_CHOSEN));
   }
 
   /** §2.5: a higher major version is answered with ours, in a message of version 2.0. */
@@ -199,6 +233,11 @@ export class Inbox {
       `IKE message from ${formatEndpoint(remote)} dropped: ${why}${detail === '' ? '' : ` (${detail})`}`,
     );
   }
+}
+
+/** §2.8.2: a peer that works on its new SA has settled whose rekey counts, even if its answer to ours is still under way. */
+function adopt(sa: IkeSa, now: Millis): void {
+  if (sa.undecided) sa.successorOf!.handOver(sa, now);
 }
 
 /** The notification that an error owes the peer. */

@@ -10,13 +10,14 @@ import {
   type Deadline,
   type Millis,
   type Random,
+  sameBytes,
   type Timed,
   toHex,
   u32,
 } from '../../core/index.ts';
 import { type Address, type Endpoint, formatEndpoint, sameAddress, sameEndpoint } from '../../ip/index.ts';
 import type { Failure, IkeAction, Report } from '../contract.ts';
-import { activateChild, childByInbound } from './child-sa.ts';
+import { activateChild, type Child, childByInbound } from './child-sa.ts';
 import { Connection } from './connection.ts';
 import { DEFAULTS, type Environment, type IkeOptions, type Limits } from './environment.ts';
 import { saDeadline, tickSa } from './housekeeping.ts';
@@ -25,9 +26,9 @@ import { RETRANSMIT } from './window.ts';
 
 /** A replaced inbound SA stays open this long for packets still under way. */
 const DRAIN: Millis = 5_000;
-/** The answer to a DELETE is kept this long after its SA has gone, in case it was lost. */
-const FAREWELL: Millis = 60_000;
-const MAX_FAREWELLS = 1024;
+/** The answer to a DELETE is kept this long after its SA has gone, in case it was lost: as long as a peer may ask again. */
+const FAREWELL: Millis = 180_000;
+export const MAX_FAREWELLS = 1024;
 /** A connection that somebody wants and that lost its SAs comes back after this long. */
 const COME_BACK: Millis = 1_000;
 
@@ -43,12 +44,11 @@ export class Registry implements Environment {
   readonly #byInit = new Map<string, IkeSa>();
   readonly #timers = new Map<IkeSa, Timed>();
   readonly #owners = new Map<number, IkeSa | undefined>();
-  readonly #farewells = new Map<string, { readonly response: Bytes } & Timed>();
+  readonly #farewells = new Map<string, Farewell>();
   #actions: IkeAction[] = [];
   #ikeIds = 0;
   #childIds = 0;
   #halfOpen = 0;
-  #closing = false;
 
   constructor(options: IkeOptions, agenda: Agenda, start: (connection: Connection, now: Millis) => void) {
     this.random = options.random;
@@ -70,9 +70,18 @@ export class Registry implements Environment {
     return this.#halfOpen;
   }
 
+  /** Inbound SPIs that are taken; each belongs to an SA, an offer under way, or an SA that drains. */
+  get spis(): ReadonlySet<number> {
+    return new Set(this.#owners.keys());
+  }
+
+  /** Answers kept for SAs that have gone. */
+  get farewells(): number {
+    return this.#farewells.size;
+  }
+
   emit(action: IkeAction): void {
     this.#actions.push(action);
-    if (action.do === 'install') this.#agenda.touch(this.#timerOf(this.#owners.get(action.child.spiIn)));
   }
 
   takeActions(): readonly IkeAction[] {
@@ -92,18 +101,16 @@ export class Registry implements Environment {
   }
 
   fail(connection: Connection | undefined, failure: Failure, now: Millis): void {
-    const report: Report = {
-      level: 'error',
-      connection: connection?.name,
-      what: 'failed',
-      text: failure.problem,
-      failure,
-    };
-    this.emit({ do: 'report', report });
+    this.#reportFailure('error', connection, failure);
     if (connection === undefined) return;
     connection.failed(failure, now);
     this.#agenda.touch(connection);
-    if (!connection.carriesTraffic) this.emit({ do: 'unreachable', connection: connection.name, failure });
+    this.emit({ do: 'unreachable', connection: connection.name, failure });
+  }
+
+  note(connection: Connection | undefined, failure: Failure, now: Millis): void {
+    this.#reportFailure('warn', connection, failure);
+    if (connection !== undefined) connection.lastFailure = { failure, at: now };
   }
 
   nextIkeId(): number {
@@ -173,8 +180,8 @@ export class Registry implements Environment {
   }
 
   touch(sa: IkeSa): void {
-    this.#agenda.touch(this.#timerOf(sa));
-    if (sa.successor !== undefined) this.#agenda.touch(this.#timerOf(sa.successor));
+    const timer = this.#timers.get(sa);
+    if (timer !== undefined) this.#agenda.touch(timer);
   }
 
   /** Somebody wants this connection up and it is not: it will be tried again. */
@@ -206,10 +213,14 @@ export class Registry implements Environment {
     return [...named, ...open];
   }
 
-  childUp(sa: IkeSa): void {
+  own(sa: IkeSa): void {
     for (const child of sa.children) this.#owners.set(child.sa.spiIn, sa);
-    sa.connection?.succeeded();
     this.touch(sa);
+  }
+
+  childUp(sa: IkeSa): void {
+    sa.connection?.succeeded();
+    this.own(sa);
   }
 
   bySpi(spi: Bytes): IkeSa | undefined {
@@ -220,62 +231,72 @@ export class Registry implements Environment {
     return this.#byInit.get(initKey(spiI, remote));
   }
 
-  /** The IKE SA that owns the Child SA now, after any number of rekeys. */
-  ownerOf(spiIn: number): IkeSa | undefined {
-    for (let sa = this.#owners.get(spiIn); sa !== undefined; sa = sa.successor) {
-      if (childByInbound(sa, spiIn) !== undefined) return sa;
-    }
-    return undefined;
+  /** The Child SA with this inbound SPI and the IKE SA it belongs to, after any number of rekeys. */
+  childOf(spiIn: number): { readonly sa: IkeSa; readonly child: Child } | undefined {
+    const sa = this.#owners.get(spiIn);
+    const child = sa === undefined ? undefined : childByInbound(sa, spiIn);
+    return sa === undefined || child === undefined ? undefined : { sa, child };
   }
 
   /** Authenticated ESP came in: the peer lives, may have moved, and sends on the new SA of a rekey. */
   inbound(spiIn: number, from: Endpoint | undefined, now: Millis): void {
-    const sa = this.ownerOf(spiIn);
-    if (sa === undefined || sa.phase === 'closed') return;
-    sa.heardAt = Math.max(sa.heardAt, now);
-    const child = childByInbound(sa, spiIn)!;
+    const found = this.childOf(spiIn);
+    if (found === undefined) return;
+    const { sa, child } = found;
+    sa.heardAt = now;
     if (child.phase === 'standby' && !child.deleting) activateChild(sa, child);
     // RFC 7296 §2.23: follow the peer's NAT, unless we stand behind one ourselves.
     if (from !== undefined && sa.nat.remote && !sa.nat.local && !sameEndpoint(from, sa.remote)) sa.move(sa.local, from);
   }
 
   /** Keeps the answer to the last request of an SA that has gone. */
-  remember(sa: IkeSa, messageId: number, response: Bytes, now: Millis): void {
-    const key = farewellKey(sa.localSpi, messageId);
-    const oldest = this.#farewells.size >= MAX_FAREWELLS ? this.#farewells.keys().next().value : undefined;
-    if (oldest !== undefined) this.#farewells.delete(oldest);
-    const farewell: { readonly response: Bytes } & Timed = {
+  remember(sa: IkeSa, request: Bytes, response: Bytes, now: Millis): void {
+    const key = toHex(sa.localSpi);
+    const forget = (spi: string): void => {
+      const old = this.#farewells.get(spi);
+      if (old !== undefined) this.#agenda.forget(old);
+      this.#farewells.delete(spi);
+    };
+    for (const oldest of this.#farewells.keys()) {
+      if (this.#farewells.size < MAX_FAREWELLS) break;
+      forget(oldest);
+    }
+    const deadline: Deadline = { at: now + FAREWELL, why: 'a kept answer is forgotten' };
+    const farewell: Farewell = {
+      request,
       response,
-      deadline: (): Deadline | undefined =>
-        this.#closing || this.#farewells.get(key) !== farewell
-          ? undefined
-          : { at: now + FAREWELL, why: 'a kept answer is forgotten' },
-      tick: () => this.#farewells.delete(key),
+      deadline: () => (this.#farewells.get(key) === farewell ? deadline : undefined),
+      tick: () => forget(key),
     };
     this.#farewells.set(key, farewell);
     this.#agenda.touch(farewell);
   }
 
-  farewell(spi: Bytes, messageId: number): Bytes | undefined {
-    return this.#farewells.get(farewellKey(spi, messageId))?.response;
+  /** The kept answer, if `octets` are the very request it was given to. */
+  farewell(spi: Bytes, octets: Bytes): Bytes | undefined {
+    const kept = this.#farewells.get(toHex(spi));
+    return kept !== undefined && sameBytes(kept.request, octets) ? kept.response : undefined;
   }
 
   /** Shutdown is over: what drains is removed, nothing wakes anybody any more. */
   finish(): void {
-    this.#closing = true;
     for (const spiIn of [...this.#owners.keys()]) {
       this.emit({ do: 'remove', spiIn, why: 'shutdown' });
       this.freeSpi(spiIn);
     }
+    for (const farewell of this.#farewells.values()) this.#agenda.forget(farewell);
     this.#farewells.clear();
   }
 
-  #timerOf(sa: IkeSa | undefined): Timed {
-    return (sa === undefined ? undefined : this.#timers.get(sa)) ?? NEVER;
+  #reportFailure(level: Report['level'], connection: Connection | undefined, failure: Failure): void {
+    const text = failure.problem;
+    this.emit({ do: 'report', report: { level, connection: connection?.name, what: 'failed', text, failure } });
   }
 }
 
-const NEVER: Timed = { deadline: () => undefined, tick: () => {} };
+interface Farewell extends Timed {
+  readonly request: Bytes;
+  readonly response: Bytes;
+}
 
 const initKey = (spiI: Bytes, remote: Endpoint): string => `${toHex(spiI)}@${formatEndpoint(remote)}`;
-const farewellKey = (spi: Bytes, messageId: number): string => `${toHex(spi)}#${messageId}`;

@@ -30,7 +30,7 @@ import {
 } from './failure.ts';
 import type { IkeSa } from './ike-sa.ts';
 import type { Request, Task } from './task.ts';
-import { DeleteIkeTask } from './task-ike.ts';
+import { beginClosing, settleRivals } from './task-ike.ts';
 
 export class AuthTask implements Task {
   readonly kind = 'ike-auth';
@@ -62,8 +62,8 @@ export class AuthTask implements Task {
       this.abandon(sa);
       const failure =
         error === undefined ? syntaxError('us', 'IKE_AUTH response without AUTH') : refusal(sa, error.notify);
-      sa.env.fail(sa.connection, failure, now);
-      return sa.close(now, failure.problem);
+      sa.close(now, failure.problem);
+      return sa.env.fail(sa.connection, failure, now);
     }
     const withChild = findPayload(payloads, PAYLOAD.SA) !== undefined;
     const broken = breaks(withChild ? IKE_AUTH_RESPONSE : IKE_AUTH_RESPONSE_CHILDLESS, payloads);
@@ -75,6 +75,12 @@ export class AuthTask implements Task {
     const connection = sa.connection!;
     sa.initial = undefined;
     sa.established(connection, now);
+    sa.env.report(
+      'info',
+      sa,
+      'ike-up',
+      `IKE SA [${sa.id}] with ${formatIdentity(connection.config.remoteId)} is up, begun here`,
+    );
     if (!withChild) {
       this.abandon(sa);
       const childFailure = this.#childRefusal(sa, error?.notify);
@@ -82,10 +88,13 @@ export class AuthTask implements Task {
       return;
     }
     const agreed = acceptAnswer(sa, this.#offer, payloads, { nonceI, nonceR }, 'active', now);
-    if (agreed.ok) return reportChildUp(sa, agreed.child, 'child-up');
+    if (agreed.ok) {
+      reportChildUp(sa, agreed.child, 'child-up');
+      return settleRivals(sa, now);
+    }
     this.abandon(sa);
     sa.env.fail(connection, agreed.failure, now);
-    sa.enqueue(new DeleteIkeTask(), now);
+    beginClosing(sa, now);
   }
 
   abandon(sa: IkeSa): void {
@@ -126,7 +135,7 @@ export class AuthTask implements Task {
   #reject(sa: IkeSa, failure: Failure, owed: number, now: Millis): void {
     this.abandon(sa);
     sa.env.fail(sa.connection, failure, now);
-    sa.enqueue(new DeleteIkeTask([notify(owed)]), now);
+    beginClosing(sa, now, [notify(owed)]);
   }
 
   #childRefusal(sa: IkeSa, error: number | undefined): Failure {

@@ -15,6 +15,7 @@ import { formatProposal } from '../proposal.ts';
 import { breaks, CREATE_CHILD_RESPONSE, REKEY_CHILD_RESPONSE } from '../rules.ts';
 import {
   acceptAnswer,
+  askedGroup,
   type ChildOffer,
   demandedGroup,
   NONCE_LENGTH,
@@ -24,6 +25,7 @@ import {
 } from './child-offer.ts';
 import {
   type Child,
+  carries,
   deleteChild,
   deletePayload,
   dropChild,
@@ -32,138 +34,152 @@ import {
   notify,
   spiBytes,
   succeed,
+  twinsOf,
 } from './child-sa.ts';
 import { groupRefused, noProposal, peerError, policyRefused, selectorsRefused, syntaxError } from './failure.ts';
 import type { IkeSa } from './ike-sa.ts';
-import type { Request, Task } from './task.ts';
+import type { Request, Task, TaskKind } from './task.ts';
+import { REFUSED_AGAIN, TRY_AGAIN } from './task-ike.ts';
 
-/** TEMPORARY_FAILURE: try again after about this long, spread so that both ends do not meet again (§2.25). */
-const TRY_AGAIN: Millis = 2_000;
-/** A rekey that was refused for good is tried again after this long, while the old SA lives. */
-const REFUSED_AGAIN: Millis = 60_000;
+/** A request that makes a Child SA: what is on offer, and what becomes known before its answer. */
+abstract class MakeChildTask implements Task {
+  abstract readonly kind: TaskKind;
+  /** The operator took the connection's Child SAs down in the meantime. */
+  unwanted = false;
+  /** Outbound SPIs that the peer deleted before we knew them: its answer may come after its DELETE. */
+  readonly deleted = new Set<number>();
+  protected exchange: OpenExchange | undefined;
+  /** What the peer asked for instead of our first choice. */
+  protected group: number | undefined;
 
-export class CreateChildTask implements Task {
+  abstract request(sa: IkeSa): Request | undefined;
+  abstract answer(sa: IkeSa, payloads: readonly Payload[], now: Millis): void;
+
+  abandon(sa: IkeSa): void {
+    if (this.exchange !== undefined) sa.env.freeSpi(this.exchange.offer.spiIn);
+    this.exchange = undefined;
+  }
+
+  /** The same again with the group that the peer demands; once. */
+  protected again(sa: IkeSa, group: number, now: Millis): void {
+    this.abandon(sa);
+    this.group = group;
+    sa.enqueue(this, now, true);
+  }
+
+  /** Whether what the exchange made is to stay; else it goes. */
+  protected stays(sa: IkeSa, child: Child, now: Millis): boolean {
+    if (this.deleted.has(child.sa.spiOut)) dropChild(sa, child, 'deleted by the peer');
+    else if (this.unwanted) sa.enqueue(new DeleteChildTask(child, 'taken down here'), now);
+    else return true;
+    return false;
+  }
+}
+
+export class CreateChildTask extends MakeChildTask {
   readonly kind = 'child-create';
   readonly #packet: PacketSelector | undefined;
-  #exchange: OpenExchange | undefined;
-  #group: number | undefined;
 
   constructor(packet: PacketSelector | undefined) {
+    super();
     this.#packet = packet;
   }
 
   request(sa: IkeSa): Request | undefined {
-    if (sa.phase !== 'established' || sa.children.size > 0) return undefined;
-    this.#exchange = openExchange(sa, this.#packet, this.#group);
-    return { exchange: EXCHANGE.CREATE_CHILD_SA, payloads: offerPayloads(this.#exchange.offer, this.#exchange.nonce) };
+    if (sa.phase !== 'established' || this.unwanted || carries(sa, this.#packet)) return undefined;
+    this.exchange = openExchange(sa, this.#packet, this.group);
+    return { exchange: EXCHANGE.CREATE_CHILD_SA, payloads: offerPayloads(this.exchange.offer, this.exchange.nonce) };
   }
 
   answer(sa: IkeSa, payloads: readonly Payload[], now: Millis): void {
-    const exchange = this.#exchange!;
+    const exchange = this.exchange!;
     const result = readAnswer(sa, exchange, payloads, CREATE_CHILD_RESPONSE);
-    if (result.is === 'group') {
-      this.abandon(sa);
-      this.#group = result.group;
-      return sa.enqueue(this, now, true);
-    }
-    if (result.is === 'refused') {
+    if (result.is === 'group' && this.group === undefined) return this.again(sa, result.group, now);
+    if (result.is !== 'agreed') {
       this.abandon(sa);
       return sa.env.fail(sa.connection, result.failure, now);
     }
     const nonces = { nonceI: exchange.nonce, nonceR: result.nonceR };
     const agreed = acceptAnswer(sa, exchange.offer, payloads, nonces, 'active', now);
-    if (agreed.ok) return reportChildUp(sa, agreed.child, 'child-up');
-    this.abandon(sa);
-    sa.env.fail(sa.connection, agreed.failure, now);
-    refuseChild(sa, exchange.offer, now);
-  }
-
-  abandon(sa: IkeSa): void {
-    if (this.#exchange !== undefined) sa.env.freeSpi(this.#exchange.offer.spiIn);
-    this.#exchange = undefined;
+    if (!agreed.ok) {
+      this.abandon(sa);
+      sa.env.fail(sa.connection, agreed.failure, now);
+      return refuseChild(sa, exchange.offer, now);
+    }
+    if (!this.stays(sa, agreed.child, now)) return;
+    reportChildUp(sa, agreed.child, 'child-up');
+    settleTwins(sa, agreed.child, now);
   }
 }
 
-export class RekeyChildTask implements Task {
+export class RekeyChildTask extends MakeChildTask {
   readonly kind = 'child-rekey';
   readonly old: Child;
   /** The peer's rekey of the same SA, answered while ours was under way. */
-  theirs: { readonly child: Child; readonly lowestNonce: Bytes } | undefined;
-  #exchange: OpenExchange | undefined;
-  #group: number | undefined;
+  theirs: Child | undefined;
 
   constructor(old: Child) {
+    super();
     this.old = old;
   }
 
   request(sa: IkeSa): Request | undefined {
     const { old } = this;
-    if (sa.phase !== 'established' || !sa.children.has(old) || old.successor !== undefined || old.deleting)
-      return undefined;
-    this.#exchange = openExchange(sa, undefined, this.#group ?? old.sa.suite.group?.id, old);
+    const settled = !sa.children.has(old) || old.successor !== undefined || old.deleting;
+    if (sa.phase !== 'established' || settled || this.unwanted) return undefined;
+    this.exchange = openExchange(sa, undefined, this.group ?? old.sa.suite.group?.id, old);
     const about = { protocol: PROTOCOL.ESP, spi: spiBytes(old.sa.spiIn) };
     const payloads = [
       notify(NOTIFY.REKEY_SA, undefined, about),
-      ...offerPayloads(this.#exchange.offer, this.#exchange.nonce),
+      ...offerPayloads(this.exchange.offer, this.exchange.nonce),
     ];
     return { exchange: EXCHANGE.CREATE_CHILD_SA, payloads };
   }
 
   answer(sa: IkeSa, payloads: readonly Payload[], now: Millis): void {
-    const exchange = this.#exchange!;
+    const { old, theirs } = this;
+    const exchange = this.exchange!;
     const result = readAnswer(sa, exchange, payloads, REKEY_CHILD_RESPONSE);
-    if (result.is === 'group') {
+    if (result.is === 'group' && this.group === undefined) return this.again(sa, result.group, now);
+    if (result.is !== 'agreed') {
       this.abandon(sa);
-      this.#group = result.group;
-      return sa.enqueue(this, now, true);
+      return this.#refused(sa, result.is === 'refused' ? result.error : undefined, result.failure, now);
     }
-    if (result.is === 'refused') {
-      this.abandon(sa);
-      return this.#refused(sa, result.error, result.failure, now);
-    }
-    const ourLowest = lowerNonce(exchange.nonce, result.nonceR);
-    // §2.8.1: the SA made with the lowest nonce is redundant; an SA of ours that is never sends.
-    const redundant = this.theirs !== undefined && compareBytes(ourLowest, this.theirs.lowestNonce) < 0;
     const nonces = { nonceI: exchange.nonce, nonceR: result.nonceR };
+    // §2.8.1: the SA made with the lowest nonce is redundant; an SA of ours that is never sends.
+    const ourLowest = lowerNonce(nonces.nonceI, nonces.nonceR);
+    const redundant = theirs !== undefined && compareBytes(ourLowest, theirs.lowestNonce) < 0;
     const agreed = acceptAnswer(sa, exchange.offer, payloads, nonces, redundant ? 'standby' : 'active', now);
     if (!agreed.ok) {
       this.abandon(sa);
-      sa.env.fail(sa.connection, agreed.failure, now);
-      this.old.rekeyAt = now + REFUSED_AGAIN;
+      this.#refused(sa, undefined, agreed.failure, now);
       return refuseChild(sa, exchange.offer, now);
     }
     const { child } = agreed;
-    if (redundant) {
-      // The peer deletes the old SA; until then, or until it sends on its own new one, we stay where we are.
-      return sa.enqueue(new DeleteChildTask(child, 'redundant after crossing rekeys'), now);
-    }
+    if (!this.stays(sa, child, now)) return;
+    // The peer deletes the old SA; until then, or until it sends on its own new one, we stay where we are.
+    if (redundant) return sa.enqueue(new DeleteChildTask(child, 'redundant after crossing rekeys'), now);
     reportChildUp(sa, child, 'child-rekeyed');
-    succeed(this.old, child, now);
-    if (this.theirs !== undefined) {
-      succeed(this.theirs.child, child, now);
-    }
-    sa.enqueue(new DeleteChildTask(this.old, 'rekeyed'), now);
-  }
-
-  abandon(sa: IkeSa): void {
-    if (this.#exchange !== undefined) sa.env.freeSpi(this.#exchange.offer.spiIn);
-    this.#exchange = undefined;
+    succeed(sa, old, child, now);
+    if (theirs !== undefined) succeed(sa, theirs, child, now);
+    sa.enqueue(new DeleteChildTask(old, 'rekeyed'), now);
   }
 
   #refused(sa: IkeSa, error: number | undefined, failure: Failure, now: Millis): void {
     const { old } = this;
+    // The peer's own rekey of it went through: nothing is lost, and its DELETE is on the way.
+    if (old.successor !== undefined || !sa.children.has(old)) return;
     if (error === NOTIFY.TEMPORARY_FAILURE) {
       old.rekeyAt = now + TRY_AGAIN * (1 + fraction(sa.env.random));
-      return;
-    }
-    if (error === NOTIFY.CHILD_SA_NOT_FOUND) {
-      // §2.25: the peer has no such SA. Where it was replaced by the peer's rekey, its DELETE is on the way.
-      if (old.successor !== undefined || !sa.children.has(old)) return;
+    } else if (error === NOTIFY.CHILD_SA_NOT_FOUND) {
+      // §2.25: the peer has no such SA; one is made from scratch.
       dropChild(sa, old, 'the peer does not know it (CHILD_SA_NOT_FOUND)');
-      return sa.enqueue(new CreateChildTask(undefined), now);
+      if (!this.unwanted) sa.enqueue(new CreateChildTask(undefined), now);
+    } else {
+      old.refused = true;
+      old.rekeyAt = now + REFUSED_AGAIN;
+      sa.env.note(sa.connection, failure, now);
     }
-    old.rekeyAt = now + REFUSED_AGAIN;
-    sa.env.fail(sa.connection, failure, now);
   }
 }
 
@@ -192,6 +208,22 @@ export class DeleteChildTask implements Task {
   abandon(): void {}
 }
 
+/**
+ * Both ends made a Child SA for the same traffic at the same time: as with crossing rekeys (§2.8.1) the one made with the
+ * lowest nonce goes, and its initiator deletes it. Each end comes to the same result when it has both.
+ */
+export function settleTwins(sa: IkeSa, child: Child, now: Millis): void {
+  for (const twin of twinsOf(sa, child)) {
+    if (twin.begunHere === child.begunHere) continue;
+    const redundant = compareBytes(child.lowestNonce, twin.lowestNonce) < 0 ? child : twin;
+    if (redundant.begunHere) sa.enqueue(new DeleteChildTask(redundant, 'both ends made one'), now);
+  }
+}
+
+/** Makes Child SAs; the peer may already have what it makes. */
+export const isMaking = (task: Task | undefined): task is CreateChildTask | RekeyChildTask =>
+  task instanceof MakeChildTask;
+
 interface OpenExchange {
   readonly offer: ChildOffer;
   readonly nonce: Bytes;
@@ -219,7 +251,8 @@ const union = <T extends object>(a: readonly T[], b: readonly T[]): readonly T[]
 
 type Answer =
   | { readonly is: 'agreed'; readonly nonceR: Bytes }
-  | { readonly is: 'group'; readonly group: number }
+  /** Another group is demanded; `failure` is for when there was one already. */
+  | { readonly is: 'group'; readonly group: number; readonly failure: Failure }
   | { readonly is: 'refused'; readonly error: number | undefined; readonly failure: Failure };
 
 /** Sorts an answer into: go on, once more with another group, or no. */
@@ -236,14 +269,11 @@ function readAnswer(
   }
   const invalidKe = findNotify(payloads, NOTIFY.INVALID_KE_PAYLOAD);
   if (invalidKe !== undefined) {
-    const group = demandedGroup(invalidKe, exchange.offer.proposals);
-    if (group !== undefined && group !== exchange.offer.group) return { is: 'group', group };
     const ours = exchange.offer.group === undefined ? [] : [groupById(exchange.offer.group)!.word];
-    return {
-      is: 'refused',
-      error: NOTIFY.INVALID_KE_PAYLOAD,
-      failure: groupRefused('of its INVALID_KE_PAYLOAD', ours),
-    };
+    const failure = groupRefused(askedGroup(invalidKe), ours);
+    const group = demandedGroup(invalidKe, exchange.offer.proposals);
+    if (group !== undefined && group !== exchange.offer.group) return { is: 'group', group, failure };
+    return { is: 'refused', error: NOTIFY.INVALID_KE_PAYLOAD, failure };
   }
   const error = allNotifies(payloads).find((p) => isErrorNotify(p.notify))?.notify;
   const { child } = sa.connection!.config;

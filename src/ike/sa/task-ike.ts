@@ -12,19 +12,21 @@ import { checkSelected, groupOf, suiteOfIke } from '../negotiate.ts';
 import { allNotifies, findNotify, findPayload, type NotifyPayload, type Payload } from '../payload.ts';
 import { offer, type Proposal } from '../proposal.ts';
 import { breaks, REKEY_IKE_RESPONSE } from '../rules.ts';
-import { demandedGroup, describeProposals, NONCE_LENGTH } from './child-offer.ts';
+import { askedGroup, demandedGroup, describeProposals, NONCE_LENGTH } from './child-offer.ts';
 import { lowerNonce } from './child-sa.ts';
-import { noProposal, peerError, policyRefused, syntaxError } from './failure.ts';
+import { groupRefused, noProposal, peerError, policyRefused, syntaxError } from './failure.ts';
 import { IkeSa } from './ike-sa.ts';
 import type { Request, Task } from './task.ts';
 
-const TRY_AGAIN: Millis = 2_000;
-const REFUSED_AGAIN: Millis = 60_000;
+/** TEMPORARY_FAILURE: try again after about this long, spread so that both ends do not meet again (§2.25). */
+export const TRY_AGAIN: Millis = 2_000;
+/** A rekey that was refused for good is tried again after this long, while the old SA lives. */
+export const REFUSED_AGAIN: Millis = 60_000;
 
 export class RekeyIkeTask implements Task {
   readonly kind = 'ike-rekey';
   /** The SA the peer made by rekeying at the same time. */
-  theirs: { readonly sa: IkeSa; readonly lowestNonce: Bytes } | undefined;
+  theirs: IkeSa | undefined;
   #group: number | undefined;
   #open:
     | {
@@ -75,43 +77,55 @@ export class RekeyIkeTask implements Task {
     const fresh = successorSa(
       sa,
       { initiator: true, spiI: open.spi, spiR: spi, nonceI: open.nonce, nonceR, suite, shared: shared.value },
+      selected.proposal,
       now,
     );
     const { theirs } = this;
-    if (theirs !== undefined && compareBytes(fresh.lowestNonce!, theirs.lowestNonce) < 0) {
+    if (theirs !== undefined && compareBytes(fresh.lowestNonce!, theirs.lowestNonce!) < 0) {
       // §2.8.2: ours was made with the lowest nonce: we delete it, the children go to theirs, the peer deletes the old one.
+      fresh.successor = theirs;
       fresh.phase = 'rekeyed';
-      fresh.enqueue(new DeleteIkeTask(), now);
-      if (theirs.sa.phase === 'established') sa.handOver(theirs.sa, now);
-      return;
+      beginClosing(fresh, now);
+      return this.#yield(sa, now);
     }
-    if (theirs !== undefined && theirs.sa.phase === 'established') {
-      theirs.sa.handOver(fresh, now);
-    }
+    if (theirs?.phase === 'established') theirs.handOver(fresh, now);
     sa.handOver(fresh, now);
     sa.env.report('info', fresh, 'ike-rekeyed', `IKE SA [${sa.id}] was rekeyed to [${fresh.id}]`);
-    sa.enqueue(new DeleteIkeTask(), now);
+    beginClosing(sa, now);
   }
 
+  /** §2.25.2: the peer closes the old SA; what it made in its place takes over. */
   abandon(sa: IkeSa, now: Millis): void {
-    // §2.25.2: the peer closes the old SA; what it made in its place takes over.
-    if (this.theirs?.sa.phase === 'established') sa.handOver(this.theirs.sa, now);
+    this.#yield(sa, now);
   }
 
+  /** The peer's SA takes over, where there is one. */
+  #yield(sa: IkeSa, now: Millis): void {
+    if (this.theirs === undefined || this.theirs.phase !== 'established' || sa.successor === this.theirs) return;
+    sa.handOver(this.theirs, now);
+    sa.env.report(
+      'info',
+      this.theirs,
+      'ike-rekeyed',
+      `IKE SA [${sa.id}] was rekeyed to [${this.theirs.id}] by the peer`,
+    );
+  }
+
+  /** The peer has an SA that we cannot use and may have moved everything there: only a fresh start helps (§2.21). */
   #failed(sa: IkeSa, problem: string, now: Millis): void {
+    if (this.theirs !== undefined) return this.#yield(sa, now);
     sa.env.fail(sa.connection, syntaxError('us', `answer to the rekey of the IKE SA: ${problem}`), now);
-    sa.rekeyAt = now + REFUSED_AGAIN;
-    this.abandon(sa, now);
+    beginClosing(sa, now);
   }
 
   #refused(sa: IkeSa, payloads: readonly Payload[], now: Millis): void {
+    if (this.theirs !== undefined) return this.#yield(sa, now);
     const invalidKe = findNotify(payloads, NOTIFY.INVALID_KE_PAYLOAD);
     const group = invalidKe === undefined ? undefined : demandedGroup(invalidKe, this.#open!.proposals);
-    if (group !== undefined && group !== this.#open!.group) {
+    if (group !== undefined && this.#group === undefined && group !== this.#open!.group) {
       this.#group = group;
       return sa.enqueue(this, now, true);
     }
-    if (this.theirs !== undefined) return this.abandon(sa, now);
     const error = allNotifies(payloads).find((p) => isErrorNotify(p.notify))?.notify;
     if (error === NOTIFY.TEMPORARY_FAILURE) {
       sa.rekeyAt = now + TRY_AGAIN * (1 + fraction(sa.env.random));
@@ -119,15 +133,17 @@ export class RekeyIkeTask implements Task {
     }
     sa.rekeyAt = now + REFUSED_AGAIN;
     const failure =
-      error === NOTIFY.NO_PROPOSAL_CHOSEN
-        ? noProposal('IKE', 'peer', [`we offered: ${describeProposals(this.#open!.proposals)}`])
-        : error === undefined
-          ? policyRefused(
-              'the peer answered the rekey of the IKE SA with nothing',
-              'the IKE SA is used until it expires',
-            )
-          : peerError(error, 'the rekey of the IKE SA');
-    sa.env.fail(sa.connection, failure, now);
+      invalidKe !== undefined
+        ? groupRefused(askedGroup(invalidKe), [groupById(this.#open!.group)!.word])
+        : error === NOTIFY.NO_PROPOSAL_CHOSEN
+          ? noProposal('IKE', 'peer', [`we offered: ${describeProposals(this.#open!.proposals)}`])
+          : error === undefined
+            ? policyRefused(
+                'the peer answered the rekey of the IKE SA with nothing',
+                'the IKE SA is used until it expires',
+              )
+            : peerError(error, 'the rekey of the IKE SA');
+    sa.env.note(sa.connection, failure, now);
   }
 }
 
@@ -141,7 +157,8 @@ export class DeleteIkeTask implements Task {
   }
 
   request(sa: IkeSa): Request {
-    if (sa.phase !== 'rekeyed') sa.phase = 'closing';
+    // Handed over from an SA that was rekeyed in the meantime, it means the new one.
+    if (sa.phase === 'established') sa.phase = 'closing';
     const payloads: Payload[] = [
       ...this.#notifies,
       { type: PAYLOAD.DELETE, critical: false, protocol: PROTOCOL.IKE, spiSize: 0, spis: [] },
@@ -154,6 +171,27 @@ export class DeleteIkeTask implements Task {
   }
 
   abandon(): void {}
+}
+
+/** The end of an SA that the peer is told of; what else waits is not begun any more. `notifies` as in `DeleteIkeTask`. */
+export function beginClosing(sa: IkeSa, now: Millis, notifies: readonly NotifyPayload[] = []): void {
+  if (sa.phase === 'closed' || sa.pending((task) => task.kind === 'ike-delete')) return;
+  if (sa.phase !== 'rekeyed') sa.phase = 'closing';
+  sa.enqueue(new DeleteIkeTask(notifies), now, true);
+}
+
+/**
+ * Both ends began an IKE SA for the same connection. Each end comes to the same result when the second one is up: the one
+ * without Child SAs goes, else the one made with the lowest nonce (as §2.8.1 has it), and its initiator deletes it.
+ */
+export function settleRivals(sa: IkeSa, now: Millis): void {
+  for (const other of sa.connection!.sas) {
+    if (other.phase !== 'established' || other.undecided || other.initiator === sa.initiator) continue;
+    const lower = compareBytes(sa.lowestNonce!, other.lowestNonce!) < 0 ? sa : other;
+    const [empty, full] = sa.children.size === 0 ? [sa, other] : [other, sa];
+    const redundant = empty.children.size === 0 && full.children.size > 0 ? empty : lower;
+    if (redundant.initiator) beginClosing(redundant, now);
+  }
 }
 
 /** An empty INFORMATIONAL (§2.4). Not needed when the peer was heard in the meantime. */
@@ -186,12 +224,13 @@ export interface SuccessorInputs {
 }
 
 /** The IKE SA that a rekey makes: same peer, same connection, new keys from the old SK_d, message IDs from 0 (§2.18). */
-export function successorSa(old: IkeSa, inputs: SuccessorInputs, now: Millis): IkeSa {
+export function successorSa(old: IkeSa, inputs: SuccessorInputs, proposal: Proposal, now: Millis): IkeSa {
   const { initiator, spiI, spiR, suite } = inputs;
   const sa = new IkeSa(old.env, { initiator, spiI, spiR, local: old.local, remote: old.remote, successorOf: old }, now);
   sa.nat = { ...old.nat };
   sa.lowestNonce = lowerNonce(inputs.nonceI, inputs.nonceR);
   sa.connection = old.connection;
+  sa.proposal = proposal;
   sa.protect(suite, rekeyedKeys(suite, inputs, inputs.shared, old.suite!.prf, old.keys!.skD));
   sa.established(old.connection!, now);
   return sa;
