@@ -20,7 +20,7 @@ import {
   stripTrailer,
 } from '../esp/index.ts';
 import type { Address } from '../ip/index.ts';
-import { DROP_NAMES, DROP_TEXT, type DropReason, PASS } from '../ip/index.ts';
+import { DROP_NAMES, DROP_TEXT, type DropReason, PASS, type Packet, wrapPacket } from '../ip/index.ts';
 import { innerPacket } from './inner-packet.ts';
 import type { EspOpener, KeyRing } from './keys.ts';
 import type { EspContent } from './record.ts';
@@ -39,13 +39,13 @@ export function dissectEsp(
   let error: WireError | undefined;
   for (const opener of openers) {
     const algorithms = { encryption: opener.encryption.name, authentication: opener.integrity?.name };
-    const lengths = checkLength(packetOf(octets), opener.protection);
+    const lengths = checkLength(wrapPacket(octets), opener.protection);
     if (lengths !== PASS) {
       error ??= new WireError('esp.length', 0, problem(lengths));
       continue;
     }
     for (const high of upperHalves(opener, content.sequence)) {
-      const packet = packetOf(octets.slice());
+      const packet = wrapPacket(octets.slice());
       if (decapsulate(packet, opener.protection, high) !== PASS) continue;
       opener.top = Math.max(opener.top, (high === NO_ESN ? 0 : high * SUBSPACE) + content.sequence);
       const sequenceHigh = high === NO_ESN ? undefined : high;
@@ -54,15 +54,6 @@ export function dissectEsp(
   }
   return { ...content, integrity: openers.length > 0 ? 'failed' : 'unknown', error };
 }
-
-interface Slot {
-  readonly buf: Bytes;
-  readonly slot: number;
-  start: number;
-  end: number;
-}
-
-const packetOf = (buf: Bytes): Slot => ({ buf, slot: -1, start: 0, end: buf.length });
 
 function closed(octets: Bytes, spi: number, sequence: number): EspContent {
   return {
@@ -81,7 +72,7 @@ function closed(octets: Bytes, spi: number, sequence: number): EspContent {
   };
 }
 
-function opened(packet: Slot): Pick<EspContent, 'padLength' | 'nextHeader' | 'inner' | 'error'> {
+function opened(packet: Packet): Pick<EspContent, 'padLength' | 'nextHeader' | 'inner' | 'error'> {
   const padLength = packet.buf[packet.end - 2]!;
   const nextHeader = packet.buf[packet.end - 1]!;
   const trailer = packet.end - 2;

@@ -40,6 +40,7 @@ import {
   sourceOf,
   trafficClass,
   transportChecksumHolds,
+  wrapPacket,
 } from '../ip/index.ts';
 import type { CompartmentLimits, PingRequest, PingResult } from './contract.ts';
 import type { IcmpErrors, Station } from './icmp-errors.ts';
@@ -79,7 +80,7 @@ export class LocalHost {
     const whole = this.#reassembly.add(buf, start, end, now);
     if (whole === 'refused') return DROP.fragment;
     if (whole !== 'waiting') {
-      const datagram = { buf: whole, slot: UNPOOLED, start: 0, end: whole.length };
+      const datagram = wrapPacket(whole);
       const fate = findUpperLayer(whole, 0, whole.length, upper);
       if (fate !== PASS) return fate;
       const refused = this.#receive(datagram, into, now);
@@ -100,7 +101,7 @@ export class LocalHost {
   expire(now: Millis): void {
     this.#pings.expire(now);
     for (const first of this.#reassembly.expire(now)) {
-      const packet = { buf: first, slot: UNPOOLED, start: 0, end: first.length };
+      const packet = wrapPacket(first);
       this.#errors.answer('reassemblyTimeExceeded', packet, undefined, now, 0, destinationOf(first, 0));
     }
   }

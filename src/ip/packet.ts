@@ -2,16 +2,28 @@
  * Packets of the data path: slots of one preallocated pool, with headroom for encapsulation and tailroom for padding and ICV.
  *
  * Ownership: whoever holds a packet either passes it on or releases it, exactly once. The octets are buf[start, end).
- * Limit: the pool never grows; `take` gives undefined when it is empty, and counts that.
+ * A packet may be a superframe (`segment`) and may owe its transport checksum (`partial`): superframe.ts settles both.
+ * Limit: the pool never grows; `take` gives undefined when it is empty, and counts that. Superframes need a pool whose
+ * capacity is `SUPERFRAME_MAX`.
  */
 import { invariant } from '../core/index.ts';
 
 export interface Packet {
   readonly buf: Uint8Array;
+  /** The same octets at the same offsets, for what reads words. */
+  readonly view: DataView;
+  /** Its place in the pool; negative for a packet that belongs to none. */
   readonly slot: number;
   start: number;
   end: number;
+  /** 0: one packet of the wire. Else TCP or UDP over IP to be cut into packets of so many octets of payload, the last one shorter. */
+  segment: number;
+  /** The transport checksum is still to be computed. What stands in its field is the sum of the pseudo header or nothing of meaning. */
+  partial: boolean;
 }
+
+/** Octets of the largest IPv4 packet, and so of the largest superframe. */
+export const SUPERFRAME_MAX = 65535;
 
 /** Ethernet, NVGRE, outer IPv6, UDP, ESP header and IV fit in front. */
 export const HEADROOM = 128;
@@ -37,8 +49,7 @@ export class PacketPool {
     this.#free = new Int32Array(size);
     this.#taken = new Uint8Array(size);
     for (let slot = 0; slot < size; slot++) {
-      const buf = new Uint8Array(memory, slot * stride, stride);
-      this.#packets.push({ buf, slot, start: HEADROOM, end: HEADROOM });
+      this.#packets.push(packetIn(new Uint8Array(memory, slot * stride, stride), slot, HEADROOM, HEADROOM));
       this.#free[slot] = size - 1 - slot;
     }
     this.#top = size;
@@ -55,6 +66,8 @@ export class PacketPool {
     this.#taken[packet.slot] = 1;
     packet.start = HEADROOM;
     packet.end = HEADROOM;
+    packet.segment = 0;
+    packet.partial = false;
     if (this.taken > this.#peak) this.#peak = this.taken;
     return packet;
   }
@@ -94,3 +107,16 @@ export class PacketPool {
 
 /** The octets of a packet, as a view: valid until the packet is released. */
 export const octetsOf = (p: Packet): Uint8Array => p.buf.subarray(p.start, p.end);
+
+/** A packet over octets that belong to no pool: nobody releases it. */
+export const wrapPacket = (buf: Uint8Array, start = 0, end = buf.length): Packet => packetIn(buf, -1, start, end);
+
+const packetIn = (buf: Uint8Array, slot: number, start: number, end: number): Packet => ({
+  buf,
+  view: new DataView(buf.buffer, buf.byteOffset, buf.byteLength),
+  slot,
+  start,
+  end,
+  segment: 0,
+  partial: false,
+});

@@ -43,6 +43,7 @@ import {
   type UpperLayer,
   udpDestinationPort,
   udpSourcePort,
+  wrapPacket,
 } from '../ip/index.ts';
 import type { Segment } from './segment.ts';
 import type { Timeline } from './timeline.ts';
@@ -197,7 +198,7 @@ export class Host implements Timed {
 
   #send(packet: Bytes): void {
     if (packet.length <= this.#mtu || ipVersion(packet, 0) !== 4) return this.#segment.send(packet);
-    fragmentIpv4({ buf: packet, slot: -1, start: 0, end: packet.length }, this.#mtu, this.#pool, (piece) => {
+    fragmentIpv4(wrapPacket(packet), this.#mtu, this.#pool, (piece) => {
       this.#segment.send(octetsOf(piece).slice());
       this.#pool.release(piece);
     });

@@ -21,6 +21,7 @@ import {
   PacketPool,
   Reassembly,
   sourceOf,
+  wrapPacket,
 } from '../ip/index.ts';
 import type { Timeline } from './timeline.ts';
 
@@ -115,7 +116,7 @@ export class OuterNetwork implements Outer {
       this.counters.tooBig += 1;
       return;
     }
-    fragmentIpv4({ buf: packet, slot: -1, start: 0, end: packet.length }, mtu, this.#pool, (piece) => {
+    fragmentIpv4(wrapPacket(packet), mtu, this.#pool, (piece) => {
       const octets = octetsOf(piece).slice();
       this.#pool.release(piece);
       this.#carry(octets);

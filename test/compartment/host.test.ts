@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { toHex } from '../../src/core/index.ts';
-import { buildIcmpEcho, fragmentIpv4, fragmentIpv6, PacketPool, Reassembly } from '../../src/ip/index.ts';
+import { buildIcmpEcho, fragmentIpv4, fragmentIpv6, PacketPool, Reassembly, wrapPacket } from '../../src/ip/index.ts';
 import { type Bench, site } from './fixture.ts';
 import { addr, checksum, counting, echo, icmp4, icmp6, ipv4, ipv6, join, transportChecksum, udp } from './octets.ts';
 
@@ -22,7 +22,7 @@ const OWN6 = '2001:db8:1::1';
 const fragmentsOf = (octets: Uint8Array, mtu: number): Uint8Array[] => {
   const pool = new PacketPool(80, 2000);
   const pieces: Uint8Array[] = [];
-  const packet = { buf: octets, slot: -1, start: 0, end: octets.length };
+  const packet = wrapPacket(octets);
   const take = (p: { buf: Uint8Array; start: number; end: number }) => void pieces.push(p.buf.slice(p.start, p.end));
   if (octets[0]! >>> 4 === 4) fragmentIpv4(packet, mtu, pool, take);
   else fragmentIpv6(packet, mtu, 0x01020304, pool, take);

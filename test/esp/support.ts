@@ -27,6 +27,7 @@ import {
   selectorOfPrefix,
   TAILROOM,
   type TrafficSelector,
+  wrapPacket,
 } from '../../src/ip/index.ts';
 
 export interface Suite {
@@ -144,7 +145,7 @@ export function inner(
 export function packetOf(octets: Bytes, tailroom = TAILROOM): Packet {
   const buf = new Uint8Array(HEADROOM + octets.length + tailroom).fill(0xa5);
   buf.set(octets, HEADROOM);
-  return { buf, slot: -1, start: HEADROOM, end: HEADROOM + octets.length };
+  return wrapPacket(buf, HEADROOM, HEADROOM + octets.length);
 }
 
 /** A copy of what the packet holds. */
