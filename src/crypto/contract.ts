@@ -3,6 +3,7 @@
  * Numbers are IANA's ("IKEv2 Parameters"); words are strongSwan's, because the other end's file says those.
  */
 import type { Bytes, Random } from '../core/index.ts';
+import type { Burst } from './burst.ts';
 
 /** `high` of a Protection where sequence numbers are 32 bits long, and for IKE messages. */
 export const NO_ESN = -1;
@@ -97,6 +98,12 @@ export interface Protection {
   seal(buf: Bytes, from: number, iv: number, end: number, high: number): void;
   /** Verifies the ICV at `end` in constant time, then decrypts in place. On false the contents of buf[iv + ivLength, end) are undefined. */
   open(buf: Bytes, from: number, iv: number, end: number, high: number): boolean;
+  /** `seal` for the packets [first, stop) of the burst, which do not overlap. */
+  sealBurst(burst: Burst, first: number, stop: number): void;
+  /** `open` for the packets [first, stop) of the burst, which do not overlap; the answers go to `burst.authentic`. */
+  openBurst(burst: Burst, first: number, stop: number): void;
+  /** Frees what the collector does not know of, and wipes the keys this engine keeps itself. Using it afterwards throws. */
+  dispose?(): void;
 }
 
 /** Octets of keying material one direction takes: encryption key with salt, then integrity key (RFC 7296 §2.17). */
@@ -105,7 +112,7 @@ export interface ProtectionKeys {
   readonly integrity: Bytes;
 }
 
-/** One implementation of the primitives; `node` serves, `noble` is the readable reference tests compare with and fills gaps. */
+/** One implementation of the primitives, or several in order of preference (`ladder.ts`); `noble` is the readable reference tests compare with. */
 export interface Engine {
   readonly name: string;
   supports(encryption: Encryption, integrity: Integrity | undefined): boolean;

@@ -1,4 +1,5 @@
 /** The one home of cryptography: the transforms of IKEv2's registries, what they compute, and the engines beneath. */
+export * from './burst.ts';
 export * from './compare.ts';
 export * from './contract.ts';
 export * from './digest.ts';
@@ -7,6 +8,9 @@ export { nobleEngine } from './engine-noble.ts';
 export { nodeEngine } from './engine-node.ts';
 export { GROUPS, groupById, groupByWord } from './group.ts';
 export { INTEGRITIES, integrityById, integrityByWord } from './integrity.ts';
+export * from './ladder.ts';
+export { checkKeys } from './layout.ts';
 export { PRFS, prfById, prfByWord, prfPlus } from './prf.ts';
-export { ENGINES, protection } from './protection.ts';
+export { defaultEngine, ENGINES, protection } from './protection.ts';
 export * from './random.ts';
+export { answerOf, SUITES, type Suite, selfTest } from './self-test.ts';

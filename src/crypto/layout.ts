@@ -6,6 +6,7 @@
  * The primitives are the engines'. A keyed object keeps scratch octets and is not re-entrant.
  */
 import { type Bytes, invariant, putU32 } from '../core/index.ts';
+import { oneByOne } from './burst.ts';
 import { equalSecret } from './compare.ts';
 import { type Encryption, type Integrity, NO_ESN, type Protection, type ProtectionKeys } from './contract.ts';
 
@@ -59,7 +60,7 @@ export function aeadProtection(encryption: Encryption, salt: Bytes, aead: Aead):
     return aad64;
   };
 
-  return {
+  return oneByOne({
     ivLength,
     ivKind,
     blockSize,
@@ -68,7 +69,7 @@ export function aeadProtection(encryption: Encryption, salt: Bytes, aead: Aead):
       aead.seal(loadNonce(buf, iv), aadOf(buf, from, iv, high), buf, iv + ivLength, end),
     open: (buf, from, iv, end, high) =>
       aead.open(loadNonce(buf, iv), aadOf(buf, from, iv, high), buf, iv + ivLength, end),
-  };
+  });
 }
 
 /** Encrypts, then authenticates what is sent (RFC 4303 §3.3.2.1, RFC 7296 §3.14). */
@@ -92,7 +93,7 @@ export function cipherAndMac(
     return mac(sent, highOctets).subarray(0, icvLength);
   };
 
-  return {
+  return oneByOne({
     ivLength,
     ivKind,
     blockSize,
@@ -106,7 +107,7 @@ export function cipherAndMac(
       cipher.decrypt(ivOf(buf, iv), buf, iv + ivLength, end);
       return true;
     },
-  };
+  });
 }
 
 /** ENCR_NULL, RFC 2410 §2. */
