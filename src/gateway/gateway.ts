@@ -123,6 +123,7 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
       if (action.do === 'done') this.#reconciler.close(now);
       this.#actions.perform(action, now);
     }
+    this.#actions.flush(now);
   }
 
   #command(event: Extract<GatewayEvent, { type: 'up' | 'down' | 'rekey' }>, now: Millis): void {

@@ -13,6 +13,8 @@ import type { Tunnel } from './tunnel.ts';
 export class IkeActions {
   readonly #books: Books;
   readonly #path: PacketPath;
+  /** Have SAs they had not before. */
+  readonly #opened = new Set<Tunnel>();
 
   constructor(books: Books, path: PacketPath) {
     this.#books = books;
@@ -30,15 +32,15 @@ export class IkeActions {
       case 'activate':
         return this.#withTunnel(action.spiIn, (tunnel) => {
           tunnel.activate(action.spiIn);
-          this.#settled(tunnel, now);
+          this.#settled(tunnel);
         });
       case 'remove':
-        return this.#remove(action.spiIn, now);
+        return this.#remove(action.spiIn);
       case 'move':
         return this.#withTunnel(action.spiIn, (tunnel) => {
           const { localEndpoint, remoteEndpoint, udpEncapsulation } = action;
           tunnel.sas.get(action.spiIn)?.outbound.move(localEndpoint, remoteEndpoint, udpEncapsulation);
-          this.#settled(tunnel, now);
+          this.#settled(tunnel);
         });
       case 'unreachable': {
         const tunnel = this.#books.tunnels.get(action.connection);
@@ -54,6 +56,17 @@ export class IkeActions {
         return this.#books.emit({ do: 'done' });
       default:
         return assertNever(action);
+    }
+  }
+
+  /**
+   * After the last action of one event: what waited goes. Not before, because the peer has its SA only once it has the message
+   * that stands behind `install` in the list.
+   */
+  flush(now: Millis): void {
+    for (const tunnel of [...this.#opened]) {
+      this.#opened.delete(tunnel);
+      if (tunnel.up) this.#path.flush(tunnel, now);
     }
   }
 
@@ -73,23 +86,23 @@ export class IkeActions {
     tunnel.install(child, outbound, books.sad, books.random, now);
     books.bySpi.set(child.spiIn, tunnel);
     if (books.keysEnabled) this.exportChild(child);
-    this.#settled(tunnel, now);
+    this.#settled(tunnel);
   }
 
-  #remove(spiIn: number, now: Millis): void {
+  #remove(spiIn: number): void {
     this.#withTunnel(spiIn, (tunnel) => {
       this.#books.bySpi.delete(spiIn);
       tunnel.remove(spiIn, this.#books.sad);
-      this.#settled(tunnel, now);
+      this.#settled(tunnel);
     });
   }
 
-  /** MTU, waiting packets and whoever watches follow the SAs. */
-  #settled(tunnel: Tunnel, now: Millis): void {
+  /** Phases, MTU, waiting packets and whoever watches follow the SAs. */
+  #settled(tunnel: Tunnel): void {
     const known = this.#known(tunnel);
     for (const [spiIn, sa] of tunnel.sas) if (!known.has(spiIn)) sa.phase = 'draining';
     tunnel.tenant.compartment.setMtu(tunnel.interface, tunnel.mtu);
-    if (tunnel.up) this.#path.flush(tunnel, now);
+    if (tunnel.waiting.length > 0) this.#opened.add(tunnel);
     this.#books.changed(tunnel);
   }
 

@@ -94,10 +94,7 @@ export class PacketPath {
     if (tunnel.up) return tunnel.tenant.compartment.refuse(packet, DROP.prohibited, now);
     if (this.#books.stopping) return tunnel.tenant.compartment.refuse(packet, DROP.linkDown, now);
     const flow = flowRecord(packet.buf, packet.start, packet.end);
-    if (!tunnel.wait(packet)) {
-      tunnel.drops[DROP.queueFull]! += 1;
-      return tunnel.tenant.compartment.refuse(packet, DROP.queueFull, now);
-    }
+    if (!tunnel.wait(packet)) return tunnel.tenant.compartment.refuse(packet, DROP.queueFull, now);
     this.#toIke({ type: 'acquire', connection: tunnel.name, packet: flow }, now);
   }
 
@@ -108,10 +105,7 @@ export class PacketPath {
 
   /** Nothing will come of it: whoever waits is told. */
   giveUp(tunnel: Tunnel, now: Millis): void {
-    for (const packet of tunnel.waiting.splice(0)) {
-      tunnel.drops[DROP.noSa]! += 1;
-      tunnel.tenant.compartment.refuse(packet, DROP.noSa, now);
-    }
+    for (const packet of tunnel.waiting.splice(0)) tunnel.tenant.compartment.refuse(packet, DROP.noSa, now);
   }
 
   /** An IKE message on its way out; the marker goes in front on the NAT-T port (RFC 3948 §2.2). */

@@ -10,7 +10,7 @@ import type { Millis, Random } from '../core/index.ts';
 import { protection } from '../crypto/index.ts';
 import { type Carrier, InboundSa, innerMtu, type Lifetime, OutboundSa, type Sad } from '../esp/index.ts';
 import type { ChildSa, IkeConnection } from '../ike/index.ts';
-import { dropCounters, type Packet } from '../ip/index.ts';
+import type { Packet } from '../ip/index.ts';
 import type { Tenant } from './tenant.ts';
 
 /** Packets that wait for a tunnel to come up; more are dropped. */
@@ -40,7 +40,6 @@ export class Tunnel {
   readonly interface: number;
   /** By inbound SPI; the newest active one is last. */
   readonly sas = new Map<number, TunnelSa>();
-  readonly drops = dropCounters();
   readonly waiting: Packet[] = [];
   #mtu = UNKNOWN_MTU;
 

@@ -265,10 +265,9 @@ function wayName(tenant: Tenant, number: number): string {
 }
 
 function tenantDrops(tenant: Tenant): Record<string, number> {
-  const perTunnel = [...tenant.tunnels.values()].flatMap((tunnel) => [
-    dropsByName(tunnel.drops),
-    ...[...tunnel.sas.values()].map((sa) => dropsByName(sa.inbound.drops)),
-  ]);
+  const perTunnel = [...tenant.tunnels.values()].flatMap((tunnel) =>
+    [...tunnel.sas.values()].map((sa) => dropsByName(sa.inbound.drops)),
+  );
   return sumDrops([dropsByName(tenant.compartment.drops), ...perTunnel]);
 }
 
