@@ -120,7 +120,10 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
   #toIke(event: IkeEvent, now: Millis): void {
     for (const action of this.#books.ike.handle(event, now)) {
       // The last DELETE is answered: what the document opened closes, then the host may go.
-      if (action.do === 'done') this.#reconciler.close(now);
+      if (action.do === 'done') {
+        this.#reconciler.close(now);
+        this.#scheduleIdle(now);
+      }
       this.#actions.perform(action, now);
     }
     this.#actions.flush(now);

@@ -100,17 +100,20 @@ export class IkeActions {
   /** Phases, MTU, waiting packets and whoever watches follow the SAs. */
   #settled(tunnel: Tunnel): void {
     const known = this.#known(tunnel);
-    for (const [spiIn, sa] of tunnel.sas) if (!known.has(spiIn)) sa.phase = 'draining';
+    for (const [spiIn, sa] of tunnel.sas) if (known.get(spiIn) !== true) sa.phase = 'draining';
     tunnel.tenant.compartment.setMtu(tunnel.interface, tunnel.mtu);
     if (tunnel.waiting.length > 0) this.#opened.add(tunnel);
     this.#books.changed(tunnel);
   }
 
-  /** Inbound SPIs of the Child SAs that IKE keeps up; what it replaced still receives for a moment, but is not sent on. */
-  #known(tunnel: Tunnel): ReadonlySet<number> {
-    const known = new Set<number>();
-    for (const sa of this.#books.ike.connections.get(tunnel.name)?.sas ?? [])
-      for (const child of sa.children) known.add(child.sa.spiIn);
+  /**
+   * The Child SAs that IKE has, by inbound SPI, and whether they may be sent on: one that is being deleted, or was replaced and
+   * is known no more, only receives for a moment.
+   */
+  #known(tunnel: Tunnel): ReadonlyMap<number, boolean> {
+    const known = new Map<number, boolean>();
+    for (const { phase, children } of this.#books.ike.connections.get(tunnel.name)?.sas ?? [])
+      for (const { sa, deleting } of children) known.set(sa.spiIn, phase !== 'closing' && !deleting);
     return known;
   }
 
