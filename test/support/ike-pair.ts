@@ -2,7 +2,7 @@
  * Two IKE endpoints in virtual time over a link that can lose, delay, reorder and duplicate. Everything is drawn from one
  * seed. The pair keeps what ESP would hold, so that tests can compare both ends.
  */
-import { type Millis, Secret, seededRandom, seededU32 } from '../../src/core/index.ts';
+import { type Millis, Secret, seededRandom, seededU32, toHex } from '../../src/core/index.ts';
 import {
   type ChildSa,
   type IkeAction,
@@ -43,7 +43,7 @@ export const identity = (text: string) => {
 
 export const selectors = (...prefixes: string[]) => prefixes.map((p) => selectorOfPrefix(parsePrefix(p)!));
 
-export function connection(side: 'a' | 'b', changes: Partial<IkeConnection> = {}): IkeConnection {
+export function connection(side: Side, changes: Partial<IkeConnection> = {}): IkeConnection {
   const [here, there] = side === 'a' ? [A, B] : [B, A];
   const [local, remote] = side === 'a' ? ['10.1.0.0/24', '10.2.0.0/24'] : ['10.2.0.0/24', '10.1.0.0/24'];
   return {
@@ -77,6 +77,8 @@ export class End {
   readonly esp = new Map<number, { child: ChildSa; outbound: 'active' | 'standby' }>();
   readonly reports: Report[] = [];
   readonly unreachable: string[] = [];
+  /** When IKE was last told of inbound ESP, by SPI. */
+  readonly heardAt = new Map<number, Millis>();
   keepalives = 0;
   done = false;
 
@@ -89,31 +91,50 @@ export class End {
     return [...this.esp.values()].filter((e) => e.outbound === 'active').at(-1)?.child;
   }
 
+  /** Sends later packets by it, as ESP would: the newest active one is last. */
+  activate(spiIn: number): void {
+    const entry = this.esp.get(spiIn);
+    if (entry === undefined) throw new Error('an SA is activated that ESP does not have');
+    this.esp.delete(spiIn);
+    this.esp.set(spiIn, { ...entry, outbound: 'active' });
+  }
+
   get failures(): string[] {
     return this.reports.flatMap((r) => (r.failure === undefined ? [] : [r.failure.code]));
   }
 }
 
+export type Side = 'a' | 'b';
+
+/** An IKE datagram on its way, or the SPI of an ESP packet. */
 interface Flight {
   readonly at: Millis;
   readonly order: number;
-  readonly to: 'a' | 'b';
-  readonly event: IkeEvent;
+  readonly to: Side;
+  readonly carries: IkeEvent | { readonly type: 'esp'; readonly spi: number; readonly sentAt: Millis };
 }
 
 export class IkePair {
   now: Millis = 0;
   link: Link;
-  readonly a: End;
-  readonly b: End;
+  a: End;
+  b: End;
   /** Every datagram sent, delivered or not. */
-  readonly sent: { readonly from: 'a' | 'b'; readonly octets: Uint8Array; readonly at: Millis }[] = [];
+  readonly sent: { readonly from: Side; readonly octets: Uint8Array; readonly at: Millis }[] = [];
   /** Returns what arrives in place of a datagram: nothing, itself, something else. */
-  tamper: ((from: 'a' | 'b', octets: Uint8Array) => readonly Uint8Array[]) | undefined;
+  tamper: ((from: Side, octets: Uint8Array) => readonly Uint8Array[]) | undefined;
   /** Rewrites A's endpoint as a NAT in front of it would. */
   nat: ((endpoint: Endpoint) => Endpoint) | undefined;
+  /** After every step each end sends an ESP packet by its outbound SA; the link delays it but never loses it. */
+  probing = false;
+  probes = 0;
+  /** ESP packets that came to an end which did not have their SA. */
+  readonly lostProbes: string[] = [];
   readonly #natBack = new Map<string, Endpoint>();
   readonly #chance: () => number;
+  readonly #options: Record<Side, Partial<IkeOptions>>;
+  readonly #configs: Record<Side, readonly IkeConnection[]> = { a: [], b: [] };
+  #seed: number;
   #flights: Flight[] = [];
   #order = 0;
   steps = 0;
@@ -126,12 +147,27 @@ export class IkePair {
   ) {
     this.link = link;
     this.#chance = seededU32(seed ^ 0x5eed);
-    this.a = new End({ random: seededRandom(seed * 2 + 1), ...options });
-    this.b = new End({ random: seededRandom(seed * 2 + 2), ...optionsB });
+    this.#seed = seed * 1000;
+    this.#options = { a: options, b: optionsB };
+    this.a = this.#newEnd('a');
+    this.b = this.#newEnd('b');
   }
 
-  do(side: 'a' | 'b', event: IkeEvent): void {
+  #newEnd(side: Side): End {
+    this.#seed += 1;
+    return new End({ random: seededRandom(this.#seed), ...this.#options[side] });
+  }
+
+  /** The end crashes and starts anew with the same configuration. */
+  restart(side: Side): this {
+    this[side] = this.#newEnd(side);
+    this.do(side, { type: 'configure', connections: this.#configs[side] });
+    return this;
+  }
+
+  do(side: Side, event: IkeEvent): void {
     const end = this[side];
+    if (event.type === 'configure') this.#configs[side] = event.connections;
     for (const action of end.ike.handle(event, this.now)) this.#perform(side, end, action);
   }
 
@@ -141,7 +177,7 @@ export class IkePair {
     return this;
   }
 
-  acquire(side: 'a' | 'b' = 'a'): this {
+  acquire(side: Side = 'a'): this {
     this.do(side, { type: 'acquire', connection: 'lab/net', packet: undefined });
     return this;
   }
@@ -159,6 +195,20 @@ export class IkePair {
 
   runFor(millis: Millis): this {
     return this.run(this.now + millis);
+  }
+
+  /** Runs until nothing is on its way and no request waits for its answer; at most `millis`. */
+  settle(millis: Millis): this {
+    const end = this.now + millis;
+    const busy = () =>
+      this.#flights.length > 0 ||
+      [this.a, this.b].some(({ ike }) => [...ike.sas].some((sa) => sa.active !== undefined));
+    while (busy()) {
+      const next = this.#next();
+      if (next === undefined || next > end) break;
+      this.#step(next);
+    }
+    return this;
   }
 
   get inFlight(): number {
@@ -179,16 +229,48 @@ export class IkePair {
     const flight = this.#flights[0];
     if (flight !== undefined && flight.at <= at) {
       this.#flights.shift();
-      this.do(flight.to, flight.event);
-      return;
+      const { to, carries } = flight;
+      if (carries.type === 'esp') return this.#arrive(to, carries);
+      this.do(to, carries);
+      return this.#probe();
     }
     for (const side of ['a', 'b'] as const) {
       const due = this[side].ike.deadline();
       if (due !== undefined && due.at <= at) this.do(side, { type: 'tick' });
     }
+    this.#probe();
   }
 
-  #perform(side: 'a' | 'b', end: End, action: IkeAction): void {
+  #probe(): void {
+    if (!this.probing) return;
+    for (const side of ['a', 'b'] as const) {
+      const spi = this[side].outbound?.spiOut;
+      if (spi === undefined) this.lostProbes.push(`${side} has nothing to send by at ${this.now}`);
+      else this.#fly(side === 'a' ? 'b' : 'a', { type: 'esp', spi, sentAt: this.now });
+    }
+  }
+
+  #arrive(to: Side, { spi, sentAt }: { spi: number; sentAt: Millis }): void {
+    this.probes += 1;
+    const end = this[to];
+    if (!end.esp.has(spi)) this.lostProbes.push(`sent to ${to} at ${sentAt}, arrived at ${this.now}`);
+    const heardAt = end.heardAt.get(spi);
+    if (heardAt !== undefined && this.now - heardAt < 1000 && end.esp.get(spi)?.outbound !== 'standby') return;
+    end.heardAt.set(spi, this.now);
+    this.do(to, { type: 'inbound', spiIn: spi, from: undefined });
+  }
+
+  #fly(to: Side, carries: Flight['carries']): void {
+    const [least, most] = this.link.delay;
+    const at = this.now + least + ((most - least) * this.#chance()) / 2 ** 32;
+    this.#order += 1;
+    const flight = { at, order: this.#order, to, carries };
+    let i = this.#flights.length;
+    while (i > 0 && this.#flights[i - 1]!.at > at) i -= 1;
+    this.#flights.splice(i, 0, flight);
+  }
+
+  #perform(side: Side, end: End, action: IkeAction): void {
     switch (action.do) {
       case 'send':
         return this.#send(side, action.local, action.remote, action.octets);
@@ -199,14 +281,11 @@ export class IkePair {
         if (end.esp.has(action.child.spiIn)) throw new Error('one SPI installed twice');
         end.esp.set(action.child.spiIn, { child: action.child, outbound: action.outbound });
         return;
-      case 'activate': {
-        const entry = end.esp.get(action.spiIn)!;
-        end.esp.delete(action.spiIn);
-        end.esp.set(action.spiIn, { ...entry, outbound: 'active' });
-        return;
-      }
+      case 'activate':
+        return end.activate(action.spiIn);
       case 'remove':
-        end.esp.delete(action.spiIn);
+        if (!end.esp.delete(action.spiIn)) throw new Error('an SA is removed that ESP does not have');
+        end.heardAt.delete(action.spiIn);
         return;
       case 'move': {
         const entry = end.esp.get(action.spiIn);
@@ -229,7 +308,7 @@ export class IkePair {
     }
   }
 
-  #send(from: 'a' | 'b', local: Endpoint, remote: Endpoint, octets: Uint8Array): void {
+  #send(from: Side, local: Endpoint, remote: Endpoint, octets: Uint8Array): void {
     this.sent.push({ from, octets, at: this.now });
     const copies = (this.tamper?.(from, octets) ?? [octets]).flatMap((o) =>
       this.#chance() / 2 ** 32 < this.link.duplicate ? [o, o] : [o],
@@ -246,13 +325,33 @@ export class IkePair {
     }
     for (const copy of copies) {
       if (this.#chance() / 2 ** 32 < this.link.loss) continue;
-      const [least, most] = this.link.delay;
-      const at = this.now + least + ((most - least) * this.#chance()) / 2 ** 32;
-      const to = from === 'a' ? 'b' : 'a';
-      this.#order += 1;
-      const event: IkeEvent = { type: 'datagram', local: target, remote: source, octets: copy };
-      this.#flights.push({ at, order: this.#order, to, event });
+      this.#fly(from === 'a' ? 'b' : 'a', { type: 'datagram', local: target, remote: source, octets: copy });
     }
-    this.#flights.sort((x, y) => x.at - y.at || x.order - y.order);
   }
+}
+
+/** What the two ends do not agree on, in words; empty when all is well. Ask when everything has settled. */
+export function disagreements(w: IkePair): string[] {
+  const out: string[] = [];
+  const ikeSas = (end: End) => [...end.ike.sas].map((sa) => `${toHex(sa.spiI)}/${toHex(sa.spiR)} ${sa.phase}`).sort();
+  if (ikeSas(w.a).join() !== ikeSas(w.b).join()) out.push(`IKE SAs: a ${ikeSas(w.a)}, b ${ikeSas(w.b)}`);
+  for (const [name, here, there] of [['a', w.a, w.b] as const, ['b', w.b, w.a] as const]) {
+    for (const { child } of here.esp.values()) {
+      const mirror = there.esp.get(child.spiOut)?.child;
+      if (mirror === undefined || mirror.spiOut !== child.spiIn) out.push(`${name}: {${child.id}} has no mirror image`);
+      else {
+        const same = (x: Secret, y: Secret) => toHex(x.reveal()) === toHex(y.reveal());
+        const { keysIn, keysOut } = child;
+        if (!same(keysOut.encryption, mirror.keysIn.encryption) || !same(keysIn.integrity, mirror.keysOut.integrity)) {
+          out.push(`${name}: {${child.id}} has other keys than its mirror image`);
+        }
+      }
+    }
+    const owned = [...here.ike.sas].flatMap((sa) => [...sa.children].map((c) => c.sa.spiIn)).sort();
+    const esp = [...here.esp.keys()].sort();
+    if (owned.join() !== esp.join()) out.push(`${name}: IKE has ${owned}, ESP has ${esp}`);
+    const taken = [...here.ike.spis].sort();
+    if (taken.join() !== esp.join()) out.push(`${name}: the SPIs ${taken} are taken, ESP has ${esp}`);
+  }
+  return out;
 }

@@ -137,11 +137,11 @@ export function deleteChild(sa: IkeSa, child: Child, now: Millis, why: string): 
   sa.env.drain(child.sa.spiIn, now, why);
 }
 
-/** What took its place and is still there. */
+/** What took its place and is still there: the one that sends already, else the next in line. */
 function heirOf(sa: IkeSa, child: Child): Child | undefined {
-  let heir = child.successor;
-  while (heir !== undefined && !sa.children.has(heir)) heir = heir.successor;
-  return heir;
+  const line: Child[] = [];
+  for (let heir = child.successor; heir !== undefined; heir = heir.successor) if (sa.children.has(heir)) line.push(heir);
+  return line.find((heir) => heir.phase === 'active') ?? line[0];
 }
 
 /** Others that carry the same traffic and are to stay. */

@@ -186,7 +186,7 @@ export function beginClosing(sa: IkeSa, now: Millis, notifies: readonly NotifyPa
  */
 export function settleRivals(sa: IkeSa, now: Millis): void {
   for (const other of sa.connection!.sas) {
-    if (other.phase !== 'established' || other.undecided || other.initiator === sa.initiator) continue;
+    if (other === sa || other.phase !== 'established' || other.undecided) continue;
     const lower = compareBytes(sa.lowestNonce!, other.lowestNonce!) < 0 ? sa : other;
     const [empty, full] = sa.children.size === 0 ? [sa, other] : [other, sa];
     const redundant = empty.children.size === 0 && full.children.size > 0 ? empty : lower;
