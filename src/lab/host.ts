@@ -5,7 +5,7 @@
  * What it sends begins with a marker naming its tenant, so that a datum seen at another tenant's host is found (`foreign`).
  * Large packets without DF are cut at the host's MTU. Leaves TCP to others.
  */
-import { type Bytes, type Deadline, EMPTY, type Millis, type Timed, u16 } from '../core/index.ts';
+import { type Bytes, type Deadline, EMPTY, type Millis, putU16, type Timed, u16 } from '../core/index.ts';
 import {
   type Address,
   answerEcho,
@@ -16,6 +16,7 @@ import {
   destinationOf,
   echoIdentifier,
   echoSequence,
+  fillIpv4Checksum,
   findUpperLayer,
   formatAddress,
   fragmentIpv4,
@@ -249,6 +250,7 @@ export class Host implements Timed {
       this.counters.echoRequests += 1;
       this.#look(packet.subarray(at + ICMP_HEADER, end));
       answerEcho(packet, 0, at);
+      if (version === 4) this.#stamp(packet);
       this.#send(packet);
     } else if (isEchoReply(packet, at, end, version)) {
       this.#look(packet.subarray(at + ICMP_HEADER, end));
@@ -291,6 +293,12 @@ export class Host implements Timed {
 
   #sourceFor(destination: Address): Address {
     return this.addresses.find(({ length }) => length === destination.length) ?? EMPTY;
+  }
+
+  /** RFC 6864 §4.3: the answer is a datagram of this host's own, whose fragments must not meet another's. */
+  #stamp(packet: Bytes): void {
+    putU16(packet, 4, this.#nextId());
+    fillIpv4Checksum(packet, 0);
   }
 
   #nextSequence(): number {
