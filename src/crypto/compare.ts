@@ -5,3 +5,10 @@ import type { Bytes } from '../core/index.ts';
 export function equalSecret(a: Bytes, b: Bytes): boolean {
   return a.length === b.length && timingSafeEqual(a, b);
 }
+
+/** a[aAt, aAt + length) against b[bAt, …), without a view or a branch for any octet: for the path of packets. */
+export function equalSecretAt(a: Bytes, aAt: number, b: Bytes, bAt: number, length: number): boolean {
+  let difference = 0;
+  for (let i = 0; i < length; i++) difference |= a[aAt + i]! ^ b[bAt + i]!;
+  return difference === 0;
+}

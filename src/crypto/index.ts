@@ -1,4 +1,5 @@
 /** The one home of cryptography: the transforms of IKEv2's registries, what they compute, and the engines beneath. */
+export { type AesMac, aesCmac, aesXcbc, type CbcMac } from './aes-mac.ts';
 export * from './burst.ts';
 export * from './compare.ts';
 export * from './contract.ts';
