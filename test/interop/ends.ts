@@ -89,29 +89,31 @@ export async function noneLeft(swan: Strongswan, milliseconds = 15_000): Promise
   await until(async () => (await swan.listSas()).length === 0, milliseconds, 'strongSwan still has an IKE SA');
 }
 
-/** Replies among `count` numbered pings, one every `intervalMs`, while `meanwhile` runs. Lost or doubled ones are named. */
+/**
+ * Numbered pings from hostA to hostB, one every `intervalMs` (10) with `size` octets (200), until `meanwhile` has ended and
+ * twenty more were answered. Lost are those whose successors were answered.
+ */
 export async function flood(
   network: Topology,
-  seconds: number,
   meanwhile: () => Promise<void>,
-  intervalMs = 10,
+  { intervalMs = 10, size = 200 }: { readonly intervalMs?: number; readonly size?: number } = {},
 ): Promise<FloodResult> {
-  const count = Math.round((seconds * 1000) / intervalMs);
-  const ping = network.start('hostA', 'ping', [
-    ...['-n', '-c', String(count), '-i', String(intervalMs / 1000), '-W', '2', '-s', '200'],
-    ADDRESSES.hostB,
-  ]);
+  const words = ['-n', '-i', String(intervalMs / 1000), '-s', String(size), ADDRESSES.hostB];
+  const ping = network.start('hostA', 'ping', words);
+  const seen = (): number[] => [...ping.stdout.matchAll(/icmp_seq=(\d+) /g)].map((m) => Number(m[1]));
   try {
     await ping.line(/icmp_seq=1 /);
     await meanwhile();
-    await ping.end(seconds * 1000 + 15_000);
+    const enough = Math.max(...seen()) + 20;
+    await until(() => Math.max(...seen()) >= enough, 10_000, 'the pings stopped');
   } finally {
-    await ping.stop('SIGKILL');
+    await ping.stop('SIGINT');
   }
-  const seen = [...ping.stdout.matchAll(/icmp_seq=(\d+) /g)].map((m) => Number(m[1]));
-  const set = new Set(seen);
-  const lost = Array.from({ length: count }, (_, i) => i + 1).filter((n) => !set.has(n));
-  return { sent: count, lost, doubled: seen.length - set.size };
+  const all = seen();
+  const answered = new Set(all);
+  const sent = Math.max(...all);
+  const lost = Array.from({ length: sent }, (_, i) => i + 1).filter((n) => !answered.has(n));
+  return { sent, lost, doubled: all.length - answered.size };
 }
 
 export interface FloodResult {
