@@ -148,7 +148,7 @@ function rekeysOnly(seed: number): void {
   // A redundant IKE SA whose initiator forgot it is closed after giving up twice.
   rest(w.runFor(350_000));
   expect(w.lostProbes).toEqual([]);
-  expect(w.probes).toBeGreaterThan(20);
+  expect(w.probes).toBeGreaterThan(10);
   expect(disagreements(w)).toEqual([]);
   for (const end of [w.a, w.b]) expect([end.ike.sas.size, end.esp.size]).toEqual([1, 1]);
   shutdown(w);

@@ -85,10 +85,10 @@ export function answerAuth(sa: IkeSa, payloads: readonly Payload[], now: Millis)
   const child = answerOffer(sa, payloads, { nonceI, nonceR, first: true, inUse: undefined, outbound: 'active' }, now);
   if (child.ok) {
     reportChildUp(sa, child.child, 'child-up');
-    return { payloads: [...own, ...child.payloads], after: (at) => settleRivals(sa, at) };
+    return { payloads: [...own, ...child.payloads], after: (at) => settleRivals(sa, true, at) };
   }
   if (child.failure !== undefined) env.note(connection, child.failure, now);
-  return { payloads: [...own, child.notify] };
+  return { payloads: [...own, child.notify], after: (at) => settleRivals(sa, false, at) };
 }
 
 /**

@@ -106,7 +106,7 @@ export function activateChild(sa: IkeSa, child: Child): void {
 export function succeed(sa: IkeSa, old: Child, child: Child, now: Millis): void {
   old.successor = child;
   old.rekeyAt = Number.POSITIVE_INFINITY;
-  old.owedAt = now + sa.giveUpMillis;
+  if (!old.deleting) old.owedAt = now + sa.giveUpMillis;
 }
 
 /** Nothing passes on it any more; the peer does not know yet. What took its place sends from now on. */
@@ -140,7 +140,8 @@ export function deleteChild(sa: IkeSa, child: Child, now: Millis, why: string): 
 /** What took its place and is still there: the one that sends already, else the next in line. */
 function heirOf(sa: IkeSa, child: Child): Child | undefined {
   const line: Child[] = [];
-  for (let heir = child.successor; heir !== undefined; heir = heir.successor) if (sa.children.has(heir)) line.push(heir);
+  for (let heir = child.successor; heir !== undefined; heir = heir.successor)
+    if (sa.children.has(heir)) line.push(heir);
   return line.find((heir) => heir.phase === 'active') ?? line[0];
 }
 

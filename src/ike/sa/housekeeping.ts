@@ -81,8 +81,7 @@ export function expireChild(sa: IkeSa, child: Child, now: Millis): void {
 
 function tickChild(sa: IkeSa, child: Child, now: Millis): void {
   if (now >= child.expireAt) return expireChild(sa, child, now);
-  if (now >= child.owedAt && !child.deleting)
-    return sa.enqueue(new DeleteChildTask(child, 'its DELETE was owed by the peer'), now);
+  if (now >= child.owedAt) return sa.enqueue(new DeleteChildTask(child, 'its DELETE was owed by the peer'), now);
   if (now >= child.rekeyAt) rekeyChild(sa, child, now);
 }
 

@@ -40,6 +40,12 @@ export interface Role {
   readonly successorOf?: IkeSa;
 }
 
+export interface Origin {
+  readonly begunHere: boolean;
+  readonly lowestNonce: Bytes;
+  readonly withChild: boolean;
+}
+
 export class IkeSa {
   readonly env: Environment;
   readonly id: number;
@@ -63,6 +69,8 @@ export class IkeSa {
     | undefined;
   /** The lower of the two nonces the SA was made with: decides which of two redundant SAs goes (§2.8.1). */
   lowestNonce: Bytes | undefined;
+  /** How its IKE_SA_INIT and IKE_AUTH went: the same at both ends, and of all its successors. */
+  origin: Origin | undefined;
   readonly requests: RequestWindow;
   readonly responses: ResponseWindow;
   readonly children = new Set<Child>();

@@ -83,14 +83,13 @@ export class AuthTask implements Task {
     );
     if (!withChild) {
       this.abandon(sa);
-      const childFailure = this.#childRefusal(sa, error?.notify);
-      sa.env.fail(connection, childFailure, now);
-      return;
+      sa.env.fail(connection, this.#childRefusal(sa, error?.notify), now);
+      return settleRivals(sa, false, now);
     }
     const agreed = acceptAnswer(sa, this.#offer, payloads, { nonceI, nonceR }, 'active', now);
     if (agreed.ok) {
       reportChildUp(sa, agreed.child, 'child-up');
-      return settleRivals(sa, now);
+      return settleRivals(sa, true, now);
     }
     this.abandon(sa);
     sa.env.fail(connection, agreed.failure, now);

@@ -15,7 +15,7 @@ import { breaks, REKEY_IKE_RESPONSE } from '../rules.ts';
 import { askedGroup, demandedGroup, describeProposals, NONCE_LENGTH } from './child-offer.ts';
 import { lowerNonce } from './child-sa.ts';
 import { groupRefused, noProposal, peerError, policyRefused, syntaxError } from './failure.ts';
-import { IkeSa } from './ike-sa.ts';
+import { IkeSa, type Origin } from './ike-sa.ts';
 import type { Request, Task } from './task.ts';
 
 /** TEMPORARY_FAILURE: try again after about this long, spread so that both ends do not meet again (§2.25). */
@@ -181,18 +181,21 @@ export function beginClosing(sa: IkeSa, now: Millis, notifies: readonly NotifyPa
 }
 
 /**
- * Both ends began an IKE SA for the same connection. Each end comes to the same result when the second one is up: the one
- * without Child SAs goes, else the one made with the lowest nonce (as §2.8.1 has it), and its initiator deletes it.
+ * `sa` came up by IKE_AUTH. Where there is another for the same connection, as both ends began one, or the peer's
+ * INITIAL_CONTACT crossed ours, one of them goes: the one that came up without a Child SA, else the one made with the
+ * lowest nonce (as §2.8.1 has it). Who began it deletes it. Both ends come to the same result, whenever they do.
  */
-export function settleRivals(sa: IkeSa, now: Millis): void {
+export function settleRivals(sa: IkeSa, withChild: boolean, now: Millis): void {
+  sa.origin = { begunHere: sa.initiator, lowestNonce: sa.lowestNonce!, withChild };
   for (const other of sa.connection!.sas) {
     if (other === sa || other.phase !== 'established' || other.undecided) continue;
-    const lower = compareBytes(sa.lowestNonce!, other.lowestNonce!) < 0 ? sa : other;
-    const [empty, full] = sa.children.size === 0 ? [sa, other] : [other, sa];
-    const redundant = empty.children.size === 0 && full.children.size > 0 ? empty : lower;
-    if (redundant.initiator) beginClosing(redundant, now);
+    const redundant = yields(sa.origin, other.origin!) ? sa : other;
+    if (redundant.origin!.begunHere) beginClosing(redundant, now);
   }
 }
+
+const yields = (one: Origin, other: Origin): boolean =>
+  one.withChild === other.withChild ? compareBytes(one.lowestNonce, other.lowestNonce) < 0 : other.withChild;
 
 /** An empty INFORMATIONAL (§2.4). Not needed when the peer was heard in the meantime. */
 export class LivenessTask implements Task {
@@ -229,6 +232,7 @@ export function successorSa(old: IkeSa, inputs: SuccessorInputs, proposal: Propo
   const sa = new IkeSa(old.env, { initiator, spiI, spiR, local: old.local, remote: old.remote, successorOf: old }, now);
   sa.nat = { ...old.nat };
   sa.lowestNonce = lowerNonce(inputs.nonceI, inputs.nonceR);
+  sa.origin = old.origin;
   sa.connection = old.connection;
   sa.proposal = proposal;
   sa.protect(suite, rekeyedKeys(suite, inputs, inputs.shared, old.suite!.prf, old.keys!.skD));
