@@ -1,5 +1,6 @@
 export * from './address.ts';
 export * from './checksum.ts';
+export * from './coalesce.ts';
 export * from './describe.ts';
 export * from './flow.ts';
 export * from './fragment.ts';
@@ -13,6 +14,8 @@ export * from './packet.ts';
 export * from './reassembly.ts';
 export * from './selector.ts';
 export * from './selector-matcher.ts';
+export * from './superframe.ts';
 export * from './tcp.ts';
 export * from './udp.ts';
 export * from './verdict.ts';
+export * from './virtio.ts';

@@ -41,6 +41,7 @@ export const DROP = {
   notOurs: 33,
   noRoom: 34,
   bounce: 35,
+  superframe: 36,
 } as const;
 
 export type DropReason = keyof typeof DROP;
@@ -81,6 +82,7 @@ export const DROP_TEXT: Readonly<Record<DropReason, string>> = {
   notOurs: 'for another address of this segment',
   noRoom: 'no room around the packet for its encapsulation',
   bounce: 'its way out is the point-to-point link it came in by',
+  superframe: 'superframe whose protocol, flags or segment size rule out cutting it',
 };
 
 export const DROP_NAMES: readonly (DropReason | 'pass')[] = (() => {

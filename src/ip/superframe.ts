@@ -1,0 +1,158 @@
+/**
+ * Superframes: TCP or UDP packets of up to 64 KB that are cut into packets of the wire only where those are needed (TSO,
+ * USO), and transport checksums that are owed until then.
+ *
+ * Read first: RFC 9293 §3.1 and §3.8.2 (sequence numbers, PSH), RFC 3168 §6.1.2 (CWR), RFC 6864 §4 (identification),
+ * RFC 768; Linux's Documentation/networking/segmentation-offloads.rst and checksum-offloads.rst.
+ * A superframe has `packet.segment` octets of payload for each packet. IP options, extension headers and TCP options are
+ * repeated in each; IPv4 identifications count up. All checksums are computed from nothing: an owed one is never read.
+ * Deliberate limits: no SYN, RST or URG, which belong to one octet of the stream; no routing headers; nothing in tunnels.
+ */
+import { putU16, putU32, u16 } from '../core/index.ts';
+import { foldSum, pseudoHeaderSum } from './checksum.ts';
+import { IP_PROTOCOL } from './iana.ts';
+import { IPV6_HEADER } from './ipv6.ts';
+import type { Packet, PacketPool } from './packet.ts';
+import { measure, newLayout } from './superframe-layout.ts';
+import { copySum, sumOctets } from './superframe-sum.ts';
+import { TCP_FLAG, tcpFlags, tcpSequence } from './tcp.ts';
+import { DROP, PASS } from './verdict.ts';
+
+/** Octets of payload a TCP segment of a superframe has at least: TCP_MIN_GSO_SIZE of Linux. */
+export const TCP_SEGMENT_MIN = 8;
+/** Datagrams a UDP superframe has at most: UDP_MAX_SEGMENTS of Linux. */
+export const UDP_SEGMENTS_MAX = 128;
+
+/** PASS, or why the superframe cannot be cut. Any octets; an IPv4 header checksum is left to `checkIp`. */
+export function checkSuperframe(packet: Packet): number {
+  const { segment, buf } = packet;
+  if (!(segment > 0 && segment <= 0xffff)) return DROP.superframe;
+  const verdict = measure(packet, layout);
+  if (verdict !== PASS) return verdict;
+  if (layout.protocol === IP_PROTOCOL.udp) return count(segment) <= UDP_SEGMENTS_MAX ? PASS : DROP.superframe;
+  const refused = TCP_FLAG.syn | TCP_FLAG.rst | TCP_FLAG.urg;
+  return segment >= TCP_SEGMENT_MIN && (tcpFlags(buf, layout.transport) & refused) === 0 ? PASS : DROP.superframe;
+}
+
+/** How many packets of the wire it is: 1 for an ordinary one, 0 for a superframe that `checkSuperframe` refuses. */
+export function segmentCount(packet: Packet): number {
+  if (packet.segment === 0) return 1;
+  return checkSuperframe(packet) === PASS ? count(packet.segment) : 0;
+}
+
+/** Octets of the largest IP packet it will be on the wire: what an MTU is compared with. */
+export function segmentLength(packet: Packet): number {
+  const { start, end, segment } = packet;
+  return segment === 0 || measure(packet, layout) !== PASS ? end - start : largest(packet);
+}
+
+/**
+ * Computes the transport checksum that an ordinary packet owes: PASS, also when it owes none, or why it has no such
+ * checksum. A superframe goes on owing: `cutSuperframe` computes those of its segments.
+ */
+export function completeChecksum(packet: Packet): number {
+  if (!packet.partial || packet.segment !== 0) return PASS;
+  const verdict = measure(packet, layout);
+  if (verdict !== PASS) return verdict;
+  const { buf, view, start } = packet;
+  const { protocol, transport, end, checksumOffset } = layout;
+  putU16(buf, transport + checksumOffset, 0);
+  const sum = pseudoHeaderSum(buf, start, protocol, end - transport) + sumOctets(view, transport, end);
+  putU16(buf, transport + checksumOffset, checksumOf(sum, protocol));
+  packet.partial = false;
+  return PASS;
+}
+
+/**
+ * Cuts the superframe, which stays the caller's, into ordinary packets of `pool`, in order into `out`, which has room for
+ * them: how many there are. All are made or none is: 0 when `checkSuperframe` refuses it, when the pool is short, or when
+ * its slots are.
+ */
+export function cutSuperframe(packet: Packet, pool: PacketPool, out: Packet[]): number {
+  if (checkSuperframe(packet) !== PASS) return 0;
+  const pieces = count(packet.segment);
+  if (pieces > pool.size - pool.taken || largest(packet) > pool.capacity) return 0;
+  sumHeaders(packet);
+  for (let i = 0; i < pieces; i++) {
+    const piece = pool.take()!;
+    piece.end = piece.start + writeSegment(packet, i, i === pieces - 1, piece.buf, piece.view, piece.start);
+    out[i] = piece;
+  }
+  return pieces;
+}
+
+/** The sums of what all segments of the superframe in `layout` have in common. */
+let ipSum = 0;
+let transportSum = 0;
+const layout = newLayout();
+
+const largest = (packet: Packet): number =>
+  layout.payload - packet.start + Math.min(packet.segment, layout.end - layout.payload);
+
+const count = (segment: number): number => Math.max(1, Math.ceil((layout.end - layout.payload) / segment));
+
+/** Leaves out what differs: lengths, identification, sequence number, flags, checksums. */
+function sumHeaders(packet: Packet): void {
+  const { buf, view, start } = packet;
+  const at = layout.transport;
+  ipSum =
+    layout.version === 4
+      ? sumOctets(view, start, at) - u16(buf, start + 2) - u16(buf, start + 4) - u16(buf, start + 10)
+      : 0;
+  transportSum = pseudoHeaderSum(buf, start, layout.protocol, 0);
+  transportSum +=
+    layout.protocol === IP_PROTOCOL.udp
+      ? sumOctets(view, at, at + 4)
+      : sumOctets(view, at, at + 4) +
+        sumOctets(view, at + 8, at + 12) +
+        u16(buf, at + 14) +
+        sumOctets(view, at + 18, layout.payload);
+}
+
+/** Writes the segment of that index with its headers at `to` of `buf`: how many octets it has. */
+function writeSegment(
+  packet: Packet,
+  index: number,
+  last: boolean,
+  buf: Uint8Array,
+  view: DataView,
+  to: number,
+): number {
+  const { start, segment } = packet;
+  const { version, protocol, transport, payload, end } = layout;
+  const headers = payload - start;
+  const done = index * segment;
+  const length = Math.min(segment, end - payload - done);
+  copySum(packet.view, start, view, to, headers);
+  const dataSum = copySum(packet.view, payload + done, view, to + headers, length);
+  const total = headers + length;
+  if (version === 4) {
+    const identification = (u16(packet.buf, start + 4) + index) & 0xffff;
+    putU16(buf, to + 2, total);
+    putU16(buf, to + 4, identification);
+    putU16(buf, to + 10, ~foldSum(ipSum + total + identification) & 0xffff);
+  } else {
+    putU16(buf, to + 4, total - IPV6_HEADER);
+  }
+  const at = to + transport - start;
+  const upperLength = to + total - at;
+  if (protocol === IP_PROTOCOL.udp) {
+    putU16(buf, at + 4, upperLength);
+    putU16(buf, at + 6, checksumOf(transportSum + dataSum + 2 * upperLength, protocol));
+    return total;
+  }
+  const sequence = (tcpSequence(packet.buf, transport) + done) >>> 0;
+  const word =
+    u16(packet.buf, transport + 12) & ~((last ? 0 : TCP_FLAG.fin | TCP_FLAG.psh) | (index === 0 ? 0 : TCP_FLAG.cwr));
+  putU32(buf, at + 4, sequence);
+  putU16(buf, at + 12, word);
+  const sum = transportSum + dataSum + upperLength + (sequence >>> 16) + (sequence & 0xffff) + word;
+  putU16(buf, at + 16, checksumOf(sum, protocol));
+  return total;
+}
+
+/** RFC 768: an all zero checksum means none was computed, so 0 is sent as its other form. */
+function checksumOf(sum: number, protocol: number): number {
+  const checksum = ~foldSum(sum) & 0xffff;
+  return checksum === 0 && protocol === IP_PROTOCOL.udp ? 0xffff : checksum;
+}
