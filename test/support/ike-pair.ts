@@ -9,12 +9,20 @@ import {
   type IkeConnection,
   IkeEndpoint,
   type IkeEvent,
+  type IkeKeysExport,
   type IkeOptions,
   parseIdentity,
   parseProposal,
   type Report,
 } from '../../src/ike/index.ts';
-import { type Endpoint, formatEndpoint, parseAddress, parsePrefix, selectorOfPrefix } from '../../src/ip/index.ts';
+import {
+  type Address,
+  type Endpoint,
+  formatEndpoint,
+  parseAddress,
+  parsePrefix,
+  selectorOfPrefix,
+} from '../../src/ip/index.ts';
 
 export const A = parseAddress('192.0.2.1')!;
 export const B = parseAddress('198.51.100.1')!;
@@ -79,7 +87,10 @@ export class End {
   readonly unreachable: string[] = [];
   /** When IKE was last told of inbound ESP, by SPI. */
   readonly heardAt = new Map<number, Millis>();
-  keepalives = 0;
+  /** Of every IKE SA there ever was. */
+  readonly keys: IkeKeysExport[] = [];
+  /** When they were sent. */
+  readonly keepalives: Millis[] = [];
   done = false;
 
   constructor(options: IkeOptions) {
@@ -106,6 +117,14 @@ export class End {
 
 export type Side = 'a' | 'b';
 
+export interface Sent {
+  readonly from: Side;
+  readonly octets: Uint8Array;
+  readonly at: Millis;
+  readonly local: Endpoint;
+  readonly remote: Endpoint;
+}
+
 /** An IKE datagram on its way, or the SPI of an ESP packet. */
 interface Flight {
   readonly at: Millis;
@@ -120,16 +139,18 @@ export class IkePair {
   a: End;
   b: End;
   /** Every datagram sent, delivered or not. */
-  readonly sent: { readonly from: Side; readonly octets: Uint8Array; readonly at: Millis }[] = [];
+  readonly sent: Sent[] = [];
   /** Returns what arrives in place of a datagram: nothing, itself, something else. */
   tamper: ((from: Side, octets: Uint8Array) => readonly Uint8Array[]) | undefined;
-  /** Rewrites A's endpoint as a NAT in front of it would. */
-  nat: ((endpoint: Endpoint) => Endpoint) | undefined;
+  /** What NATs in front of the ends make of the source of what leaves; what comes back is translated by what left before. */
+  nat: Partial<Record<Side, (endpoint: Endpoint) => Endpoint>> = {};
+  readonly addresses: Readonly<Record<Side, Address>> = { a: A, b: B };
   /** After every step each end sends an ESP packet by its outbound SA; the link delays it but never loses it. */
   probing = false;
   probes = 0;
   /** ESP packets that came to an end which did not have their SA. */
   readonly lostProbes: string[] = [];
+  /** Public endpoint → private one. A static entry is a forwarded port. */
   readonly #natBack = new Map<string, Endpoint>();
   readonly #chance: () => number;
   readonly #options: Record<Side, Partial<IkeOptions>>;
@@ -155,7 +176,7 @@ export class IkePair {
 
   #newEnd(side: Side): End {
     this.#seed += 1;
-    return new End({ random: seededRandom(this.#seed), ...this.#options[side] });
+    return new End({ random: seededRandom(this.#seed), exportKeys: true, ...this.#options[side] });
   }
 
   /** The end crashes and starts anew with the same configuration. */
@@ -179,6 +200,23 @@ export class IkePair {
 
   acquire(side: Side = 'a'): this {
     this.do(side, { type: 'acquire', connection: 'lab/net', packet: undefined });
+    return this;
+  }
+
+  /** A port that the NAT in front of an end forwards to it. */
+  forward(outside: Endpoint, inside: Endpoint): this {
+    this.#natBack.set(formatEndpoint(outside), inside);
+    return this;
+  }
+
+  /** Loses the first message that `which` picks. */
+  loseOnce(which: (sent: Sent) => boolean): this {
+    let lost = false;
+    this.tamper = (_, octets) => {
+      if (lost || !which(this.sent.at(-1)!)) return [octets];
+      lost = true;
+      return [];
+    };
     return this;
   }
 
@@ -224,7 +262,8 @@ export class IkePair {
 
   #step(at: Millis): void {
     this.steps += 1;
-    if (this.steps > 200_000) throw new Error('the world does not come to rest');
+    if (this.steps > 200_000)
+      throw new Error(`the world does not come to rest: ${this.a.ike.deadline()?.why}, ${this.b.ike.deadline()?.why}`);
     this.now = at;
     const flight = this.#flights[0];
     if (flight !== undefined && flight.at <= at) {
@@ -275,7 +314,7 @@ export class IkePair {
       case 'send':
         return this.#send(side, action.local, action.remote, action.octets);
       case 'keepalive':
-        end.keepalives += 1;
+        end.keepalives.push(this.now);
         return;
       case 'install':
         if (end.esp.has(action.child.spiIn)) throw new Error('one SPI installed twice');
@@ -304,28 +343,32 @@ export class IkePair {
         end.done = true;
         return;
       case 'keys':
+        end.keys.push(action.keys);
         return;
     }
   }
 
   #send(from: Side, local: Endpoint, remote: Endpoint, octets: Uint8Array): void {
-    this.sent.push({ from, octets, at: this.now });
+    this.sent.push({ from, octets, at: this.now, local, remote });
     const copies = (this.tamper?.(from, octets) ?? [octets]).flatMap((o) =>
       this.#chance() / 2 ** 32 < this.link.duplicate ? [o, o] : [o],
     );
     let source = local;
     let target = remote;
-    if (this.nat !== undefined && from === 'a') {
-      source = this.nat(local);
+    const to = from === 'a' ? 'b' : 'a';
+    const hide = this.nat[from];
+    if (hide !== undefined) {
+      source = hide(local);
       this.#natBack.set(formatEndpoint(source), local);
-    } else if (this.nat !== undefined) {
+    }
+    if (this.nat[to] !== undefined) {
       const back = this.#natBack.get(formatEndpoint(remote));
       if (back === undefined) return;
       target = back;
     }
     for (const copy of copies) {
       if (this.#chance() / 2 ** 32 < this.link.loss) continue;
-      this.#fly(from === 'a' ? 'b' : 'a', { type: 'datagram', local: target, remote: source, octets: copy });
+      this.#fly(to, { type: 'datagram', local: target, remote: source, octets: copy });
     }
   }
 }

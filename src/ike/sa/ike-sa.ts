@@ -287,6 +287,7 @@ export class IkeSa {
     if (this.phase === 'established') this.phase = 'rekeyed';
     this.rekeyAt = Number.POSITIVE_INFINITY;
     this.expireAt = Math.min(this.expireAt, now + this.giveUpMillis);
+    this.env.touch(this);
     this.env.own(successor);
     for (const task of this.queue.splice(0)) if (task.kind !== 'ike-rekey') successor.enqueue(task, now);
   }
