@@ -1,8 +1,22 @@
 import { describe, expect, it } from 'vitest';
 import { parseEspTable, parseIkeTable } from '../../src/capture/index.ts';
 import type { GatewayAction } from '../../src/gateway/index.ts';
+import { fillIpv4Checksum } from '../../src/ip/index.ts';
 import type { Lab, Query } from '../../src/lab/index.ts';
-import { actionsOf, connectionOf, ENDED, end, idsOf, makeLab, open, ping, settle, site, vm } from './fixture.ts';
+import {
+  actionsOf,
+  connectionOf,
+  ENDED,
+  end,
+  idsOf,
+  makeLab,
+  open,
+  ping,
+  settle,
+  site,
+  vm,
+  watchEsp,
+} from './fixture.ts';
 
 const child = (change: string) => (text: string, at: string) =>
   at === 'gw' ? text.replaceAll(' }\n        start: demand', `, ${change} }\n        start: demand`) : text;
@@ -80,6 +94,25 @@ describe('dead peer detection (RFC 7296 §2.4)', () => {
     lab.timeline.advanceTo(lab.timeline.now + 10_000);
     expect(ping(lab, 'contoso').outcome).toBe('reply');
     expect(end(lab)).toEqual(ENDED);
+  });
+
+  it('forged ESP does not keep a dead peer alive', () => {
+    const lab = makeLab({ edit: (text) => text.replaceAll('ike: { ', 'ike: { giveUpSeconds: 20, ') });
+    const seen = watchEsp(lab);
+    open(lab);
+    const forged = seen.find(({ packet }) => packet[19] === 1 && packet[15] === 11)!.packet;
+    forged[forged.length - 1]! ^= 1;
+    forged[27]! += 1;
+    lab.outer.filter = (packet) => packet[15] === 66;
+    forged[15] = 66;
+    fillIpv4Checksum(forged, 0);
+    for (let i = 0; i < 120; i++) {
+      lab.outer.send(forged.slice());
+      lab.timeline.advanceTo(lab.timeline.now + 1000);
+    }
+    expect(connectionOf(lab, 'contoso').lastFailure?.code).toBe('dpd');
+    expect(lab.gw.gateway.status(lab.timeline.now).drops.espUnknownSpi).toBeGreaterThan(0);
+    lab.outer.filter = () => true;
   });
 
   it('a peer that was switched off and on again: INITIAL_CONTACT cleans up, traffic goes on', () => {

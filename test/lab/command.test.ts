@@ -95,7 +95,8 @@ describe('bulkhead lab', () => {
   });
 
   it('on a terminal it stays up: the printed commands work on it, Ctrl-C ends it and removes the socket', async () => {
-    const terminal = start({}, true);
+    const [pcap, keys] = [join(folder, 'lab.pcapng'), join(folder, 'keys')];
+    const terminal = start({ pcap, keys }, true);
     await until(() => terminal.out.includes('Ctrl-C'));
     const api = /--api (unix:\S+)/.exec(terminal.out)![1]!;
     expect(api).toBe(`unix:${join(folder, 'bulkhead-lab.sock')}`);
@@ -115,13 +116,27 @@ describe('bulkhead lab', () => {
     const down = await ask('connections down contoso/site --wait', api);
     expect([down.exit, down.err]).toEqual([0, 'contoso/site: down done: the first packet opens it\n']);
     expect((await ask('connections up contoso/site --wait', api)).exit).toBe(0);
-    expect((await ask('keys on', api)).out).toMatch(/bulkhead-lab-keys-/);
+    expect((await ask('keys', api)).out).toBe(`${keys}\n`);
+    expect((await ask(`keys on --folder ${keys}2`, api)).out).toBe(`${keys}2\n`);
+    expect(
+      readFileSync(join(`${keys}2`, 'esp_sa'), 'utf8')
+        .trim()
+        .split('\n').length,
+    ).toBeGreaterThanOrEqual(4);
+    expect((await ask('keys off', api)).exit).toBe(0);
     expect((await ask('reload', api)).err).toContain('the lab has no document to read again');
     expect((await ask('config show', api)).out).toContain('inline: <secret>');
     terminal.interrupt();
     expect(await terminal.exit).toBe(0);
     expect(terminal.out).toMatch(/pings meanwhile, \d+ answered/);
     expect(existsSync(api.slice(5))).toBe(false);
+    const frames = [...readCapture([new Uint8Array(readFileSync(pcap))])];
+    const exchanges = frames.flatMap((frame) => {
+      const { content } = new Dissector({ keys: new KeyRing() }).dissect(frame);
+      return content.is === 'ike' ? [content.header?.exchange] : [];
+    });
+    // DELETE and its answer for each of the two tunnels.
+    expect(exchanges.slice(-4)).toEqual([37, 37, 37, 37]);
   });
 
   it('a wrong --api is refused with a sentence', async () => {

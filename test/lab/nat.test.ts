@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { seededRandom } from '../../src/core/index.ts';
-import { IP_PROTOCOL, ipv4Protocol, parseAddress } from '../../src/ip/index.ts';
+import { type Bytes, seededRandom } from '../../src/core/index.ts';
+import { buildUdp, IP_PROTOCOL, ipv4Protocol, parseAddress, sourceOf } from '../../src/ip/index.ts';
 import { GatewayNode, Host, Nat, OuterNetwork, resolveDocument, Timeline } from '../../src/lab/index.ts';
 
 const NAT_ADDRESS = parseAddress('198.51.100.1')!;
@@ -81,6 +81,44 @@ describe('NAT between gateways (RFC 3948, RFC 7296 §2.23)', () => {
     const after = gw.gateway.connections(timeline.now)[0]!;
     expect(after.ikeSas[0]!.remote).not.toBe(before.ikeSas[0]!.remote);
     expect(after.childSas[0]!.id).toBe(before.childSas[0]!.id);
+  });
+
+  it('forged and replayed packets move nobody: only the newest authentic one does', () => {
+    const { outer, gw, vm, far, ask, timeline } = world();
+    ask(far, vm);
+    const caught: Bytes[] = [];
+    outer.filter = (packet) => {
+      if (sourceOf(packet, 0).join() !== NAT_ADDRESS.join()) return true;
+      caught.push(packet.slice());
+      return false;
+    };
+    ask(far, vm);
+    ask(far, vm);
+    outer.filter = () => true;
+    const [older, fresh] = caught as [Bytes, Bytes];
+    const remote = () => gw.gateway.connections(timeline.now)[0]!.ikeSas[0]!.remote;
+    const before = remote();
+    const ends = { source: parseAddress('203.0.113.66')!, destination: parseAddress('192.0.2.1')! };
+    const inject = (payload: Bytes): void => {
+      timeline.advanceTo(timeline.now + 2000);
+      outer.send(buildUdp({ ...ends, sourcePort: 4500, destinationPort: 4500 }, payload));
+    };
+    // The SPI, the ICV, the data: each with one bit flipped.
+    for (const at of [1, fresh.length - 29, 40]) {
+      const payload = fresh.slice(28);
+      payload[at]! ^= 1;
+      inject(payload);
+    }
+    outer.send(fresh.slice());
+    inject(fresh.subarray(28));
+    const { received } = vm.counters;
+    inject(older.subarray(28));
+    timeline.advanceTo(timeline.now + 2000);
+    expect(gw.gateway.status(timeline.now).drops).toMatchObject({ espReplay: 1, espIntegrity: 2, espUnknownSpi: 1 });
+    // Late, but never seen before: it is delivered, and moves nobody.
+    expect(vm.counters.received).toBe(received + 1);
+    expect(remote()).toBe(before);
+    expect(ask(vm, far)).toBe('reply');
   });
 
   it('what it knows no mapping for does not come in', () => {
