@@ -19,6 +19,8 @@ import {
   type Address,
   checkIp,
   clampMss,
+  completeChecksum,
+  cutSuperframe,
   DROP,
   dropCounters,
   findUpperLayer,
@@ -45,6 +47,7 @@ import {
   type Packet,
   type PacketPool,
   type Prefix,
+  segmentLength,
   setHopLimit,
   TCP_HEADER,
   updateChecksum16,
@@ -279,7 +282,7 @@ export class Compartment {
       return DROP.hopLimit;
     }
     const mtu = linkMtu(packet, out);
-    const fits = packet.end - start <= mtu;
+    const fits = (packet.segment === 0 ? packet.end - start : segmentLength(packet)) <= mtu;
     if (!fits && (!isIpv4(packet) || ipv4DontFragment(buf, start))) {
       this.#errors.answer('packetTooBig', packet, into, now, mtu);
       return DROP.tooBig;
@@ -343,6 +346,9 @@ export class Compartment {
 
   /** Emits the pieces once all are made: whoever takes one may take packets from the pool, too. */
   #cut(packet: Packet, out: Interface, mtu: number): number {
+    if (packet.segment > 0) return this.#cutSuperframe(packet, out, mtu);
+    const owed = completeChecksum(packet);
+    if (owed !== PASS) return owed;
     const pieces: Packet[] = [];
     const collect = (piece: Packet): void => {
       pieces.push(piece);
@@ -355,6 +361,20 @@ export class Compartment {
     this.#counters.fragmented += 1;
     this.#counters.fragments += pieces.length;
     for (const piece of pieces) this.#emit(piece, out);
+    return PASS;
+  }
+
+  /** A superframe whose packets are larger than the link takes, and may be cut: into packets first, then into fragments. */
+  #cutSuperframe(packet: Packet, out: Interface, mtu: number): number {
+    const pieces: Packet[] = [];
+    const count = cutSuperframe(packet, this.#pool, pieces);
+    if (count === 0) return DROP.noBuffer;
+    this.#release(packet);
+    for (const piece of pieces) {
+      const fits = piece.end - piece.start <= mtu;
+      const verdict = fits ? this.#emit(piece, out) : this.#cut(piece, out, mtu);
+      if (verdict !== PASS) this.#drop(piece, verdict, out.number);
+    }
     return PASS;
   }
 

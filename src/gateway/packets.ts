@@ -9,6 +9,8 @@ import { classify, DATAGRAM, NON_ESP_MARKER_LENGTH, open, SIGNAL, seal } from '.
 import type { IkeEvent } from '../ike/index.ts';
 import {
   type Address,
+  completeChecksum,
+  cutSuperframe,
   DROP,
   type Endpoint,
   flowRecord,
@@ -31,6 +33,7 @@ export type ToIke = (event: IkeEvent, now: Millis) => void;
 export class PacketPath {
   readonly #books: Books;
   readonly #toIke: ToIke;
+  readonly #pieces: Packet[] = [];
 
   constructor(books: Books, toIke: ToIke) {
     this.#books = books;
@@ -39,6 +42,7 @@ export class PacketPath {
 
   /** A UDP payload. On the IKE port everything is IKE; on the NAT-T port the first octets tell (RFC 3948 §2). */
   fromUdp(local: Endpoint, remote: Endpoint, packet: Packet, tos: number, now: Millis): void {
+    if (packet.segment > 0) return this.#fromTrain(local, remote, packet, tos, now);
     const books = this.#books;
     if (local.port !== books.resolved?.document.gateway.external.ports.natt)
       return this.#ikeMessage(local, remote, packet, 0, now);
@@ -90,7 +94,7 @@ export class PacketPath {
   /** Into the tunnel; the first packet opens it. */
   transmit(tunnel: Tunnel, packet: Packet, now: Millis): void {
     const sa = tunnel.outboundFor(packet);
-    if (sa !== undefined) return this.#seal(tunnel, sa, packet, now);
+    if (sa !== undefined) return this.#sealAll(tunnel, sa, packet, now);
     if (tunnel.up) return tunnel.tenant.compartment.refuse(packet, DROP.prohibited, now);
     if (this.#books.stopping) return tunnel.tenant.compartment.refuse(packet, DROP.linkDown, now);
     const flow = flowRecord(packet.buf, packet.start, packet.end);
@@ -116,6 +120,33 @@ export class PacketPath {
 
   sendKeepalive(local: Endpoint, remote: Endpoint): void {
     this.#sendUdp(local, remote, KEEPALIVE, 0);
+  }
+
+  /** Datagrams of one length back to back, as UDP_GRO brings them: each becomes a packet of its own. */
+  #fromTrain(local: Endpoint, remote: Endpoint, train: Packet, tos: number, now: Millis): void {
+    const { pool, drops } = this.#books;
+    const { segment, buf, end } = train;
+    for (let at = train.start; at < end; at += segment) {
+      const datagram = pool.from(buf.subarray(at, Math.min(at + segment, end)));
+      if (datagram === undefined) drops[DROP.noBuffer]! += 1;
+      else this.fromUdp(local, remote, datagram, tos, now);
+    }
+    pool.release(train);
+  }
+
+  /** Only here, where the wire begins, a superframe is cut and an owed checksum computed. */
+  #sealAll(tunnel: Tunnel, sa: TunnelSa, packet: Packet, now: Millis): void {
+    const { pool } = this.#books;
+    const { compartment } = tunnel.tenant;
+    if (packet.segment === 0) {
+      const owed = completeChecksum(packet);
+      return owed === PASS ? this.#seal(tunnel, sa, packet, now) : compartment.refuse(packet, owed, now);
+    }
+    const pieces = this.#pieces;
+    const count = cutSuperframe(packet, pool, pieces);
+    if (count === 0) return compartment.refuse(packet, DROP.noBuffer, now);
+    pool.release(packet);
+    for (let i = 0; i < count; i++) this.#seal(tunnel, sa, pieces[i]!, now);
   }
 
   #seal(tunnel: Tunnel, { outbound, child }: TunnelSa, packet: Packet, now: Millis): void {
