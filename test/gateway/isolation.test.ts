@@ -103,7 +103,6 @@ describe('two tenants with identical prefixes', () => {
   it('a flipped bit anywhere in ESP: dropped, and the SA lives on (RFC 4303 §3.4.4)', () => {
     const original = stopped();
     const before = everybody();
-    const ours = new Set([u32(original, 20)]);
     fc.assert(
       fc.property(fc.integer({ min: 20 * 8, max: original.length * 8 - 1 }), (bit) => {
         const broken = original.slice();
@@ -117,7 +116,6 @@ describe('two tenants with identical prefixes', () => {
       }),
       { numRuns: 200, seed: 1 },
     );
-    expect(ours.size).toBe(1);
     inject(original);
     expect(everybody()).toEqual([before[0]! + 2, before[1]!]);
   });
