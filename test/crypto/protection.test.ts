@@ -7,8 +7,9 @@ import {
   nobleEngine,
   nodeEngine,
   protection,
+  SUITES,
 } from '../../src/crypto/index.ts';
-import { frame, keysOf, SUITES, type Suite, untouchedAround } from './suite.ts';
+import { type Algorithms, frame, keysOf, untouchedAround } from './suite.ts';
 
 const LONG = [128, 255, 256, 1000, 1400, 9000];
 const lengthsOf = ({ blockSize }: Encryption): readonly number[] =>
@@ -17,7 +18,7 @@ const lengthsOf = ({ blockSize }: Encryption): readonly number[] =>
 /** RFC 4303 §2.2.1: the high half counts too; 0 is a valid one and differs from having none. */
 const HIGHS = [NO_ESN, 0, 1, 0xffffffff];
 
-describe.each(SUITES)('$name', (suite) => {
+describe.each(SUITES)('$word', (suite) => {
   const { encryption, integrity } = suite;
   const keys = keysOf(suite, 1);
   const node = nodeEngine.protection(encryption, integrity, keys);
@@ -71,7 +72,7 @@ describe.each(SUITES)('$name', (suite) => {
   });
 });
 
-describe.each(SUITES.filter((suite) => suite.encryption.word !== '3des'))('node against noble: $name', (suite) => {
+describe.each(SUITES.filter((suite) => suite.encryption.word !== '3des'))('node against noble: $word', (suite) => {
   const { encryption, integrity } = suite;
   const keys = keysOf(suite, 2);
   const node = nodeEngine.protection(encryption, integrity, keys);
@@ -117,7 +118,7 @@ describe.each(SUITES.filter((suite) => suite.encryption.word !== '3des'))('node 
 });
 
 test('RFC 3610 §2.2: CCM with more than 65,279 octets of additional data', () => {
-  const suite: Suite = { name: 'aes128ccm16', encryption: encryptionByWord('aes128ccm16')!, integrity: undefined };
+  const suite: Algorithms = { encryption: encryptionByWord('aes128ccm16')!, integrity: undefined };
   const keys = keysOf(suite, 4);
   const f = frame(suite, 0xff00, 40, 4);
   const g = { ...f, buf: f.buf.slice() };
@@ -152,7 +153,7 @@ describe('protection', () => {
   });
 
   test('a later change of the key octets changes nothing', () => {
-    const suite: Suite = { name: '', encryption: cbc, integrity: sha256 };
+    const suite: Algorithms = { encryption: cbc, integrity: sha256 };
     const keys = keysOf(suite, 5);
     const p = protection(cbc, sha256, keys);
     const f = frame(suite, 8, 32, 5);

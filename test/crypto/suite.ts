@@ -1,29 +1,11 @@
-/** What the tests of this folder share: every suite, and deterministic octets. */
+/** What the tests of engines share: deterministic octets, packets with marked surroundings. */
 import { type Bytes, seededRandom } from '../../src/core/index.ts';
-import {
-  ENCRYPTIONS,
-  type Encryption,
-  INTEGRITIES,
-  type Integrity,
-  type ProtectionKeys,
-} from '../../src/crypto/index.ts';
+import type { ProtectionKeys, Suite } from '../../src/crypto/index.ts';
 
-export interface Suite {
-  readonly name: string;
-  readonly encryption: Encryption;
-  readonly integrity: Integrity | undefined;
-}
+/** A suite without its word. */
+export type Algorithms = Pick<Suite, 'encryption' | 'integrity'>;
 
-/** Every AEAD alone, every other cipher with every integrity. */
-export const SUITES: readonly Suite[] = ENCRYPTIONS.flatMap((encryption) =>
-  (encryption.aead ? [undefined] : INTEGRITIES).map((integrity) => ({
-    name: integrity === undefined ? encryption.word : `${encryption.word}-${integrity.word}`,
-    encryption,
-    integrity,
-  })),
-);
-
-export function keysOf({ encryption, integrity }: Suite, seed: number): ProtectionKeys {
+export function keysOf({ encryption, integrity }: Algorithms, seed: number): ProtectionKeys {
   const random = seededRandom(seed);
   return {
     encryption: random(encryption.keyLength + encryption.saltLength),
@@ -44,7 +26,12 @@ const MARGIN = 5;
 const MARK = 0xa5;
 
 /** A packet of `textLength` random plaintext octets, with marked octets around it that nobody may touch. */
-export function frame({ encryption, integrity }: Suite, headerLength: number, textLength: number, seed: number): Frame {
+export function frame(
+  { encryption, integrity }: Algorithms,
+  headerLength: number,
+  textLength: number,
+  seed: number,
+): Frame {
   const icvLength = integrity?.icvLength ?? encryption.icvLength;
   const iv = MARGIN + headerLength;
   const end = iv + encryption.ivLength + textLength;
