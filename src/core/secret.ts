@@ -2,7 +2,7 @@
  * Octets nobody may see by accident: the string, JSON and inspect forms print `<secret>`.
  * `reveal()` is the one way to the octets and easy to search for. Comparison stands in `crypto/` (constant time).
  */
-import type { Bytes } from './bytes.ts';
+import { type Bytes, EMPTY } from './bytes.ts';
 
 const HIDDEN = '<secret>';
 
@@ -10,7 +10,7 @@ export class Secret {
   readonly #octets: Bytes;
 
   constructor(octets: Bytes) {
-    this.#octets = octets.slice();
+    this.#octets = octets.length === 0 ? EMPTY : octets.slice();
   }
 
   static fromText(text: string): Secret {

@@ -2,7 +2,7 @@
  * What ESP needs to know of one SA, as plain data. `gateway/` makes it from what IKE negotiated.
  */
 import type { Protection } from '../crypto/index.ts';
-import type { Endpoint, TrafficSelector } from '../ip/index.ts';
+import type { Endpoint, SelectorMatcher } from '../ip/index.ts';
 
 /** Policy for the outer header's DF bit (RFC 4301 §8.1). */
 export type DfPolicy = 'copy' | 'set' | 'clear';
@@ -13,9 +13,8 @@ export interface SaCommon {
   readonly tunnel: number;
   readonly protection: Protection;
   readonly esn: boolean;
-  /** Inner source and destination as seen from here. */
-  readonly local: readonly TrafficSelector[];
-  readonly remote: readonly TrafficSelector[];
+  /** Inner source and destination as seen from here; both directions of a Child SA have the same. */
+  readonly selectors: SelectorMatcher;
   readonly lifetime: Lifetime;
 }
 

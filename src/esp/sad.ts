@@ -8,7 +8,7 @@
 import type { Random } from '../core/index.ts';
 import { invariant, u32 } from '../core/index.ts';
 import type { Protection } from '../crypto/index.ts';
-import { compileSelectors, dropCounters, type Endpoint, type SelectorMatcher } from '../ip/index.ts';
+import { dropCounters, type Endpoint, type SelectorMatcher } from '../ip/index.ts';
 import type { DfPolicy, InboundParameters, OutboundParameters, SaCommon } from './contract.ts';
 import { type IvWriter, ivWriter } from './iv.ts';
 import { Usage } from './lifetime.ts';
@@ -34,7 +34,7 @@ class Sa {
     this.tunnel = parameters.tunnel;
     this.protection = parameters.protection;
     this.esn = parameters.esn;
-    this.selectors = compileSelectors(parameters.local, parameters.remote);
+    this.selectors = parameters.selectors;
     this.usage = new Usage(parameters.lifetime);
   }
 }

@@ -10,7 +10,7 @@ import type { Millis, Random } from '../core/index.ts';
 import { protection } from '../crypto/index.ts';
 import { type Carrier, InboundSa, innerMtu, type Lifetime, OutboundSa, type Sad } from '../esp/index.ts';
 import type { ChildSa, IkeConnection } from '../ike/index.ts';
-import type { Packet } from '../ip/index.ts';
+import { compileSelectors, type Packet } from '../ip/index.ts';
 import type { Tenant } from './tenant.ts';
 
 /** Packets that wait for a tunnel to come up; more are dropped. */
@@ -65,7 +65,8 @@ export class Tunnel {
   install(child: ChildSa, outbound: 'active' | 'standby', sad: Sad, random: Random, now: Millis): TunnelSa {
     const { encryption, integrity, esn } = child.suite;
     const lifetime = this.#lifetime(random);
-    const common = { tunnel: this.index, esn, local: child.local, remote: child.remote, lifetime };
+    const selectors = compileSelectors(child.local, child.remote);
+    const common = { tunnel: this.index, esn, selectors, lifetime };
     const keysOf = (keys: ChildSa['keysIn']) =>
       protection(encryption, integrity, { encryption: keys.encryption.reveal(), integrity: keys.integrity.reveal() });
     const inbound = new InboundSa({

@@ -19,6 +19,7 @@ import {
 } from '../../src/esp/index.ts';
 import {
   buildIp,
+  compileSelectors,
   HEADROOM,
   octetsOf,
   type Packet,
@@ -79,26 +80,28 @@ export const ANYTHING: readonly TrafficSelector[] = [selector('0.0.0.0/0'), sele
 
 const endpoint = (text: string) => ({ address: address(text), port: 4500 });
 
-export const inbound = (over: Partial<InboundParameters> & Pick<InboundParameters, 'protection'>): InboundSa =>
+/** Parameters that matter; `selectors` come from `local` and `remote`, which admit everything unless said otherwise. */
+type Given<P extends InboundParameters | OutboundParameters> = Partial<Omit<P, 'selectors'>> &
+  Pick<P, 'protection'> & { readonly local?: readonly TrafficSelector[]; readonly remote?: readonly TrafficSelector[] };
+
+export const inbound = ({ local = ANYTHING, remote = ANYTHING, ...over }: Given<InboundParameters>): InboundSa =>
   new InboundSa({
     spi: 0x1000,
     tunnel: 1,
     esn: false,
-    local: ANYTHING,
-    remote: ANYTHING,
+    selectors: compileSelectors(local, remote),
     lifetime: NO_LIMIT,
     replayWindow: 1024,
     ...over,
   });
 
-export const outbound = (over: Partial<OutboundParameters> & Pick<OutboundParameters, 'protection'>): OutboundSa =>
+export const outbound = ({ local = ANYTHING, remote = ANYTHING, ...over }: Given<OutboundParameters>): OutboundSa =>
   new OutboundSa(
     {
       spi: 0x1000,
       tunnel: 1,
       esn: false,
-      local: ANYTHING,
-      remote: ANYTHING,
+      selectors: compileSelectors(local, remote),
       lifetime: NO_LIMIT,
       localEndpoint: endpoint('192.0.2.1'),
       remoteEndpoint: endpoint('192.0.2.2'),
