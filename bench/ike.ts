@@ -122,8 +122,8 @@ function breakdown(suite: string): readonly string[] {
 function alone(): void {
   const rates: string[][] = [];
   const shares: (readonly string[])[] = [];
+  for (const suite of SUITES) establish(suite, 2 * ALONE_SAS);
   for (const suite of SUITES) {
-    establish(suite, ALONE_SAS);
     const times = Array.from(
       { length: ALONE_ROUNDS },
       () => milliseconds(() => establish(suite, ALONE_SAS)) / ALONE_SAS,
