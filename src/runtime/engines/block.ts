@@ -12,7 +12,7 @@ export class Block {
   /** The address of the first octet. */
   readonly base: number;
 
-  constructor(koffi: Koffi, length: number) {
+  constructor(koffi: Pick<Koffi, 'address'>, length: number) {
     const memory = new ArrayBuffer(length + ALIGNMENT);
     const address = Number(koffi.address(new Uint8Array(memory)));
     const skip = -address & (ALIGNMENT - 1);
@@ -40,7 +40,7 @@ export class Block {
 export type AddressOf = (buf: Uint8Array) => number;
 
 /** Asking an array for its `buffer` moves what V8 kept in its own, moving heap to memory that stays where it is. */
-export function addresses(koffi: Koffi): AddressOf {
+export function addresses(koffi: Pick<Koffi, 'address'>): AddressOf {
   const known = new WeakMap<ArrayBufferLike, number>();
   return (buf) => {
     const { buffer } = buf;

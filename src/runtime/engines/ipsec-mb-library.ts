@@ -12,7 +12,7 @@ import { Block } from './block.ts';
 
 /** Addresses are numbers. */
 export interface IpsecMb {
-  readonly koffi: Koffi;
+  readonly koffi: Pick<Koffi, 'address'>;
   /** `1.3.0`. */
   readonly version: string;
   /** The manager and its ring of jobs; `list` is where a burst's pointers to jobs stand. */
@@ -55,13 +55,14 @@ function attempt(): IpsecMbOr {
   if (process.arch !== 'x64')
     return { ok: false, why: `libipsec-mb needs an x86-64 processor; this is ${process.arch}` };
   try {
-    return { ok: true, ipsecMb: bind(ffi.koffi) };
+    return { ok: true, ipsecMb: bindIpsecMb(ffi.koffi) };
   } catch (error) {
     return { ok: false, why: `libipsec-mb cannot be used: ${(error as Error).message}` };
   }
 }
 
-function bind(koffi: Koffi): IpsecMb {
+/** Throws, with words for people, where anything is not as version 1.3 has it. */
+export function bindIpsecMb(koffi: Pick<Koffi, 'load' | 'address'>): IpsecMb {
   const library = koffi.load(SONAME);
   // biome-ignore lint/suspicious/noExplicitAny: the interface above types what C does not.
   const call = (name: string, result: string, ...parameters: string[]): any => library.func(name, result, parameters);
