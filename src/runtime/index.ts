@@ -2,16 +2,28 @@
  * The operating system's side of a gateway, and the only I/O: sockets, TUN devices, files, clock, log, signals.
  * What uses system calls works through the optional package koffi; `doctor` says what is missing without it.
  */
+export { PollSet, Wakeup } from './batch-wait.ts';
 export { isoNow, monotonicMillis, systemRandom } from './clock.ts';
 export { type DoctorCheck, type DoctorOptions, doctor } from './doctor.ts';
 export { type FileText, readText, secretSource } from './files.ts';
 export { Host, type HostOptions } from './host.ts';
 export { KeyLog } from './keylog.ts';
 export { createLog, type Log, type LogFields, type LogFormat, type LogLevel, type LogOptions } from './log.ts';
+export type {
+  BatchCounters,
+  OffloadState,
+  SocketOffloadName,
+  SocketOffloadOptions,
+  SocketOffloads,
+  TunOffloadName,
+  TunOffloadOptions,
+  TunOffloads,
+} from './offload.ts';
 export { openRaw, type RawOptions } from './raw.ts';
 export { Readiness } from './readiness.ts';
 export { onSignals, type SignalActions } from './signals.ts';
 export {
+  type BatchSocket,
   type DatagramSocket,
   FAILED,
   FULL,
@@ -23,6 +35,6 @@ export {
   TOO_BIG,
   UNKNOWN_TOS,
 } from './socket.ts';
-export { loadSyscalls, SystemError } from './syscalls.ts';
+export { loadSyscalls, requireSyscalls, type Syscalls, SystemError } from './syscalls.ts';
 export { openTun, type Tun, type TunOptions } from './tun.ts';
-export { openUdp, type UdpOptions } from './udp.ts';
+export { openNativeUdp, openUdp, type UdpOptions } from './udp.ts';

@@ -45,4 +45,24 @@ export function addressOf(koffi: Koffi, buf: Uint8Array): number {
   return address;
 }
 
+/** The same for many views of one memory, such as the buffers of a pool: a subtraction and an addition a call. */
+export class AddressCache {
+  readonly #koffi: Koffi;
+  #memory: ArrayBufferLike | undefined;
+  #base = 0;
+
+  constructor(koffi: Koffi) {
+    this.#koffi = koffi;
+  }
+
+  of(buf: Uint8Array): number {
+    const memory = buf.buffer;
+    if (memory !== this.#memory) {
+      this.#base = addressOf(this.#koffi, buf) - buf.byteOffset;
+      this.#memory = memory;
+    }
+    return this.#base + buf.byteOffset;
+  }
+}
+
 const addresses = new WeakMap<Uint8Array, number>();

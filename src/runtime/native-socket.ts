@@ -2,38 +2,54 @@
  * A datagram socket made of system calls: UDP, or raw IP (protocol 50), of either family, received straight into the pool.
  *
  * Read first: ip(7), ipv6(7), raw(7), cmsg(3). Leaves to others: which socket to open (`udp.ts`, `raw.ts`).
- * Deliberate limits: one datagram a call (`recvmmsg` gains a quarter at most; segmentation offload is what pays); a datagram
- * that does not fit a packet of the pool, or finds the pool empty, is dropped and counted.
+ * Deliberate limits: one datagram a call unless offloads are asked for (`batch-send.ts`, `batch-receive.ts`); a datagram that
+ * does not fit a packet of the pool, or finds the pool empty, is dropped and counted.
  * Invariant: UDP_ENCAP is never set; the kernel hands us ESP in UDP as it came.
  */
-import { type Address, type Endpoint, formatAddress, HEADROOM, type PacketPool } from '../ip/index.ts';
+import { type Address, type Endpoint, formatAddress, HEADROOM, type Packet, type PacketPool } from '../ip/index.ts';
+import { putSockaddr, SOCKADDR_ROOM } from './batch-address.ts';
+import { BatchReceiver } from './batch-receive.ts';
+import { BatchSender } from './batch-send.ts';
 import { Arena, addressOf } from './memory.ts';
+import {
+  type BatchCounters,
+  batchCounters,
+  NOT_ASKED,
+  type SocketOffloadOptions,
+  type SocketOffloads,
+} from './offload.ts';
 import type { Readiness } from './readiness.ts';
-import type { DatagramSocket, Receive, SendResult, SocketCounters, SocketFeatures } from './socket.ts';
+import type { BatchSocket, Receive, SendResult, SocketCounters, SocketFeatures } from './socket.ts';
 import { FAILED, FULL, SENT, socketCounters, TOO_BIG, UNKNOWN_TOS } from './socket.ts';
-import { check, EAGAIN, EINTR, EMSGSIZE, ENOBUFS, type Syscalls, setOption } from './syscalls.ts';
+import { check, EAGAIN, EINTR, EMSGSIZE, ENOBUFS, requireSyscalls, type Syscalls, setOption } from './syscalls.ts';
+import { enlarge, prepareSocketOffloads, SO_RCVBUF, SO_RCVBUFFORCE, SO_SNDBUF, SO_SNDBUFFORCE } from './udp-gso.ts';
 
 export interface NativeSocketOptions {
   readonly kind: 'udp' | 'ip-50';
   /** Port 0 asks for any free port; of no meaning for raw IP. */
   readonly local: Endpoint;
   readonly pool: PacketPool;
-  readonly readiness: Readiness;
+  /** Undefined: the owner calls `drain` when it pleases. */
+  readonly readiness?: Readiness | undefined;
   readonly receive: Receive;
+  /** Undefined: one datagram a call. */
+  readonly offload?: SocketOffloadOptions | undefined;
   /** What to say for an errno of opening or binding. */
   readonly advice: Readonly<Record<string, string>>;
 }
 
-export class NativeSocket implements DatagramSocket {
+export class NativeSocket implements BatchSocket {
   readonly carrier: 'udp' | 'ip-50';
   readonly local: Endpoint;
+  readonly fd: number;
   readonly features: SocketFeatures;
+  readonly offloads: SocketOffloads;
   readonly counters: SocketCounters = socketCounters();
+  readonly batchCounters: BatchCounters = batchCounters();
   readonly #sys: Syscalls;
-  readonly #fd: number;
   readonly #ipv6: boolean;
   readonly #pool: PacketPool;
-  readonly #readiness: Readiness;
+  readonly #readiness: Readiness | undefined;
   readonly #receive: Receive;
   /** IPv4 raw sockets hand over the IP header too, IPv6 ones do not (RFC 3542 §3). */
   readonly #withHeader: boolean;
@@ -41,20 +57,22 @@ export class NativeSocket implements DatagramSocket {
   readonly #in: Message;
   readonly #out: Message;
   readonly #spill: number;
+  readonly #sender: BatchSender | undefined;
+  readonly #receiver: BatchReceiver | undefined;
   #from: Endpoint = NOWHERE;
   #to: Endpoint = NOWHERE;
   #df: boolean | undefined;
   #open = true;
 
   constructor(options: NativeSocketOptions) {
-    const { kind, local, readiness } = options;
-    const sys = readiness.sys;
+    const { kind, local, pool, receive, readiness, offload } = options;
+    const sys = readiness?.sys ?? requireSyscalls();
     this.carrier = kind;
     this.#sys = sys;
     this.#ipv6 = local.address.length === 16;
-    this.#pool = options.pool;
+    this.#pool = pool;
     this.#readiness = readiness;
-    this.#receive = options.receive;
+    this.#receive = receive;
     this.#withHeader = kind === 'ip-50' && !this.#ipv6;
     this.#arena = new Arena(sys.koffi, 1024 + SPILL);
     this.#in = layOut(this.#arena);
@@ -62,22 +80,42 @@ export class NativeSocket implements DatagramSocket {
     this.#spill = this.#arena.base + this.#arena.alloc(SPILL);
     const what = `${kind === 'udp' ? 'UDP' : 'IP protocol 50'} on ${formatAddress(local.address)}${kind === 'udp' ? ` port ${local.port}` : ''}`;
     const type = (kind === 'udp' ? SOCK_DGRAM : SOCK_RAW) | SOCK_NONBLOCK | SOCK_CLOEXEC;
-    this.#fd = check(
+    this.fd = check(
       sys,
       sys.socket(this.#ipv6 ? AF_INET6 : AF_INET, type, kind === 'udp' ? 0 : IPPROTO_ESP),
       what,
       options.advice,
     );
     try {
+      this.offloads = this.#prepareQueues(offload);
       this.features = this.#prepare();
       const length = putSockaddr(this.#arena, this.#out.name, kind === 'udp' ? local : { ...local, port: 0 });
-      check(sys, sys.bind(this.#fd, this.#arena.base + this.#out.name, length), what, options.advice);
+      check(sys, sys.bind(this.fd, this.#arena.base + this.#out.name, length), what, options.advice);
       this.local = { address: local.address, port: kind === 'udp' ? this.#boundPort() : 0 };
     } catch (error) {
-      sys.close(this.#fd);
+      sys.close(this.fd);
       throw error;
     }
-    readiness.watch(this.#fd, () => this.#drain());
+    if (offload !== undefined) {
+      const { gso, gro, mmsg } = this.offloads;
+      const shared = {
+        sys,
+        fd: this.fd,
+        ipv6: this.#ipv6,
+        counters: this.counters,
+        batchCounters: this.batchCounters,
+      };
+      const messages = mmsg.used ? MESSAGES : 1;
+      this.#sender = new BatchSender({ ...shared, gso: gso.used, messages });
+      this.#receiver = new BatchReceiver({
+        ...shared,
+        carrier: kind,
+        pool,
+        messages: gro.used ? 1 : messages,
+        receive,
+      });
+    }
+    readiness?.watch(this.fd, () => this.drain(BATCH));
   }
 
   send(buf: Uint8Array, start: number, end: number, remote: Endpoint, tos = 0, df?: boolean): SendResult {
@@ -93,7 +131,7 @@ export class NativeSocket implements DatagramSocket {
     this.#arena.putWord(message.iov + 8, end - start);
     if (tos === 0) this.#arena.putWord(message.header + 40, 0);
     else this.#putTos(message, tos);
-    while (this.#sys.sendmsg(this.#fd, base + message.header, 0) < 0) {
+    while (this.#sys.sendmsg(this.fd, base + message.header, 0) < 0) {
       const errno = this.#sys.errno();
       if (errno === EINTR) continue;
       if (errno === EAGAIN || errno === ENOBUFS) return this.#refused(FULL);
@@ -103,16 +141,47 @@ export class NativeSocket implements DatagramSocket {
     return SENT;
   }
 
+  sendBatch(
+    packets: readonly Packet[],
+    from: number,
+    count: number,
+    remote: Endpoint,
+    tos = 0,
+    df?: boolean,
+  ): SendResult {
+    if (this.#sender !== undefined && this.#open) {
+      if (df !== this.#df) this.#discover(df);
+      return this.#sender.send(packets, from, count, remote, tos);
+    }
+    let worst: SendResult = SENT;
+    for (let i = from; i < from + count; i++) {
+      const { buf, start, end, segment } = packets[i]!;
+      const step = segment === 0 ? end - start : segment;
+      let at = start;
+      do {
+        const result = this.send(buf, at, Math.min(at + step, end), remote, tos, df);
+        if (result > worst) worst = result;
+        at += step;
+      } while (at < end);
+    }
+    return worst;
+  }
+
+  drain(max: number): number {
+    if (!this.#open) return 0;
+    if (this.#receiver !== undefined) return this.#receiver.drain(max);
+    let count = 0;
+    while (count < max && this.#open && this.#receiveOne()) count += 1;
+    return count;
+  }
+
+  /** Without a Readiness the descriptor is closed when this returns. */
   async close(): Promise<void> {
     if (!this.#open) return;
     this.#open = false;
-    await this.#readiness.forget(this.#fd);
-    this.#sys.close(this.#fd);
-  }
-
-  /** Reads a batch; what remains is announced again. */
-  #drain(): void {
-    for (let i = 0; i < BATCH && this.#open; i++) if (!this.#receiveOne()) return;
+    this.#receiver?.stop();
+    if (this.#readiness !== undefined) await this.#readiness.forget(this.fd);
+    this.#sys.close(this.fd);
   }
 
   #receiveOne(): boolean {
@@ -125,7 +194,7 @@ export class NativeSocket implements DatagramSocket {
     this.#arena.putWord(message.iov + 8, room);
     view.setUint32(message.header + 8, SOCKADDR_ROOM, true);
     this.#arena.putWord(message.header + 40, CONTROL_ROOM);
-    const length = this.#sys.recvmsg(this.#fd, this.#arena.base + message.header, 0);
+    const length = this.#sys.recvmsg(this.fd, this.#arena.base + message.header, 0);
     if (length < 0) {
       if (packet !== undefined) this.#pool.release(packet);
       const errno = this.#sys.errno();
@@ -141,12 +210,12 @@ export class NativeSocket implements DatagramSocket {
     packet.end = packet.start + length;
     if (this.#withHeader) packet.start += (packet.buf[packet.start]! & 0x0f) << 2;
     this.counters.received += 1;
-    this.#receive(packet, this.#sender(), this.#tosOf(message));
+    this.#receive(packet, this.#senderOf(), this.#tosOf(message));
     return true;
   }
 
   /** The sender as an Endpoint; the same object as long as it is the same sender. */
-  #sender(): Endpoint {
+  #senderOf(): Endpoint {
     const { bytes } = this.#arena;
     const at = this.#in.name;
     const port = this.carrier === 'udp' ? (bytes[at + 2]! << 8) | bytes[at + 3]! : 0;
@@ -183,28 +252,34 @@ export class NativeSocket implements DatagramSocket {
   #discover(df: boolean | undefined): boolean {
     this.#df = df;
     const mode = df === undefined ? PMTUDISC_WANT : df ? PMTUDISC_DO : PMTUDISC_DONT;
-    return setOption(this.#sys, this.#fd, this.#level, this.#ipv6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER, mode);
+    return setOption(this.#sys, this.fd, this.#level, this.#ipv6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER, mode);
   }
 
   #prepare(): SocketFeatures {
     const sys = this.#sys;
-    if (this.#ipv6 && this.carrier === 'udp') setOption(sys, this.#fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-    for (const [force, plain] of [
-      [SO_RCVBUFFORCE, SO_RCVBUF],
-      [SO_SNDBUFFORCE, SO_SNDBUF],
-    ] as const) {
-      if (!setOption(sys, this.#fd, SOL_SOCKET, force, BUFFER_OCTETS))
-        setOption(sys, this.#fd, SOL_SOCKET, plain, BUFFER_OCTETS);
-    }
-    const received = setOption(sys, this.#fd, this.#level, this.#ipv6 ? IPV6_RECVTCLASS : IP_RECVTOS, 1);
+    if (this.#ipv6 && this.carrier === 'udp') setOption(sys, this.fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    const received = setOption(sys, this.fd, this.#level, this.#ipv6 ? IPV6_RECVTCLASS : IP_RECVTOS, 1);
     return { native: true, tos: true, df: this.#discover(undefined), receivesTos: received };
+  }
+
+  #prepareQueues(offload: SocketOffloadOptions | undefined): SocketOffloads {
+    const sys = this.#sys;
+    if (offload !== undefined) return prepareSocketOffloads(sys, this.fd, this.carrier, this.#pool.capacity, offload);
+    return {
+      gso: NOT_ASKED,
+      gro: NOT_ASKED,
+      mmsg: NOT_ASKED,
+      busyPoll: NOT_ASKED,
+      receiveBuffer: enlarge(sys, this.fd, SO_RCVBUFFORCE, SO_RCVBUF, BUFFER_OCTETS),
+      sendBuffer: enlarge(sys, this.fd, SO_SNDBUFFORCE, SO_SNDBUF, BUFFER_OCTETS),
+    };
   }
 
   #boundPort(): number {
     const { view, base, bytes } = this.#arena;
     const at = this.#in.name;
     view.setUint32(this.#in.control, SOCKADDR_ROOM, true);
-    check(this.#sys, this.#sys.getsockname(this.#fd, base + at, base + this.#in.control), 'getsockname');
+    check(this.#sys, this.#sys.getsockname(this.fd, base + at, base + this.#in.control), 'getsockname');
     return (bytes[at + 2]! << 8) | bytes[at + 3]!;
   }
 
@@ -235,27 +310,16 @@ function layOut(arena: Arena): Message {
   return { header, iov, name, control };
 }
 
-/* struct sockaddr_in: family (2) | port (2, network order) | address (4) | zero (8)
-   struct sockaddr_in6: family (2) | port (2) | flowinfo (4) | address (16) | scope (4) */
-function putSockaddr(arena: Arena, at: number, endpoint: Endpoint): number {
-  const { address, port } = endpoint;
-  const ipv6 = address.length === 16;
-  arena.bytes.fill(0, at, at + SOCKADDR_ROOM);
-  arena.view.setUint16(at, ipv6 ? AF_INET6 : AF_INET, true);
-  arena.view.setUint16(at + 2, port);
-  arena.bytes.set(address, at + (ipv6 ? 8 : 4));
-  return ipv6 ? 28 : 16;
-}
-
 const NO_ADDRESS: Address = new Uint8Array(0);
 const NOWHERE: Endpoint = { address: NO_ADDRESS, port: 0 };
 
 /** Datagrams read before the event loop gets a turn. */
 const BATCH = 32;
+/** Messages a call of sendmmsg and recvmmsg. */
+const MESSAGES = 64;
 /** Where datagrams go that nobody has room for. */
 const SPILL = 16;
 const BUFFER_OCTETS = 4 << 20;
-const SOCKADDR_ROOM = 32;
 const CONTROL_ROOM = 64;
 const CMSG_HEADER = 16;
 
@@ -268,11 +332,6 @@ const SOCK_CLOEXEC = 0x80000;
 const IPPROTO_IP = 0;
 const IPPROTO_IPV6 = 41;
 const IPPROTO_ESP = 50;
-const SOL_SOCKET = 1;
-const SO_SNDBUF = 7;
-const SO_RCVBUF = 8;
-const SO_SNDBUFFORCE = 32;
-const SO_RCVBUFFORCE = 33;
 const IP_TOS = 1;
 const IP_MTU_DISCOVER = 10;
 const IP_RECVTOS = 13;

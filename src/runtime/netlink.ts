@@ -38,6 +38,17 @@ export class Netlink {
     this.#demand(`switching on ${device} with MTU ${mtu}`);
   }
 
+  /**
+   * Bounds the superframes the kernel sends into a device: their segments and their octets. Larger ones it cuts itself first.
+   * Code of the refusal, undefined when the bounds stand.
+   */
+  limitSuperframes(index: number, maxSegments: number, maxOctets: number): string | undefined {
+    this.#beginLink(index, 0);
+    this.#attribute(IFLA_GSO_MAX_SEGS, () => this.#word(maxSegments));
+    this.#attribute(IFLA_GSO_MAX_SIZE, () => this.#word(maxOctets));
+    return this.#transact();
+  }
+
   /** Adds an address of this host with its on-link prefix. */
   addAddress(device: string, index: number, prefix: Prefix): void {
     /* struct ifaddrmsg: family (1) | prefixlen (1) | flags (1) | scope (1) | index (4) */
@@ -157,6 +168,8 @@ const RTM_DELROUTE = 25;
 const IFF_UP = 1;
 const IFLA_MTU = 4;
 const IFLA_AF_SPEC = 26;
+const IFLA_GSO_MAX_SEGS = 40;
+const IFLA_GSO_MAX_SIZE = 41;
 const IFLA_INET6_ADDR_GEN_MODE = 8;
 const ADDR_GEN_NONE = 1;
 const IFA_ADDRESS = 1;

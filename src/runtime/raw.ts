@@ -5,18 +5,22 @@
  */
 import type { Address, PacketPool } from '../ip/index.ts';
 import { NativeSocket } from './native-socket.ts';
+import type { SocketOffloadOptions } from './offload.ts';
 import type { Readiness } from './readiness.ts';
-import type { DatagramSocket, Receive } from './socket.ts';
+import type { BatchSocket, Receive } from './socket.ts';
 
 export interface RawOptions {
   readonly local: Address;
   readonly pool: PacketPool;
   readonly receive: Receive;
-  readonly readiness: Readiness;
+  /** Undefined: the owner calls `drain`. */
+  readonly readiness?: Readiness | undefined;
+  /** Many packets a call; undefined: one. */
+  readonly offload?: SocketOffloadOptions | undefined;
 }
 
 /** Throws SystemError where the rights are missing; ports of its endpoints are 0. */
-export function openRaw(options: RawOptions): DatagramSocket {
+export function openRaw(options: RawOptions): BatchSocket {
   return new NativeSocket({
     ...options,
     kind: 'ip-50',

@@ -4,10 +4,13 @@
  * Leaves to others: `udp.ts` and `raw.ts` open them. The non-ESP marker of RFC 3948 §2.2 is the gateway's business.
  */
 import type { Endpoint, Packet } from '../ip/index.ts';
+import type { BatchCounters, SocketOffloads } from './offload.ts';
 
 /**
  * Takes over `packet`: the payload of one datagram (of protocol 50: without the IP header). `from` is shared between calls and
  * never changes; its port is 0 for protocol 50. `tos` is the outer TOS or traffic class octet, or UNKNOWN_TOS.
+ * A packet with a `segment` (of a socket with offloads only) holds the payloads of several datagrams back to back, all of that
+ * length but the last, which may be shorter.
  */
 export type Receive = (packet: Packet, from: Endpoint, tos: number) => void;
 
@@ -23,6 +26,29 @@ export interface DatagramSocket {
    */
   send(buf: Uint8Array, start: number, end: number, remote: Endpoint, tos?: number, df?: boolean): SendResult;
   close(): Promise<void>;
+}
+
+/** A socket made of system calls, which sends and receives many datagrams at once. */
+export interface BatchSocket extends DatagramSocket {
+  /** For a PollSet. */
+  readonly fd: number;
+  readonly offloads: SocketOffloads;
+  readonly batchCounters: BatchCounters;
+  /**
+   * Sends packets[from, from + count) to one destination, in order; they stay the caller's and are free again on return. A packet
+   * with a `segment` holds datagrams back to back. Gives the worst of the results: SENT when the kernel took them all; on
+   * TOO_BIG shorter ones may have gone. As few calls as the offloads permit; without any, one a datagram.
+   */
+  sendBatch(
+    packets: readonly Packet[],
+    from: number,
+    count: number,
+    remote: Endpoint,
+    tos?: number,
+    df?: boolean,
+  ): SendResult;
+  /** Hands packets to `receive` until it were `max` or nothing is left, without waiting; gives how many it took. */
+  drain(max: number): number;
 }
 
 /** What this socket can do beyond sending octets. */

@@ -22,10 +22,14 @@ export interface Syscalls {
   recv(fd: number, buf: number, length: number, flags: number): number;
   sendmsg(fd: number, message: number, flags: number): number;
   recvmsg(fd: number, message: number, flags: number): number;
+  /** Messages sent; -1 only when the first of them was refused. */
+  sendmmsg(fd: number, messages: number, count: number, flags: number): number;
+  recvmmsg(fd: number, messages: number, count: number, flags: number, timeout: number): number;
   open(path: string, flags: number): number;
   close(fd: number): number;
   read(fd: number, buf: number, length: number): number;
   write(fd: number, buf: number, length: number): number;
+  writev(fd: number, vectors: number, count: number): number;
   ioctl(fd: number, request: number, argument: number): number;
   fcntl(fd: number, command: number, argument: number): number;
   eventfd(initial: number, flags: number): number;
@@ -42,6 +46,13 @@ export function loadSyscalls(): SyscallsOr {
     bound = loaded.ok ? { ok: true, sys: bindAll(loaded.koffi) } : loaded;
   }
   return bound;
+}
+
+/** The same for those who cannot do without: throws SystemError where koffi is missing. */
+export function requireSyscalls(): Syscalls {
+  const loaded = loadSyscalls();
+  if (!loaded.ok) throw new SystemError(loaded.why, 'ENOSYS', '');
+  return loaded.sys;
 }
 
 /** What the operating system refused, with what the operator can do about it. `code` is `EPERM`, `EADDRINUSE` … */
@@ -92,7 +103,9 @@ export function option(sys: Syscalls, fd: number, level: number, name: number): 
 }
 
 export const EINTR = 4;
+export const EIO = 5;
 export const EAGAIN = 11;
+export const EINVAL = 22;
 export const EMSGSIZE = 90;
 export const ENOBUFS = 105;
 
@@ -113,10 +126,13 @@ function bindAll(koffi: Koffi): Syscalls {
     recv: bind('recv', 'long', 'int', POINTER, 'size_t', 'int'),
     sendmsg: bind('sendmsg', 'long', 'int', POINTER, 'int'),
     recvmsg: bind('recvmsg', 'long', 'int', POINTER, 'int'),
+    sendmmsg: bind('sendmmsg', 'int', 'int', POINTER, 'uint32', 'int'),
+    recvmmsg: bind('recvmmsg', 'int', 'int', POINTER, 'uint32', 'int', POINTER),
     open: bind('open', 'int', 'str', 'int'),
     close: bind('close', 'int', 'int'),
     read: bind('read', 'long', 'int', POINTER, 'size_t'),
     write: bind('write', 'long', 'int', POINTER, 'size_t'),
+    writev: bind('writev', 'long', 'int', POINTER, 'int'),
     ioctl: bind('ioctl', 'int', 'int', 'ulong', POINTER),
     fcntl: bind('fcntl', 'int', 'int', 'int', 'long'),
     eventfd: bind('eventfd', 'int', 'uint32', 'int'),

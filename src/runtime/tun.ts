@@ -3,15 +3,51 @@
  *
  * Read first: Documentation/networking/tuntap.rst of Linux. Needs koffi, CAP_NET_ADMIN and /dev/net/tun.
  * Leaves to others: what is routed there (the gateway says, `routes` does it).
- * Deliberate limits: one queue, no segmentation offload; an MTU no larger than a packet of the pool.
+ * Deliberate limits: one queue; an MTU no larger than a packet of the pool; superframes only where asked for (`tun-vnet.ts`).
  * Invariant: the device is ours and lives as long as the process holds it: no persistent devices.
  */
-import { formatPrefix, HEADROOM, type Packet, type PacketPool, type Prefix, sameAddress } from '../ip/index.ts';
-import { Arena, addressOf } from './memory.ts';
+import {
+  type Coalesced,
+  completeChecksum,
+  describeOffload,
+  formatPrefix,
+  HEADROOM,
+  newOffload,
+  OFFLOAD_KIND,
+  PASS,
+  type Packet,
+  type PacketPool,
+  type Prefix,
+  SUPERFRAME_MAX,
+  sameAddress,
+  VIRTIO_HEADER,
+} from '../ip/index.ts';
+import { AddressCache, Arena } from './memory.ts';
 import { Netlink } from './netlink.ts';
+import { EXCLUDED, NOT_ASKED, type TunOffloadOptions, type TunOffloads, USED, unused } from './offload.ts';
 import type { Readiness } from './readiness.ts';
 import { FAILED, FULL, SENT, type SendResult, type SocketCounters, socketCounters } from './socket.ts';
-import { check, EAGAIN, EINTR, ENOBUFS, errorCode, errorWords, type Syscalls, SystemError } from './syscalls.ts';
+import {
+  check,
+  EAGAIN,
+  EINTR,
+  EINVAL,
+  ENOBUFS,
+  errorCode,
+  errorWords,
+  requireSyscalls,
+  type Syscalls,
+  SystemError,
+} from './syscalls.ts';
+import {
+  fixVnetHeader,
+  IFF_VNET_HDR,
+  negotiateSuperframes,
+  noSuperframes,
+  probeVnetHeader,
+  readVnetFrame,
+  VnetWriter,
+} from './tun-vnet.ts';
 
 export interface TunOptions {
   /** At most 15 characters; must not exist. */
@@ -20,7 +56,10 @@ export interface TunOptions {
   /** Given to the host on this device; on-link prefixes come with them. */
   readonly addresses: readonly Prefix[];
   readonly pool: PacketPool;
-  readonly readiness: Readiness;
+  /** Undefined: the owner calls `drain` when it pleases. */
+  readonly readiness?: Readiness | undefined;
+  /** Superframes, and checksums that are owed, both ways; undefined: none. Each that the kernel lacks is done without. */
+  readonly offload?: TunOffloadOptions | undefined;
   /** Takes over a packet that the host sent into the device. */
   readonly receive: (packet: Packet) => void;
   /** The device failed for good (somebody deleted it): words for people. No call follows. */
@@ -35,23 +74,34 @@ export function openTun(options: TunOptions): Tun {
 export class Tun {
   readonly device: string;
   readonly mtu: number;
+  /** For a PollSet. */
+  readonly fd: number;
+  readonly offloads: TunOffloads;
   readonly counters: SocketCounters = socketCounters();
+  /** Superframes among what was received and sent. */
+  readonly superframes = { received: 0, sent: 0 };
   readonly #options: TunOptions;
   readonly #sys: Syscalls;
-  readonly #fd: number;
   readonly #index: number;
   readonly #netlink: Netlink;
   readonly #spill: Arena;
+  readonly #addresses: AddressCache;
+  /** Present where a header stands before each frame. */
+  readonly #vnet: VnetWriter | undefined;
+  /** Octets before each frame. */
+  readonly #before: number;
   #routes: readonly Prefix[] = [];
   #open = true;
+  #failed = false;
 
   constructor(options: TunOptions) {
     const { device, mtu, readiness } = options;
     this.device = device;
     this.mtu = mtu;
     this.#options = options;
-    this.#sys = readiness.sys;
+    this.#sys = readiness?.sys ?? requireSyscalls();
     this.#spill = new Arena(this.#sys.koffi, SPILL);
+    this.#addresses = new AddressCache(this.#sys.koffi);
     if (!DEVICE_NAME.test(device))
       throw new SystemError(
         `TUN device ${device}`,
@@ -64,46 +114,88 @@ export class Tun {
         'EMSGSIZE',
         `Packets of this gateway hold ${options.pool.capacity} octets`,
       );
-    this.#fd = check(
+    this.fd = check(
       this.#sys,
       this.#sys.open(TUN_FILE, O_RDWR | O_NONBLOCK | O_CLOEXEC),
       `opening ${TUN_FILE}`,
       OPEN_ADVICE,
     );
+    const { offload } = options;
+    const header = offload === undefined ? NOT_ASKED : probeVnetHeader(this.#sys, this.fd, offload.without ?? []);
     try {
-      check(this.#sys, this.#attach(device), `creating TUN device ${device}`, ATTACH_ADVICE);
+      const attached = this.#attach(device, header.used ? IFF_VNET_HDR : 0);
+      check(this.#sys, attached, `creating TUN device ${device}`, ATTACH_ADVICE);
+      if (header.used) fixVnetHeader(this.#sys, this.fd);
       this.#netlink = new Netlink(this.#sys);
     } catch (error) {
-      this.#sys.close(this.#fd);
+      this.#sys.close(this.fd);
       throw error;
     }
     try {
       this.#index = this.#indexOf(device);
+      this.offloads = header.used ? this.#negotiate(offload!) : noSuperframes(header);
       this.#netlink.bringUp(device, this.#index, mtu);
       for (const prefix of options.addresses) this.#netlink.addAddress(device, this.#index, prefix);
     } catch (error) {
       this.#netlink.close();
-      this.#sys.close(this.#fd);
+      this.#sys.close(this.fd);
       throw error;
     }
-    readiness.watch(this.#fd, () => this.#drain());
+    this.#vnet = header.used ? new VnetWriter(this.#sys, this.fd) : undefined;
+    this.#before = header.used ? VIRTIO_HEADER : 0;
+    readiness?.watch(this.fd, () => this.drain(BATCH));
   }
 
-  /** Hands buf[start, end), an IP packet, to the host. */
+  /** Hands buf[start, end), an IP packet with all its checksums, to the host. */
   write(buf: Uint8Array, start: number, end: number): SendResult {
-    const address = addressOf(this.#sys.koffi, buf) + start;
-    while (this.#open && this.#sys.write(this.#fd, address, end - start) < 0) {
+    while (this.#open) {
+      const written =
+        this.#vnet === undefined
+          ? this.#sys.write(this.fd, this.#addresses.of(buf) + start, end - start)
+          : this.#vnet.write(buf, start, end, NOTHING_OWED);
+      if (written >= 0) return this.#sent();
       const errno = this.#sys.errno();
-      if (errno === EINTR) continue;
-      this.counters.refused += 1;
-      return errno === EAGAIN || errno === ENOBUFS ? FULL : FAILED;
+      if (errno !== EINTR) return this.#refused(errno);
     }
-    if (!this.#open) {
-      this.counters.refused += 1;
-      return FAILED;
+    return this.#refused(0);
+  }
+
+  /**
+   * Hands a packet to the host, which cuts it if it is a superframe and computes the checksum if that is owed. The packet stays
+   * the caller's. FAILED for a superframe of a kind that `takes` denies: cut it first.
+   */
+  writePacket(packet: Packet): SendResult {
+    const { buf, start, end, segment } = packet;
+    if (this.#vnet === undefined) {
+      if (segment > 0 || completeChecksum(packet) !== PASS) return this.#refused(0);
+      return this.write(buf, start, end);
     }
-    this.counters.sent += 1;
-    return SENT;
+    describeOffload(packet, described);
+    if (segment > 0 && described.kind === OFFLOAD_KIND.none) return this.#refused(0);
+    while (this.#open && this.takes(described.kind)) {
+      if (this.#vnet.write(buf, start, end, described) >= 0) return this.#sent(described.kind);
+      const errno = this.#sys.errno();
+      if (errno !== EINTR) return this.#refused(errno);
+    }
+    return this.#refused(0);
+  }
+
+  /** The same for what a Coalescer emits; its packets stay the caller's. */
+  writeGroup(group: Coalesced): SendResult {
+    const { kind, count, slices } = group;
+    if (this.#vnet === undefined) return count === 1 ? this.writePacket(slices[0]!.packet) : this.#refused(0);
+    while (this.#open && this.takes(kind)) {
+      if (this.#vnet.writeGroup(group) >= 0) return this.#sent(kind);
+      const errno = this.#sys.errno();
+      if (errno !== EINTR) return this.#refused(errno);
+    }
+    return this.#refused(0);
+  }
+
+  /** Whether packets of that kind (`OFFLOAD_KIND`) may be written; Linux takes UDP superframes since it makes them. */
+  takes(kind: number): boolean {
+    if (kind === OFFLOAD_KIND.none) return true;
+    return kind === OFFLOAD_KIND.udp ? this.offloads.uso.used : this.#vnet !== undefined;
   }
 
   /**
@@ -133,54 +225,94 @@ export class Tun {
     return problems;
   }
 
-  /** The device and its routes are gone when this resolves. */
+  /** The device and its routes are gone when this resolves; without a Readiness, when it returns. */
   async close(): Promise<void> {
     if (!this.#open) return;
     this.#open = false;
-    await this.#options.readiness.forget(this.#fd);
+    if (this.#options.readiness !== undefined) await this.#options.readiness.forget(this.fd);
     this.#netlink.close();
-    this.#sys.close(this.#fd);
+    this.#sys.close(this.fd);
   }
 
-  /** Reads a batch into the pool; what remains is announced again. */
-  #drain(): void {
+  /** Hands packets to `receive` until it were `max` or nothing is left, without waiting; gives how many it read. */
+  drain(max: number): number {
     const { pool, receive } = this.#options;
-    for (let i = 0; i < BATCH && this.#open; i++) {
+    const before = this.#before;
+    let count = 0;
+    for (; count < max && this.#open && !this.#failed; count++) {
       const packet = pool.take();
-      const into = packet === undefined ? this.#spill.base : addressOf(this.#sys.koffi, packet.buf) + HEADROOM;
-      const room = packet === undefined ? SPILL : pool.capacity;
-      const length = this.#sys.read(this.#fd, into, room);
+      const into = packet === undefined ? this.#spill.base : this.#addresses.of(packet.buf) + HEADROOM - before;
+      const room = packet === undefined ? SPILL : pool.capacity + before;
+      const length = this.#sys.read(this.fd, into, room);
       if (length < 0) {
         if (packet !== undefined) pool.release(packet);
-        this.#readFailed(this.#sys.errno());
-        return;
+        const errno = this.#sys.errno();
+        // A frame for which there is no header (Linux gives EINVAL and drops it) is no reason to give up.
+        if (before === 0 || errno !== EINVAL) {
+          this.#readFailed(errno);
+          break;
+        }
+        this.counters.errors += 1;
+      } else if (packet === undefined) this.counters.dropped += 1;
+      else {
+        packet.end = packet.start + length - before;
+        if (before > 0 && readVnetFrame(packet) !== PASS) {
+          pool.release(packet);
+          this.counters.errors += 1;
+          continue;
+        }
+        this.counters.received += 1;
+        if (packet.segment > 0) this.superframes.received += 1;
+        receive(packet);
       }
-      if (packet === undefined) {
-        this.counters.dropped += 1;
-        continue;
-      }
-      packet.end = packet.start + length;
-      this.counters.received += 1;
-      receive(packet);
     }
+    return count;
   }
 
   #readFailed(errno: number): void {
     if (errno === EAGAIN || errno === EINTR) return;
     this.counters.errors += 1;
-    void this.#options.readiness.forget(this.#fd);
+    this.#failed = true;
+    void this.#options.readiness?.forget(this.fd);
     this.#options.failed?.(
       `TUN device ${this.device} is gone: ${errorWords(errorCode(errno))} (${errorCode(errno)}). Reload to create it anew`,
     );
   }
 
+  /** The limits come first, so that no superframe comes that exceeds them. */
+  #negotiate({ maxSegments = 0, without = [] }: TunOffloadOptions): TunOffloads {
+    const { capacity } = this.#options.pool;
+    const octets = Math.min(capacity, SUPERFRAME_MAX);
+    let limits = EXCLUDED;
+    if (!without.includes('limits')) {
+      const refused = this.#netlink.limitSuperframes(
+        this.#index,
+        maxSegments === 0 ? MAX_SEGMENTS : maxSegments,
+        octets,
+      );
+      limits = refused === undefined ? USED : unused(`the host does not bound superframes: ${errorWords(refused)}`);
+    }
+    return negotiateSuperframes(this.#sys, this.fd, limits, capacity >= SUPERFRAME_MAX, without);
+  }
+
+  #sent(kind: number = OFFLOAD_KIND.none): SendResult {
+    this.counters.sent += 1;
+    if (kind !== OFFLOAD_KIND.none) this.superframes.sent += 1;
+    return SENT;
+  }
+
+  #refused(errno: number): SendResult {
+    this.counters.refused += 1;
+    return errno === EAGAIN || errno === ENOBUFS ? FULL : FAILED;
+  }
+
   /* struct ifreq: name (16) | flags (2) … 40 octets in all */
-  #attach(device: string): number {
+  #attach(device: string, flags: number): number {
     const { bytes, view, base } = this.#sys.scratch;
     bytes.fill(0, 0, IFREQ);
     bytes.set(new TextEncoder().encode(device));
-    view.setUint16(16, IFF_TUN | IFF_NO_PI | IFF_TUN_EXCL, true);
-    return this.#sys.ioctl(this.#fd, TUNSETIFF, base);
+    view.setUint16(16, IFF_TUN | IFF_NO_PI | IFF_TUN_EXCL | flags, true);
+    return this.#sys.ioctl(this.fd, TUNSETIFF, base);
   }
 
   #indexOf(device: string): number {
@@ -204,6 +336,10 @@ const BATCH = 64;
 /** Where a packet goes that the pool has no room for; the kernel truncates it. */
 const SPILL = 16;
 const IFREQ = 40;
+/** What Linux permits a device unless told otherwise. */
+const MAX_SEGMENTS = 65535;
+const NOTHING_OWED = newOffload();
+const described = newOffload();
 
 const NO_RIGHTS = 'TUN devices need root or CAP_NET_ADMIN';
 const OPEN_ADVICE: Readonly<Record<string, string>> = {

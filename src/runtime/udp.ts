@@ -8,8 +8,10 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { type Endpoint, formatAddress, type PacketPool, parseAddress } from '../ip/index.ts';
 import { NativeSocket } from './native-socket.ts';
+import type { SocketOffloadOptions } from './offload.ts';
 import type { Readiness } from './readiness.ts';
 import {
+  type BatchSocket,
   type DatagramSocket,
   FAILED,
   type Receive,
@@ -27,15 +29,25 @@ export interface UdpOptions {
   readonly receive: Receive;
   /** Undefined: node:dgram. */
   readonly readiness?: Readiness | undefined;
+  /** Many datagrams at once, where a Readiness is given; undefined: one by one. */
+  readonly offload?: SocketOffloadOptions | undefined;
 }
 
 /** A bound socket; rejects with SystemError, whose text says what to do. */
 export async function openUdp(options: UdpOptions): Promise<DatagramSocket> {
   const { readiness } = options;
-  if (readiness !== undefined) return new NativeSocket({ ...options, kind: 'udp', readiness, advice: UDP_ADVICE });
+  if (readiness !== undefined) return openNativeUdp(options);
   const socket = new NodeSocket(options);
   await socket.bind();
   return socket;
+}
+
+/**
+ * A socket of system calls, at once; throws SystemError. Without a Readiness nothing is read until its owner calls `drain`: for
+ * a thread that waits with a PollSet.
+ */
+export function openNativeUdp(options: UdpOptions): BatchSocket {
+  return new NativeSocket({ ...options, kind: 'udp', advice: UDP_ADVICE });
 }
 
 class NodeSocket implements DatagramSocket {

@@ -1,0 +1,139 @@
+/**
+ * Superframes of a TUN device: asks the kernel for them, reads the header before each frame and writes one.
+ *
+ * Read first: Documentation/networking/tuntap.rst of Linux, linux/if_tun.h (TUN_F_*), ip/virtio.ts.
+ * Leaves to others: what the header means, cutting superframes and making them (`ip/`), the device itself (`tun.ts`).
+ * Limits: the header of 10 octets, in the host's byte order, which is little-endian (`koffi.ts`); no UFO, which Linux has given up.
+ */
+import {
+  applyOffload,
+  COALESCE_SEGMENTS_MAX,
+  type Coalesced,
+  newOffload,
+  type Offload,
+  PASS,
+  type Packet,
+  readVirtioHeader,
+  VIRTIO_HEADER,
+  writeVirtioHeader,
+} from '../ip/index.ts';
+import { AddressCache, Arena } from './memory.ts';
+import { EXCLUDED, type OffloadState, type TunOffloadName, type TunOffloads, USED, unused } from './offload.ts';
+import { errorCode, errorWords, type Syscalls } from './syscalls.ts';
+
+/** Whether the kernel can put a header before packets; asked of the open /dev/net/tun. */
+export function probeVnetHeader(sys: Syscalls, fd: number, without: readonly TunOffloadName[]): OffloadState {
+  if (without.includes('vnetHeader')) return EXCLUDED;
+  const { view, base } = sys.scratch;
+  if (sys.ioctl(fd, TUNGETFEATURES, base) < 0) return refusal(sys);
+  return (view.getUint32(0, true) & IFF_VNET_HDR) === 0 ? unused('the TUN driver has no IFF_VNET_HDR') : USED;
+}
+
+/** Fixes the size of the header of an attached device. */
+export function fixVnetHeader(sys: Syscalls, fd: number): boolean {
+  sys.scratch.view.setInt32(0, VIRTIO_HEADER, true);
+  return sys.ioctl(fd, TUNSETVNETHDRSZ, sys.scratch.base) === 0;
+}
+
+/** Switches on each kind of superframe that the kernel has. `limits` stands already; without them none may come. */
+export function negotiateSuperframes(
+  sys: Syscalls,
+  fd: number,
+  limits: OffloadState,
+  unlimitedFits: boolean,
+  without: readonly TunOffloadName[],
+): TunOffloads {
+  let accepted = 0;
+  const ask = (name: TunOffloadName, bits: number, needs?: OffloadState): OffloadState => {
+    if (without.includes(name)) return EXCLUDED;
+    if (needs?.used === false) return unused(`needs what is missing: ${needs.why}`);
+    if (sys.ioctl(fd, TUNSETOFFLOAD, accepted | bits) < 0) return refusal(sys);
+    accepted |= bits;
+    return USED;
+  };
+  const checksum = ask('checksum', TUN_F_CSUM);
+  const base = checksum.used && !limits.used && !unlimitedFits ? limits : checksum;
+  const tso4 = ask('tso4', TUN_F_TSO4, base);
+  const tso6 = ask('tso6', TUN_F_TSO6, base);
+  const ecn = ask('ecn', TUN_F_TSO_ECN, tso4.used ? tso4 : tso6);
+  return { vnetHeader: USED, checksum, tso4, tso6, ecn, uso: ask('uso', TUN_F_USO4 | TUN_F_USO6, base), limits };
+}
+
+/** What a device without the header reports. */
+export function noSuperframes(vnetHeader: OffloadState): TunOffloads {
+  const none = vnetHeader;
+  return { vnetHeader, checksum: none, tso4: none, tso6: none, ecn: none, uso: none, limits: none };
+}
+
+/** Makes a packet of a frame whose header stands right before it: PASS, or why the two do not agree. */
+export function readVnetFrame(packet: Packet): number {
+  const { buf, start } = packet;
+  const verdict = readVirtioHeader(buf, start - VIRTIO_HEADER, start, offload);
+  return verdict === PASS ? applyOffload(packet, offload) : verdict;
+}
+
+/** Writes packets with a header before them, and packets made of slices, without copying them together. */
+export class VnetWriter {
+  readonly #sys: Syscalls;
+  readonly #fd: number;
+  readonly #addresses: AddressCache;
+  readonly #arena: Arena;
+  readonly #header: number;
+  readonly #vectors: number;
+
+  constructor(sys: Syscalls, fd: number) {
+    this.#sys = sys;
+    this.#fd = fd;
+    this.#addresses = new AddressCache(sys.koffi);
+    this.#arena = new Arena(sys.koffi, 16 + (1 + COALESCE_SEGMENTS_MAX) * VECTOR);
+    this.#header = this.#arena.alloc(VIRTIO_HEADER);
+    this.#vectors = this.#arena.alloc((1 + COALESCE_SEGMENTS_MAX) * VECTOR);
+    this.#arena.putWord(this.#vectors, this.#arena.base + this.#header);
+    this.#arena.putWord(this.#vectors + 8, VIRTIO_HEADER);
+  }
+
+  /** buf[start, end) with what `offload` says of it. What writev gives. */
+  write(buf: Uint8Array, start: number, end: number, offload: Offload): number {
+    writeVirtioHeader(this.#arena.bytes, this.#header, offload);
+    this.#slice(1, buf, start, end - start);
+    return this.#sys.writev(this.#fd, this.#arena.base + this.#vectors, 2);
+  }
+
+  /** The slices one after the other as one packet. What writev gives. */
+  writeGroup(group: Coalesced): number {
+    const { count, slices } = group;
+    writeVirtioHeader(this.#arena.bytes, this.#header, group);
+    for (let i = 0; i < count; i++) {
+      const { packet, offset, length } = slices[i]!;
+      this.#slice(1 + i, packet.buf, offset, length);
+    }
+    return this.#sys.writev(this.#fd, this.#arena.base + this.#vectors, 1 + count);
+  }
+
+  #slice(i: number, buf: Uint8Array, offset: number, length: number): void {
+    const vector = this.#vectors + i * VECTOR;
+    this.#arena.putWord(vector, this.#addresses.of(buf) + offset);
+    this.#arena.putWord(vector + 8, length);
+  }
+}
+
+function refusal(sys: Syscalls): OffloadState {
+  const code = errorCode(sys.errno());
+  return unused(code === 'EINVAL' ? 'this kernel has none' : `${errorWords(code)} (${code})`);
+}
+
+/* struct iovec: base (8) | len (8) */
+const VECTOR = 16;
+
+const offload = newOffload();
+
+export const IFF_VNET_HDR = 0x4000;
+const TUNGETFEATURES = 0x800454cf;
+const TUNSETOFFLOAD = 0x400454d0;
+const TUNSETVNETHDRSZ = 0x400454d8;
+const TUN_F_CSUM = 0x01;
+const TUN_F_TSO4 = 0x02;
+const TUN_F_TSO6 = 0x04;
+const TUN_F_TSO_ECN = 0x08;
+const TUN_F_USO4 = 0x20;
+const TUN_F_USO6 = 0x40;
