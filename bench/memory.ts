@@ -54,6 +54,7 @@ async function main(): Promise<void> {
     `bench:memory: ${CONNECTIONS} idle connections of ${TENANTS} tenants in one process`,
     'aes128gcm16-prfsha256-curve25519, PSK, one Child SA each, default limits, DPD every 30 s; peer: a second Bulkhead',
     `resident set of the process under test in MB, ${SETTLE_SECONDS} s after the last connection came up`,
+    'VmRSS counts the mapped node binary too, RssAnon does not; VmHWM is the highest VmRSS so far',
   );
   sweepNamespaces();
   const topology = new Topology();
