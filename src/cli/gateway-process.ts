@@ -16,8 +16,10 @@ import {
   showDocument,
 } from '../config/index.ts';
 import { Secret } from '../core/index.ts';
+import { chooseEngine, type Engine } from '../crypto/index.ts';
 import { Gateway, type ResolvedDocument } from '../gateway/index.ts';
 import { PacketPool } from '../ip/index.ts';
+import { engineCandidates } from '../runtime/engines/index.ts';
 import {
   createLog,
   Host,
@@ -53,7 +55,7 @@ export async function runGateway(options: GatewayProcessOptions): Promise<number
   if (loaded.resolved === undefined) throw invalid(file, loaded.issues);
   const first = loaded.resolved.document;
   const pool = new PacketPool(first.gateway.limits.packets);
-  const gateway = new Gateway({ random: systemRandom, pool, version: VERSION });
+  const gateway = new Gateway({ random: systemRandom, pool, version: VERSION, engine: engineFor(log) });
   const host: Host = new Host({ gateway, pool, log, observe: (action) => backend.observe(action) });
 
   const keys = new Keys(host, first.gateway.keyLog, log);
@@ -64,6 +66,7 @@ export async function runGateway(options: GatewayProcessOptions): Promise<number
     const changes = diffDocuments(loaded.resolved.document, next.resolved.document);
     loaded = next;
     host.dispatch({ type: 'apply', resolved: next.resolved });
+    await host.settled();
     return { applied: true, changes: formatChanges(changes), issues: next.issues };
   };
   const backend = new GatewayBackend({
@@ -117,6 +120,16 @@ export async function runGateway(options: GatewayProcessOptions): Promise<number
   await server?.close();
   log.info('stopped');
   return exit;
+}
+
+/** The fastest engines that know their known answers. What is not installed is `doctor`'s to say; wrong answers are said here too. */
+function engineFor(log: Log): Engine {
+  const { engine, tried } = chooseEngine(engineCandidates());
+  for (const { name, ok, why, suites } of tried) {
+    if (!ok && suites > 0) log.warn(`the crypto engine ${name} is not used: ${why}`);
+  }
+  log.info(`ESP is protected by ${engine.name}`);
+  return engine;
 }
 
 interface Loaded {

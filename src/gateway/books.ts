@@ -3,6 +3,7 @@
  * `packets.ts` moves packets, `ike-actions.ts` carries out what IKE says, `reconcile.ts` applies documents, `view.ts` shows.
  */
 import { Agenda, type Millis, type Random } from '../core/index.ts';
+import { defaultEngine, type Engine } from '../crypto/index.ts';
 import { Sad } from '../esp/index.ts';
 import { IkeEndpoint, type IkeOptions, type Report } from '../ike/index.ts';
 import { type Address, dropCounters, type PacketPool } from '../ip/index.ts';
@@ -15,6 +16,8 @@ export interface GatewayOptions {
   /** Default: as many slots as the document's `limits.packets`. */
   readonly pool: PacketPool;
   readonly version?: string;
+  /** Protects ESP packets. Default: what needs no native code. */
+  readonly engine?: Engine;
   /** Retransmission and give-up times of IKE; for tests and labs. */
   readonly ike?: Partial<Omit<IkeOptions, 'random' | 'exportKeys'>>;
 }
@@ -29,6 +32,7 @@ export class Books {
   readonly random: Random;
   readonly pool: PacketPool;
   readonly version: string;
+  readonly engine: Engine;
   readonly options: GatewayOptions;
   readonly sad = new Sad();
   readonly agenda = new Agenda();
@@ -57,6 +61,7 @@ export class Books {
     this.random = options.random;
     this.pool = options.pool;
     this.version = options.version ?? '';
+    this.engine = options.engine ?? defaultEngine;
     this.ike = newEndpoint(options, {});
   }
 

@@ -83,7 +83,7 @@ export class IkeActions {
     const tunnel = books.tunnels.get(child.connection);
     // The connection went, or became another, while the exchange was under way: IKE deletes the SA, nothing passes on it.
     if (tunnel === undefined || !this.#known(tunnel).has(child.spiIn)) return;
-    tunnel.install(child, outbound, books.sad, books.random, now);
+    tunnel.install(child, outbound, books.sad, books.engine, books.random, now);
     books.bySpi.set(child.spiIn, tunnel);
     if (books.keysEnabled) this.exportChild(child);
     this.#settled(tunnel);

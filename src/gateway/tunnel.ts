@@ -7,7 +7,7 @@
  */
 import type { ConnectionConfig } from '../config/index.ts';
 import type { Millis, Random } from '../core/index.ts';
-import { protection } from '../crypto/index.ts';
+import type { Engine } from '../crypto/index.ts';
 import { type Carrier, InboundSa, innerMtu, type Lifetime, OutboundSa, type Sad } from '../esp/index.ts';
 import type { ChildSa, IkeConnection } from '../ike/index.ts';
 import { compileSelectors, type Packet } from '../ip/index.ts';
@@ -62,24 +62,34 @@ export class Tunnel {
   }
 
   /** Installs both directions. */
-  install(child: ChildSa, outbound: 'active' | 'standby', sad: Sad, random: Random, now: Millis): TunnelSa {
+  install(
+    child: ChildSa,
+    outbound: 'active' | 'standby',
+    sad: Sad,
+    engine: Engine,
+    random: Random,
+    now: Millis,
+  ): TunnelSa {
     const { encryption, integrity, esn } = child.suite;
     const lifetime = this.#lifetime(random);
     const selectors = compileSelectors(child.local, child.remote);
     const common = { tunnel: this.index, esn, selectors, lifetime };
-    const keysOf = (keys: ChildSa['keysIn']) =>
-      protection(encryption, integrity, { encryption: keys.encryption.reveal(), integrity: keys.integrity.reveal() });
+    const protect = (keys: ChildSa['keysIn']) =>
+      engine.protection(encryption, integrity, {
+        encryption: keys.encryption.reveal(),
+        integrity: keys.integrity.reveal(),
+      });
     const inbound = new InboundSa({
       ...common,
       spi: child.spiIn,
-      protection: keysOf(child.keysIn),
+      protection: protect(child.keysIn),
       replayWindow: this.config.child.replayWindow,
     });
     const out = new OutboundSa(
       {
         ...common,
         spi: child.spiOut,
-        protection: keysOf(child.keysOut),
+        protection: protect(child.keysOut),
         localEndpoint: child.localEndpoint,
         remoteEndpoint: child.remoteEndpoint,
         udpEncapsulation: child.udpEncapsulation,
@@ -104,10 +114,13 @@ export class Tunnel {
     this.#measure();
   }
 
+  /** Both directions end: neither seals nor opens another packet. */
   remove(spiIn: number, sad: Sad): TunnelSa | undefined {
     const sa = this.sas.get(spiIn);
     this.sas.delete(spiIn);
     sad.remove(spiIn);
+    sa?.inbound.protection.dispose?.();
+    sa?.outbound.protection.dispose?.();
     this.#measure();
     return sa;
   }

@@ -49,7 +49,7 @@ export function viewGateway(books: Books, now: Millis): GatewayStatus {
     childSas: connections.reduce((sum, c) => sum + c.childSas.length, 0),
     packets: { poolSize: pool.size, inUse: pool.taken, peak: pool.counters.peak, refused: pool.counters.refused },
     drops: totalDrops(books),
-    engine: 'node',
+    engine: books.engine.name,
   };
 }
 

@@ -5,8 +5,10 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
+import { chooseEngine } from '../crypto/index.ts';
 import type { Address } from '../ip/index.ts';
 import { formatAddress, PacketPool } from '../ip/index.ts';
+import { engineCandidates } from './engines/index.ts';
 import { loadKoffi } from './koffi.ts';
 import { openRaw } from './raw.ts';
 import { Readiness } from './readiness.ts';
@@ -34,7 +36,7 @@ export interface DoctorOptions {
 export async function doctor(options: DoctorOptions = {}): Promise<readonly DoctorCheck[]> {
   const addresses = options.addresses ?? [ANY];
   const ports = options.ports ?? { ike: 500, natt: 4500 };
-  const checks = [platform(), node(), koffi(), rights(), tun()];
+  const checks = [platform(), node(), koffi(), ...engines(), rights(), tun()];
   for (const address of addresses) {
     checks.push(await port(address, ports.ike, 'no peer can reach this gateway with IKE'));
     checks.push(await port(address, ports.natt, 'no tunnel through NAT, none with UDP encapsulation'));
@@ -71,6 +73,20 @@ function koffi(): DoctorCheck {
     'no TUN devices, no raw ESP; UDP several times slower, without DF and ECN',
     'npm install koffi (it is an optional dependency), on 64-bit Linux',
   );
+}
+
+/** One line for each rung of the ladder: what it is used for, or what its absence costs. */
+function engines(): DoctorCheck[] {
+  const { tried } = chooseEngine(engineCandidates(), true);
+  return tried.map(({ name, ok: right, why, suites, serves }) => {
+    const title = `crypto ${name}`;
+    if (right) {
+      const use = serves === 0 ? 'in reserve' : serves === suites ? 'chosen' : `chosen for ${serves} of them`;
+      return ok(title, `knows its known answers for ${suites} suites; ${use}`);
+    }
+    const { cost, advice } = ENGINE_ADVICE[name] ?? NO_ADVICE;
+    return suites === 0 ? warn(title, why, cost, advice) : fail(title, why, cost, advice);
+  });
 }
 
 function rights(): DoctorCheck {
@@ -193,6 +209,19 @@ const fail = (name: string, found: string, cost: string, advice: string): Doctor
   cost,
   advice,
 });
+
+/** `bench/crypto.ts` measures what an engine costs. */
+const ENGINE_ADVICE: Readonly<Record<string, Pick<DoctorCheck, 'cost' | 'advice'>>> = {
+  'ipsec-mb': {
+    cost: 'ESP several times more expensive in processor time',
+    advice: 'on x86-64 Debian 12: apt-get install libipsec-mb1',
+  },
+  openssl: {
+    cost: 'suites that ipsec-mb lacks, all of them without it, several times more expensive in processor time',
+    advice: 'npm install koffi (it is an optional dependency), on 64-bit Linux, with the node binary of nodejs.org',
+  },
+};
+const NO_ADVICE = { cost: 'suites fall to a slower engine', advice: 'run with another build of Node' };
 
 const ANY: Address = Uint8Array.of(0, 0, 0, 0);
 const CAPABILITIES = [
