@@ -35,18 +35,21 @@ export class Reconciler {
     if (before === undefined) books.begin(resolved, now);
     const changed = changedConnections(before, resolved);
     books.resolved = resolved;
-    this.#listen(resolved.document.gateway.external.addresses);
+    const { addresses } = resolved.document.gateway.external;
+    this.#listen(addresses);
     const names = new Set(resolved.document.tenants.map((t) => t.name));
     for (const tenant of [...books.tenants.values()]) if (!names.has(tenant.name)) this.#removeTenant(tenant, now);
     for (const config of resolved.document.tenants) this.#tenant(config, resolved, changed, now);
     this.#toIke({ type: 'configure', connections: [...books.tunnels.values()].map((t) => t.ike) }, now);
+    // The DELETEs of what went with an address have left by it.
+    this.#unlisten(addresses);
     for (const tenant of books.tenants.values()) this.#hostRoutes(tenant);
   }
 
   /** Everything closed that `apply` opened. */
   close(now: Millis): void {
     for (const tenant of [...this.#books.tenants.values()]) this.#removeTenant(tenant, now);
-    this.#listen([]);
+    this.#unlisten([]);
   }
 
   #tenant(config: TenantConfig, resolved: ResolvedDocument, changed: ReadonlySet<string>, now: Millis): void {
@@ -141,15 +144,19 @@ export class Reconciler {
     }
   }
 
+  #unlisten(kept: readonly Address[]): void {
+    const { listeners } = this.#books;
+    for (const listener of [...listeners]) {
+      if (kept.some((a) => sameAddress(a, listener.address))) continue;
+      listeners.splice(listeners.indexOf(listener), 1);
+      this.#books.emit({ do: 'unlisten', address: listener.address });
+    }
+  }
+
   #listen(addresses: readonly Address[]): void {
     const { listeners, resolved } = this.#books;
     if (resolved === undefined) return;
     const { ports } = resolved.document.gateway.external;
-    for (const listener of [...listeners]) {
-      if (addresses.some((a) => sameAddress(a, listener.address))) continue;
-      listeners.splice(listeners.indexOf(listener), 1);
-      this.#books.emit({ do: 'unlisten', address: listener.address });
-    }
     for (const address of addresses) {
       if (listeners.some((l) => sameAddress(l.address, address))) continue;
       listeners.push({ address, problem: undefined, rawEsp: false });

@@ -6,7 +6,7 @@
  * Leaves to others: documents and signals (`cli/`), what a device or socket is (`tun.ts`, `udp.ts`, `raw.ts`).
  */
 import type { Gateway, GatewayAction, GatewayEvent } from '../gateway/index.ts';
-import { type Address, type Endpoint, formatAddress, type PacketPool, sameAddress } from '../ip/index.ts';
+import { type Address, type Endpoint, formatAddress, type PacketPool, type Prefix, sameAddress } from '../ip/index.ts';
 import { monotonicMillis } from './clock.ts';
 import { KeyLog } from './keylog.ts';
 import type { Log } from './log.ts';
@@ -30,6 +30,8 @@ const MAX_WAITING = 64;
 /** Longest wait setTimeout takes. */
 const MAX_TIMEOUT = 0x7fffffff;
 
+type OpenInterface = Extract<GatewayAction, { do: 'open-interface' }>;
+
 interface Listening {
   readonly address: Address;
   readonly sockets: DatagramSocket[];
@@ -45,7 +47,11 @@ export class Host {
   readonly #readiness: Readiness | undefined;
   readonly #listening: Listening[] = [];
   readonly #tuns = new Map<string, Tun>();
+  /** By `tenant/interface`: what the gateway wants open, and the host's routes into it. */
+  readonly #wanted = new Map<string, { readonly action: OpenInterface; routes: readonly Prefix[] }>();
   readonly #closing = new Set<Promise<void>>();
+  /** Devices and addresses on their way out: whoever wants one again waits. */
+  readonly #leaving = new Map<string, Promise<void>>();
   readonly #events: GatewayEvent[] = [];
   readonly #stopped: Promise<void>;
   #finish: () => void = () => {};
@@ -87,7 +93,7 @@ export class Host {
     this.#arm();
   }
 
-  /** Resolves when every socket asked for so far is open or has failed. */
+  /** Resolves when every socket and device asked for so far is open or has failed. */
   settled(): Promise<void> {
     if (this.#opening === 0) return Promise.resolve();
     return new Promise((resolve) => this.#settled.push(resolve));
@@ -103,6 +109,7 @@ export class Host {
   /** The same without a word to the peers. */
   async abort(): Promise<void> {
     clearTimeout(this.#timer);
+    this.#wanted.clear();
     for (const tun of this.#tuns.values()) this.#track(tun.close());
     for (const { sockets } of this.#listening) for (const socket of sockets) this.#track(socket.close());
     await Promise.all(this.#closing);
@@ -130,21 +137,24 @@ export class Host {
         const name = `${action.tenant}/${action.interface}`;
         const tun = this.#tuns.get(name);
         this.#tuns.delete(name);
-        if (tun !== undefined) this.#track(tun.close());
+        this.#wanted.delete(name);
+        if (tun !== undefined) this.#track(tun.close(), tun.device);
         break;
       }
-      case 'host-routes':
-        for (const problem of this.#tuns.get(`${action.tenant}/${action.interface}`)?.route(action.prefixes) ?? []) {
-          this.#log.warn(problem, { tenant: action.tenant });
-        }
+      case 'host-routes': {
+        const name = `${action.tenant}/${action.interface}`;
+        const wanted = this.#wanted.get(name);
+        if (wanted !== undefined) wanted.routes = action.prefixes;
+        this.#route(name, action.prefixes);
         break;
+      }
       case 'listen':
         this.#listen(action.address, action.ike, action.natt);
         break;
       case 'unlisten': {
         const at = this.#listening.findIndex((l) => sameAddress(l.address, action.address));
-        for (const { sockets } of this.#listening.splice(at, at < 0 ? 0 : 1))
-          for (const s of sockets) this.#track(s.close());
+        for (const { address, sockets } of this.#listening.splice(at, at < 0 ? 0 : 1))
+          this.#track(Promise.all(sockets.map((s) => s.close())), formatAddress(address));
         break;
       }
       case 'report':
@@ -187,6 +197,7 @@ export class Host {
   async #open({ address, sockets }: Listening, ike: number, natt: number): Promise<boolean> {
     const pool = this.#pool;
     const readiness = this.#readiness;
+    await this.#leaving.get(formatAddress(address));
     for (const port of [ike, natt]) {
       const local = { address, port };
       const receive = (
@@ -215,16 +226,42 @@ export class Host {
   }
 
   #opened(listening: Listening, problem: string | undefined, rawEsp: boolean): void {
-    this.#opening -= 1;
-    if (!this.#listening.includes(listening)) for (const socket of listening.sockets) this.#track(socket.close());
+    if (!this.#listening.includes(listening))
+      this.#track(Promise.all(listening.sockets.map((s) => s.close())), formatAddress(listening.address));
     listening.open = true;
     if (problem !== undefined) this.#log.error(`cannot listen on ${formatAddress(listening.address)}: ${problem}`);
     for (const action of listening.waiting.splice(0)) this.#perform(action);
     this.dispatch({ type: 'listen-state', address: listening.address, problem, rawEsp });
+    this.#settle();
+  }
+
+  #settle(): void {
+    this.#opening -= 1;
     if (this.#opening === 0) for (const resolve of this.#settled.splice(0)) resolve();
   }
 
-  #openInterface({ tenant, config }: Extract<GatewayAction, { do: 'open-interface' }>): void {
+  #openInterface(action: OpenInterface): void {
+    const name = `${action.tenant}/${action.config.name}`;
+    this.#wanted.set(name, { action, routes: action.hostRoutes });
+    const leaving = this.#leaving.get(action.config.device);
+    if (leaving === undefined) return this.#createTun(action);
+    this.#opening += 1;
+    void leaving.then(() => {
+      const wanted = this.#wanted.get(name);
+      if (wanted?.action === action) {
+        this.#createTun(action);
+        this.#route(name, wanted.routes);
+      }
+      this.#settle();
+    });
+  }
+
+  #route(name: string, prefixes: readonly Prefix[]): void {
+    for (const problem of this.#tuns.get(name)?.route(prefixes) ?? [])
+      this.#log.warn(problem, { tenant: name.split('/')[0]! });
+  }
+
+  #createTun({ tenant, config }: OpenInterface): void {
     const { name, device, mtu, hostAddresses } = config;
     const state = (problem: string | undefined): void =>
       this.dispatch({ type: 'interface-state', tenant, interface: name, problem });
@@ -261,11 +298,17 @@ export class Host {
     }
   }
 
-  #track(closing: Promise<void>): void {
-    const tracked = closing
+  /** `leaves`: the name of what is free again when that is done. */
+  #track(closing: Promise<unknown>, leaves?: string): void {
+    const tracked: Promise<void> = closing
+      .then(() => {})
       .catch((error: unknown) => this.#log.warn(words(error)))
-      .finally(() => this.#closing.delete(tracked));
+      .finally(() => {
+        this.#closing.delete(tracked);
+        if (leaves !== undefined && this.#leaving.get(leaves) === tracked) this.#leaving.delete(leaves);
+      });
     this.#closing.add(tracked);
+    if (leaves !== undefined) this.#leaving.set(leaves, tracked);
   }
 
   #arm(): void {
