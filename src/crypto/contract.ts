@@ -116,5 +116,7 @@ export interface ProtectionKeys {
 export interface Engine {
   readonly name: string;
   supports(encryption: Encryption, integrity: Integrity | undefined): boolean;
+  /** How many packets it must be given at once to be the fastest; default 1. For fewer a ladder asks its next rung. */
+  leastBurst?(encryption: Encryption, integrity: Integrity | undefined): number;
   protection(encryption: Encryption, integrity: Integrity | undefined, keys: ProtectionKeys): Protection;
 }

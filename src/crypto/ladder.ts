@@ -5,7 +5,7 @@
  * Invariant: an engine with one wrong answer serves nothing; it is not to be trusted with the others either.
  */
 import { invariant } from '../core/index.ts';
-import type { Engine } from './contract.ts';
+import type { Engine, Protection } from './contract.ts';
 import { SUITES, type Suite, selfTest } from './self-test.ts';
 
 /** An engine, or why there is none, in words. */
@@ -59,15 +59,38 @@ export function chooseEngine(candidates: readonly Candidate[], thorough = false)
   return { engine: ladder(rungs), tried };
 }
 
-/** Several engines as one, the first that has a suite serving it. */
+/** Several engines as one, the first that has a suite serving it, with the second's help where that is faster. */
 export function ladder(rungs: readonly Engine[]): Engine {
   return {
     name: rungs.map((rung) => rung.name).join(', '),
     supports: (encryption, integrity) => rungs.some((rung) => rung.supports(encryption, integrity)),
     protection(encryption, integrity, keys) {
-      const engine = rungs.find((rung) => rung.supports(encryption, integrity));
+      const [engine, next] = rungs.filter((rung) => rung.supports(encryption, integrity));
       invariant(engine !== undefined, `an engine has ${encryption.name} with ${integrity?.name ?? 'no integrity'}`);
-      return engine.protection(encryption, integrity, keys);
+      const protection = engine.protection(encryption, integrity, keys);
+      const least = engine.leastBurst?.(encryption, integrity) ?? 1;
+      if (least <= 1 || next === undefined) return protection;
+      return forBursts(protection, next.protection(encryption, integrity, keys), least);
+    },
+  };
+}
+
+/** `many` for bursts of `least` packets and more, `few` for the rest: they write the same octets. */
+function forBursts(many: Protection, few: Protection, least: number): Protection {
+  const { ivLength, ivKind, blockSize, icvLength } = many;
+  const by = (packets: number): Protection => (packets < least ? few : many);
+  return {
+    ivLength,
+    ivKind,
+    blockSize,
+    icvLength,
+    seal: (buf, from, iv, end, high) => few.seal(buf, from, iv, end, high),
+    open: (buf, from, iv, end, high) => few.open(buf, from, iv, end, high),
+    sealBurst: (burst, first, stop) => by(stop - first).sealBurst(burst, first, stop),
+    openBurst: (burst, first, stop) => by(stop - first).openBurst(burst, first, stop),
+    dispose() {
+      many.dispose?.();
+      few.dispose?.();
     },
   };
 }

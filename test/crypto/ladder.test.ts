@@ -128,6 +128,45 @@ describe('the choice of an engine', () => {
     expect(() => chooseEngine([{ name: 'fast', why: 'is not installed' }])).toThrow('one engine at least');
   });
 
+  test('an engine that wants many packets at once is given no fewer', () => {
+    const calls: string[] = [];
+    const rung = (name: string, leastBurst: number): Engine => ({
+      ...nodeEngine,
+      leastBurst: () => leastBurst,
+      protection: (encryption, integrity, keys) => ({
+        ...nodeEngine.protection(encryption, integrity, keys),
+        seal: () => void calls.push(`${name} seal`),
+        open: () => calls.push(`${name} open`) > 0,
+        sealBurst: (_burst, first, stop) => void calls.push(`${name} seals ${stop - first}`),
+        openBurst: (_burst, first, stop) => void calls.push(`${name} opens ${stop - first}`),
+        dispose: () => void calls.push(`${name} ends`),
+      }),
+    });
+    const [suite] = SUITES as [(typeof SUITES)[0]];
+    const burst = new Burst(new Uint8Array(8), 8);
+    const use = (...rungs: readonly Engine[]): string[] => {
+      calls.length = 0;
+      const p = ladder(rungs).protection(suite.encryption, suite.integrity, keysOf(suite, 1));
+      p.seal(burst.buf, 0, 0, 0, NO_ESN);
+      p.open(burst.buf, 0, 0, 0, NO_ESN);
+      p.sealBurst(burst, 2, 4);
+      p.openBurst(burst, 2, 5);
+      p.dispose?.();
+      return [...calls];
+    };
+    const alone = ['many seal', 'many open', 'many seals 2', 'many opens 3', 'many ends'];
+    expect(use(rung('many', 3), rung('few', 1))).toEqual([
+      'few seal',
+      'few open',
+      'few seals 2',
+      'many opens 3',
+      'many ends',
+      'few ends',
+    ]);
+    expect(use(rung('many', 3))).toEqual(alone);
+    expect(use(rung('many', 1), rung('few', 1))).toEqual(alone);
+  });
+
   test('a ladder refuses what no rung has, and names its rungs', () => {
     const chacha = encryptionByWord('chacha20poly1305')!;
     const empty = ladder([]);

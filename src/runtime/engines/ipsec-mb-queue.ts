@@ -40,7 +40,7 @@ export const WORD = {
   order: 36,
 } as const;
 
-/** Octets beside each job: its IV or counter block, its AAD, its MAC, and the ICV that was received. */
+/** Octets beside each job: its IV or counter block, its AAD, its MAC, and the four first octets of the ICV that was received. */
 export const BESIDE = { iv: 0, aad: 16, mac: 32, icv: 96 } as const;
 const BESIDE_SIZE = 128;
 
