@@ -42,6 +42,7 @@ export interface InterfaceText {
   readonly device?: string;
   readonly mtu?: number;
   readonly addresses: readonly string[];
+  readonly hostAddresses?: readonly string[];
   readonly hostRoutes?: 'auto' | 'none';
 }
 
@@ -84,7 +85,8 @@ export interface BulkheadOptions {
   readonly folder?: string;
 }
 
-const BIN = resolve(dirname(fileURLToPath(import.meta.url)), '../../bin/bulkhead.js');
+/** The command line, for node. */
+export const BIN = resolve(dirname(fileURLToPath(import.meta.url)), '../../bin/bulkhead.js');
 
 export class Bulkhead {
   readonly folder: string;
