@@ -19,9 +19,9 @@ import { Secret } from '../core/index.ts';
 import { chooseEngine, type Engine } from '../crypto/index.ts';
 import { Gateway, type ResolvedDocument } from '../gateway/index.ts';
 import { PacketPool } from '../ip/index.ts';
-import { engineCandidates } from '../runtime/engines/index.ts';
 import {
   createLog,
+  engineCandidates,
   Host,
   type Log,
   type LogFormat,

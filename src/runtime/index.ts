@@ -5,6 +5,7 @@
 export { PollSet, Wakeup } from './batch-wait.ts';
 export { isoNow, monotonicMillis, systemRandom } from './clock.ts';
 export { type DoctorCheck, type DoctorOptions, doctor } from './doctor.ts';
+export { engineCandidates } from './engines/index.ts';
 export { type FileText, readText, secretSource } from './files.ts';
 export { Host, type HostOptions } from './host.ts';
 export { KeyLog } from './keylog.ts';
