@@ -23,7 +23,10 @@ import type { Tunnel, TunnelSa } from './tunnel.ts';
 
 export function viewGateway(books: Books, now: Millis): GatewayStatus {
   const connections = viewConnections(books, now);
-  const problems = [...listenerProblems(books), ...interfaceProblems(books), ...connections.flatMap(connectionProblem)];
+  const failures = [...books.tunnels.values()].flatMap((tunnel, i) =>
+    isOvercome(books, tunnel) ? [] : connectionProblem(connections[i]!),
+  );
+  const problems = [...listenerProblems(books), ...interfaceProblems(books), ...failures];
   const { pool } = books;
   return {
     name: books.resolved?.document.gateway.name ?? '',
@@ -224,6 +227,17 @@ function connectionProblem(status: ConnectionStatus): Problem[] {
       lines,
     },
   ];
+}
+
+/** An SA came about after the last failure, which is history then: `connections show` still tells it. */
+function isOvercome(books: Books, tunnel: Tunnel): boolean {
+  const connection = books.ike.connections.get(tunnel.name);
+  const failedAt = connection?.lastFailure?.at;
+  if (connection === undefined || failedAt === undefined || !tunnel.up) return false;
+  return (
+    [...tunnel.sas.values()].some(({ installedAt }) => installedAt > failedAt) ||
+    [...connection.sas].some(({ establishedAt }) => establishedAt !== undefined && establishedAt > failedAt)
+  );
 }
 
 const isUp = ({ state }: ConnectionStatus): boolean => state === 'up' || state === 'rekeying';

@@ -230,4 +230,20 @@ describeWithPeers('a tunnel to strongSwan', () => {
     await gateway.logged(/the document has errors: nothing was changed/);
     expect((await spis('hq')).slice(0, 3)).toEqual(hq.slice(0, 3));
   });
+
+  it('a device that changes by a reload is made anew under its name, and the tunnel goes on', async () => {
+    await reaches();
+    const [before] = await gateway.childSas();
+    const changed = tenant({ start: 'demand' });
+    const [inside] = changed.interfaces!;
+    for (const mtu of [1400, 1450, 1500]) {
+      await gateway.reload({ tenants: [{ ...changed, interfaces: [{ ...inside!, mtu }] }] });
+      expect(await network.must('gwA', 'ip', ['-o', 'link', 'show', 'dev', 'bh0'])).toContain(`mtu ${mtu} `);
+      await reaches();
+    }
+    expect((await gateway.childSas()).map(({ spiIn, packetsOut }) => [spiIn, packetsOut])).toEqual([
+      [before?.spiIn, 4],
+    ]);
+    expect((await gateway.status()).problems).toEqual([]);
+  });
 });
