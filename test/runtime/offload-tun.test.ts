@@ -82,6 +82,10 @@ function tun(options: Partial<TunOptions> & Pick<TunOptions, 'pool' | 'receive'>
   return device;
 }
 
+/** Linux delivers to a fresh IPv6 address a moment after it was added: its local route comes from a queue of work. */
+const deliverable = (host: Address): Promise<void> =>
+  until(() => host.length === 4 || sh('ip', ['-6', 'route', 'show', 'table', 'local']).includes(formatAddress(host)));
+
 const ipHeader = (packet: Packet): number => (packet.buf[packet.start]! >>> 4 === 4 ? 20 : 40);
 const protocol = (packet: Packet): number =>
   packet.buf[packet.start]! >>> 4 === 4 ? packet.buf[packet.start + 9]! : packet.buf[packet.start + 6]!;
@@ -313,6 +317,7 @@ suite('superframes to the host', () => {
         },
       });
       end.write = (segment) => expect(device.write(segment, 0, segment.length)).toBe(SENT);
+      await deliverable(host);
       const { came, port } = await listening(formatAddress(host));
       end.port = port;
       end.write(end.segment(TCP_FLAG.syn, undefined, mssOption(1300)));
@@ -362,11 +367,12 @@ suite('superframes to the host', () => {
     },
   );
 
-  it('UDP: a coalesced superframe arrives as its datagrams, aggregated or one by one', () => {
+  it('UDP: a coalesced superframe arrives as its datagrams, aggregated or one by one', async () => {
     for (const { host, far } of FAMILIES) {
       for (const without of [[], ['gro']] as const) {
         const from = pool();
         const device = tun({ pool: from, receive: (packet) => from.release(packet) });
+        await deliverable(host);
         const got: Uint8Array[] = [];
         let packets = 0;
         const socket = openNativeUdp({
