@@ -85,6 +85,7 @@ function engines(): DoctorCheck[] {
       return ok(title, `knows its known answers for ${suites} suites; ${use}`);
     }
     const { cost, advice } = ENGINE_ADVICE[name] ?? NO_ADVICE;
+    if (!loadKoffi().ok) return warn(title, why, cost, 'see koffi above');
     return suites === 0 ? warn(title, why, cost, advice) : fail(title, why, cost, advice);
   });
 }
@@ -218,7 +219,7 @@ const ENGINE_ADVICE: Readonly<Record<string, Pick<DoctorCheck, 'cost' | 'advice'
   },
   openssl: {
     cost: 'suites that ipsec-mb lacks, all of them without it, several times more expensive in processor time',
-    advice: 'npm install koffi (it is an optional dependency), on 64-bit Linux, with the node binary of nodejs.org',
+    advice: 'run with a node binary that has its own OpenSSL, such as that of nodejs.org',
   },
 };
 const NO_ADVICE = { cost: 'suites fall to a slower engine', advice: 'run with another build of Node' };
