@@ -18,7 +18,7 @@ import {
 import { Secret } from '../core/index.ts';
 import { chooseEngine, type Engine } from '../crypto/index.ts';
 import { Gateway, type ResolvedDocument } from '../gateway/index.ts';
-import { PacketPool } from '../ip/index.ts';
+import { PacketPool, SUPERFRAME_MAX } from '../ip/index.ts';
 import {
   createLog,
   engineCandidates,
@@ -54,7 +54,7 @@ export async function runGateway(options: GatewayProcessOptions): Promise<number
   for (const issue of loaded.issues) if (issue.severity === 'warning') log.warn(formatIssue(issue));
   if (loaded.resolved === undefined) throw invalid(file, loaded.issues);
   const first = loaded.resolved.document;
-  const pool = new PacketPool(first.gateway.limits.packets);
+  const pool = new PacketPool(first.gateway.limits.packets, SUPERFRAME_MAX);
   const gateway = new Gateway({ random: systemRandom, pool, version: VERSION, engine: engineFor(log) });
   const host: Host = new Host({ gateway, pool, log, observe: (action) => backend.observe(action) });
 

@@ -6,10 +6,19 @@
  * Leaves to others: documents and signals (`cli/`), what a device or socket is (`tun.ts`, `udp.ts`, `raw.ts`).
  */
 import type { Gateway, GatewayAction, GatewayEvent } from '../gateway/index.ts';
-import { type Address, type Endpoint, formatAddress, type PacketPool, type Prefix, sameAddress } from '../ip/index.ts';
+import {
+  type Address,
+  type Endpoint,
+  formatAddress,
+  type PacketPool,
+  type Prefix,
+  SUPERFRAME_MAX,
+  sameAddress,
+} from '../ip/index.ts';
 import { monotonicMillis } from './clock.ts';
 import { KeyLog } from './keylog.ts';
 import type { Log } from './log.ts';
+import { Outbox } from './outbox.ts';
 import { openRaw } from './raw.ts';
 import { Readiness } from './readiness.ts';
 import type { DatagramSocket } from './socket.ts';
@@ -21,12 +30,16 @@ export interface HostOptions {
   readonly gateway: Gateway;
   readonly pool: PacketPool;
   readonly log: Log;
+  /** Superframes and batches where the kernel has them. Default true; they need packets of `SUPERFRAME_MAX` octets. */
+  readonly offloads?: boolean;
   /** Sees every action after it was performed; packets in it are gone by then. */
   readonly observe?: (action: GatewayAction) => void;
 }
 
 /** Datagrams that wait for a socket to open; IKE repeats what is lost here. */
 const MAX_WAITING = 64;
+/** A superframe of so many full packets, sealed, is one UDP_SEGMENT message at an MTU of 1500. */
+const SEGMENTS = 43;
 /** Longest wait setTimeout takes. */
 const MAX_TIMEOUT = 0x7fffffff;
 
@@ -44,6 +57,8 @@ export class Host {
   readonly #pool: PacketPool;
   readonly #log: Log;
   readonly #observe: (action: GatewayAction) => void;
+  readonly #outbox: Outbox;
+  readonly #offloads: boolean;
   readonly #readiness: Readiness | undefined;
   readonly #listening: Listening[] = [];
   readonly #tuns = new Map<string, Tun>();
@@ -67,6 +82,8 @@ export class Host {
     this.#pool = options.pool;
     this.#log = options.log;
     this.#observe = options.observe ?? (() => {});
+    this.#outbox = new Outbox(options.pool);
+    this.#offloads = options.offloads !== false && options.pool.capacity >= SUPERFRAME_MAX;
     this.#readiness = tryReadiness(options.log);
     this.#stopped = new Promise((resolve) => {
       this.#finish = resolve;
@@ -109,6 +126,7 @@ export class Host {
   /** The same without a word to the peers. */
   async abort(): Promise<void> {
     clearTimeout(this.#timer);
+    this.#outbox.flush();
     this.#wanted.clear();
     for (const tun of this.#tuns.values()) this.#track(tun.close());
     for (const { sockets } of this.#listening) for (const socket of sockets) this.#track(socket.close());
@@ -125,9 +143,9 @@ export class Host {
         this.#send(action, { address: action.local, port: 0 }, { address: action.remote, port: 0 });
         break;
       case 'packet': {
-        const { packet } = action;
-        this.#tuns.get(`${action.tenant}/${action.interface}`)?.write(packet.buf, packet.start, packet.end);
-        this.#pool.release(packet);
+        const tun = this.#tuns.get(`${action.tenant}/${action.interface}`);
+        if (tun === undefined) this.#pool.release(action.packet);
+        else this.#outbox.write(tun, action.packet);
         break;
       }
       case 'open-interface':
@@ -138,7 +156,10 @@ export class Host {
         const tun = this.#tuns.get(name);
         this.#tuns.delete(name);
         this.#wanted.delete(name);
-        if (tun !== undefined) this.#track(tun.close(), tun.device);
+        if (tun !== undefined) {
+          this.#outbox.forget(tun);
+          this.#track(tun.close(), tun.device);
+        }
         break;
       }
       case 'host-routes': {
@@ -152,6 +173,7 @@ export class Host {
         this.#listen(action.address, action.ike, action.natt);
         break;
       case 'unlisten': {
+        this.#outbox.flush();
         const at = this.#listening.findIndex((l) => sameAddress(l.address, action.address));
         for (const { address, sockets } of this.#listening.splice(at, at < 0 ? 0 : 1))
           this.#track(Promise.all(sockets.map((s) => s.close())), formatAddress(address));
@@ -180,8 +202,8 @@ export class Host {
     }
     const { packet, tos, dontFragment } = action;
     const socket = listening?.sockets.find((s) => s.local.port === local.port);
-    socket?.send(packet.buf, packet.start, packet.end, remote, tos, dontFragment);
-    this.#pool.release(packet);
+    if (socket === undefined) this.#pool.release(packet);
+    else this.#outbox.send(socket, remote, packet, tos, dontFragment);
   }
 
   #listen(address: Address, ike: number, natt: number): void {
@@ -205,7 +227,7 @@ export class Host {
         remote: Endpoint,
         tos: number,
       ): void => this.dispatch({ type: 'udp', local, remote, packet, tos });
-      sockets.push(await openUdp({ local, pool, receive, readiness }));
+      sockets.push(await openUdp({ local, pool, receive, readiness, offload: this.#offloads ? {} : undefined }));
     }
     if (readiness === undefined) return false;
     try {
@@ -214,6 +236,7 @@ export class Host {
           local: address,
           pool,
           readiness,
+          offload: this.#offloads ? {} : undefined,
           receive: (packet, { address: remote }, tos) =>
             this.dispatch({ type: 'esp', local: address, remote, packet, tos }),
         }),
@@ -274,6 +297,7 @@ export class Host {
         addresses: hostAddresses,
         pool: this.#pool,
         readiness: this.#readiness,
+        offload: this.#offloads ? { maxSegments: SEGMENTS } : undefined,
         receive: (packet) => this.dispatch({ type: 'packet', tenant, interface: name, packet }),
         failed: (why) => {
           this.#log.error(why, { tenant });

@@ -1,0 +1,132 @@
+/**
+ * What leaves in one turn of the event loop, put together: datagrams to one destination go out in one call (UDP_SEGMENT,
+ * sendmmsg), packets of one flow into a device as one superframe.
+ *
+ * Read first: `ip/coalesce.ts`, `batch-send.ts`. Order is kept within a destination and within a flow of a device.
+ * Limits: MAX_DATAGRAMS wait for one destination, COALESCE_HELD_MAX packets for one device; then they go at once.
+ * Invariant: each packet given is released exactly once, whether the kernel took it or not.
+ */
+import {
+  type Coalesced,
+  Coalescer,
+  type Endpoint,
+  findUpperLayer,
+  IP_PROTOCOL,
+  newUpperLayer,
+  OFFLOAD_KIND,
+  PASS,
+  type Packet,
+  type PacketPool,
+  sameEndpoint,
+} from '../ip/index.ts';
+import type { BatchSocket, DatagramSocket } from './socket.ts';
+import type { Tun } from './tun.ts';
+
+/** As many as one UDP_SEGMENT message takes. */
+const MAX_DATAGRAMS = 64;
+
+export class Outbox {
+  readonly #pool: PacketPool;
+  readonly #datagrams: Packet[] = [];
+  #count = 0;
+  #socket: DatagramSocket | undefined;
+  #remote: Endpoint | undefined;
+  #tos = 0;
+  #dontFragment = false;
+  readonly #devices = new Map<Tun, Coalescer>();
+  #scheduled = false;
+
+  constructor(pool: PacketPool) {
+    this.#pool = pool;
+  }
+
+  /** Takes over `packet`, the payload of one datagram. */
+  send(socket: DatagramSocket, remote: Endpoint, packet: Packet, tos: number, dontFragment: boolean): void {
+    const same =
+      this.#socket === socket &&
+      this.#tos === tos &&
+      this.#dontFragment === dontFragment &&
+      (this.#remote === remote || sameEndpoint(this.#remote!, remote));
+    if (!same || this.#count === MAX_DATAGRAMS) this.#flushDatagrams();
+    this.#socket = socket;
+    this.#remote = remote;
+    this.#tos = tos;
+    this.#dontFragment = dontFragment;
+    this.#datagrams[this.#count] = packet;
+    this.#count += 1;
+    this.#schedule();
+  }
+
+  /** Takes over `packet`, an IP packet for the host. */
+  write(tun: Tun, packet: Packet): void {
+    // Without UDP superframes datagrams go one by one; those of one flow keep their order among themselves.
+    if (!tun.takes(OFFLOAD_KIND.tcp4) || (!tun.takes(OFFLOAD_KIND.udp) && isUdp(packet))) {
+      tun.writePacket(packet);
+      return this.#pool.release(packet);
+    }
+    let coalescer = this.#devices.get(tun);
+    if (coalescer === undefined) {
+      coalescer = new Coalescer();
+      this.#devices.set(tun, coalescer);
+    }
+    if (!coalescer.add(packet)) {
+      this.#flushDevice(tun, coalescer);
+      coalescer.add(packet);
+    }
+    this.#schedule();
+  }
+
+  /** Everything that waits goes now. */
+  flush(): void {
+    this.#scheduled = false;
+    this.#flushDatagrams();
+    for (const [tun, coalescer] of this.#devices) this.#flushDevice(tun, coalescer);
+  }
+
+  /** `tun` closes: what waits for it goes first. */
+  forget(tun: Tun): void {
+    const coalescer = this.#devices.get(tun);
+    if (coalescer !== undefined) this.#flushDevice(tun, coalescer);
+    this.#devices.delete(tun);
+  }
+
+  /** After the callback that is running, before the event loop looks for more. */
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    process.nextTick(() => {
+      if (this.#scheduled) this.flush();
+    });
+  }
+
+  #flushDatagrams(): void {
+    const count = this.#count;
+    if (count === 0) return;
+    this.#count = 0;
+    const socket = this.#socket!;
+    const remote = this.#remote!;
+    if (isBatch(socket)) socket.sendBatch(this.#datagrams, 0, count, remote, this.#tos, this.#dontFragment);
+    for (let i = 0; i < count; i++) {
+      const packet = this.#datagrams[i]!;
+      if (!isBatch(socket)) socket.send(packet.buf, packet.start, packet.end, remote, this.#tos, this.#dontFragment);
+      this.#pool.release(packet);
+    }
+  }
+
+  #flushDevice(tun: Tun, coalescer: Coalescer): void {
+    if (coalescer.held > 0) coalescer.flush((group) => this.#writeGroup(tun, group));
+  }
+
+  #writeGroup(tun: Tun, group: Coalesced): void {
+    tun.writeGroup(group);
+    for (let i = 0; i < group.count; i++) this.#pool.release(group.slices[i]!.packet);
+  }
+}
+
+const isBatch = (socket: DatagramSocket): socket is BatchSocket => 'sendBatch' in socket;
+
+function isUdp({ buf, start, end }: Packet): boolean {
+  return findUpperLayer(buf, start, end, upper) === PASS && upper.protocol === IP_PROTOCOL.udp;
+}
+
+const upper = newUpperLayer();
