@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { seededRandom, toHex } from '../../src/core/index.ts';
 import { decodeHeader, findPayload } from '../../src/ike/index.ts';
 import { connection, disagreements, IkePair, proposals, type Side } from '../support/ike-pair.ts';
-import { EXCHANGE, PAYLOAD, payloadsOf, talk } from '../support/ike-wire.ts';
+import { deliver, EXCHANGE, forge, PAYLOAD, payloadsOf, talk } from '../support/ike-wire.ts';
 
 const SIDES: readonly Side[] = ['a', 'b'];
 const child =
@@ -189,9 +189,40 @@ describe('RFC 7296 §2.8.2: both ends rekey the IKE SA at once', () => {
   });
 
   it('while it is open a second rekey of the peer is put off, so that it cannot pile up SAs', () => {
-    const w = cross('ike', FOUR_NONCES[0]);
-    expect(w.a.ike.sas.size).toBeLessThanOrEqual(3);
-    w.runFor(1000);
+    const w = up();
+    const [sa] = w.b.ike.sas;
+    const from = w.sent.length;
+    w.tamper = (side, octets) => (side === 'a' && !decodeHeader(octets).flags.response ? [] : [octets]);
+    rekey(w, 'a', 'ike');
+    rekey(w, 'b', 'ike').runFor(15);
+    expect(w.a.ike.sas.size).toBe(2);
+    const payloads = payloadsOf(w, w.sent[from + 1]!.octets);
+    deliver(w, 'a', forge(w, 'b', { sa: sa!, exchange: EXCHANGE.CREATE_CHILD_SA, payloads }));
+    expect(talk(w).at(-1)).toBe('<a CREATE_CHILD_SA 1: TEMPORARY_FAILURE');
+    expect(w.a.ike.sas.size).toBe(2);
+  });
+
+  it('a rekey that waits is dropped when the peer has rekeyed meanwhile', () => {
+    const w = up();
+    w.loseOnce(({ from }) => from === 'b').run(30_050);
+    const [sa] = w.b.ike.sas;
+    expect(sa!.active!.kind).toBe('liveness');
+    rekey(w, 'b', 'ike');
+    rekey(w, 'a', 'ike').runFor(20_000);
+    expect(talk(w).filter((line) => line.startsWith('b> CREATE'))).toEqual([]);
+    one(w);
+  });
+
+  it('what waited behind a rekey that is forgotten goes on under the SA of the peer', () => {
+    const w = up();
+    w.tamper = (side, octets) => (side === 'a' && !decodeHeader(octets).flags.response ? [] : [octets]);
+    rekey(w, 'a', 'ike');
+    rekey(w, 'a', 'child');
+    rekey(w, 'b', 'ike').runFor(100);
+    w.tamper = undefined;
+    const from = w.sent.length;
+    w.runFor(20_000);
+    expect(talk(w, from)).toContain('a> CREATE_CHILD_SA 0: REKEY_SA SA NONCE TSI TSR');
     one(w);
   });
 });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Secret } from '../../src/core/index.ts';
-import { decodeHeader, type IkeConnection } from '../../src/ike/index.ts';
+import { decodeHeader, type IkeConnection, type IkeSa } from '../../src/ike/index.ts';
+import { settleRivals } from '../../src/ike/sa/task-ike.ts';
 import { parseAddress } from '../../src/ip/index.ts';
 import { connection, disagreements, IkePair, type Side } from '../support/ike-pair.ts';
 import { EXCHANGE, talk } from '../support/ike-wire.ts';
@@ -59,12 +60,49 @@ describe('both ends begin an IKE SA at once', () => {
   });
 
   it('also when one of them is rekeyed before the other one is up', () => {
-    const w = new IkePair(3, { loss: 0, duplicate: 0, delay: [10, 10] });
-    w.loseOnce(({ from, octets }) => from === 'b' && decodeHeader(octets).exchange === EXCHANGE.IKE_SA_INIT);
-    w.configure({ start: 'boot' }, { start: 'boot' }).runFor(100);
-    act(w, 'a', 'rekey', 'ike').runFor(60_000);
-    one(w);
+    for (let seed = 1; seed <= 20; seed++) {
+      const w = new IkePair(seed, { loss: 0, duplicate: 0, delay: [10, 10] });
+      w.loseOnce(({ from, octets }) => from === 'b' && decodeHeader(octets).exchange === EXCHANGE.IKE_SA_INIT);
+      w.configure({ start: 'boot' }, { start: 'boot' }).runFor(100);
+      for (const side of SIDES.slice(seed % 2)) act(w, side, 'rekey', 'ike');
+      w.runFor(60_000);
+      one(w);
+    }
   });
+
+  it.each([
+    { first: true, second: true, lower: 'first', goes: 'first' },
+    { first: true, second: true, lower: 'second', goes: 'second' },
+    { first: false, second: true, lower: 'second', goes: 'first' },
+    { first: true, second: false, lower: 'first', goes: 'second' },
+    { first: false, second: false, lower: 'first', goes: 'first' },
+  ] as const)(
+    'of children $first and $second, lower nonce the $lower: the $goes goes',
+    ({ first, second, lower, goes }) => {
+      // Both begun here, so that this end closes whichever has to go.
+      const sas = new Set<IkeSa>();
+      const fake = (lowest: boolean) => {
+        const sa = {
+          phase: 'established',
+          initiator: true,
+          lowestNonce: Uint8Array.of(lowest ? 1 : 2),
+          connection: { sas },
+          pending: () => false,
+          enqueue: () => {},
+        } as unknown as IkeSa;
+        sas.add(sa);
+        return sa;
+      };
+      const [one, two] = [fake(lower === 'first'), fake(lower === 'second')];
+      sas.delete(two);
+      settleRivals(one, first, 0);
+      sas.add(two);
+      settleRivals(two, second, 0);
+      expect([one.phase, two.phase]).toEqual(
+        goes === 'first' ? ['closing', 'established'] : ['established', 'closing'],
+      );
+    },
+  );
 });
 
 describe('RFC 7296 §2.4: INITIAL_CONTACT and liveness', () => {

@@ -82,6 +82,15 @@ describe('RFC 7296 §2.23: NAT detection', () => {
     const both = { local: true, remote: true, forced: false };
     expect(view(w, 'a')).toEqual(['192.0.2.1:4500', '203.0.113.8:4500', true, both]);
     expect(view(w, 'b')).toEqual(['198.51.100.1:4500', '203.0.113.7:24500', true, both]);
+    const elsewhere = { address: parseAddress('203.0.113.66')!, port: 4500 };
+    for (const side of ['a', 'b'] as const) {
+      const [sa] = w[side].ike.sas;
+      const { remote, local } = sa!;
+      const octets = forge(w, side === 'a' ? 'b' : 'a');
+      w.do(side, { type: 'datagram', local, remote: elsewhere, octets });
+      for (const spiIn of w[side].esp.keys()) w.do(side, { type: 'inbound', spiIn, from: elsewhere });
+      expect(sa!.remote).toEqual(remote);
+    }
   });
 
   it.each(['a', 'b'] as const)('%s forces encapsulation by a source hash that fits nothing', (side) => {

@@ -69,11 +69,13 @@ export interface Forgery {
   /** Default: the next one the receiver expects. */
   readonly messageId?: number;
   readonly minor?: number;
+  /** Default: the newest IKE SA of the end. */
+  readonly sa?: IkeSa;
 }
 
-/** An authentic message under the newest IKE SA of `side`, as if that end had sent it. */
+/** An authentic message under an IKE SA of `side`, as if that end had sent it. */
 export function forge(w: IkePair, side: Side, forgery: Forgery = {}): Uint8Array {
-  const sa = [...w[side].ike.sas].at(-1)!;
+  const sa = forgery.sa ?? [...w[side].ike.sas].at(-1)!;
   const there = peerOf(w, side, sa);
   const { exchange = EXCHANGE.INFORMATIONAL, payloads = [], response = false, minor = 0 } = forgery;
   const header: HeaderFields = {
