@@ -80,9 +80,16 @@ describe('RFC 7296 §2.8.1: both ends rekey the same Child SA at once', () => {
         w.probing = true;
         const from = w.sent.length;
         const old = { a: w.a.outbound!.spiIn, b: w.b.outbound!.spiIn };
-        w.runFor(200);
         const { redundant } = row;
         const winner = redundant === 'a' ? 'b' : 'a';
+        w.runFor(10);
+        // Old, own and theirs: both others have their successor.
+        const three = [...[...w[winner].ike.sas][0]!.children];
+        expect([three.length, three.filter((c) => c.successor === undefined).map((c) => c.begunHere)]).toEqual([
+          3,
+          [true],
+        ]);
+        w.runFor(200);
         const deleted = (s: Side) =>
           w.sent.slice(from).flatMap(({ from: f, octets }) => {
             const { exchange, flags } = decodeHeader(octets);

@@ -189,6 +189,8 @@ describe('RFC 7296 §1.3.2, §2.18: rekey of the IKE SA', () => {
       expect(w.a.outbound!.spiIn).toBe(spi);
       const [fresh] = w[side].ike.sas;
       expect([fresh!.initiator, toHex(fresh!.spiI) === toHex(old!.spiI)]).toEqual([true, false]);
+      // Rivals are settled by how they began, so that both ends say the same whatever they have rekeyed.
+      expect(fresh!.origin).toBe(old!.origin);
       expect([fresh!.requests.nextId, fresh!.responses.expectedId]).toEqual([0, 0]);
       for (const s of SIDES) {
         const before = w.sent.length;
