@@ -4,7 +4,14 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: ['test/world/**', 'test/interop/**'] } },
+      {
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/world/**', 'test/interop/**'],
+          testTimeout: 30_000,
+        },
+      },
       { test: { name: 'world', include: ['test/world/**/*.test.ts'], testTimeout: 120_000 } },
       {
         test: {
