@@ -38,8 +38,8 @@ export interface HostOptions {
 
 /** Datagrams that wait for a socket to open; IKE repeats what is lost here. */
 const MAX_WAITING = 64;
-/** A superframe of so many full packets, sealed, is one UDP_SEGMENT message at an MTU of 1500. */
-const SEGMENTS = 43;
+/** What a TCP sender puts into one superframe at most; with fewer the kernel would cut every one of them to single packets. */
+const SEGMENTS = 64;
 /** Longest wait setTimeout takes. */
 const MAX_TIMEOUT = 0x7fffffff;
 

@@ -23,6 +23,8 @@ export class Readiness {
   #waiting = false;
   #scheduled = false;
   #closed = false;
+  /** Short waits left before a thread of the pool takes over the waiting. */
+  #patience = 0;
   #idle: (() => void)[] = [];
 
   /** Throws SystemError where koffi is missing. */
@@ -91,9 +93,16 @@ export class Readiness {
     if (this.#changed) this.#layOut();
     if (this.#readers.size === 0) return;
     const count = this.#order.length;
-    if (this.sys.poll(this.#table.base, count, 0) > 0) {
+    // While packets flow the next one is waited for here: waking another thread takes longer than most gaps last.
+    if (this.sys.poll(this.#table.base, count, this.#patience > 0 ? PATIENT_MILLIS : 0) > 0) {
+      this.#patience = PATIENCE;
       this.#schedule();
       this.#dispatch();
+      return;
+    }
+    if (this.#patience > 0) {
+      this.#patience -= 1;
+      this.#schedule();
       return;
     }
     this.#waiting = true;
@@ -121,6 +130,10 @@ export class Readiness {
     });
   }
 }
+
+/** How long the event loop may stand still for a packet, and how often in a row; timers and the API go on in between. */
+const PATIENT_MILLIS = 1;
+const PATIENCE = 3;
 
 const live = new Set<Readiness>();
 
