@@ -16,12 +16,7 @@ import {
 } from '../ike/index.ts';
 import { type Address, lastOf, networkOf, type TrafficSelector } from '../ip/index.ts';
 
-export function compileConnection(
-  tenant: string,
-  config: ConnectionConfig,
-  psk: Secret,
-  ports: { readonly ike: number },
-): IkeConnection {
+export function compileConnection(tenant: string, config: ConnectionConfig, psk: Secret): IkeConnection {
   const { child, ike, legacy, remote } = config;
   return {
     name: `${tenant}/${config.name}`,
@@ -44,7 +39,7 @@ export function compileConnection(
     start: config.start,
     dpdSeconds: config.dpdSeconds,
     forceEncapsulation: config.encapsulation === 'udp',
-    remotePort: remote.port === 500 ? ports.ike : remote.port,
+    remotePort: remote.port,
   };
 }
 

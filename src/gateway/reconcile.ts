@@ -99,11 +99,11 @@ export class Reconciler {
     this.#books.emit({ do: 'close-interface', tenant: tenant.name, interface: name });
   }
 
-  #addTunnel(tenant: Tenant, config: ConnectionConfig, { document, secrets }: ResolvedDocument): void {
+  #addTunnel(tenant: Tenant, config: ConnectionConfig, { secrets }: ResolvedDocument): void {
     const books = this.#books;
     const psk = secrets.get(`${tenant.name}/${config.name}`);
     invariant(psk !== undefined, 'every connection of a resolved document has its secret');
-    const ike = compileConnection(tenant.name, config, psk, document.gateway.external.ports);
+    const ike = compileConnection(tenant.name, config, psk);
     const mtu = config.mtu === 'auto' ? 1400 : config.mtu;
     const number = tenant.compartment.addInterface({ name: config.name, kind: 'connection', mtu, addresses: [] });
     const tunnel = new Tunnel(tenant, config, ike, books.nextIndex(), number);

@@ -30,7 +30,7 @@ export interface IkeConnection {
   /** Silence after which the peer is asked whether it lives; 0: never. */
   readonly dpdSeconds: number;
   readonly forceEncapsulation: boolean;
-  /** Send and expect IKE on this port; 500 floats to 4500 behind NAT. */
+  /** Where the peer listens: 500, which floats to 4500 behind NAT; any other is a NAT-T port, with non-ESP markers from the start (§2.23). */
   readonly remotePort: number;
 }
 

@@ -11,7 +11,7 @@ import type { Failure, IkeAction, IkeConnection, IkeEvent, PacketSelector } from
 import { CookieJar } from '../cookie.ts';
 import { admits } from './child-sa.ts';
 import { Connection, sameConfig } from './connection.ts';
-import type { IkeOptions } from './environment.ts';
+import { DEFAULTS, type IkeOptions } from './environment.ts';
 import { policyRefused } from './failure.ts';
 import { expireChild, rekeyChild, rekeyIke } from './housekeeping.ts';
 import { IkeSa, ZERO_SPI } from './ike-sa.ts';
@@ -148,7 +148,7 @@ export class IkeEndpoint implements Machine<IkeEvent, IkeAction> {
     const { config } = connection;
     const { limits, random } = this.#registry;
     // §2.23: whoever names another port than 500 means one where non-ESP markers are expected.
-    const direct = config.remotePort === limits.ikePort;
+    const direct = config.remotePort === DEFAULTS.ikePort;
     const sa = new IkeSa(
       this.#registry,
       {

@@ -18,6 +18,7 @@ import { firstGroup, offer, type Proposal } from '../proposal.ts';
 import { breaks, ERROR_RESPONSE, IKE_SA_INIT_RESPONSE } from '../rules.ts';
 import { askedGroup, demandedGroup, describeProposals, NONCE_LENGTH } from './child-offer.ts';
 import { lowerNonce, notify } from './child-sa.ts';
+import { DEFAULTS } from './environment.ts';
 import { groupRefused, noProposal, peerError, policyRefused } from './failure.ts';
 import { type IkeSa, ZERO_SPI } from './ike-sa.ts';
 import type { Request, Task } from './task.ts';
@@ -102,7 +103,7 @@ export class InitTask implements Task {
     sa.protect(suite, initialKeys(suite, { spiI: sa.spiI, spiR, nonceI: this.#nonce, nonceR }, shared.value));
     if (sa.udpEncapsulation) {
       sa.local = { address: sa.local.address, port: env.limits.nattPort };
-      if (sa.remote.port === env.limits.ikePort) sa.remote = { address: sa.remote.address, port: env.limits.nattPort };
+      if (sa.remote.port === DEFAULTS.ikePort) sa.remote = { address: sa.remote.address, port: DEFAULTS.nattPort };
     }
     sa.phase = 'auth';
     sa.enqueue(new AuthTask(sa, this.#packet), now);
