@@ -78,7 +78,9 @@ export function judge(
   }
   if (command === 'up') {
     const isUp = after.childSas.length > 0 && (after.state === 'up' || after.state === 'rekeying');
-    return isUp ? { outcome: 'done', why: after.why } : undefined;
+    if (isUp) return { outcome: 'done', why: after.why };
+    const mustWait = after.start === 'listen' && after.ikeSas.length === 0;
+    return mustWait ? { outcome: 'failed', why: 'this connection only listens: the peer must begin' } : undefined;
   }
   const old = new Set(idsOf(before, what));
   const left = idsOf(after, what).filter((id) => old.has(id));
