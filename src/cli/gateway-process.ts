@@ -4,7 +4,7 @@
  * SIGTERM and SIGINT send DELETE, close and remove; once more ends at once. SIGHUP reads the document again and touches only
  * what changed; a document with errors changes nothing.
  */
-import { type Backend, GatewayBackend, type KeysStatus, type ReloadStatus } from '../api/index.ts';
+import { ApiProblem, type Backend, GatewayBackend, type KeysStatus, type ReloadStatus } from '../api/index.ts';
 import {
   type Document,
   diffDocuments,
@@ -15,7 +15,7 @@ import {
   resolveSecret,
   showDocument,
 } from '../config/index.ts';
-import { Secret } from '../core/index.ts';
+import { Secret, sameBytes } from '../core/index.ts';
 import { chooseEngine, type Engine } from '../crypto/index.ts';
 import { Gateway, type ResolvedDocument } from '../gateway/index.ts';
 import { PacketPool, SUPERFRAME_MAX } from '../ip/index.ts';
@@ -63,11 +63,14 @@ export async function runGateway(options: GatewayProcessOptions): Promise<number
     const next = load(file);
     if (next.resolved === undefined || loaded.resolved === undefined)
       return { applied: false, changes: [], issues: next.issues };
-    const changes = diffDocuments(loaded.resolved.document, next.resolved.document);
+    const changes = [
+      ...formatChanges(diffDocuments(loaded.resolved.document, next.resolved.document)),
+      ...changedSecrets(loaded.resolved, next.resolved),
+    ];
     loaded = next;
     host.dispatch({ type: 'apply', resolved: next.resolved });
     await host.settled();
-    return { applied: true, changes: formatChanges(changes), issues: next.issues };
+    return { applied: true, changes, issues: next.issues };
   };
   const backend = new GatewayBackend({
     gateway,
@@ -82,13 +85,11 @@ export async function runGateway(options: GatewayProcessOptions): Promise<number
 
   if (first.gateway.keyLog !== undefined) keys.set(true, undefined);
   const ended = new Promise<number>((resolve) => {
-    const release = onSignals({
+    // The handlers stay to the end: a signal that comes late must not make a clean stop look like another one.
+    onSignals({
       stop: (signal) => {
         log.info(`${signal}: stopping; once more ends at once`);
-        void host.stop().then(() => {
-          release();
-          resolve(EXIT.ok);
-        });
+        void host.stop().then(() => resolve(EXIT.ok));
       },
       force: (signal) => {
         log.warn(`${signal} again: peers are left without a DELETE`);
@@ -162,6 +163,15 @@ function fetchSecrets(document: Document, file: string): { secrets: Map<string, 
   return { secrets, problems };
 }
 
+/** Secrets behind an unchanged reference whose octets are others now. */
+function changedSecrets(before: ResolvedDocument, after: ResolvedDocument): string[] {
+  const names = [...after.secrets].flatMap(([name, secret]) => {
+    const old = before.secrets.get(name);
+    return old === undefined || sameBytes(old.reveal(), secret.reveal()) ? [] : [name];
+  });
+  return names.map((name) => `~ connection ${name}: auth.psk has other contents`);
+}
+
 const issueAt = (file: string, path: string, message: string): Issue => ({
   severity: 'error',
   file,
@@ -227,7 +237,7 @@ class Keys {
       if (target !== undefined) this.#log.warn(`every key of this gateway is written to ${target}`);
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
-      this.#log.error(error.message);
+      throw new ApiProblem(403, 'keys', `keys are not written: ${error.message}`, error.advice);
     }
     return this.status;
   }

@@ -16,6 +16,8 @@ export interface GatewayStatus {
   readonly tenants: number;
   readonly connections: { readonly total: number; readonly up: number; readonly failed: number };
   readonly ikeSas: number;
+  /** Requests of IKE_SA_INIT that led to an SA. */
+  readonly ikeAccepted: number;
   readonly halfOpen: number;
   readonly childSas: number;
   readonly packets: {

@@ -48,6 +48,7 @@ export function viewGateway(books: Books, now: Millis): GatewayStatus {
       failed: connections.filter((c) => c.lastFailure !== undefined && !isUp(c)).length,
     },
     ikeSas: books.ike.sas.size,
+    ikeAccepted: books.ike.counters.get(ACCEPTED) ?? 0,
     halfOpen: books.ike.halfOpen,
     childSas: connections.reduce((sum, c) => sum + c.childSas.length, 0),
     packets: { poolSize: pool.size, inUse: pool.taken, peak: pool.counters.peak, refused: pool.counters.refused },
@@ -286,7 +287,8 @@ function tenantDrops(tenant: Tenant): Record<string, number> {
 }
 
 function totalDrops(books: Books): Record<string, number> {
-  const ike = Object.fromEntries([...books.ike.counters].map(([name, count]) => [`ike-${name}`, count]));
+  const refused = [...books.ike.counters].filter(([name]) => name !== ACCEPTED);
+  const ike = Object.fromEntries(refused.map(([name, count]) => [`ike-${name}`, count]));
   const tenants = [...books.tenants.values()].map(tenantDrops);
   return sumDrops([dropsByName(books.drops), dropsByName(books.sad.drops), ...tenants, ike]);
 }
@@ -302,3 +304,6 @@ const seconds = (millis: Millis): number => Math.floor(millis / 1000);
 const until = (at: Millis, now: Millis): number | null =>
   at === Number.POSITIVE_INFINITY ? null : Math.max(0, Math.ceil((at - now) / 1000));
 const hex32 = (n: number): string => n.toString(16).padStart(8, '0');
+
+/** What the endpoint counts that was not refused. */
+const ACCEPTED = 'init-accepted';

@@ -15,7 +15,7 @@ export class KeyLog {
   constructor(folder: string) {
     this.folder = resolve(folder);
     attempt(`key folder ${this.folder}`, () => {
-      mkdirSync(this.folder, { recursive: true, mode: 0o700 });
+      makeFolder(this.folder);
       const facts = lstatSync(this.folder);
       if (!facts.isDirectory()) throw refusal('ENOTDIR');
       if (facts.uid !== process.getuid?.()) throw refusal('EPERM');
@@ -38,6 +38,15 @@ export class KeyLog {
         closeSync(fd);
       }
     });
+  }
+}
+
+/** Only the folder itself: its parent is somebody's decision (and below /proc a recursive mkdir never ends). */
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }
 

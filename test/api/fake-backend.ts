@@ -88,6 +88,7 @@ export const GATEWAY: GatewayStatus = {
   tenants: 2,
   connections: { total: 3, up: 1, failed: 0 },
   ikeSas: 1,
+  ikeAccepted: 0,
   halfOpen: 0,
   childSas: 1,
   packets: { poolSize: 1024, inUse: 3, peak: 40, refused: 0 },

@@ -130,7 +130,8 @@ const DATAGRAM = /^(ike-(?!error-answer-suppressed)|esp|keepalive$)/;
 
 function difference(before: GatewayStatus, after: GatewayStatus): Record<string, number> {
   const grown = Object.entries(after.drops).map(([name, count]) => [name, count - (before.drops[name] ?? 0)] as const);
-  return Object.fromEntries(grown.filter(([name, count]) => count > 0 && DATAGRAM.test(name)));
+  const accepted = ['accepted', after.ikeAccepted - before.ikeAccepted] as const;
+  return Object.fromEntries([...grown.filter(([name, count]) => count > 0 && DATAGRAM.test(name)), accepted]);
 }
 
 const total = (counted: Record<string, number>): number => Object.values(counted).reduce((sum, n) => sum + n, 0);

@@ -74,7 +74,7 @@ describe('secrets', () => {
 
 describe('the key log', () => {
   it('appends rows to files of mode 0600 in a folder of mode 0700', () => {
-    const log = new KeyLog(join(folder, 'new/keys'));
+    const log = new KeyLog(join(folder, 'new-keys'));
     log.append('esp_sa', '"a"');
     log.append('esp_sa', '"b"');
     log.append('ikev2_decryption_table', '"c"');
@@ -101,5 +101,10 @@ describe('the key log', () => {
     expect(() => new KeyLog(join(folder, 'shared'))).toThrow(/choose another `keyLog` folder/);
     expect(statSync(join(folder, 'shared')).mode & 0o777).toBe(0o777);
     expect(() => new KeyLog(write('file', ''))).toThrow(SystemError);
+  });
+
+  it('makes no folders but its own, and none below /proc', () => {
+    expect(() => new KeyLog(join(folder, 'absent/keys'))).toThrow(/no such file or directory/);
+    expect(() => new KeyLog('/proc/nope')).toThrow(SystemError);
   });
 });
