@@ -6,8 +6,8 @@
  *     fd01::2     fd01::1    2001:db8:a::1        …:a::ff  …:b::ff       2001:db8:b::1    fd02::1     fd02::2
  *
  * Devices: `in` towards the host and `out` towards inet in gateways, `toA` and `toB` in inet, `eth0` in hosts.
- * Names carry the process id: test processes do not see each other's. veth checksum offload is off, because userland
- * reads these packets. Invariant: everything is gone after `close` or the end of the process, however it fails.
+ * Names carry the process id: test processes do not see each other's. veth offloads are off unless asked for, so that
+ * what goes over a link is what a wire would carry. Invariant: everything is gone after `close` or the end of the process, however it fails.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -35,6 +35,8 @@ export interface TopologyOptions {
   readonly mtu?: number;
   /** Largest packet on the inner networks. */
   readonly innerMtu?: number;
+  /** Checksum and segmentation offload stay on: packets of one flow cross the links as superframes. */
+  readonly offloads?: boolean;
 }
 
 export const ADDRESSES = {
@@ -62,10 +64,12 @@ export const ADDRESSES6 = {
 /** Commands, processes and namespaces of one test network. */
 export class Topology {
   readonly #names: Readonly<Record<Place, string>>;
+  readonly #offloads: boolean;
   #open = true;
   #ranges = 0;
 
   constructor(options: TopologyOptions = {}) {
+    this.#offloads = options.offloads ?? false;
     topologies += 1;
     const name = (place: Place): string => `bh${process.pid}-${topologies}-${place}`;
     this.#names = {
@@ -213,26 +217,9 @@ export class Topology {
         sh('ip', ['-n', this.name(place), 'addr', 'add', `${address}/${length}`, 'dev', device, ...nodad]);
       }
       sh('ip', ['-n', this.name(place), 'link', 'set', 'dev', device, 'mtu', String(mtu), 'up']);
-      sh(
-        'ip',
-        [
-          'netns',
-          'exec',
-          this.name(place),
-          'ethtool',
-          '-K',
-          device,
-          'tx',
-          'off',
-          'tso',
-          'off',
-          'gso',
-          'off',
-          'gro',
-          'off',
-        ],
-        true,
-      );
+      if (this.#offloads) continue;
+      const off = ['tx', 'off', 'tso', 'off', 'gso', 'off', 'gro', 'off'];
+      sh('ip', ['netns', 'exec', this.name(place), 'ethtool', '-K', device, ...off], true);
     }
   }
 
