@@ -11,6 +11,7 @@ export { GROUPS, groupById, groupByWord } from './group.ts';
 export { INTEGRITIES, integrityById, integrityByWord } from './integrity.ts';
 export * from './ladder.ts';
 export { checkKeys } from './layout.ts';
+export * from './lazy.ts';
 export { PRFS, prfById, prfByWord, prfPlus } from './prf.ts';
 export { defaultEngine, ENGINES, protection } from './protection.ts';
 export * from './random.ts';

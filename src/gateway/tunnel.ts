@@ -7,7 +7,7 @@
  */
 import type { ConnectionConfig } from '../config/index.ts';
 import type { Millis, Random } from '../core/index.ts';
-import type { Engine } from '../crypto/index.ts';
+import { type Engine, lazyProtection } from '../crypto/index.ts';
 import { type Carrier, InboundSa, innerMtu, type Lifetime, OutboundSa, type Sad } from '../esp/index.ts';
 import type { ChildSa, IkeConnection } from '../ike/index.ts';
 import { compileSelectors, type Packet } from '../ip/index.ts';
@@ -75,7 +75,7 @@ export class Tunnel {
     const selectors = compileSelectors(child.local, child.remote);
     const common = { tunnel: this.index, esn, selectors, lifetime };
     const protect = (keys: ChildSa['keysIn']) =>
-      engine.protection(encryption, integrity, {
+      lazyProtection(engine, encryption, integrity, {
         encryption: keys.encryption.reveal(),
         integrity: keys.integrity.reveal(),
       });
@@ -119,6 +119,7 @@ export class Tunnel {
     const sa = this.sas.get(spiIn);
     this.sas.delete(spiIn);
     sad.remove(spiIn);
+    if (sa !== undefined) sa.phase = 'draining';
     sa?.inbound.protection.dispose?.();
     sa?.outbound.protection.dispose?.();
     this.#measure();
