@@ -12,6 +12,7 @@ import {
   type Address,
   buildIcmp,
   buildIcmpError,
+  completeChecksum,
   ICMP_HEADER,
   ICMP_TYPE,
   ICMPV6_TYPE,
@@ -61,6 +62,7 @@ export class IcmpErrors {
     const { buf, start, end } = packet;
     if (!mayAnswerWithError(buf, start, end) || !this.#mayStill(now)) return;
     const source = own ?? this.#sourceFor(packet, into);
+    completeChecksum(packet);
     if (source !== undefined) this.#send(buildIcmpError(error, source, buf, start, end, value), now);
   }
 
