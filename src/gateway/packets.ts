@@ -9,6 +9,7 @@ import { classify, DATAGRAM, NON_ESP_MARKER_LENGTH, open, SIGNAL, seal } from '.
 import type { IkeEvent } from '../ike/index.ts';
 import {
   type Address,
+  checkSuperframe,
   completeChecksum,
   cutSuperframe,
   DROP,
@@ -33,7 +34,6 @@ export type ToIke = (event: IkeEvent, now: Millis) => void;
 export class PacketPath {
   readonly #books: Books;
   readonly #toIke: ToIke;
-  readonly #pieces: Packet[] = [];
 
   constructor(books: Books, toIke: ToIke) {
     this.#books = books;
@@ -142,11 +142,18 @@ export class PacketPath {
       const owed = completeChecksum(packet);
       return owed === PASS ? this.#seal(tunnel, sa, packet, now) : compartment.refuse(packet, owed, now);
     }
-    const pieces = this.#pieces;
+    const pieces: Packet[] = [];
     const count = cutSuperframe(packet, pool, pieces);
-    if (count === 0) return compartment.refuse(packet, DROP.noBuffer, now);
+    if (count === 0) {
+      const refused = checkSuperframe(packet);
+      return compartment.refuse(packet, refused === PASS ? DROP.noBuffer : refused, now);
+    }
     pool.release(packet);
-    for (let i = 0; i < count; i++) this.#seal(tunnel, sa, pieces[i]!, now);
+    for (const piece of pieces) {
+      // A packet may be the last that the SA carries: what follows finds its own way.
+      if (sa.phase === 'active' && !sa.outbound.usage.stopped) this.#seal(tunnel, sa, piece, now);
+      else this.transmit(tunnel, piece, now);
+    }
   }
 
   #seal(tunnel: Tunnel, { outbound, child }: TunnelSa, packet: Packet, now: Millis): void {
