@@ -4,11 +4,13 @@
  *
  * Read first: `ip/coalesce.ts`, `batch-send.ts`. Order is kept within a destination and within a flow of a device.
  * Limits: MAX_DATAGRAMS wait for one destination, COALESCE_HELD_MAX packets for one device; then they go at once.
+ * A superframe for a device that takes none of its kind is cut here.
  * Invariant: each packet given is released exactly once, whether the kernel took it or not.
  */
 import {
   type Coalesced,
   Coalescer,
+  cutSuperframe,
   type Endpoint,
   findUpperLayer,
   IP_PROTOCOL,
@@ -25,6 +27,9 @@ import type { Tun } from './tun.ts';
 /** As many as one UDP_SEGMENT message takes. */
 const MAX_DATAGRAMS = 64;
 
+/** What it needs of a device. */
+export type PacketDevice = Pick<Tun, 'takes' | 'writePacket' | 'writeGroup'>;
+
 export class Outbox {
   readonly #pool: PacketPool;
   readonly #datagrams: Packet[] = [];
@@ -33,7 +38,8 @@ export class Outbox {
   #remote: Endpoint | undefined;
   #tos = 0;
   #dontFragment = false;
-  readonly #devices = new Map<Tun, Coalescer>();
+  readonly #pieces: Packet[] = [];
+  readonly #devices = new Map<PacketDevice, Coalescer>();
   #scheduled = false;
 
   constructor(pool: PacketPool) {
@@ -58,12 +64,10 @@ export class Outbox {
   }
 
   /** Takes over `packet`, an IP packet for the host. */
-  write(tun: Tun, packet: Packet): void {
+  write(tun: PacketDevice, packet: Packet): void {
     // Without UDP superframes datagrams go one by one; those of one flow keep their order among themselves.
-    if (!tun.takes(OFFLOAD_KIND.tcp4) || (!tun.takes(OFFLOAD_KIND.udp) && isUdp(packet))) {
-      tun.writePacket(packet);
-      return this.#pool.release(packet);
-    }
+    if (!tun.takes(OFFLOAD_KIND.tcp4) || (!tun.takes(OFFLOAD_KIND.udp) && isUdp(packet)))
+      return this.#writeNow(tun, packet);
     let coalescer = this.#devices.get(tun);
     if (coalescer === undefined) {
       coalescer = new Coalescer();
@@ -84,7 +88,7 @@ export class Outbox {
   }
 
   /** `tun` closes: what waits for it goes first. */
-  forget(tun: Tun): void {
+  forget(tun: PacketDevice): void {
     const coalescer = this.#devices.get(tun);
     if (coalescer !== undefined) this.#flushDevice(tun, coalescer);
     this.#devices.delete(tun);
@@ -113,11 +117,23 @@ export class Outbox {
     }
   }
 
-  #flushDevice(tun: Tun, coalescer: Coalescer): void {
+  /** Cuts a superframe, for a device that takes none; one that cannot be cut is left to the device, which counts it. */
+  #writeNow(tun: PacketDevice, packet: Packet): void {
+    const pieces = this.#pieces;
+    const count = packet.segment === 0 ? 0 : cutSuperframe(packet, this.#pool, pieces);
+    if (count === 0) tun.writePacket(packet);
+    this.#pool.release(packet);
+    for (let i = 0; i < count; i++) {
+      tun.writePacket(pieces[i]!);
+      this.#pool.release(pieces[i]!);
+    }
+  }
+
+  #flushDevice(tun: PacketDevice, coalescer: Coalescer): void {
     if (coalescer.held > 0) coalescer.flush((group) => this.#writeGroup(tun, group));
   }
 
-  #writeGroup(tun: Tun, group: Coalesced): void {
+  #writeGroup(tun: PacketDevice, group: Coalesced): void {
     tun.writeGroup(group);
     for (let i = 0; i < group.count; i++) this.#pool.release(group.slices[i]!.packet);
   }
