@@ -47,7 +47,11 @@ export function perform(
     };
     const gone = (): void => finish({ outcome: 'timeout', why: 'the asker went away' });
     const timer = setTimeout(() => {
-      finish({ outcome: 'timeout', why: `no outcome within ${waitSeconds} s` });
+      const { state, why } = look() ?? before;
+      finish({
+        outcome: 'timeout',
+        why: `no outcome within ${waitSeconds} s; the connection is ${state}: ${why}`,
+      });
     }, waitSeconds * 1000);
     const unwatch = backend.watch(check);
     signal.addEventListener('abort', gone);

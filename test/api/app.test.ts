@@ -191,7 +191,7 @@ describe('commands', () => {
     const backend = new FakeBackend();
     expect(await outcome(ask(backend, 'POST', `${path}/up`, { wait: 0.02 }))).toEqual([
       'timeout',
-      'no outcome within 0.02 s',
+      'no outcome within 0.02 s; the connection is down: waits for the first packet',
     ]);
     expect(backend.watchers).toBe(0);
   });
