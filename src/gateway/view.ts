@@ -124,7 +124,7 @@ function viewConnection(books: Books, tunnel: Tunnel, now: Millis): ConnectionSt
             problem: failure.failure.problem,
             advice: failure.failure.advice,
             lines: failure.failure.lines,
-            secondsAgo: (now - failure.at) / 1000,
+            secondsAgo: Math.floor(now - failure.at) / 1000,
           },
         }),
     routes: config.routes.map(formatPrefix),
