@@ -2,9 +2,10 @@
  * The lab as a library: gateways, hosts and networks in one process and in virtual time, repeatable from a seed.
  *
  * ```ts
- * const lab = new Lab({ random: seededRandom(1), conditions: { loss: 0.05 } });
+ * const lab = new Lab({ random: seededRandom(2), conditions: { loss: 0.05 } });
  * const ping = lab.hosts.contoso.vm.ping(parseAddress('10.2.0.10')!);
  * lab.timeline.runUntil(() => ping.outcome !== 'waiting', 5_000);
+ * ping.outcome; // 'reply', after the repetition of an IKE message that the network lost
  * ```
  */
 export { Capture, type CaptureOptions, type Tappable } from './capture.ts';
