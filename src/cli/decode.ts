@@ -2,11 +2,13 @@
  * `bulkhead decode`: a capture or one message, decrypted with Wireshark's key tables and printed.
  *
  * The work is `capture/`'s; this file reads, writes and counts. Records go to stdout as they come, words to stderr.
+ * With `--json` an error is the last line of stdout, too, in the envelope all commands have.
  * Exit codes: 0 read to the end, 1 unreadable or damaged, 2 usage. A reader that goes away (`| head`) is no error.
  */
 import { closeSync, existsSync, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
+import { errorEnvelope } from '../api/envelope.ts';
 import {
   Dissector,
   ESP_TABLE_FILE,
@@ -19,33 +21,43 @@ import {
   type TableIssue,
 } from '../capture/index.ts';
 import { type Bytes, fromHex, WireError } from '../core/index.ts';
+import { addFlags, type Flag, oneOf, optionsOf } from './flags.ts';
+import { EXIT } from './io.ts';
+
+const FLAGS: readonly Flag[] = [
+  {
+    flags: '--hex [octets]',
+    text: 'decode one message given in hexadecimal, here or on standard input',
+    twin: false,
+  },
+  {
+    flags: '--keys <directory>',
+    text: `directory with ${IKE_TABLE_FILE} and ${ESP_TABLE_FILE} as Wireshark has them`,
+  },
+  { flags: '--json', text: 'one JSON object a frame and line' },
+  { flags: '--frame <number>', text: 'only this frame', parse: (text) => wholeNumber(text) },
+  { flags: '--filter <kind>', text: 'which packets: ike, esp or all (default)', parse: oneOf('ike', 'esp', 'all') },
+  {
+    flags: '--port <number>',
+    text: 'a UDP port beside 500 and 4500 to look at; may be repeated, or several with commas',
+    parse: (text, before) => [...((before as number[] | undefined) ?? []), ...text.split(',').map(wholeNumber)],
+  },
+];
 
 export function decodeCommand(): Command {
-  return new Command('decode')
+  const command = new Command('decode')
     .description('Print the IKE and ESP packets of a capture, decrypted where keys are given')
     .argument('[file]', 'a pcap or pcapng file; - reads standard input')
-    .option('--hex [octets]', 'decode one message given in hexadecimal, here or on standard input')
-    .addOption(
-      new Option(
-        '--keys <directory>',
-        `directory with ${IKE_TABLE_FILE} and ${ESP_TABLE_FILE} as Wireshark has them`,
-      ).env('BULKHEAD_KEYS'),
-    )
-    .option('--json', 'one JSON object a frame and line')
-    .option('--frame <number>', 'only this frame', wholeNumber)
-    .addOption(new Option('--filter <kind>', 'which packets').choices(['ike', 'esp', 'all']).default('all'))
-    .option(
-      '--port <number>',
-      'a UDP port beside 500 and 4500 to look at; may be repeated',
-      (text, before: number[] = []) => [...before, wholeNumber(text)],
-    )
     .addHelpText('after', EXAMPLES)
-    .action(async (file: string | undefined, options: DecodeOptions, command: Command) => {
+    .action(async (file: string | undefined) => {
+      const options = optionsOf(command, FLAGS, process.env) as DecodeOptions;
       if ((file === undefined) === (options.hex === undefined)) {
-        command.error('error: give a capture file or --hex, one of them', { exitCode: 2 });
+        command.error('error: give a capture file or --hex, one of them', { exitCode: EXIT.usage });
       }
       process.exitCode = await decode(file, options);
     });
+  addFlags(command, FLAGS);
+  return command;
 }
 
 interface DecodeOptions {
@@ -53,7 +65,8 @@ interface DecodeOptions {
   readonly keys?: string;
   readonly json?: boolean;
   readonly frame?: number;
-  readonly filter: 'ike' | 'esp' | 'all';
+  /** All unless given. */
+  readonly filter?: 'ike' | 'esp' | 'all';
   readonly port?: readonly number[];
 }
 
@@ -71,10 +84,16 @@ async function decode(file: string | undefined, options: DecodeOptions): Promise
   } catch (error) {
     if (error instanceof ReaderGone) return 0;
     if (!(error instanceof Problem)) throw error;
-    await output.flush().catch(() => {});
-    say(error.message);
-    return 1;
+    await tell(error, options, output).catch(() => {});
+    return error.exit;
   }
+}
+
+/** What came before stands before it. */
+async function tell({ code, message }: Problem, { json }: DecodeOptions, output: Output): Promise<void> {
+  if (json === true) await output.line(JSON.stringify(errorEnvelope(code, message, '')));
+  await output.flush();
+  say(message);
 }
 
 async function decodeMessage(options: DecodeOptions, dissector: Dissector, output: Output): Promise<number> {
@@ -87,7 +106,7 @@ async function decodeMessage(options: DecodeOptions, dissector: Dissector, outpu
 async function decodeFile(file: string, options: DecodeOptions, dissector: Dissector, output: Output): Promise<number> {
   const counts = { frames: 0, ike: 0, esp: 0, decrypted: 0, failed: 0, encrypted: 0 };
   const name = file === '-' ? 'standard input' : file;
-  let code = 0;
+  let damage: Problem | undefined;
   try {
     for (const frame of readCapture(chunksOf(file))) {
       const record = dissector.dissect(frame);
@@ -97,16 +116,16 @@ async function decodeFile(file: string, options: DecodeOptions, dissector: Disse
     }
   } catch (error) {
     if (!(error instanceof WireError)) throw error;
-    await output.flush();
-    say(`${name}: damaged at offset ${error.at}: ${error.problem} (${error.field})`);
-    code = 1;
+    damage = new Problem(`${name}: damaged at offset ${error.at}: ${error.problem} (${error.field})`, 'damaged');
+    await tell(damage, options, output);
   }
   await output.flush();
   say(summary(counts));
-  if (options.frame !== undefined && counts.frames < options.frame && code === 0) {
-    throw new Problem(`${name} has ${counts.frames} frames: there is no frame ${options.frame}`);
+  if (damage !== undefined) return damage.exit;
+  if (options.frame !== undefined && counts.frames < options.frame) {
+    throw new Problem(`${name} has ${counts.frames} frames: there is no frame ${options.frame}`, 'not-found');
   }
-  return code;
+  return EXIT.ok;
 }
 
 const render = (record: FrameRecord, options: DecodeOptions): string =>
@@ -115,7 +134,8 @@ const render = (record: FrameRecord, options: DecodeOptions): string =>
 function wanted(record: FrameRecord, options: DecodeOptions): boolean {
   if (options.frame !== undefined) return record.frame === options.frame;
   const { is } = record.content;
-  return options.filter === 'all' ? is !== 'other' : is === options.filter;
+  const { filter = 'all' } = options;
+  return filter === 'all' ? is !== 'other' : is === filter;
 }
 
 type Counts = Record<'frames' | 'ike' | 'esp' | 'decrypted' | 'failed' | 'encrypted', number>;
@@ -159,7 +179,11 @@ function octetsOf(text: string): Bytes {
   try {
     return fromHex(text.trim().replace(/^0x/i, ''));
   } catch {
-    throw new Problem('the message is not hexadecimal: an even number of digits, spaces and colons allowed');
+    throw new Problem(
+      'the message is not hexadecimal: an even number of digits, spaces and colons allowed',
+      'usage',
+      EXIT.usage,
+    );
   }
 }
 
@@ -236,7 +260,17 @@ class Output {
 const ignored = (): void => {};
 
 /** What the user has to hear, in one sentence. */
-class Problem extends Error {}
+class Problem extends Error {
+  /** For programs. */
+  readonly code: string;
+  readonly exit: number;
+
+  constructor(sentence: string, code = 'file', exit: number = EXIT.error) {
+    super(sentence);
+    this.code = code;
+    this.exit = exit;
+  }
+}
 /** Nobody reads standard output any more. */
 class ReaderGone extends Error {}
 
@@ -260,9 +294,11 @@ const REASONS: Readonly<Record<string, string>> = {
   EISDIR: 'it is a directory',
   ENOTDIR: 'a part of its path is no directory',
 };
+/** An answer to IKE_SA_INIT with nothing but NO_PROPOSAL_CHOSEN (RFC 7296 §3.10.1). */
+const REFUSAL = '8538f8b095e95af50000000000000000292022200000000000000024000000080000000e';
 const EXAMPLES = `
 Examples:
   bulkhead decode capture.pcapng
   bulkhead decode capture.pcap --keys ~/.config/wireshark --json
   tcpdump -w - udp port 500 or udp port 4500 | bulkhead decode -
-  bulkhead decode --hex 8538f8b095e95af5…`;
+  bulkhead decode --hex ${REFUSAL}`;

@@ -1,6 +1,7 @@
 /**
  * How commands are declared: a table of leaves, each with its flags, an example and a function that is loaded when it is called.
- * Every flag has a twin in the environment: `--api` is BULKHEAD_API; what stands on the command line wins.
+ * Every flag has a twin in the environment: `--api` is BULKHEAD_API; what stands on the command line wins. The exception says
+ * `twin: false`.
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { Call, Io } from './io.ts';
@@ -9,9 +10,11 @@ export interface Flag {
   /** As commander writes it: `-c, --config <file>`. */
   readonly flags: string;
   readonly text: string;
-  readonly parse?: (text: string) => unknown;
+  /** `before` is what an earlier one of a flag that may be repeated gave. */
+  readonly parse?: (text: string, before?: unknown) => unknown;
   /** The value of a flag that stands alone although it may have one (`--wait [seconds]`). */
   readonly alone?: unknown;
+  readonly twin?: false;
 }
 
 export interface Leaf {
@@ -47,13 +50,23 @@ export function addLeaf(
     .description(leaf.text)
     .addHelpText('after', `\nExample:\n  ${leaf.example}`);
   for (const word of words.slice(names.length)) command.argument(word);
-  for (const flag of leaf.flags) command.addOption(optionOf(flag));
+  addFlags(command, leaf.flags);
   command.action(async () => {
-    const options = { ...fromEnvironment(leaf.flags, io, command), ...command.opts() };
+    const options = optionsOf(command, leaf.flags, io.env);
     exit(await leaf.run({ io, args: command.args, options }));
   });
   parent.addCommand(command, { isDefault: leaf.isDefault === true });
 }
+
+export function addFlags(command: Command, flags: readonly Flag[]): void {
+  for (const flag of flags) command.addOption(optionOf(flag));
+}
+
+/** What the command line says, and for flags it leaves out their twins. */
+export const optionsOf = (command: Command, flags: readonly Flag[], env: Io['env']): Record<string, unknown> => ({
+  ...fromEnvironment(flags, env, command),
+  ...command.opts(),
+});
 
 export const environmentName = (flag: Flag): string =>
   `BULKHEAD_${new Option(flag.flags).name().replace(/^no-/, '').replaceAll('-', '_').toUpperCase()}`;
@@ -74,20 +87,23 @@ export function oneOf(...words: readonly string[]): (text: string) => string {
 }
 
 function optionOf(flag: Flag): Option {
-  const option = new Option(flag.flags, `${flag.text} (env: ${environmentName(flag)})`);
+  const option = new Option(
+    flag.flags,
+    flag.twin === false ? flag.text : `${flag.text} (env: ${environmentName(flag)})`,
+  );
   const { parse } = flag;
-  if (parse !== undefined) option.argParser((text: string) => parse(text));
+  if (parse !== undefined) option.argParser((text: string, before: unknown) => parse(text, before));
   if (flag.alone !== undefined) option.preset(flag.alone);
   return option;
 }
 
 /** Only for flags that the command line leaves out, so that a wrong twin of another one cannot hurt. */
-function fromEnvironment(flags: readonly Flag[], io: Io, command: Command): Record<string, unknown> {
+function fromEnvironment(flags: readonly Flag[], env: Io['env'], command: Command): Record<string, unknown> {
   const found: Record<string, unknown> = {};
   for (const flag of flags) {
     const option = new Option(flag.flags);
     const name = option.attributeName();
-    const text = io.env[environmentName(flag)];
+    const text = flag.twin === false ? undefined : env[environmentName(flag)];
     if (text === undefined || text === '' || command.getOptionValue(name) !== undefined) continue;
     found[name] = option.isBoolean() ? truth(flag, text) : readTwin(flag, text, option.optional);
   }

@@ -3,7 +3,7 @@
  *
  * Leaves to others: what is printed (`lab.ts`).
  */
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ApiProblem, GatewayBackend, type KeysStatus } from '../api/index.ts';
@@ -13,13 +13,16 @@ import type { GatewayEvent } from '../gateway/index.ts';
 import { type Lab, pingOnce, type Query, resolveDocument } from '../lab/index.ts';
 import { KeyLog } from '../runtime/keylog.ts';
 
-/** Where the rows of `gw` go while keys are on. */
+/** Where the rows of `gw` go while keys are on. A folder of its own making goes with it. */
 export class LabKeys {
   #log: KeyLog | undefined;
+  #made: string | undefined;
   readonly #lab: Lab;
+  readonly #preferred: string | undefined;
 
-  constructor(lab: Lab) {
+  constructor(lab: Lab, preferred?: string) {
     this.#lab = lab;
+    this.#preferred = preferred;
     lab.gw.observe((action) => {
       if (action.do === 'key') this.#log?.append(action.table, action.row);
     });
@@ -29,12 +32,24 @@ export class LabKeys {
     return { enabled: this.#log !== undefined, folder: this.#log?.folder ?? null };
   }
 
-  /** Throws SystemError when the folder is not ours alone. */
-  set(folder: string | undefined): KeysStatus {
+  /** Without a folder: the preferred one, else a temporary one. Throws SystemError when the folder is not ours alone. */
+  set(enabled: boolean, folder?: string): KeysStatus {
+    const log = enabled ? new KeyLog(folder ?? this.#preferred ?? this.#temporary()) : undefined;
     this.#lab.gw.dispatch({ type: 'keys', enabled: false });
-    this.#log = folder === undefined ? undefined : new KeyLog(folder);
-    this.#lab.gw.dispatch({ type: 'keys', enabled: folder !== undefined });
+    this.#log = log;
+    this.#lab.gw.dispatch({ type: 'keys', enabled });
     return this.status;
+  }
+
+  close(): void {
+    this.#lab.gw.dispatch({ type: 'keys', enabled: false });
+    this.#log = undefined;
+    if (this.#made !== undefined) rmSync(this.#made, { recursive: true, force: true });
+  }
+
+  #temporary(): string {
+    this.#made ??= mkdtempSync(join(tmpdir(), 'bulkhead-lab-keys-'));
+    return this.#made;
   }
 }
 
@@ -62,7 +77,7 @@ export class LabSession {
       keys: () => keys.status,
       setKeys: (enabled, folder) => {
         this.#advance();
-        return keys.set(enabled ? (folder ?? mkdtempSync(join(tmpdir(), 'bulkhead-lab-keys-'))) : undefined);
+        return keys.set(enabled, folder);
       },
       reload: () => Promise.reject(NO_FILE),
       configText: () => showDocument(resolveDocument(lab.documents.gw).document),

@@ -22,7 +22,7 @@ function tunnelLines({ tunnels }: ScenarioResult, palette: text.Palette): string
     return [
       `${c.tenant}/${c.name}`,
       text.stateCell(c.state, c.lastFailure !== undefined, palette),
-      ...[c.localAddress, c.remoteAddress, c.ikeSas.at(-1)?.suite ?? '-'],
+      ...[c.localAddress, c.remoteAddress, c.ikeSas.at(-1)?.suite || '-'],
       child === undefined ? '-' : `${child.suite}${child.esn ? ' esn' : ''}`,
     ];
   });
@@ -86,11 +86,12 @@ export function invitationLines(api: string, background: string): string[] {
     'ping --tenant contoso 10.2.0.20 -n 2',
     'routes --tenant woodgrove --explain 10.2.0.20',
     'connections rekey contoso/site --wait',
+    'keys on',
   ];
   return [
     '',
     `The lab stays up${background}. Ctrl-C ends it. Try in another terminal:`,
-    ...commands.map((command) => `  bulkhead ${command} --api ${api}`),
+    ...commands.map((command) => `  npx bulkhead ${command} --api ${api}`),
   ];
 }
 

@@ -10,7 +10,8 @@ import { Command, InvalidArgumentError } from 'commander';
 import { createApi, envelope, serveApi } from '../api/index.ts';
 import { seededRandom } from '../core/index.ts';
 import { Lab, runScenario, type TenantName } from '../lab/index.ts';
-import { wholeNumber } from './flags.ts';
+import { errorWords } from '../runtime/syscalls.ts';
+import { addFlags, type Flag, optionsOf, wholeNumber } from './flags.ts';
 import { CliError, EXIT, type Io, printJson, printLines, reportError } from './io.ts';
 import { LabKeys, LabSession } from './lab-session.ts';
 import { invitationLines, labLines } from './lab-text.ts';
@@ -32,28 +33,37 @@ export interface LabFlags {
   readonly wrongSecret?: TenantName;
 }
 
+const FLAGS: readonly Flag[] = [
+  { flags: '--once', text: 'end after the tables, also on a terminal' },
+  { flags: '--json', text: 'print JSON and end' },
+  {
+    flags: '--pcap <file>',
+    text: 'write all packets, outside and inside, to this file (.pcap: classic, else pcapng)',
+  },
+  { flags: '--keys <folder>', text: 'write keys for Wireshark into this folder' },
+  { flags: '--loss <percent>', text: 'packets the outer network loses', parse: number(0, 100) },
+  { flags: '--delay <milliseconds>', text: 'of the outer network, one way, default 5', parse: number(0, 1000) },
+  { flags: '--seed <number>', text: 'of everything random, default 1', parse: wholeNumber(0, 0xffffffff) },
+  { flags: '--api <socket>', text: 'stay up and serve the control API on this socket, unix:PATH' },
+];
+
 export function labCommand(): Command {
-  return new Command('lab')
+  const command = new Command('lab')
     .description('Two gateways, two tenants and their hosts in one process: needs no rights and no peer')
-    .option('--once', 'end after the tables, also on a terminal')
-    .option('--json', 'print JSON and end')
-    .option('--pcap <file>', 'write all packets, outside and inside, to this file (.pcap: classic, else pcapng)')
-    .option('--keys <folder>', 'write keys for Wireshark into this folder')
-    .option('--loss <percent>', 'packets the outer network loses', number(0, 100))
-    .option('--delay <milliseconds>', 'of the outer network, one way, default 5', number(0, 1000))
-    .option('--seed <number>', 'of everything random, default 1', wholeNumber(0, 0xffffffff))
-    .option('--api <socket>', 'stay up and serve the control API on this socket, unix:PATH')
     .addHelpText('after', EXAMPLES)
-    .action(async (flags: LabFlags) => {
+    .action(async () => {
+      const { stdout, stderr, env } = process;
+      const flags = optionsOf(command, FLAGS, env) as LabFlags;
       const interrupt = new AbortController();
       const end = (): void => interrupt.abort();
       process.once('SIGINT', end);
       process.once('SIGTERM', end);
-      const { stdout, stderr, env } = process;
       process.exitCode = await lab(flags, { stdout, stderr, env, signal: interrupt.signal });
       process.removeListener('SIGINT', end);
       process.removeListener('SIGTERM', end);
     });
+  addFlags(command, FLAGS);
+  return command;
 }
 
 /** Gives the exit code. */
@@ -77,14 +87,16 @@ async function run(flags: LabFlags, io: Io): Promise<number> {
     version: VERSION,
     ...(flags.wrongSecret === undefined ? {} : { wrongSecret: flags.wrongSecret }),
   });
-  const file = flags.pcap === undefined ? undefined : openSync(flags.pcap, 'w', 0o600);
+  const { pcap } = flags;
+  const file = pcap === undefined ? undefined : written(pcap, () => openSync(pcap, 'w', 0o600));
+  const keys = new LabKeys(world, flags.keys);
   try {
-    if (file !== undefined) {
-      const format = flags.pcap!.endsWith('.pcap') ? 'pcap' : 'pcapng';
-      world.capture({ format, epoch: Date.now(), write: (octets) => void writeSync(file, octets) });
+    if (pcap !== undefined && file !== undefined) {
+      const format = pcap.endsWith('.pcap') ? 'pcap' : 'pcapng';
+      const write = (octets: Uint8Array): void => void written(pcap, () => writeSync(file, octets));
+      world.capture({ format, epoch: Date.now(), write });
     }
-    const keys = new LabKeys(world);
-    if (flags.keys !== undefined) keys.set(flags.keys);
+    if (flags.keys !== undefined) keys.set(true);
     const result = runScenario(world);
     if (json) printJson(io, envelope('lab', [result]));
     else printLines(io.stdout, labLines(result, paletteFor(io)));
@@ -95,7 +107,25 @@ async function run(flags: LabFlags, io: Io): Promise<number> {
       printLines(io.stderr, result.problems.length === 0 ? [] : ['Not everything is as it should be.']);
     return result.problems.length === 0 ? EXIT.ok : EXIT.error;
   } finally {
+    keys.close();
     if (file !== undefined) closeSync(file);
+  }
+}
+
+/** Failures of the capture file in words. */
+function written<T>(file: string, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === undefined) throw error;
+    const problem = `--pcap: ${file} cannot be written: ${errorWords(code)} (${code})`;
+    throw new CliError(
+      EXIT.error,
+      'system',
+      problem,
+      'Name a file in a folder that is there and that you may write to.',
+    );
   }
 }
 

@@ -209,7 +209,7 @@ const DECODE: Guest = {
 
 const EXITS = `
 Exit codes: 0 ok, 1 error, 2 usage, 3 degraded, 4 no gateway answers, 5 document invalid, 6 no permission,
-124 the wait was over. Every flag has a twin in the environment: --api is BULKHEAD_API.
+124 the wait was over. Every flag has a twin in the environment, except decode’s --hex: --api is BULKHEAD_API.
 
 Examples:
   bulkhead lab

@@ -16,6 +16,7 @@ beforeEach(() => {
 afterEach(() => {
   rmSync(directory, { recursive: true });
   vi.restoreAllMocks();
+  vi.unstubAllEnvs();
   process.exitCode = 0;
 });
 
@@ -115,7 +116,12 @@ describe('bulkhead decode FILE', () => {
     writeFileSync(cut, octets.subarray(0, octets.length - 7));
     const { code, err, objects } = await run([cut, '--json']);
     expect(code).toBe(1);
-    expect(objects()).toHaveLength(33);
+    expect(objects()).toHaveLength(34);
+    expect(objects()[33]).toEqual({
+      schemaVersion: 1,
+      kind: 'error',
+      error: { code: 'damaged', problem: err.split('\n')[0], advice: '' },
+    });
     expect(err).toMatch(
       /cut\.pcap: damaged at offset \d+: needs \d+ octets, the file has \d+ left \(pcap\.record\.data\)\n/,
     );
@@ -133,6 +139,45 @@ describe('bulkhead decode FILE', () => {
     });
     writeFileSync(join(directory, 'x'), 'no capture');
     expect((await run([join(directory, 'x')])).err).toContain('damaged at offset 0: neither a pcap nor a pcapng file');
+  });
+
+  it('--json: an error is a line of its own', async () => {
+    const absent = join(directory, 'absent.pcap');
+    const { code, objects } = await run([absent, '--json']);
+    expect([code, objects()]).toEqual([
+      1,
+      [
+        {
+          schemaVersion: 1,
+          kind: 'error',
+          error: { code: 'file', problem: `cannot read ${absent}: no such file`, advice: '' },
+        },
+      ],
+    ]);
+    expect((await run([session.pcap, '--json', '--frame', '99'])).objects()).toEqual([
+      expect.objectContaining({ error: expect.objectContaining({ code: 'not-found' }) }),
+    ]);
+  });
+
+  it('the environment is the twin of every flag but --hex; the command line wins', async () => {
+    const twins = { KEYS: directory, JSON: '1', FILTER: 'esp', PORT: '4501,4502', HEX: 'zz' };
+    for (const [name, value] of Object.entries(twins)) vi.stubEnv(`BULKHEAD_${name}`, value);
+    const { code, objects } = await run([session.pcap]);
+    expect([code, objects().length, objects()[0].integrity]).toEqual([0, 18, 'ok']);
+    expect((await run([session.pcap, '--filter', 'ike'])).objects()).toHaveLength(16);
+    vi.stubEnv('BULKHEAD_JSON', '0');
+    vi.stubEnv('BULKHEAD_FRAME', '5');
+    expect((await run([session.pcap])).out).toMatch(/^Frame 5:/);
+    vi.stubEnv('BULKHEAD_FRAME', 'x');
+    expect((await run([session.pcap])).code).toBe(2);
+  });
+
+  it('--port: repeated, or several with commas', async () => {
+    for (const ports of [
+      ['--port', '4501', '--port', '4502'],
+      ['--port', '4501,4502'],
+    ])
+      expect((await run([session.pcap, '--json', ...ports])).code).toBe(0);
   });
 
   it('a bad line of a table is reported and the others are used', async () => {
@@ -180,9 +225,21 @@ describe('bulkhead decode --hex', () => {
   });
 
   it('what is not hexadecimal', async () => {
-    expect(await run(['--hex', 'xyz'])).toMatchObject({
-      code: 1,
-      err: 'the message is not hexadecimal: an even number of digits, spaces and colons allowed\n',
-    });
+    const problem = 'the message is not hexadecimal: an even number of digits, spaces and colons allowed';
+    expect(await run(['--hex', 'zz'])).toMatchObject({ code: 2, out: '', err: `${problem}\n` });
+    const { code, objects } = await run(['--hex', 'zz', '--json']);
+    expect([code, objects()]).toEqual([
+      2,
+      [{ schemaVersion: 1, kind: 'error', error: { code: 'usage', problem, advice: '' } }],
+    ]);
+  });
+
+  it('the example of --help is a whole message', async () => {
+    const { out } = await run(['--help']);
+    const example = /bulkhead decode --hex (\S+)/.exec(out)![1]!;
+    const { code, objects } = await run(['--hex', example, '--json']);
+    expect(code).toBe(0);
+    expect(objects()).toEqual([expect.objectContaining({ exchange: 'IKE_SA_INIT' })]);
+    expect((await run(['--hex', example])).out).toContain('NO_PROPOSAL_CHOSEN');
   });
 });

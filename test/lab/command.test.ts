@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Dissector, KeyRing, readCapture } from '../../src/capture/index.ts';
 import { type LabFlags, lab } from '../../src/cli/lab.ts';
 import { main } from '../../src/cli/main.ts';
@@ -13,7 +13,10 @@ let folder: string;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'bulkhead-lab-'));
 });
-afterEach(() => rmSync(folder, { recursive: true }));
+afterEach(() => {
+  vi.unstubAllEnvs();
+  rmSync(folder, { recursive: true });
+});
 
 interface Terminal {
   out: string;
@@ -91,7 +94,43 @@ describe('bulkhead lab', () => {
   it('--json says so, too, where it cannot begin', async () => {
     const terminal = start({ json: true, pcap: join(folder, 'none', 'lab.pcap') });
     expect(await terminal.exit).toBe(1);
-    expect(JSON.parse(terminal.out)).toMatchObject({ kind: 'error', error: { code: 'system' } });
+    const problem = `--pcap: ${join(folder, 'none', 'lab.pcap')} cannot be written: no such file or directory (ENOENT)`;
+    expect(JSON.parse(terminal.out)).toMatchObject({ kind: 'error', error: { code: 'system', problem } });
+  });
+
+  it('--json: seconds have whole milliseconds', async () => {
+    const terminal = start({ json: true, wrongSecret: 'contoso' });
+    expect(await terminal.exit).toBe(1);
+    const { tunnels } = (JSON.parse(terminal.out) as { items: [ScenarioResult] }).items[0];
+    expect(JSON.stringify(tunnels[0]!.lastFailure!.secondsAgo)).toMatch(/^\d+(\.\d{1,3})?$/);
+  });
+
+  it('--loss 100: what is not there is a dash', async () => {
+    const terminal = start({ once: true, loss: 100 });
+    expect(await terminal.exit).toBe(1);
+    const table = /TUNNEL[\s\S]*?\n\n/.exec(terminal.out)![0];
+    expect(table.match(/^(contoso|woodgrove)\/site .* - +-$/gm)?.length).toBe(2);
+  });
+
+  it('keys in a folder of its own making go with it, a given folder stays', async () => {
+    vi.stubEnv('TMPDIR', folder);
+    const made = (): string[] => readdirSync(folder).filter((name) => name.startsWith('bulkhead-lab-keys-'));
+    const own = start({}, true);
+    await until(() => own.out.includes('Ctrl-C'));
+    const api = `unix:${join(folder, 'bulkhead-lab.sock')}`;
+    const first = await ask('keys on', api);
+    expect(made().map((name) => `${join(folder, name)}\n`)).toEqual([first.out]);
+    expect((await ask('keys off', api)).exit).toBe(0);
+    expect((await ask('keys on', api)).out).toBe(first.out);
+    own.interrupt();
+    expect([await own.exit, made()]).toEqual([0, []]);
+
+    const given = join(folder, 'given');
+    const other = start({}, true);
+    await until(() => other.out.includes('Ctrl-C'));
+    expect((await ask(`keys on --folder ${given}`, api)).out).toBe(`${given}\n`);
+    other.interrupt();
+    expect([await other.exit, readdirSync(given).toSorted()]).toEqual([0, ['esp_sa', 'ikev2_decryption_table']]);
   });
 
   it('on a terminal it stays up: the printed commands work on it, Ctrl-C ends it and removes the socket', async () => {
@@ -101,8 +140,8 @@ describe('bulkhead lab', () => {
     const api = /--api (unix:\S+)/.exec(terminal.out)![1]!;
     expect(api).toBe(`unix:${join(folder, 'bulkhead-lab.sock')}`);
     expect(statSync(api.slice(5)).mode & 0o777).toBe(0o600);
-    const commands = [...terminal.out.matchAll(/^ {2}bulkhead (.*) --api /gm)].map((match) => match[1]!);
-    expect(commands.length).toBe(7);
+    const commands = [...terminal.out.matchAll(/^ {2}npx bulkhead (.*) --api /gm)].map((match) => match[1]!);
+    expect(commands.length).toBe(8);
     for (const command of commands) {
       const { exit, err } = await ask(command.replace(/(ping .*?)( -n 2)?$/, '$1 -n 1 --timeout 50'), api);
       expect([command, exit, err]).toEqual([command, command.includes('10.2.0.20 -n') ? 1 : 0, expect.any(String)]);
