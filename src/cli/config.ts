@@ -2,25 +2,19 @@
 import type { ReloadStatus } from '../api/backend.ts';
 import { envelope } from '../api/envelope.ts';
 import { diffDocuments, formatChanges, formatIssue, readDocument, showDocument } from '../config/index.ts';
-import { secretSource } from '../runtime/files.ts';
 import { clientFor } from './client.ts';
 import { type Call, CliError, EXIT, printJson, printLines, wantsJson } from './io.ts';
-import { invalid, loadDocument, readFile, secretWarnings } from './loading.ts';
+import { invalid, loadDocument, readFile, secretIssues } from './loading.ts';
 
-/** Every issue at once. Secrets that cannot be read from here are warnings. */
+/** Every issue at once, those of the secrets too. */
 export async function checkConfig(call: Call): Promise<number> {
   const file = requiredFile(call);
-  const { document, issues } = readFile(file);
-  const secrets = document === undefined ? [] : secretWarnings(document, secretSource(file, call.io.env));
-  if (wantsJson(call)) {
-    printJson(call.io, envelope('issues', [...issues, ...secrets.map((message) => secretIssue(file, message))]));
-  } else {
-    printLines(call.io.stderr, [
-      ...issues.map(formatIssue),
-      ...secrets.map((message) => `${file}: warning: ${message}`),
-    ]);
-  }
-  if (document === undefined) return EXIT.invalid;
+  const { document, issues, text } = readFile(file);
+  const secrets = document === undefined ? [] : secretIssues(document, file, text, call.io.env);
+  const all = [...issues, ...secrets].toSorted((a, b) => a.line - b.line || a.column - b.column);
+  if (wantsJson(call)) printJson(call.io, envelope('issues', all));
+  else printLines(call.io.stderr, all.map(formatIssue));
+  if (document === undefined || all.some(({ severity }) => severity === 'error')) return EXIT.invalid;
   const connections = document.tenants.reduce((sum, tenant) => sum + tenant.connections.length, 0);
   const counts = `${plural(document.tenants.length, 'tenant')}, ${plural(connections, 'connection')}`;
   if (!wantsJson(call)) printLines(call.io.stdout, [`${file}: valid, ${counts}`]);
@@ -28,15 +22,6 @@ export async function checkConfig(call: Call): Promise<number> {
 }
 
 const plural = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`;
-
-const secretIssue = (file: string, message: string) => ({
-  severity: 'warning',
-  file,
-  line: 0,
-  column: 0,
-  path: '',
-  message,
-});
 
 /** The effective document: of a file, or of the running gateway. */
 export async function showConfig(call: Call): Promise<number> {

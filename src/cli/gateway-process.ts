@@ -11,6 +11,7 @@ import {
   formatChanges,
   formatIssue,
   type Issue,
+  placeIssues,
   readDocument,
   resolveSecret,
   showDocument,
@@ -34,6 +35,7 @@ import {
   systemRandom,
 } from '../runtime/index.ts';
 import { CliError, EXIT } from './io.ts';
+import { pskPath, unreadable } from './loading.ts';
 import { VERSION } from './version.ts';
 
 export interface GatewayProcessOptions {
@@ -52,6 +54,7 @@ export async function runGateway(options: GatewayProcessOptions): Promise<number
   const log = createLog({ level: options.logLevel, format: options.logFormat });
   let loaded = load(file);
   for (const issue of loaded.issues) if (issue.severity === 'warning') log.warn(formatIssue(issue));
+  if (loaded.unreadable !== undefined) throw unreadable(loaded.unreadable);
   if (loaded.resolved === undefined) throw invalid(file, loaded.issues);
   const first = loaded.resolved.document;
   const pool = new PacketPool(first.gateway.limits.packets, SUPERFRAME_MAX);
@@ -136,28 +139,38 @@ function engineFor(log: Log): Engine {
 interface Loaded {
   readonly resolved: ResolvedDocument | undefined;
   readonly issues: readonly Issue[];
+  /** Why there is no text. */
+  readonly unreadable?: string;
 }
 
 /** Document and secrets; everything wrong with either at once. */
 function load(file: string): Loaded {
   const text = readText(file);
-  if (!text.ok) return { resolved: undefined, issues: [issueAt(file, '', text.problem)] };
+  if (!text.ok) {
+    const issue = { severity: 'error' as const, file, line: 1, column: 1, path: '', message: text.problem };
+    return { resolved: undefined, issues: [issue], unreadable: text.problem };
+  }
   const { document, issues } = readDocument(text.text, file);
   if (document === undefined) return { resolved: undefined, issues };
-  const { secrets, problems } = fetchSecrets(document, file);
+  const { secrets, problems } = fetchSecrets(document, file, text.text);
   const all = [...issues, ...problems];
   return { resolved: problems.length === 0 ? { document, secrets } : undefined, issues: all };
 }
 
-function fetchSecrets(document: Document, file: string): { secrets: Map<string, Secret>; problems: Issue[] } {
+function fetchSecrets(
+  document: Document,
+  file: string,
+  text: string,
+): { secrets: Map<string, Secret>; problems: Issue[] } {
   const source = secretSource(file);
+  const issue = placeIssues(text, file);
   const secrets = new Map<string, Secret>();
   const problems: Issue[] = [];
   for (const [t, tenant] of document.tenants.entries()) {
     for (const [c, connection] of tenant.connections.entries()) {
       const secret = resolveSecret(connection.psk, source);
       if (secret instanceof Secret) secrets.set(`${tenant.name}/${connection.name}`, secret);
-      else problems.push(issueAt(file, `tenants[${t}].connections[${c}].auth.psk`, secret));
+      else problems.push(issue('error', pskPath(t, c), secret));
     }
   }
   return { secrets, problems };
@@ -171,15 +184,6 @@ function changedSecrets(before: ResolvedDocument, after: ResolvedDocument): stri
   });
   return names.map((name) => `~ connection ${name}: auth.psk has other contents`);
 }
-
-const issueAt = (file: string, path: string, message: string): Issue => ({
-  severity: 'error',
-  file,
-  line: 1,
-  column: 1,
-  path,
-  message,
-});
 
 function invalid(file: string, issues: readonly Issue[]): CliError {
   const errors = issues.filter((issue) => issue.severity === 'error');

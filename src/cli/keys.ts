@@ -1,4 +1,5 @@
 /** `keys`: whether Wireshark's key tables are written, and where. */
+import { resolve } from 'node:path';
 import type { KeysStatus } from '../api/backend.ts';
 import { envelope } from '../api/envelope.ts';
 import { clientFor } from './client.ts';
@@ -8,8 +9,10 @@ export async function showKeys(call: Call): Promise<number> {
   return tell(call, await clientFor(call).call<KeysStatus>('GET', '/v1/keys'));
 }
 
+/** A relative folder is one of where the command is given, not of where the gateway runs. */
 export async function switchKeys(call: Call, enabled: boolean): Promise<number> {
-  const { folder } = call.options;
+  const { folder: given } = call.options;
+  const folder = typeof given === 'string' ? resolve(given) : undefined;
   return tell(call, await clientFor(call).call<KeysStatus>('PUT', '/v1/keys', { enabled, folder }));
 }
 

@@ -4,25 +4,47 @@ import {
   type Document,
   formatIssue,
   type Issue,
+  placeIssues,
   type ReadResult,
   readDocument,
   resolveSecret,
+  type SecretReference,
   type SecretSource,
   weakness,
 } from '../config/index.ts';
-import { readText } from '../runtime/files.ts';
+import { type FileText, readText, secretSource } from '../runtime/files.ts';
 import { CliError, EXIT, type Io } from './io.ts';
+
+export interface ReadFile extends ReadResult {
+  readonly text: string;
+}
 
 /** The text of a file, `-` for standard input; a CliError says why not. */
 function textOf(file: string): string {
-  if (file === '-') return readFileSync(0, 'utf8');
-  const read = readText(file);
-  if (read.ok) return read.text;
-  const denied = /\((EACCES|EPERM)\)$/.test(read.problem);
-  throw new CliError(denied ? EXIT.permission : EXIT.error, denied ? 'permission' : 'file', read.problem, '');
+  const read = file === '-' ? standardInput() : readText(file);
+  if (!read.ok) throw unreadable(read.problem);
+  return read.text;
 }
 
-export const readFile = (file: string): ReadResult => readDocument(textOf(file), file === '-' ? 'stdin' : file);
+function standardInput(): FileText {
+  try {
+    return { ok: true, text: new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(0)) };
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    return { ok: false, problem: 'stdin is not UTF-8 text' };
+  }
+}
+
+/** A document that is no text to begin with; `problem` as `readText` says it. */
+export function unreadable(problem: string): CliError {
+  const denied = /\((EACCES|EPERM)\)$/.test(problem);
+  return new CliError(denied ? EXIT.permission : EXIT.invalid, denied ? 'permission' : 'document', problem, '');
+}
+
+export function readFile(file: string): ReadFile {
+  const text = textOf(file);
+  return { text, ...readDocument(text, file === '-' ? 'stdin' : file) };
+}
 
 /** A document without errors; anything else ends the command with exit 5 and all issues. */
 export async function loadDocument(
@@ -40,14 +62,38 @@ export function invalid(io: Io, file: string, issues: readonly Issue[]): CliErro
   return new CliError(EXIT.invalid, 'invalid', `${file} has ${count} ${count === 1 ? 'error' : 'errors'}`, '');
 }
 
-/** What is wrong with the secrets seen from here: they may well be readable where the gateway runs, so these are warnings. */
-export function secretWarnings(document: Document, source: SecretSource): string[] {
-  return document.tenants.flatMap((tenant) =>
-    tenant.connections.flatMap((connection) => {
-      if (connection.psk.from === 'inline') return [];
-      const secret = resolveSecret(connection.psk, source);
-      const problem = typeof secret === 'string' ? secret : weakness(secret);
-      return problem === undefined ? [] : [`${tenant.name}/${connection.name}: psk: ${problem}`];
+/**
+ * What is wrong with the secrets, each at its `psk` entry. One that cannot be reached from here, or can be guessed, is a warning:
+ * it may well be there where the gateway runs. Every other problem is an error, as the gateway would refuse to run.
+ */
+export function secretIssues(document: Document, file: string, text: string, env: Io['env']): Issue[] {
+  const source = secretSource(file, env);
+  const issue = placeIssues(text, file === '-' ? 'stdin' : file);
+  return document.tenants.flatMap((tenant, t) =>
+    tenant.connections.flatMap(({ psk }, c): Issue[] => {
+      if (psk.from === 'inline') return [];
+      const secret = resolveSecret(psk, source);
+      const message = typeof secret === 'string' ? secret : weakness(secret);
+      if (message === undefined) return [];
+      const severity = typeof secret === 'string' && isHere(psk, source, env) ? 'error' : 'warning';
+      return [issue(severity, pskPath(t, c), message)];
     }),
   );
+}
+
+/** Of the `connection`th of the `tenant`th, from 0. */
+export const pskPath = (tenant: number, connection: number): readonly (string | number)[] => [
+  'tenants',
+  tenant,
+  'connections',
+  connection,
+  'auth',
+  'psk',
+];
+
+function isHere({ from, value }: SecretReference, source: SecretSource, env: Io['env']): boolean {
+  if (from === 'env') return source.env(String(value)) !== undefined;
+  if (from === 'credential' && env.CREDENTIALS_DIRECTORY === undefined) return false;
+  const octets = from === 'file' ? source.readFile(String(value)) : source.credential(String(value));
+  return typeof octets !== 'string' || !/\((ENOENT|ENOTDIR|EACCES|EPERM)\)$/.test(octets);
 }

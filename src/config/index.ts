@@ -6,7 +6,7 @@ export type * from './contract.ts';
 export { DEFAULT_LISTEN } from './contract.ts';
 export { type Change, diffDocuments, type FieldChange, formatChanges } from './diff.ts';
 export { type ReadResult, readDocument } from './document.ts';
-export { formatIssue } from './issue.ts';
+export { formatIssue, placeIssues } from './issue.ts';
 export { formatReference, resolveSecret, type SecretSource, weakness } from './secrets.ts';
 export { showDocument } from './show.ts';
 export { formatDuration, formatSelector } from './words.ts';

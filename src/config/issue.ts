@@ -1,12 +1,24 @@
 /** Issues of the document: how they are collected, ordered and written. */
 import type { Issue } from './contract.ts';
-import type { Path, Source } from './source.ts';
+import { type Path, parseSource, type Source } from './source.ts';
 
 /** `gateway.yaml:12:9: tenants[0].name: is needed`; warnings say so. Compilers and editors jump to this form. */
 export function formatIssue(issue: Issue): string {
   const place = `${issue.file}:${issue.line}:${issue.column}: `;
   const path = issue.path === '' ? '' : `${issue.path}: `;
   return `${place}${issue.severity === 'warning' ? 'warning: ' : ''}${path}${issue.message}`;
+}
+
+/** Makes issues, each at its place in `text`, which is a valid document: what only shows once it has been read. */
+export function placeIssues(
+  text: string,
+  file: string,
+): (severity: Issue['severity'], path: Path, message: string) => Issue {
+  let source: Source | undefined;
+  return (severity, path, message) => {
+    source ??= parseSource(text);
+    return { severity, file, ...source.locate(path), path: formatPath(path), message };
+  };
 }
 
 /** `tenants[0].connections[1].ike.proposals[0]` */

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { childSa, FakeBackend, GATEWAY, ikeSa } from '../api/fake-backend.ts';
 import { run } from './world.ts';
 
@@ -232,7 +232,10 @@ describe('commands', () => {
     expect(await run('connections up contoso/branch --wait 1', backend)).toEqual({
       exit: 124,
       out: '',
-      err: lines('contoso/branch: up timeout: no outcome within 1 s', '  → bulkhead connections show contoso/branch'),
+      err: lines(
+        'contoso/branch: up timeout: no outcome within 1 s; the connection is down: waits for the first packet',
+        '  → bulkhead connections show contoso/branch',
+      ),
     });
   });
 
@@ -260,6 +263,8 @@ describe('commands', () => {
       err: lines('Keys are written: whoever reads that folder reads all traffic.'),
     });
     expect((await run('keys show', backend)).out).toBe('/k\n');
+    // Of where the command is given: the gateway runs elsewhere.
+    expect((await run('keys on --folder k/../rel', backend)).out).toBe(`${join(process.cwd(), 'rel')}\n`);
     expect((await run('keys off', backend)).err).toBe(lines('Keys are not written.'));
   });
 
@@ -336,6 +341,7 @@ describe('usage', () => {
     ['connections down hq --what all', /One of ike, child is needed/],
     ['routes', /--tenant is needed/],
     ['status --api http://x', /--api must be unix: and an absolute path, not http:\/\/x/],
+    ['decode capture.pcap --port 4501,x', /Not a whole number above 0/],
     ['run', /which document\?/],
     ['config check', /which document\?/],
     ['connections show a/b/c', /a\/b\/c is not TENANT\/CONNECTION/],
@@ -371,6 +377,11 @@ describe('usage', () => {
         help.out.match(/env:\s+BULKHEAD_[A-Z_]+/g)!.length,
       );
     }
+    expect(out.replace(/\s+/g, ' ')).toContain('Every flag has a twin in the environment, except decode’s --hex');
+    for (const line of ['lab', 'decode']) {
+      const help = await run(`${line} --help`);
+      expect(help.out.match(/^ {2}--(?!help|hex)/gm)!.length).toBe(help.out.match(/env:\s+BULKHEAD_[A-Z_]+/g)!.length);
+    }
   });
 
   test('the version', async () => {
@@ -392,6 +403,13 @@ describe('the environment', () => {
   });
 
   test('a wrong twin is wrong usage', async () => {
+    vi.stubEnv('BULKHEAD_LOSS', '101');
+    expect(await run('lab --once')).toEqual({
+      exit: 2,
+      out: '',
+      err: lines("bulkhead: BULKHEAD_LOSS='101' is invalid. A number from 0 to 100 is needed."),
+    });
+    vi.unstubAllEnvs();
     expect(await run('connections up fabrikam/hq', gateway(), { env: { BULKHEAD_WAIT: 'soon' } })).toEqual({
       exit: 2,
       out: '',
@@ -422,6 +440,10 @@ describe('documents', () => {
     writeFileSync(file('hq.psk'), 'a secret that is long enough\n', { mode: 0o600 });
     writeFileSync(file('weak.psk'), 'weak\n', { mode: 0o600 });
     writeFileSync(file('open.psk'), 'a secret that is long enough\n', { mode: 0o644 });
+    writeFileSync(file('empty.psk'), '\n', { mode: 0o600 });
+    writeFileSync(file('latin1.yaml'), Buffer.from('name: caf\xe9', 'latin1'));
+    for (const name of ['empty', 'absent']) writeFileSync(file(`${name}.yaml`), valid(`{ file: ${name}.psk }`));
+    writeFileSync(file('env.yaml'), valid('{ env: BH_PSK }'));
     writeFileSync(file('good.yaml'), valid('{ file: hq.psk }'));
     writeFileSync(file('weak.yaml'), valid('{ file: weak.psk }'));
     writeFileSync(file('open.yaml'), valid('{ file: open.psk }'));
@@ -454,21 +476,57 @@ describe('documents', () => {
     expect(JSON.parse(json.out).items).toHaveLength(2);
   });
 
-  test('check: secrets that are weak, open to all or missing are warnings', async () => {
-    const weak = await run(`config check ${file('weak.yaml')}`);
-    expect(weak.exit).toBe(0);
-    expect(weak.err).toBe(
-      lines(
-        `${file('weak.yaml')}: warning: blue/hq: psk: a secret of 4 octets can be guessed from one recorded exchange: use 16 or more`,
-      ),
-    );
-    expect((await run(`config check ${file('open.yaml')}`)).err).toContain('is open to everybody on this host');
+  const PSK = 'tenants[0].connections[0].auth.psk';
+
+  test.each([
+    ['weak', 'a secret of 4 octets can be guessed from one recorded exchange: use 16 or more'],
+    ['absent', 'FOLDER/absent.psk cannot be read: no such file or directory (ENOENT)'],
+    ['env', 'the variable BH_PSK is not set'],
+  ])('check: a secret that is %s is a warning at its psk entry', async (name, words) => {
+    const { exit, out, err } = await run(`config check ${file(`${name}.yaml`)}`);
+    expect(err).toBe(lines(`${file(`${name}.yaml`)}:8:22: warning: ${PSK}: ${words.replace('FOLDER', folder)}`));
+    expect([exit, out]).toEqual([0, lines(`${file(`${name}.yaml`)}: valid, 1 tenant, 1 connection`)]);
   });
 
-  test('no such file', async () => {
-    const { exit, err } = await run(`config check ${file('none.yaml')}`);
-    expect(exit).toBe(1);
-    expect(err).toContain('cannot be read: no such file or directory');
+  test.each([
+    ['empty', 'empty.psk: is empty'],
+    ['open', 'FOLDER/open.psk is open to everybody on this host (mode 0644): chmod 600 FOLDER/open.psk'],
+  ])('check: a secret that is %s is an error at its psk entry, as in run', async (name, words) => {
+    const yaml = file(`${name}.yaml`);
+    const sentence = `${yaml}:8:22: ${PSK}: ${words.replaceAll('FOLDER', folder)}`;
+    expect(await run(`config check ${yaml}`)).toEqual({ exit: 5, out: '', err: lines(sentence) });
+    const ran = await run(`run ${yaml} --api none`);
+    expect([ran.exit, ran.err.split('\n')[0]]).toEqual([5, `bulkhead: ${sentence}`]);
+    const { items } = JSON.parse((await run(`config check ${yaml} --json`)).out) as { items: unknown[] };
+    expect(items).toEqual([expect.objectContaining({ severity: 'error', line: 8, column: 22, path: PSK })]);
+  });
+
+  test('check: a variable that is set is judged', async () => {
+    const env = { BH_PSK: '0xabc' };
+    expect(await run(`config check ${file('env.yaml')}`, undefined, { env })).toMatchObject({
+      exit: 5,
+      err: expect.stringContaining('the variable BH_PSK: begins like hexadecimal but is not'),
+    });
+  });
+
+  test.each([
+    ['none', 'cannot be read: no such file or directory (ENOENT)'],
+    ['latin1', 'is not UTF-8 text'],
+  ])('no document (%s): exit 5 and one sentence everywhere', async (name, words) => {
+    const yaml = file(`${name}.yaml`);
+    for (const line of [
+      'config check',
+      'config show',
+      `config diff ${file('good.yaml')}`,
+      'doctor -c',
+      'run --api none -c',
+    ]) {
+      expect(await run(`${line} ${yaml}`, gateway())).toEqual({
+        exit: 5,
+        out: '',
+        err: lines(`bulkhead: ${yaml} ${words}`),
+      });
+    }
   });
 
   test('show: of a file, of the gateway; an invalid one is exit 5', async () => {
