@@ -100,7 +100,9 @@ async function run(flags: LabFlags, io: Io): Promise<number> {
     const result = runScenario(world);
     if (json) printJson(io, envelope('lab', [result]));
     else printLines(io.stdout, labLines(result, paletteFor(io)));
-    const stays = !json && flags.once !== true && (io.stdout.isTTY === true || flags.api !== undefined);
+    // Where `--api` comes from the environment it is meant for the other commands: piped, the lab ends.
+    const asked = flags.api !== undefined && flags.api !== io.env.BULKHEAD_API;
+    const stays = !json && flags.once !== true && (io.stdout.isTTY === true || asked);
     if (stays) await stayUp(world, keys, flags.api ?? defaultSocket(io), io);
     if (!world.shutdown()) printLines(io.stderr, ['A gateway did not get an answer to its last DELETE.']);
     if (!json && !stays)
