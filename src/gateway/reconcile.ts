@@ -13,7 +13,7 @@ import { compileConnection } from './compile.ts';
 import type { ResolvedDocument } from './contract.ts';
 import type { PacketPath, ToIke } from './packets.ts';
 import { Tenant } from './tenant.ts';
-import { Tunnel } from './tunnel.ts';
+import { Tunnel, UNKNOWN_MTU } from './tunnel.ts';
 
 export class Reconciler {
   readonly #books: Books;
@@ -104,10 +104,9 @@ export class Reconciler {
     const psk = secrets.get(`${tenant.name}/${config.name}`);
     invariant(psk !== undefined, 'every connection of a resolved document has its secret');
     const ike = compileConnection(tenant.name, config, psk);
-    const mtu = config.mtu === 'auto' ? 1400 : config.mtu;
+    const mtu = config.mtu === 'auto' ? UNKNOWN_MTU : config.mtu;
     const number = tenant.compartment.addInterface({ name: config.name, kind: 'connection', mtu, addresses: [] });
     const tunnel = new Tunnel(tenant, config, ike, books.nextIndex(), number);
-    tenant.compartment.setMtu(number, tunnel.mtu);
     books.tunnels.set(tunnel.name, tunnel);
     books.byIndex.set(tunnel.index, tunnel);
     tenant.addTunnel(tunnel);

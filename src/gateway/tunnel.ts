@@ -18,7 +18,7 @@ export const WAITING_PACKETS = 64;
 /** MTU of the way to the peer, until path MTU discovery knows better. */
 export const OUTER_MTU = 1500;
 /** Inner MTU while no SA is up: fits every suite in UDP over IPv6. */
-export const UNKNOWN_MTU = 1400;
+export const UNKNOWN_MTU = 1380;
 
 export interface TunnelSa {
   readonly child: ChildSa;
