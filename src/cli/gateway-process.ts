@@ -16,9 +16,9 @@ import {
   resolveSecret,
   showDocument,
 } from '../config/index.ts';
-import { Secret, sameBytes } from '../core/index.ts';
+import { Secret } from '../core/index.ts';
 import { chooseEngine, type Engine } from '../crypto/index.ts';
-import { Gateway, type ResolvedDocument } from '../gateway/index.ts';
+import { changedSecrets, Gateway, type ResolvedDocument } from '../gateway/index.ts';
 import { PacketPool, SUPERFRAME_MAX } from '../ip/index.ts';
 import {
   createLog,
@@ -68,7 +68,9 @@ export async function runGateway(options: GatewayProcessOptions): Promise<number
       return { applied: false, changes: [], issues: next.issues };
     const changes = [
       ...formatChanges(diffDocuments(loaded.resolved.document, next.resolved.document)),
-      ...changedSecrets(loaded.resolved, next.resolved),
+      ...changedSecrets(loaded.resolved, next.resolved).map(
+        (name) => `~ connection ${name}: auth.psk has other contents`,
+      ),
     ];
     loaded = next;
     host.dispatch({ type: 'apply', resolved: next.resolved });
@@ -174,15 +176,6 @@ function fetchSecrets(
     }
   }
   return { secrets, problems };
-}
-
-/** Secrets behind an unchanged reference whose octets are others now. */
-function changedSecrets(before: ResolvedDocument, after: ResolvedDocument): string[] {
-  const names = [...after.secrets].flatMap(([name, secret]) => {
-    const old = before.secrets.get(name);
-    return old === undefined || sameBytes(old.reveal(), secret.reveal()) ? [] : [name];
-  });
-  return names.map((name) => `~ connection ${name}: auth.psk has other contents`);
 }
 
 function invalid(file: string, issues: readonly Issue[]): CliError {

@@ -2,4 +2,5 @@
 export type { GatewayOptions } from './books.ts';
 export type * from './contract.ts';
 export { Gateway } from './gateway.ts';
+export { changedSecrets } from './reconcile.ts';
 export type * from './status.ts';

@@ -6,7 +6,8 @@
  */
 import type { ConnectionConfig, InterfaceDocument, TenantConfig } from '../config/index.ts';
 import { diffDocuments } from '../config/index.ts';
-import { invariant, type Millis, type Secret, sameBytes } from '../core/index.ts';
+import { invariant, type Millis } from '../core/index.ts';
+import { equalSecret } from '../crypto/index.ts';
 import { type Address, formatPrefix, sameAddress } from '../ip/index.ts';
 import type { Books } from './books.ts';
 import { compileConnection } from './compile.ts';
@@ -33,7 +34,7 @@ export class Reconciler {
     const books = this.#books;
     const before = books.resolved;
     if (before === undefined) books.begin(resolved, now);
-    const changed = changedConnections(before, resolved);
+    const changed = changedBetween(before, resolved);
     books.resolved = resolved;
     const { addresses } = resolved.document.gateway.external;
     this.#listen(addresses);
@@ -52,7 +53,7 @@ export class Reconciler {
     this.#unlisten([]);
   }
 
-  #tenant(config: TenantConfig, resolved: ResolvedDocument, changed: ReadonlySet<string>, now: Millis): void {
+  #tenant(config: TenantConfig, resolved: ResolvedDocument, changed: Changed, now: Millis): void {
     const books = this.#books;
     let tenant = books.tenants.get(config.name);
     if (tenant === undefined) {
@@ -61,10 +62,12 @@ export class Reconciler {
     }
     tenant.config = config;
     for (const { config: iface } of [...tenant.interfaces.values()]) {
-      if (!config.interfaces.some((i) => sameInterface(i, iface))) this.#removeInterface(tenant, iface.name);
+      const kept = config.interfaces.some((i) => i.name === iface.name);
+      if (!kept || changed.interfaces.has(`${tenant.name}/${iface.name}`)) this.#removeInterface(tenant, iface.name);
     }
     for (const tunnel of [...tenant.tunnels.values()]) {
-      const kept = config.connections.some((c) => c.name === tunnel.config.name) && !changed.has(tunnel.name);
+      const kept =
+        config.connections.some((c) => c.name === tunnel.config.name) && !changed.connections.has(tunnel.name);
       if (!kept) this.#removeTunnel(tunnel, now);
     }
     for (const iface of config.interfaces) if (!tenant.interfaces.has(iface.name)) this.#addInterface(tenant, iface);
@@ -164,27 +167,26 @@ export class Reconciler {
   }
 }
 
-const sameInterface = (a: InterfaceDocument, b: InterfaceDocument): boolean =>
-  JSON.stringify(plain(a)) === JSON.stringify(plain(b));
-
-const plain = (i: InterfaceDocument): object => ({
-  ...i,
-  addresses: i.addresses.map(formatPrefix),
-  hostAddresses: i.hostAddresses.map(formatPrefix),
-});
-
-/** Names of connections that are in both documents and not the same in both. */
-function changedConnections(before: ResolvedDocument | undefined, after: ResolvedDocument): ReadonlySet<string> {
-  if (before === undefined) return new Set();
-  const names = new Set<string>();
-  for (const change of diffDocuments(before.document, after.document)) {
-    if (change.kind === 'connection') names.add(`${change.tenant}/${change.name}`);
-  }
-  for (const [name, secret] of after.secrets) {
-    const old = before.secrets.get(name);
-    if (old !== undefined && !sameSecret(old, secret)) names.add(name);
-  }
-  return names;
+/** What is in both documents and not the same in both; names are `tenant/name`. */
+interface Changed {
+  readonly interfaces: ReadonlySet<string>;
+  readonly connections: ReadonlySet<string>;
 }
 
-const sameSecret = (a: Secret, b: Secret): boolean => sameBytes(a.reveal(), b.reveal());
+function changedBetween(before: ResolvedDocument | undefined, after: ResolvedDocument): Changed {
+  const interfaces = new Set<string>();
+  const connections = new Set(before === undefined ? [] : changedSecrets(before, after));
+  for (const { kind, tenant, name } of before === undefined ? [] : diffDocuments(before.document, after.document)) {
+    if (kind === 'interface') interfaces.add(`${tenant}/${name}`);
+    else if (kind === 'connection') connections.add(`${tenant}/${name}`);
+  }
+  return { interfaces, connections };
+}
+
+/** Connections, as `tenant/connection`, whose secret is another now, whatever the document says of it. */
+export function changedSecrets(before: ResolvedDocument, after: ResolvedDocument): string[] {
+  return [...after.secrets.keys()].filter((name) => {
+    const [old, fresh] = [before.secrets.get(name), after.secrets.get(name)!];
+    return old !== undefined && !equalSecret(old.reveal(), fresh.reveal());
+  });
+}
