@@ -9,7 +9,6 @@ import type { Address, Prefix } from '../ip/index.ts';
 import type { InterfaceConfig, InterfaceKind, InterfaceView } from './contract.ts';
 
 export const MIN_MTU_IPV4 = 68;
-export const MIN_MTU_IPV6 = 1280;
 export const MAX_MTU = 65535;
 
 export class Interface {

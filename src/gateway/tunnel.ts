@@ -8,7 +8,7 @@
 import type { ConnectionConfig } from '../config/index.ts';
 import type { Millis, Random } from '../core/index.ts';
 import { type Engine, lazyProtection } from '../crypto/index.ts';
-import { type Carrier, InboundSa, innerMtu, type Lifetime, OutboundSa, type Sad } from '../esp/index.ts';
+import { InboundSa, innerMtu, type Lifetime, OutboundSa, type Sad } from '../esp/index.ts';
 import type { ChildSa, IkeConnection } from '../ike/index.ts';
 import { compileSelectors, type Packet } from '../ip/index.ts';
 import type { Tenant } from './tenant.ts';
@@ -162,10 +162,6 @@ export class Tunnel {
       }
     }
     return last;
-  }
-
-  get carrier(): Carrier {
-    return [...this.sas.values()].at(-1)?.outbound.udpEncapsulation === true ? 'udp' : 'ip-50';
   }
 
   #measure(): void {

@@ -166,11 +166,6 @@ export class Host implements Timed {
     this.#send(buildUdp({ ...fields, identification: this.#nextId() }, data));
   }
 
-  /** Any packet, as it is. */
-  sendRaw(packet: Bytes): void {
-    this.#segment.send(packet);
-  }
-
   #ask(key: string, destination: Address, size: number, timeoutMs: Millis): Query {
     const sentAt = this.#timeline.now;
     const query: Query = {

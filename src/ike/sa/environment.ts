@@ -1,6 +1,6 @@
 /**
  * What every IKE SA of an endpoint shares: randomness, limits, SPI allocation, the way out for actions.
- * `endpoint.ts` implements it; tasks and responders see nothing else of the endpoint.
+ * `registry.ts` implements it; tasks and responders see nothing else of the endpoint.
  */
 import type { Millis, Random } from '../../core/index.ts';
 import type { Failure, IkeAction } from '../contract.ts';
