@@ -1,26 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom, toHex } from '../../src/core/index.ts';
 import { decodeHeader, findPayload } from '../../src/ike/index.ts';
-import { connection, disagreements, IkePair, proposals, type Side } from '../support/ike-pair.ts';
+import { child, one, rekey, SIDES, upWith } from '../support/ike-checks.ts';
+import { disagreements, IkePair, type Side } from '../support/ike-pair.ts';
 import { deliver, EXCHANGE, forge, PAYLOAD, payloadsOf, talk } from '../support/ike-wire.ts';
-
-const SIDES: readonly Side[] = ['a', 'b'];
-const child =
-  (...words: string[]) =>
-  (side: Side) => ({ child: { ...connection(side).child, proposals: proposals('esp', ...words) } });
-const up = (words = 'aes256gcm16-noesn', options = {}) =>
-  new IkePair(1, { loss: 0, duplicate: 0, delay: [10, 10] }, options)
-    .configure(child(words)('a'), child(words)('b'))
-    .acquire()
-    .runFor(1000);
-const rekey = (w: IkePair, side: Side, what: 'ike' | 'child') => {
-  w.do(side, { type: 'rekey', connection: 'lab/net', what });
-  return w;
-};
-const one = (w: IkePair) => {
-  expect(disagreements(w)).toEqual([]);
-  for (const side of SIDES) expect([w[side].ike.sas.size, w[side].esp.size]).toEqual([1, 1]);
-};
 
 /** Random octets whose 32-octet draws (nonces, and x25519 keys, which do not mind) begin as the test wants. */
 class Mark {
@@ -111,7 +94,7 @@ describe('RFC 7296 §2.8.1: both ends rekey the same Child SA at once', () => {
 
   it('a request lost: the other end finishes first; TEMPORARY_FAILURE or CHILD_SA_NOT_FOUND is no failure', () => {
     for (const delay of [0, 60, 200, 900]) {
-      const w = up();
+      const w = upWith();
       const from = w.sent.length;
       w.loseOnce(({ from: f }) => f === 'a');
       rekey(w, 'a', 'child').runFor(delay);
@@ -127,7 +110,7 @@ describe('RFC 7296 §2.8.1: both ends rekey the same Child SA at once', () => {
 
   it('any one message lost in the collision: one Child SA is left, and no packet was', () => {
     for (let nth = 0; nth < 8; nth++) {
-      const w = up();
+      const w = upWith();
       const from = w.sent.length;
       w.loseOnce(() => w.sent.length === from + nth + 1);
       rekey(w, 'a', 'child');
@@ -140,7 +123,7 @@ describe('RFC 7296 §2.8.1: both ends rekey the same Child SA at once', () => {
   });
 
   it('an SA that is not yet in use when it is rekeyed again does not come back', () => {
-    const w = up();
+    const w = upWith();
     // A's DELETE of the first SA is late: B rekeys the second one before it sent on it.
     w.loseOnce(({ octets }) => decodeHeader(octets).exchange === EXCHANGE.INFORMATIONAL);
     rekey(w, 'a', 'child').runFor(50);
@@ -173,7 +156,7 @@ describe('RFC 7296 §2.8.2: both ends rekey the IKE SA at once', () => {
 
   it('a request lost: the other end finishes first and our own rekey is forgotten', () => {
     for (const delay of [0, 15, 25, 60, 200]) {
-      const w = up();
+      const w = upWith();
       w.loseOnce(({ from }) => from === 'a');
       rekey(w, 'a', 'ike').runFor(delay);
       rekey(w, 'b', 'ike');
@@ -185,7 +168,7 @@ describe('RFC 7296 §2.8.2: both ends rekey the IKE SA at once', () => {
 
   it('any one message lost in the collision: one IKE SA with the child is left', () => {
     for (let nth = 0; nth < 8; nth++) {
-      const w = up();
+      const w = upWith();
       const from = w.sent.length;
       w.loseOnce(() => w.sent.length === from + nth + 1);
       rekey(w, 'a', 'ike');
@@ -196,7 +179,7 @@ describe('RFC 7296 §2.8.2: both ends rekey the IKE SA at once', () => {
   });
 
   it('while it is open a second rekey of the peer is put off, so that it cannot pile up SAs', () => {
-    const w = up();
+    const w = upWith();
     const [sa] = w.b.ike.sas;
     const from = w.sent.length;
     w.tamper = (side, octets) => (side === 'a' && !decodeHeader(octets).flags.response ? [] : [octets]);
@@ -210,7 +193,7 @@ describe('RFC 7296 §2.8.2: both ends rekey the IKE SA at once', () => {
   });
 
   it('a rekey that waits is dropped when the peer has rekeyed meanwhile', () => {
-    const w = up();
+    const w = upWith();
     w.loseOnce(({ from }) => from === 'b').run(30_050);
     const [sa] = w.b.ike.sas;
     expect(sa!.active!.kind).toBe('liveness');
@@ -221,7 +204,7 @@ describe('RFC 7296 §2.8.2: both ends rekey the IKE SA at once', () => {
   });
 
   it('what waited behind a rekey that is forgotten goes on under the SA of the peer', () => {
-    const w = up();
+    const w = upWith();
     w.tamper = (side, octets) => (side === 'a' && !decodeHeader(octets).flags.response ? [] : [octets]);
     rekey(w, 'a', 'ike');
     rekey(w, 'a', 'child');
@@ -236,7 +219,7 @@ describe('RFC 7296 §2.8.2: both ends rekey the IKE SA at once', () => {
 
 describe('RFC 7296 §2.25: exchanges that collide', () => {
   it('§2.25.2: rekey of a Child SA against rekey of the IKE SA: TEMPORARY_FAILURE both ways, later both succeed', () => {
-    const w = up();
+    const w = upWith();
     const from = w.sent.length;
     rekey(w, 'a', 'child');
     rekey(w, 'b', 'ike');
@@ -255,7 +238,7 @@ describe('RFC 7296 §2.25: exchanges that collide', () => {
   });
 
   it('§2.25.1: rekey of a Child SA that is being deleted: TEMPORARY_FAILURE, and it stays deleted', () => {
-    const w = up();
+    const w = upWith();
     const from = w.sent.length;
     w.do('a', { type: 'terminate', connection: 'lab/net', what: 'child' });
     rekey(w, 'b', 'child').runFor(10_000);
@@ -265,7 +248,7 @@ describe('RFC 7296 §2.25: exchanges that collide', () => {
   });
 
   it('§2.25.1: rekey of a Child SA that is not there: CHILD_SA_NOT_FOUND with its SPI; a new one is made', () => {
-    const w = up();
+    const w = upWith();
     const from = w.sent.length;
     const [sa] = w.b.ike.sas;
     const lost = w.a.outbound!.spiIn;
@@ -283,7 +266,7 @@ describe('RFC 7296 §2.25: exchanges that collide', () => {
   });
 
   it('§1.4.1: DELETEs of one Child SA that cross are answered without a DELETE', () => {
-    const w = up();
+    const w = upWith();
     const from = w.sent.length;
     for (const side of SIDES) w.do(side, { type: 'terminate', connection: 'lab/net', what: 'child' });
     w.runFor(1000);
@@ -299,7 +282,7 @@ describe('RFC 7296 §2.25: exchanges that collide', () => {
 
   it('DELETEs of the IKE SA that cross are answered, and no SA is left', () => {
     for (const lost of [false, true]) {
-      const w = up();
+      const w = upWith();
       const from = w.sent.length;
       if (lost) w.loseOnce(({ from: f }) => f === 'a');
       for (const side of SIDES) w.do(side, { type: 'terminate', connection: 'lab/net', what: 'ike' });
@@ -317,7 +300,7 @@ describe('RFC 7296 §2.25: exchanges that collide', () => {
   });
 
   it('§2.25.2: rekey of an IKE SA that is being deleted: TEMPORARY_FAILURE, and the DELETE wins', () => {
-    const w = up();
+    const w = upWith();
     const from = w.sent.length;
     w.do('a', { type: 'terminate', connection: 'lab/net', what: 'ike' });
     rekey(w, 'b', 'ike').runFor(1000);
@@ -333,7 +316,7 @@ describe('RFC 7296 §2.25: exchanges that collide', () => {
       ['ike', 'child'],
     ] as const) {
       for (const side of SIDES) {
-        const w = up();
+        const w = upWith();
         rekey(w, 'a', what).runFor(12);
         w.do(side, { type: 'terminate', connection: 'lab/net', what: then });
         w.runFor(20_000);
@@ -344,7 +327,7 @@ describe('RFC 7296 §2.25: exchanges that collide', () => {
   });
 
   it('a DELETE that overtakes the answer which made the SA is not forgotten', () => {
-    const w = up();
+    const w = upWith();
     // B's answer to the rekey is lost; B deletes all its Child SAs before A asks again.
     w.loseOnce(({ from, octets }) => from === 'b' && decodeHeader(octets).exchange === EXCHANGE.CREATE_CHILD_SA);
     rekey(w, 'a', 'child').runFor(50);
@@ -356,7 +339,7 @@ describe('RFC 7296 §2.25: exchanges that collide', () => {
 
   it('both ends make a Child SA for the same traffic at once: the one with the lowest nonce goes', () => {
     for (const lost of [false, true]) {
-      const w = up();
+      const w = upWith();
       w.do('a', { type: 'terminate', connection: 'lab/net', what: 'child' });
       w.runFor(1000);
       expect([w.a.esp.size, w.a.ike.sas.size]).toEqual([0, 1]);

@@ -2,39 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { Secret } from '../../src/core/index.ts';
 import type { IkeConnection } from '../../src/ike/index.ts';
 import { parseAddress } from '../../src/ip/index.ts';
+import { act, cut, none, one, PACKET, packet, SIDES, up } from '../support/ike-checks.ts';
 import { connection, disagreements, IkePair, type Side, selectors } from '../support/ike-pair.ts';
 import { talk } from '../support/ike-wire.ts';
-
-const SIDES: readonly Side[] = ['a', 'b'];
-const up = (a: Partial<IkeConnection> = {}, b: Partial<IkeConnection> = {}) =>
-  new IkePair(1).configure(a, b).acquire().runFor(1000);
-const one = (w: IkePair) => {
-  expect(disagreements(w)).toEqual([]);
-  for (const side of SIDES) expect([w[side].ike.sas.size, w[side].esp.size]).toEqual([1, 1]);
-};
-const none = (w: IkePair) => {
-  for (const side of SIDES) expect([w[side].ike.sas.size, w[side].esp.size, w[side].ike.spis.size]).toEqual([0, 0, 0]);
-};
-const act = (w: IkePair, side: Side, type: 'terminate' | 'rekey', what: 'ike' | 'child') => {
-  w.do(side, { type, connection: 'lab/net', what });
-  return w;
-};
-const PACKET = {
-  source: parseAddress('10.1.0.7')!,
-  destination: parseAddress('10.2.0.9')!,
-  protocol: 1,
-  sourcePort: 0,
-  destinationPort: 0,
-};
-const packet = (w: IkePair, side: Side = 'a') => {
-  w.do(side, { type: 'acquire', connection: 'lab/net', packet: PACKET });
-  return w;
-};
-/** Nothing reaches the other end any more. */
-const cut = (w: IkePair) => {
-  w.link = { ...w.link, loss: 1 };
-  return w;
-};
 
 describe('operators', () => {
   it('`down` of the IKE SA: DELETE, no SA left; a demand connection comes back with the next packet', () => {

@@ -1,32 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { toHex } from '../../src/core/index.ts';
 import { decodeHeader, findPayload } from '../../src/ike/index.ts';
-import { connection, disagreements, IkePair, proposals, type Side } from '../support/ike-pair.ts';
+import { child, one, rekey, SIDES, upWith } from '../support/ike-checks.ts';
+import { connection, IkePair, type Side } from '../support/ike-pair.ts';
 import { EXCHANGE, PAYLOAD, payloadsOf, talk } from '../support/ike-wire.ts';
 
-const SIDES: readonly Side[] = ['a', 'b'];
-const child =
-  (...words: string[]) =>
-  (side: Side) => ({ child: { ...connection(side).child, proposals: proposals('esp', ...words) } });
-const up = (words = 'aes256gcm16-noesn', options = {}) =>
-  new IkePair(1, { loss: 0, duplicate: 0, delay: [10, 10] }, options)
-    .configure(child(words)('a'), child(words)('b'))
-    .acquire()
-    .runFor(1000);
-const rekey = (w: IkePair, side: Side, what: 'ike' | 'child') => {
-  w.do(side, { type: 'rekey', connection: 'lab/net', what });
-  return w;
-};
 /** Inbound SPIs of an end and whether it sends on them. */
 const esp = (w: IkePair, side: Side) => [...w[side].esp.values()].map((e) => e.outbound);
-const one = (w: IkePair) => {
-  expect(disagreements(w)).toEqual([]);
-  for (const side of SIDES) expect([w[side].ike.sas.size, w[side].esp.size]).toEqual([1, 1]);
-};
 
 describe('RFC 7296 §1.3.3, §2.8: rekey of a Child SA, make before break', () => {
   it.each(SIDES)('without PFS, asked for by %s', (side) => {
-    const w = up();
+    const w = upWith();
     const before = [w.a.outbound!.spiIn, w.b.outbound!.spiIn];
     const from = w.sent.length;
     const id = side === 'a' ? 2 : 0;
@@ -44,7 +28,7 @@ describe('RFC 7296 §1.3.3, §2.8: rekey of a Child SA, make before break', () =
   });
 
   it.each(SIDES)('with PFS, asked for by %s: a KE payload of the group, other keys than without', (side) => {
-    const w = up('aes256gcm16-ecp256-noesn');
+    const w = upWith('aes256gcm16-ecp256-noesn');
     expect(w.a.outbound!.suite.group).toBeUndefined();
     const from = w.sent.length;
     rekey(w, side, 'child').runFor(10_000);
@@ -57,7 +41,7 @@ describe('RFC 7296 §1.3.3, §2.8: rekey of a Child SA, make before break', () =
   });
 
   it('the end that asks sends at once; the other one when the old SA is deleted; the old one drains 5 s', () => {
-    const w = up();
+    const w = upWith();
     rekey(w, 'a', 'child').runFor(15);
     expect([esp(w, 'a'), esp(w, 'b')]).toEqual([['active'], ['active', 'standby']]);
     w.runFor(10);
@@ -75,7 +59,7 @@ describe('RFC 7296 §1.3.3, §2.8: rekey of a Child SA, make before break', () =
   });
 
   it('the other end sends when traffic comes in on the new SA, even while the DELETE is lost', () => {
-    const w = up().loseOnce(({ octets }) => decodeHeader(octets).exchange === EXCHANGE.INFORMATIONAL);
+    const w = upWith().loseOnce(({ octets }) => decodeHeader(octets).exchange === EXCHANGE.INFORMATIONAL);
     rekey(w, 'a', 'child').runFor(50);
     expect(esp(w, 'b')).toEqual(['active', 'standby']);
     w.do('b', { type: 'inbound', spiIn: w.a.outbound!.spiOut, from: undefined });
@@ -86,7 +70,7 @@ describe('RFC 7296 §1.3.3, §2.8: rekey of a Child SA, make before break', () =
   });
 
   it('a DELETE that is owed and never comes is sent by the other end', () => {
-    const w = up();
+    const w = upWith();
     rekey(w, 'a', 'child').runFor(25);
     const sa = [...w.a.ike.sas][0]!;
     for (const old of sa.children) if (old.deleting) sa.children.delete(old);
@@ -99,7 +83,7 @@ describe('RFC 7296 §1.3.3, §2.8: rekey of a Child SA, make before break', () =
   });
 
   it('§2.9.2: the selectors in use are asked for again, whatever packet opened the SA', () => {
-    const w = up();
+    const w = upWith();
     const from = w.sent.length;
     rekey(w, 'a', 'child').runFor(10_000);
     const request = payloadsOf(w, w.sent[from]!.octets);
@@ -158,7 +142,7 @@ describe('RFC 7296 §1.3.3, §2.8: rekey of a Child SA, make before break', () =
   it('a lost message anywhere in the rekey changes nothing but the time', () => {
     for (const side of SIDES) {
       for (let nth = 0; nth < 4; nth++) {
-        const w = up();
+        const w = upWith();
         const from = w.sent.length;
         w.loseOnce(() => w.sent.length === from + nth + 1);
         rekey(w, side, 'child').runFor(20_000);
@@ -172,7 +156,7 @@ describe('RFC 7296 §1.3.2, §2.18: rekey of the IKE SA', () => {
   it.each(SIDES)(
     'asked for by %s: new SPIs, message IDs from 0, the children inherited, the old SA deleted',
     (side) => {
-      const w = up();
+      const w = upWith();
       const [old] = w[side].ike.sas;
       const spi = w.a.outbound!.spiIn;
       const from = w.sent.length;
@@ -204,7 +188,7 @@ describe('RFC 7296 §1.3.2, §2.18: rekey of the IKE SA', () => {
   it('a lost message anywhere in it changes nothing but the time', () => {
     for (const side of SIDES) {
       for (let nth = 0; nth < 4; nth++) {
-        const w = up();
+        const w = upWith();
         const from = w.sent.length;
         w.loseOnce(() => w.sent.length === from + nth + 1);
         rekey(w, side, 'ike').runFor(20_000);
@@ -214,7 +198,7 @@ describe('RFC 7296 §1.3.2, §2.18: rekey of the IKE SA', () => {
   });
 
   it('what waited behind it goes on under the new SA', () => {
-    const w = up();
+    const w = upWith();
     rekey(w, 'a', 'ike');
     rekey(w, 'a', 'child');
     const from = w.sent.length;
