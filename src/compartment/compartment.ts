@@ -22,7 +22,6 @@ import {
   completeChecksum,
   cutSuperframe,
   DROP,
-  dropCounters,
   findUpperLayer,
   formatAddress,
   fragmentIpv4,
@@ -63,7 +62,7 @@ import type {
   RouteOrigin,
   Sink,
 } from './contract.ts';
-import { type Counters, newCounters } from './counters.ts';
+import { COMPARTMENT_CELLS, type Counters, dropCells, newCounters, readCounters } from './counters.ts';
 import { LocalHost, UNPOOLED } from './host.ts';
 import { IcmpErrors } from './icmp-errors.ts';
 import { Interface } from './interface.ts';
@@ -80,6 +79,8 @@ export interface CompartmentOptions {
   /** For the identification of IP packets. */
   readonly random: Random;
   readonly limits?: Partial<CompartmentLimits>;
+  /** Where its counters stand: COMPARTMENT_CELLS doubles. Default: its own. */
+  readonly cells?: Float64Array;
 }
 
 /** `into` of `Sink.dropped` for packets of the compartment's own. */
@@ -96,8 +97,8 @@ export class Compartment {
   readonly #routes: RoutingTable;
   readonly #errors: IcmpErrors;
   readonly #host: LocalHost;
-  readonly #drops = dropCounters();
-  readonly #counters: Counters = newCounters();
+  readonly #drops: Float64Array;
+  readonly #counters: Counters;
   readonly #upper = newUpperLayer();
   #lastInterface = NO_INTERFACE;
   #identification: number;
@@ -106,6 +107,9 @@ export class Compartment {
     this.name = options.name;
     this.number = options.number;
     this.limits = { ...COMPARTMENT_LIMITS, ...options.limits };
+    const cells = options.cells ?? new Float64Array(COMPARTMENT_CELLS);
+    this.#counters = newCounters(cells);
+    this.#drops = dropCells(cells);
     this.#pool = options.pool;
     this.#sink = options.sink;
     this.#random = options.random;
@@ -125,11 +129,15 @@ export class Compartment {
 
   // Interfaces.
 
-  /** Its number, from 1 and never used twice. It is up. */
-  addInterface(config: InterfaceConfig): number {
+  /**
+   * Its number, from 1 and never used twice: the next one, or the one asked for. It is up. `cells`: where its counters stand,
+   * INTERFACE_CELLS doubles.
+   */
+  addInterface(config: InterfaceConfig, number = this.#lastInterface + 1, cells?: Float64Array): number {
     invariant(this.#interfaces.size < this.limits.interfaces, 'the document keeps to the limit of interfaces');
-    this.#lastInterface += 1;
-    const added = new Interface(this.#lastInterface, config);
+    invariant(!this.#interfaces.has(number), 'an interface number is used once');
+    this.#lastInterface = Math.max(this.#lastInterface, number);
+    const added = new Interface(number, config, cells);
     this.#interfaces.set(added.number, added);
     this.#routes.connect(added);
     return added.number;
@@ -198,7 +206,7 @@ export class Compartment {
   }
 
   get counters(): CompartmentCounters {
-    return { ...this.#counters };
+    return readCounters(this.#counters);
   }
 
   // Packets.
@@ -210,8 +218,7 @@ export class Compartment {
       this.#drop(packet, DROP.linkDown, from);
       return;
     }
-    into.rxPackets += 1;
-    into.rxBytes += packet.end - packet.start;
+    into.countReceived(packet.end - packet.start);
     const verdict = this.#forward(packet, into, now);
     if (verdict !== PASS) this.#drop(packet, verdict, from);
   }
@@ -333,8 +340,7 @@ export class Compartment {
   }
 
   #emit(packet: Packet, out: Interface): number {
-    out.txPackets += 1;
-    out.txBytes += packet.end - packet.start;
+    out.countSent(packet.end - packet.start);
     this.#sink.emit(packet, out.number);
     return PASS;
   }

@@ -13,4 +13,5 @@ export type {
   RouteOrigin,
   Sink,
 } from './contract.ts';
+export { COMPARTMENT_CELLS, INTERFACE_CELLS } from './counters.ts';
 export { COMPARTMENT_LIMITS } from './limits.ts';

@@ -7,6 +7,7 @@
 import { invariant } from '../core/index.ts';
 import type { Address, Prefix } from '../ip/index.ts';
 import type { InterfaceConfig, InterfaceKind, InterfaceView } from './contract.ts';
+import { INTERFACE_CELLS } from './counters.ts';
 
 export const MIN_MTU_IPV4 = 68;
 export const MAX_MTU = 65535;
@@ -20,13 +21,11 @@ export class Interface {
   readonly clampMss: boolean;
   readonly addresses: readonly Prefix[];
   up = true;
-  rxPackets = 0;
-  rxBytes = 0;
-  txPackets = 0;
-  txBytes = 0;
+  readonly #cells: Float64Array;
   #mtu: number;
 
-  constructor(number: number, config: InterfaceConfig) {
+  constructor(number: number, config: InterfaceConfig, cells: Float64Array = new Float64Array(INTERFACE_CELLS)) {
+    this.#cells = cells;
     this.number = number;
     this.name = config.name;
     this.kind = config.kind;
@@ -34,6 +33,16 @@ export class Interface {
     this.clampMss = config.clampMss ?? config.kind === 'connection';
     this.addresses = config.addresses;
     this.#mtu = checkedMtu(config.mtu);
+  }
+
+  countReceived(octets: number): void {
+    this.#cells[0]! += 1;
+    this.#cells[1]! += octets;
+  }
+
+  countSent(octets: number): void {
+    this.#cells[2]! += 1;
+    this.#cells[3]! += octets;
   }
 
   get mtu(): number {
@@ -51,7 +60,8 @@ export class Interface {
   }
 
   view(): InterfaceView {
-    const { number, name, kind, mtu, up, addresses, rxPackets, rxBytes, txPackets, txBytes } = this;
+    const { number, name, kind, mtu, up, addresses } = this;
+    const [rxPackets = 0, rxBytes = 0, txPackets = 0, txBytes = 0] = this.#cells;
     return { number, name, kind, mtu, up, addresses, rxPackets, rxBytes, txPackets, txBytes };
   }
 }
