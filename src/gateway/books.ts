@@ -1,14 +1,18 @@
 /**
- * What the parts of a gateway share: its tenants, tunnels, SAs and the actions of the current event.
- * `packets.ts` moves packets, `ike-actions.ts` carries out what IKE says, `reconcile.ts` applies documents, `view.ts` shows.
+ * What the parts of a gateway share: its tenants and tunnels, the data plane, and the actions of the current event.
+ * `dataplane/` moves packets, `ike-actions.ts` carries out what IKE says, `reconcile.ts` applies documents, `view.ts` shows.
+ *
+ * The data plane here is the one that packets pass through, or, where others host it (`remote`), their likeness: every command
+ * goes to both, counters stand in shared cells, and no packet of a tenant comes here.
  */
-import { Agenda, type Millis, type Random } from '../core/index.ts';
+import type { Compartment } from '../compartment/index.ts';
+import { invariant, type Millis, type Random } from '../core/index.ts';
 import { defaultEngine, type Engine } from '../crypto/index.ts';
-import { Sad } from '../esp/index.ts';
 import { IkeEndpoint, type IkeOptions, type Report } from '../ike/index.ts';
-import { type Address, dropCounters, type PacketPool } from '../ip/index.ts';
+import type { Address, Endpoint, Packet, PacketPool } from '../ip/index.ts';
 import type { GatewayAction, ResolvedDocument } from './contract.ts';
-import type { Tenant } from './tenant.ts';
+import { type Cells, DataPlane, LocalCells, type PlaneCommand, type PlaneOutput, SlotBook } from './dataplane/index.ts';
+import type { Tenant, TenantInterface } from './tenant.ts';
 import type { Tunnel } from './tunnel.ts';
 
 export interface GatewayOptions {
@@ -18,6 +22,8 @@ export interface GatewayOptions {
   readonly version?: string;
   /** Protects ESP packets. Default: what needs no native code. */
   readonly engine?: Engine;
+  /** The data plane is hosted elsewhere: commands for it become actions, and it counts in these cells. */
+  readonly remote?: { readonly cells: Cells };
   /** Retransmission and give-up times of IKE; for tests and labs. */
   readonly ike?: Partial<Omit<IkeOptions, 'random' | 'exportKeys'>>;
 }
@@ -34,8 +40,10 @@ export class Books {
   readonly version: string;
   readonly engine: Engine;
   readonly options: GatewayOptions;
-  readonly sad = new Sad();
-  readonly agenda = new Agenda();
+  readonly plane: DataPlane;
+  readonly cells: Cells;
+  /** Gives out slots of the cells. */
+  readonly slots = new SlotBook(PLANE_SLOTS);
   readonly tenants = new Map<string, Tenant>();
   /** By name, `tenant/connection`. */
   readonly tunnels = new Map<string, Tunnel>();
@@ -44,17 +52,20 @@ export class Books {
   /** The tunnel of each inbound SPI. */
   readonly bySpi = new Map<number, Tunnel>();
   readonly listeners: Listener[] = [];
-  /** Drops that belong to no tenant: before an SPI or an interface was known. */
-  readonly drops = dropCounters();
+  /** What a port of the host's belongs to. */
+  readonly ports = new Map<number, { readonly tenant: Tenant; readonly interface: TenantInterface }>();
   ike: IkeEndpoint;
   resolved: ResolvedDocument | undefined;
   /** Rows for Wireshark are handed out. */
   keysEnabled = false;
   startedAt: Millis = 0;
   stopping = false;
+  /** The time of the event at hand. */
+  now: Millis = 0;
   #actions: GatewayAction[] = [];
   #lastIndex = 0;
   #lastCompartment = 1;
+  #lastPort = 0;
 
   constructor(options: GatewayOptions) {
     this.options = options;
@@ -63,6 +74,31 @@ export class Books {
     this.version = options.version ?? '';
     this.engine = options.engine ?? defaultEngine;
     this.ike = newEndpoint(options, {});
+    this.cells = options.remote?.cells ?? new LocalCells();
+    const { pool, random, engine, cells } = this;
+    this.plane = new DataPlane({ pool, random, engine, cells, output: this.#output() });
+  }
+
+  /** Changes the data plane, wherever it is. */
+  command(command: PlaneCommand): void {
+    this.plane.command(command, this.now);
+    if (this.options.remote !== undefined) this.emit({ do: 'plane', command });
+  }
+
+  compartment(number: number): Compartment {
+    const compartment = this.plane.compartment(number);
+    invariant(compartment !== undefined, 'a tenant has its compartment as long as it lives');
+    return compartment;
+  }
+
+  takeSlot(): number {
+    const slot = this.slots.take();
+    this.cells.at(slot).fill(0);
+    return slot;
+  }
+
+  giveSlot(slot: number): void {
+    this.slots.give(slot);
   }
 
   /** The ports and limits of the first document decide; later documents cannot change them. */
@@ -101,12 +137,43 @@ export class Books {
     return this.#lastIndex;
   }
 
+  /** Neither are ports. */
+  nextPort(): number {
+    this.#lastPort += 1;
+    return this.#lastPort;
+  }
+
   /** Compartment 1 is the gateway's own. */
   nextCompartment(): number {
     this.#lastCompartment += 1;
     return this.#lastCompartment;
   }
+
+  /** What leaves the data plane here becomes actions. */
+  #output(): PlaneOutput {
+    return {
+      datagram: (udp, local, remote, packet, tos, dontFragment) => {
+        if (udp) this.emit({ do: 'udp', local, remote, packet, tos, dontFragment });
+        else this.emit({ do: 'esp', local: local.address, remote: remote.address, packet, tos, dontFragment });
+      },
+      packet: (port: number, packet: Packet) => {
+        const known = this.ports.get(port);
+        if (known === undefined) return this.pool.release(packet);
+        const { tenant, interface: iface } = known;
+        this.emit({ do: 'packet', tenant: tenant.name, interface: iface.config.name, packet });
+      },
+    };
+  }
+
+  /** An IKE message or a keepalive of ours. */
+  sendUdp(local: Endpoint, remote: Endpoint, packet: Packet): void {
+    this.emit({ do: 'udp', local, remote, packet, tos: 0, dontFragment: false });
+  }
 }
+
+/** Each data plane has two slots of its own; so many planes there may be. */
+export const MAX_PLANES = 32;
+const PLANE_SLOTS = 2 * MAX_PLANES;
 
 const newEndpoint = (options: GatewayOptions, document: Partial<IkeOptions>): IkeEndpoint =>
   new IkeEndpoint({ ...document, ...options.ike, random: options.random, exportKeys: true });

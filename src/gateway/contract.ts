@@ -10,6 +10,7 @@ import type { Document, InterfaceDocument } from '../config/index.ts';
 import type { Secret } from '../core/index.ts';
 import type { Report } from '../ike/index.ts';
 import type { Address, Endpoint, Packet, Prefix } from '../ip/index.ts';
+import type { PlaneCommand, PlaneEvent } from './dataplane/index.ts';
 
 /** A document with its secrets fetched; keys are `tenant/connection`. */
 export interface ResolvedDocument {
@@ -39,6 +40,8 @@ export type GatewayEvent =
     }
   /** An IP packet from a tenant's interface. */
   | { readonly type: 'packet'; readonly tenant: string; readonly interface: string; readonly packet: Packet }
+  /** From a data plane that is hosted elsewhere. */
+  | { readonly type: 'plane'; readonly event: PlaneEvent }
   /** What became of `open-interface` or `listen`; undefined: it works. */
   | {
       readonly type: 'interface-state';
@@ -85,6 +88,8 @@ export type GatewayAction =
   | {
       readonly do: 'open-interface';
       readonly tenant: string;
+      /** What the data plane calls it. */
+      readonly port: number;
       readonly config: InterfaceDocument;
       readonly hostRoutes: readonly Prefix[];
     }
@@ -96,6 +101,8 @@ export type GatewayAction =
       readonly interface: string;
       readonly prefixes: readonly Prefix[];
     }
+  /** For the data plane that is hosted elsewhere, in this order and before the actions behind it. */
+  | { readonly do: 'plane'; readonly command: PlaneCommand }
   /** Bind the IKE and NAT-T ports on this address, and protocol 50 where there are rights. */
   | { readonly do: 'listen'; readonly address: Address; readonly ike: number; readonly natt: number }
   | { readonly do: 'unlisten'; readonly address: Address }

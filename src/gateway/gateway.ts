@@ -4,35 +4,35 @@
  * Read first: docs/architecture.md. Everything the outside can do is an event, everything it must do an action (`contract.ts`).
  * Leaves to others: sockets, devices, files and clocks (`runtime/`, `lab/`); words for people (`view.ts`).
  */
-import { assertNever, type Deadline, earliest, type Machine, type Millis, type Timed } from '../core/index.ts';
+import { Agenda, assertNever, type Deadline, earliest, type Machine, type Millis, type Timed } from '../core/index.ts';
 import type { IkeEvent, IkeKeysExport } from '../ike/index.ts';
 import { sameAddress } from '../ip/index.ts';
 import { Books, type GatewayOptions } from './books.ts';
 import type { GatewayAction, GatewayEvent } from './contract.ts';
+import type { PlaneEvent } from './dataplane/index.ts';
 import { IkeActions } from './ike-actions.ts';
-import { PacketPath, withoutPort } from './packets.ts';
 import { Reconciler } from './reconcile.ts';
 import type { ConnectionStatus, GatewayStatus, TenantStatus } from './status.ts';
 import { viewConnections, viewGateway, viewTenants } from './view.ts';
 
 /** How often idle connections are looked for. */
 const IDLE_CHECK: Millis = 1000;
+/** No interface has this one. */
+const NO_PORT = 0;
 
 export class Gateway implements Machine<GatewayEvent, GatewayAction> {
   readonly #books: Books;
-  readonly #path: PacketPath;
   readonly #actions: IkeActions;
   readonly #reconciler: Reconciler;
+  readonly #agenda = new Agenda();
   readonly #idle: Timed;
-  #now: Millis = 0;
   #idleAt: Millis = Number.POSITIVE_INFINITY;
 
   constructor(options: GatewayOptions) {
     const toIke = (event: IkeEvent, now: Millis): void => this.#toIke(event, now);
     this.#books = new Books(options);
-    this.#path = new PacketPath(this.#books, toIke);
-    this.#actions = new IkeActions(this.#books, this.#path);
-    this.#reconciler = new Reconciler(this.#books, this.#path, toIke, () => this.#now);
+    this.#actions = new IkeActions(this.#books);
+    this.#reconciler = new Reconciler(this.#books, toIke);
     this.#idle = {
       deadline: () =>
         this.#idleAt === Number.POSITIVE_INFINITY ? undefined : { at: this.#idleAt, why: 'look for idle connections' },
@@ -41,24 +41,31 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
   }
 
   handle(event: GatewayEvent, now: Millis): readonly GatewayAction[] {
-    this.#now = now;
+    const { plane } = this.#books;
+    this.#books.now = now;
     switch (event.type) {
       case 'tick':
         this.#toIke({ type: 'tick' }, now);
-        this.#books.agenda.tick(now);
+        this.#agenda.tick(now);
+        plane.tick(now);
         break;
-      case 'udp':
-        this.#path.fromUdp(event.local, event.remote, event.packet, event.tos, now);
-        break;
-      case 'esp':
-        this.#path.fromEsp(withoutPort(event.remote), event.packet, event.tos, now);
-        break;
-      case 'packet': {
-        const tenant = this.#books.tenants.get(event.tenant);
-        if (tenant === undefined) this.#books.pool.release(event.packet);
-        else this.#path.fromInterface(tenant, event.interface, event.packet, now);
+      case 'udp': {
+        const { local, remote, packet, tos } = event;
+        const natt = local.port === this.#books.resolved?.document.gateway.external.ports.natt;
+        plane.udp(local, remote, packet, tos, natt, now);
         break;
       }
+      case 'esp':
+        plane.esp({ address: event.remote, port: 0 }, event.packet, event.tos, now);
+        break;
+      case 'packet': {
+        const port = this.#books.tenants.get(event.tenant)?.interfaces.get(event.interface)?.port;
+        plane.packet(port ?? NO_PORT, event.packet, now);
+        break;
+      }
+      case 'plane':
+        this.#fromPlane(event.event, now);
+        break;
       case 'apply':
         if (this.#books.stopping) break;
         this.#reconciler.apply(event.resolved, now);
@@ -81,23 +88,26 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
         this.#command(event, now);
         break;
       case 'ping':
-        this.#ping(event, now);
+        this.#ping(event);
         break;
       case 'keys':
         this.#keys(event.enabled);
         break;
       case 'shutdown':
         this.#books.stopping = true;
+        this.#books.command({ do: 'stop' });
         this.#toIke({ type: 'shutdown' }, now);
         break;
       default:
         return assertNever(event);
     }
+    this.#settle(now);
     return this.#books.takeActions();
   }
 
   deadline(): Deadline | undefined {
-    return earliest(this.#books.ike.deadline(), this.#books.agenda.deadline());
+    const { ike, plane } = this.#books;
+    return earliest(ike.deadline(), earliest(plane.deadline(), this.#agenda.deadline()));
   }
 
   status(now: Millis): GatewayStatus {
@@ -117,16 +127,59 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
     return this.#books.tenants.get(tenant)?.compartment;
   }
 
+  /** Packets go on until nothing more follows from them. */
+  #settle(now: Millis): void {
+    const { plane } = this.#books;
+    do plane.flush(now);
+    while (this.#takeEvents(now));
+  }
+
+  #takeEvents(now: Millis): boolean {
+    const events = this.#books.plane.takeEvents();
+    for (const event of events) this.#fromPlane(event, now);
+    return events.length > 0;
+  }
+
+  #fromPlane(event: PlaneEvent, now: Millis): void {
+    const books = this.#books;
+    switch (event.type) {
+      case 'ike': {
+        const { local, remote, octets } = event;
+        return this.#toIke({ type: 'datagram', local, remote, octets }, now);
+      }
+      case 'acquire': {
+        const tunnel = books.byIndex.get(event.tunnel);
+        if (tunnel === undefined) return;
+        if (books.stopping) return books.command({ do: 'give-up', tunnel: event.tunnel });
+        return this.#toIke({ type: 'acquire', connection: tunnel.name, packet: event.flow }, now);
+      }
+      case 'expire':
+        return this.#toIke({ type: 'expire', spiIn: event.spiIn, hard: event.hard }, now);
+      case 'inbound':
+        return this.#toIke({ type: 'inbound', spiIn: event.spiIn, from: event.from }, now);
+      case 'pinged':
+      case 'ping-refused': {
+        const tenant = [...books.tenants.values()].find((t) => t.number === event.compartment);
+        if (tenant === undefined) return;
+        if (event.type === 'pinged') books.emit({ do: 'pinged', tenant: tenant.name, result: event.result });
+        else books.emit({ do: 'ping-refused', tenant: tenant.name, request: event.request, why: event.why });
+        return;
+      }
+      default:
+        return assertNever(event);
+    }
+  }
+
   #toIke(event: IkeEvent, now: Millis): void {
     for (const action of this.#books.ike.handle(event, now)) {
       // The last DELETE is answered: what the document opened closes, then the host may go.
       if (action.do === 'done') {
-        this.#reconciler.close(now);
+        this.#reconciler.close();
         this.#scheduleIdle(now);
       }
       this.#actions.perform(action, now);
     }
-    this.#actions.flush(now);
+    this.#actions.flush();
   }
 
   #command(event: Extract<GatewayEvent, { type: 'up' | 'down' | 'rekey' }>, now: Millis): void {
@@ -137,11 +190,10 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
     else this.#toIke({ type: 'rekey', connection, what: event.what }, now);
   }
 
-  #ping(event: Extract<GatewayEvent, { type: 'ping' }>, now: Millis): void {
-    const tenant = this.#books.tenants.get(event.tenant);
-    const why = tenant === undefined ? `no tenant ${event.tenant}` : tenant.compartment.ping(event.request, now);
-    if (tenant !== undefined) this.#books.agenda.touch(tenant);
-    if (why !== undefined) this.#books.emit({ do: 'ping-refused', tenant: event.tenant, request: event.request, why });
+  #ping({ tenant: name, request }: Extract<GatewayEvent, { type: 'ping' }>): void {
+    const tenant = this.#books.tenants.get(name);
+    if (tenant !== undefined) this.#books.command({ do: 'ping', compartment: tenant.number, request });
+    else this.#books.emit({ do: 'ping-refused', tenant: name, request, why: `no tenant ${name}` });
   }
 
   #interfaceState(event: Extract<GatewayEvent, { type: 'interface-state' }>): void {
@@ -149,7 +201,8 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
     const iface = tenant?.interfaces.get(event.interface);
     if (tenant === undefined || iface === undefined) return;
     iface.problem = event.problem;
-    tenant.compartment.setUp(iface.number, event.problem === undefined);
+    const { number: compartment } = tenant;
+    this.#books.command({ do: 'set-up', compartment, interface: iface.number, up: event.problem === undefined });
   }
 
   #keys(enabled: boolean): void {
@@ -162,7 +215,7 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
         this.#actions.exportIke(keys);
       }
       for (const tunnel of books.tunnels.values())
-        for (const { child } of tunnel.sas.values()) this.#actions.exportChild(child);
+        for (const { sa } of tunnel.children.values()) this.#actions.exportChild(sa);
     }
     books.keysEnabled = enabled;
   }
@@ -170,14 +223,14 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
   #scheduleIdle(now: Millis): void {
     const any = [...this.#books.tunnels.values()].some((t) => t.config.idleSeconds > 0);
     this.#idleAt = any ? now + IDLE_CHECK : Number.POSITIVE_INFINITY;
-    this.#books.agenda.touch(this.#idle);
+    this.#agenda.touch(this.#idle);
   }
 
   #checkIdle(now: Millis): void {
     for (const tunnel of this.#books.tunnels.values()) {
       const { idleSeconds } = tunnel.config;
       if (idleSeconds === 0 || !tunnel.up) continue;
-      const since = Math.max(tunnel.usedAt ?? 0, ...[...tunnel.sas.values()].map((sa) => sa.installedAt));
+      const since = Math.max(tunnel.usedAt ?? 0, ...[...tunnel.children.values()].map((child) => child.installedAt));
       if (now - since < idleSeconds * 1000) continue;
       this.#books.report('info', tunnel, 'idle', `no traffic for ${idleSeconds} s: ${tunnel.name} is taken down`);
       this.#toIke({ type: 'terminate', connection: tunnel.name, what: 'ike' }, now);

@@ -3,48 +3,47 @@
  * The only place where keys pass from IKE to ESP.
  */
 import { ESP_TABLE_FILE, espTableRows, IKE_TABLE_FILE, ikeTableRow } from '../capture/index.ts';
-import type { Millis } from '../core/index.ts';
-import { assertNever } from '../core/index.ts';
+import { assertNever, type Bytes, type Millis } from '../core/index.ts';
+import { KEEPALIVE_OCTET, NON_ESP_MARKER_LENGTH } from '../esp/index.ts';
 import type { ChildSa, IkeAction, IkeKeysExport } from '../ike/index.ts';
+import { DROP, type Endpoint } from '../ip/index.ts';
 import type { Books } from './books.ts';
-import type { PacketPath } from './packets.ts';
+import type { SaPair } from './dataplane/index.ts';
 import type { Tunnel } from './tunnel.ts';
 
 export class IkeActions {
   readonly #books: Books;
-  readonly #path: PacketPath;
-  /** Have SAs they had not before. */
+  /** Their SAs changed: what waits may go. */
   readonly #opened = new Set<Tunnel>();
 
-  constructor(books: Books, path: PacketPath) {
+  constructor(books: Books) {
     this.#books = books;
-    this.#path = path;
   }
 
   perform(action: IkeAction, now: Millis): void {
     switch (action.do) {
       case 'send':
-        return this.#path.sendIke(action.local, action.remote, action.octets);
+        return this.#send(action.local, action.remote, action.octets, this.#markerLength(action.local));
       case 'keepalive':
-        return this.#path.sendKeepalive(action.local, action.remote);
+        return this.#send(action.local, action.remote, KEEPALIVE, 0);
       case 'install':
         return this.#install(action.child, action.outbound, now);
       case 'activate':
         return this.#withTunnel(action.spiIn, (tunnel) => {
-          tunnel.activate(action.spiIn);
+          this.#books.command({ do: 'phase', spiIn: action.spiIn, phase: 'active' });
           this.#settled(tunnel);
         });
       case 'remove':
         return this.#remove(action.spiIn);
       case 'move':
         return this.#withTunnel(action.spiIn, (tunnel) => {
-          const { localEndpoint, remoteEndpoint, udpEncapsulation } = action;
-          tunnel.sas.get(action.spiIn)?.outbound.move(localEndpoint, remoteEndpoint, udpEncapsulation);
+          const { spiIn, localEndpoint, remoteEndpoint, udpEncapsulation } = action;
+          this.#books.command({ do: 'move', spiIn, localEndpoint, remoteEndpoint, udpEncapsulation });
           this.#settled(tunnel);
         });
       case 'unreachable': {
         const tunnel = this.#books.tunnels.get(action.connection);
-        if (tunnel !== undefined) this.#path.giveUp(tunnel, now);
+        if (tunnel !== undefined) this.#books.command({ do: 'give-up', tunnel: tunnel.index });
         return;
       }
       case 'keys':
@@ -63,11 +62,9 @@ export class IkeActions {
    * After the last action of one event: what waited goes. Not before, because the peer has its SA only once it has the message
    * that stands behind `install` in the list.
    */
-  flush(now: Millis): void {
-    for (const tunnel of [...this.#opened]) {
-      this.#opened.delete(tunnel);
-      if (tunnel.up) this.#path.flush(tunnel, now);
-    }
+  flush(): void {
+    for (const { index } of this.#opened) this.#books.command({ do: 'flush', tunnel: index });
+    this.#opened.clear();
   }
 
   exportIke(keys: IkeKeysExport): void {
@@ -83,26 +80,59 @@ export class IkeActions {
     const tunnel = books.tunnels.get(child.connection);
     // The connection went, or became another, while the exchange was under way: IKE deletes the SA, nothing passes on it.
     if (tunnel === undefined || !this.#known(tunnel).has(child.spiIn)) return;
-    tunnel.install(child, outbound, books.sad, books.engine, books.random, now);
+    const cells = { cellsIn: books.takeSlot(), cellsOut: books.takeSlot() };
+    tunnel.children.set(child.spiIn, { sa: child, installedAt: now, ...cells });
     books.bySpi.set(child.spiIn, tunnel);
+    books.command({ do: 'install', sa: this.#pair(tunnel, child, cells), phase: outbound });
     if (books.keysEnabled) this.exportChild(child);
     this.#settled(tunnel);
   }
 
+  #pair(tunnel: Tunnel, child: ChildSa, cells: { readonly cellsIn: number; readonly cellsOut: number }): SaPair {
+    const { spiIn, spiOut, suite, local, remote, localEndpoint, remoteEndpoint, udpEncapsulation } = child;
+    const octets = ({ encryption, integrity }: ChildSa['keysIn']) => ({
+      encryption: encryption.reveal(),
+      integrity: integrity.reveal(),
+    });
+    return {
+      tunnel: tunnel.index,
+      spiIn,
+      spiOut,
+      encryption: suite.encryption,
+      integrity: suite.integrity,
+      keysIn: octets(child.keysIn),
+      keysOut: octets(child.keysOut),
+      esn: suite.esn,
+      replayWindow: tunnel.config.child.replayWindow,
+      lifetime: tunnel.lifetime(this.#books.random),
+      local,
+      remote,
+      localEndpoint,
+      remoteEndpoint,
+      udpEncapsulation,
+      ...cells,
+    };
+  }
+
   #remove(spiIn: number): void {
     this.#withTunnel(spiIn, (tunnel) => {
-      this.#books.bySpi.delete(spiIn);
-      tunnel.remove(spiIn, this.#books.sad);
+      const books = this.#books;
+      const gone = tunnel.children.get(spiIn);
+      tunnel.children.delete(spiIn);
+      books.bySpi.delete(spiIn);
+      books.command({ do: 'remove', spiIn });
+      if (gone !== undefined) for (const slot of [gone.cellsIn, gone.cellsOut]) books.giveSlot(slot);
       this.#settled(tunnel);
     });
   }
 
-  /** Phases, MTU, waiting packets and whoever watches follow the SAs. */
+  /** Phases, waiting packets and whoever watches follow the SAs. */
   #settled(tunnel: Tunnel): void {
     const known = this.#known(tunnel);
-    for (const [spiIn, sa] of tunnel.sas) if (known.get(spiIn) !== true) sa.phase = 'draining';
-    tunnel.tenant.compartment.setMtu(tunnel.interface, tunnel.mtu);
-    if (tunnel.waiting.length > 0) this.#opened.add(tunnel);
+    for (const [spiIn, sa] of tunnel.plane?.sas ?? [])
+      if (known.get(spiIn) !== true && sa.phase !== 'draining')
+        this.#books.command({ do: 'phase', spiIn, phase: 'draining' });
+    this.#opened.add(tunnel);
     this.#books.changed(tunnel);
   }
 
@@ -124,10 +154,29 @@ export class IkeActions {
     if (tunnel !== undefined && action.report.level !== 'debug') this.#books.changed(tunnel);
   }
 
+  /** The marker goes in front on the NAT-T port (RFC 3948 §2.2). */
+  #markerLength(local: Endpoint): number {
+    const { ports } = this.#books.resolved?.document.gateway.external ?? {};
+    return local.port === ports?.natt ? NON_ESP_MARKER_LENGTH : 0;
+  }
+
+  #send(local: Endpoint, remote: Endpoint, octets: Bytes, marker: number): void {
+    const { pool, plane } = this.#books;
+    const packet = pool.from(octets);
+    if (packet === undefined) {
+      plane.drops[DROP.noBuffer]! += 1;
+      return;
+    }
+    packet.start -= marker;
+    packet.buf.fill(0, packet.start, packet.start + marker);
+    this.#books.sendUdp(local, remote, packet);
+  }
+
   #withTunnel(spiIn: number, act: (tunnel: Tunnel) => void): void {
     const tunnel = this.#books.bySpi.get(spiIn);
     if (tunnel !== undefined) act(tunnel);
   }
 }
 
+const KEEPALIVE = Uint8Array.of(KEEPALIVE_OCTET);
 const FOR_WIRESHARK = { forWireshark: true } as const;

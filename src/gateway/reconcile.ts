@@ -8,26 +8,23 @@ import type { ConnectionConfig, InterfaceDocument, TenantConfig } from '../confi
 import { diffDocuments } from '../config/index.ts';
 import { invariant, type Millis } from '../core/index.ts';
 import { equalSecret } from '../crypto/index.ts';
+import type { IkeEvent } from '../ike/index.ts';
 import { type Address, formatPrefix, sameAddress } from '../ip/index.ts';
 import type { Books } from './books.ts';
 import { compileConnection } from './compile.ts';
 import type { ResolvedDocument } from './contract.ts';
-import type { PacketPath, ToIke } from './packets.ts';
 import { Tenant } from './tenant.ts';
-import { Tunnel, UNKNOWN_MTU } from './tunnel.ts';
+import { Tunnel } from './tunnel.ts';
+
+export type ToIke = (event: IkeEvent, now: Millis) => void;
 
 export class Reconciler {
   readonly #books: Books;
-  readonly #path: PacketPath;
   readonly #toIke: ToIke;
-  readonly #now: () => Millis;
 
-  /** `now`: the time of the event being handled, for packets a compartment emits. */
-  constructor(books: Books, path: PacketPath, toIke: ToIke, now: () => Millis) {
+  constructor(books: Books, toIke: ToIke) {
     this.#books = books;
-    this.#path = path;
     this.#toIke = toIke;
-    this.#now = now;
   }
 
   apply(resolved: ResolvedDocument, now: Millis): void {
@@ -39,8 +36,8 @@ export class Reconciler {
     const { addresses } = resolved.document.gateway.external;
     this.#listen(addresses);
     const names = new Set(resolved.document.tenants.map((t) => t.name));
-    for (const tenant of [...books.tenants.values()]) if (!names.has(tenant.name)) this.#removeTenant(tenant, now);
-    for (const config of resolved.document.tenants) this.#tenant(config, resolved, changed, now);
+    for (const tenant of [...books.tenants.values()]) if (!names.has(tenant.name)) this.#removeTenant(tenant);
+    for (const config of resolved.document.tenants) this.#tenant(config, resolved, changed);
     this.#toIke({ type: 'configure', connections: [...books.tunnels.values()].map((t) => t.ike) }, now);
     // The DELETEs of what went with an address have left by it.
     this.#unlisten(addresses);
@@ -48,16 +45,16 @@ export class Reconciler {
   }
 
   /** Everything closed that `apply` opened. */
-  close(now: Millis): void {
-    for (const tenant of [...this.#books.tenants.values()]) this.#removeTenant(tenant, now);
+  close(): void {
+    for (const tenant of [...this.#books.tenants.values()]) this.#removeTenant(tenant);
     this.#unlisten([]);
   }
 
-  #tenant(config: TenantConfig, resolved: ResolvedDocument, changed: Changed, now: Millis): void {
+  #tenant(config: TenantConfig, resolved: ResolvedDocument, changed: Changed): void {
     const books = this.#books;
     let tenant = books.tenants.get(config.name);
     if (tenant === undefined) {
-      tenant = this.#newTenant(config);
+      tenant = new Tenant(books, config);
       books.tenants.set(config.name, tenant);
     }
     tenant.config = config;
@@ -68,7 +65,7 @@ export class Reconciler {
     for (const tunnel of [...tenant.tunnels.values()]) {
       const kept =
         config.connections.some((c) => c.name === tunnel.config.name) && !changed.connections.has(tunnel.name);
-      if (!kept) this.#removeTunnel(tunnel, now);
+      if (!kept) this.#removeTunnel(tunnel);
     }
     for (const iface of config.interfaces) if (!tenant.interfaces.has(iface.name)) this.#addInterface(tenant, iface);
     for (const connection of config.connections) {
@@ -77,24 +74,9 @@ export class Reconciler {
     tenant.setRoutes(config.routes);
   }
 
-  #newTenant(config: TenantConfig): Tenant {
-    const books = this.#books;
-    const tenant: Tenant = new Tenant(
-      config,
-      books.nextCompartment(),
-      books.pool,
-      {
-        emit: (packet, out) => this.#path.leave(tenant, packet, out, this.#now()),
-        pinged: (result) => books.emit({ do: 'pinged', tenant: tenant.name, result }),
-      },
-      books.random,
-    );
-    return tenant;
-  }
-
   #addInterface(tenant: Tenant, config: InterfaceDocument): void {
-    tenant.addInterface(config);
-    this.#books.emit({ do: 'open-interface', tenant: tenant.name, config, hostRoutes: [] });
+    const { port } = tenant.addInterface(config);
+    this.#books.emit({ do: 'open-interface', tenant: tenant.name, port, config, hostRoutes: [] });
   }
 
   #removeInterface(tenant: Tenant, name: string): void {
@@ -107,33 +89,37 @@ export class Reconciler {
     const psk = secrets.get(`${tenant.name}/${config.name}`);
     invariant(psk !== undefined, 'every connection of a resolved document has its secret');
     const ike = compileConnection(tenant.name, config, psk);
-    const mtu = config.mtu === 'auto' ? UNKNOWN_MTU : config.mtu;
-    const number = tenant.compartment.addInterface({ name: config.name, kind: 'connection', mtu, addresses: [] });
-    const tunnel = new Tunnel(tenant, config, ike, books.nextIndex(), number);
+    const index = books.nextIndex();
+    const numbers = { index, interface: tenant.nextInterface(), cells: books.takeSlot() };
+    const tunnel = new Tunnel(tenant, config, ike, numbers, () => books.plane.tunnels.get(index));
     books.tunnels.set(tunnel.name, tunnel);
-    books.byIndex.set(tunnel.index, tunnel);
+    books.byIndex.set(index, tunnel);
     tenant.addTunnel(tunnel);
   }
 
   /** Its SAs go at once; IKE sends the DELETE when it hears of the new set of connections. */
-  #removeTunnel(tunnel: Tunnel, now: Millis): void {
+  #removeTunnel(tunnel: Tunnel): void {
     const books = this.#books;
-    this.#path.giveUp(tunnel, now);
-    for (const spiIn of [...tunnel.sas.keys()]) {
-      tunnel.remove(spiIn, books.sad);
+    for (const [spiIn, { cellsIn, cellsOut }] of tunnel.children) {
+      books.command({ do: 'remove', spiIn });
       books.bySpi.delete(spiIn);
+      books.giveSlot(cellsIn);
+      books.giveSlot(cellsOut);
     }
+    tunnel.children.clear();
     books.tunnels.delete(tunnel.name);
     books.byIndex.delete(tunnel.index);
     tunnel.tenant.removeTunnel(tunnel.config.name);
     books.changed(tunnel);
   }
 
-  #removeTenant(tenant: Tenant, now: Millis): void {
-    for (const tunnel of [...tenant.tunnels.values()]) this.#removeTunnel(tunnel, now);
+  #removeTenant(tenant: Tenant): void {
+    const books = this.#books;
+    for (const tunnel of [...tenant.tunnels.values()]) this.#removeTunnel(tunnel);
     for (const name of [...tenant.interfaces.keys()]) this.#removeInterface(tenant, name);
-    this.#books.tenants.delete(tenant.name);
-    this.#books.agenda.forget(tenant);
+    books.tenants.delete(tenant.name);
+    books.command({ do: 'remove-compartment', compartment: tenant.number });
+    books.giveSlot(tenant.cells);
   }
 
   #hostRoutes(tenant: Tenant): void {

@@ -1,43 +1,72 @@
 /**
- * A tenant in the gateway: its compartment, the interfaces and connections that hang on it.
+ * A tenant as control knows it: its document, and the interfaces and connections it has in the data plane.
  *
- * Invariant: nothing here refers to another tenant. The doors in are the SPI (`tunnel` of an SA) and the interface name.
+ * Invariant: nothing here refers to another tenant. The doors in are the SPI (`tunnel` of an SA) and the port of an interface.
  */
-import { Compartment, type Sink } from '../compartment/index.ts';
+import type { Compartment } from '../compartment/index.ts';
 import type { InterfaceDocument, StaticRoute, TenantConfig } from '../config/index.ts';
-import type { Deadline, Millis, Random, Timed } from '../core/index.ts';
-import { contains, formatPrefix, type PacketPool, type Prefix } from '../ip/index.ts';
+import { contains, formatPrefix, type Prefix } from '../ip/index.ts';
+import type { Books } from './books.ts';
 import type { Tunnel } from './tunnel.ts';
 
 export interface TenantInterface {
   readonly config: InterfaceDocument;
   readonly number: number;
+  /** What the host calls it by. */
+  readonly port: number;
+  /** Slot of its counters. */
+  readonly cells: number;
   problem: string | undefined;
   hostRoutes: readonly Prefix[];
 }
 
-export class Tenant implements Timed {
+export class Tenant {
   readonly name: string;
   config: TenantConfig;
-  readonly compartment: Compartment;
+  /** Number of its compartment. */
+  readonly number: number;
+  /** Slot of the compartment's counters. */
+  readonly cells: number;
   readonly interfaces = new Map<string, TenantInterface>();
   readonly tunnels = new Map<string, Tunnel>();
   /** What an interface number stands for. */
   readonly ways = new Map<number, TenantInterface | Tunnel>();
+  readonly #books: Books;
+  #lastInterface = 0;
 
-  constructor(config: TenantConfig, number: number, pool: PacketPool, sink: Sink, random: Random) {
+  constructor(books: Books, config: TenantConfig) {
+    this.#books = books;
     this.name = config.name;
     this.config = config;
-    this.compartment = new Compartment({ name: config.name, number, pool, sink, random });
+    this.number = books.nextCompartment();
+    this.cells = books.takeSlot();
+    books.command({ do: 'add-compartment', compartment: this.number, name: this.name, cells: this.cells });
+  }
+
+  /** The compartment, to look at: only commands change it. */
+  get compartment(): Compartment {
+    return this.#books.compartment(this.number);
   }
 
   addInterface(config: InterfaceDocument): TenantInterface {
+    const books = this.#books;
     const { name, mtu, addresses } = config;
     const kind = config.driver === 'tun' ? 'tun' : 'fabric';
-    const number = this.compartment.addInterface({ name, kind, mtu, addresses });
-    const made: TenantInterface = { config, number, problem: undefined, hostRoutes: [] };
+    const number = this.nextInterface();
+    const port = books.nextPort();
+    const cells = books.takeSlot();
+    books.command({
+      do: 'add-interface',
+      compartment: this.number,
+      interface: number,
+      config: { name, kind, mtu, addresses },
+      cells,
+      way: { port },
+    });
+    const made: TenantInterface = { config, number, port, cells, problem: undefined, hostRoutes: [] };
     this.interfaces.set(name, made);
     this.ways.set(number, made);
+    books.ports.set(port, { tenant: this, interface: made });
     return made;
   }
 
@@ -46,20 +75,29 @@ export class Tenant implements Timed {
     if (gone === undefined) return;
     this.interfaces.delete(name);
     this.ways.delete(gone.number);
-    this.compartment.removeInterface(gone.number);
+    this.#books.ports.delete(gone.port);
+    this.#books.command({ do: 'remove-interface', compartment: this.number, interface: gone.number });
+    this.#books.giveSlot(gone.cells);
   }
 
+  /** The interface of a tunnel, and the routes by it. */
   addTunnel(tunnel: Tunnel): void {
-    this.tunnels.set(tunnel.config.name, tunnel);
-    this.ways.set(tunnel.interface, tunnel);
-    for (const prefix of tunnel.config.routes) {
-      this.compartment.addRoute({
-        prefix,
-        interface: tunnel.interface,
-        origin: 'connection',
-        preference: 5,
-        why: `route of connection ${tunnel.config.name}`,
-      });
+    const books = this.#books;
+    const { config, interface: number, index, cells } = tunnel;
+    this.tunnels.set(config.name, tunnel);
+    this.ways.set(number, tunnel);
+    books.command({
+      do: 'add-interface',
+      compartment: this.number,
+      interface: number,
+      config: { name: config.name, kind: 'connection', mtu: tunnel.mtu, addresses: [] },
+      cells,
+      way: { tunnel: index, df: config.df, mtu: config.mtu },
+    });
+    for (const prefix of config.routes) {
+      const why = `route of connection ${config.name}`;
+      const route = { prefix, interface: number, origin: 'connection', preference: 5, why } as const;
+      books.command({ do: 'add-route', compartment: this.number, route });
     }
   }
 
@@ -68,28 +106,26 @@ export class Tenant implements Timed {
     if (gone === undefined) return;
     this.tunnels.delete(name);
     this.ways.delete(gone.interface);
-    this.compartment.removeInterface(gone.interface);
+    this.#books.command({ do: 'remove-interface', compartment: this.number, interface: gone.interface });
+    this.#books.giveSlot(gone.cells);
   }
 
   /** Makes the static routes exactly these; what stays is not touched. */
   setRoutes(routes: readonly StaticRoute[]): void {
+    const { number: compartment } = this;
     const wanted = new Set(routes.map((route) => `${formatPrefix(route.prefix)} ${this.#wayOf(route)}`));
-    for (const route of this.compartment.routes()) {
-      if (route.origin !== 'static') continue;
-      const kept = wanted.delete(`${formatPrefix(route.prefix)} ${route.interface}`);
-      if (!kept) this.compartment.removeRoute(route.prefix, route.interface, 'static');
+    for (const { origin, prefix, interface: out } of this.compartment.routes()) {
+      if (origin !== 'static') continue;
+      const kept = wanted.delete(`${formatPrefix(prefix)} ${out}`);
+      if (!kept) this.#books.command({ do: 'remove-route', compartment, prefix, interface: out, origin });
     }
     for (const route of routes) {
       if (!wanted.has(`${formatPrefix(route.prefix)} ${this.#wayOf(route)}`)) continue;
-      const number = this.#wayOf(route);
-      if (number === undefined) continue;
-      this.compartment.addRoute({
-        prefix: route.prefix,
-        interface: number,
-        origin: 'static',
-        preference: 1,
-        why: 'static route of the document',
-      });
+      const out = this.#wayOf(route);
+      if (out === undefined) continue;
+      const why = 'static route of the document';
+      const added = { prefix: route.prefix, interface: out, origin: 'static', preference: 1, why } as const;
+      this.#books.command({ do: 'add-route', compartment, route: added });
     }
   }
 
@@ -110,12 +146,10 @@ export class Tenant implements Timed {
       .map((route) => route.prefix);
   }
 
-  deadline(): Deadline | undefined {
-    return this.compartment.deadline();
-  }
-
-  tick(now: Millis): void {
-    this.compartment.expire(now);
+  /** Numbers of interfaces are never used twice. */
+  nextInterface(): number {
+    this.#lastInterface += 1;
+    return this.#lastInterface;
   }
 
   #wayOf({ via }: StaticRoute): number | undefined {

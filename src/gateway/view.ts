@@ -8,6 +8,7 @@ import { toHex } from '../core/index.ts';
 import { type Connection, formatIdentity, type IkeSa } from '../ike/index.ts';
 import { dropsByName, formatAddress, formatEndpoint, formatPrefix, formatSelector } from '../ip/index.ts';
 import type { Books } from './books.ts';
+import type { PlaneSa } from './dataplane/index.ts';
 import type {
   ChildSaStatus,
   ConnectionState,
@@ -19,7 +20,7 @@ import type {
   TenantStatus,
 } from './status.ts';
 import type { Tenant } from './tenant.ts';
-import type { Tunnel, TunnelSa } from './tunnel.ts';
+import type { Child, Tunnel } from './tunnel.ts';
 
 export function viewGateway(books: Books, now: Millis): GatewayStatus {
   const connections = viewConnections(books, now);
@@ -112,7 +113,10 @@ function viewConnection(books: Books, tunnel: Tunnel, now: Millis): ConnectionSt
     localId: formatIdentity(ike.localId),
     remoteId: formatIdentity(ike.remoteId),
     ikeSas: sas.map((sa) => viewIkeSa(sa, now)),
-    childSas: [...tunnel.sas.values()].map((sa) => viewChildSa(tunnel, sa, sas, now)),
+    childSas: [...(tunnel.plane?.sas.values() ?? [])].flatMap((sa) => {
+      const child = tunnel.children.get(sa.pair.spiIn);
+      return child === undefined ? [] : [viewChildSa(tunnel, child, sa, sas, now)];
+    }),
     ...(failure === undefined
       ? {}
       : {
@@ -129,7 +133,7 @@ function viewConnection(books: Books, tunnel: Tunnel, now: Millis): ConnectionSt
         }),
     routes: config.routes.map(formatPrefix),
     mtu: tunnel.mtu,
-    waitingPackets: tunnel.waiting.length,
+    waitingPackets: tunnel.plane?.waiting.length ?? 0,
   };
 }
 
@@ -181,8 +185,14 @@ function viewIkeSa(sa: IkeSa, now: Millis): IkeSaStatus {
   };
 }
 
-function viewChildSa(tunnel: Tunnel, sa: TunnelSa, ikeSas: readonly IkeSa[], now: Millis): ChildSaStatus {
-  const { child, inbound, outbound } = sa;
+function viewChildSa(
+  tunnel: Tunnel,
+  { sa: child, installedAt }: Child,
+  sa: PlaneSa,
+  ikeSas: readonly IkeSa[],
+  now: Millis,
+): ChildSaStatus {
+  const { inbound, outbound } = sa;
   const owner = ikeSas.find((ike) => [...ike.children].some((c) => c.sa.spiIn === child.spiIn));
   const record = [...(owner?.children ?? [])].find((c) => c.sa.spiIn === child.spiIn);
   const { encryption, integrity, group } = child.suite;
@@ -206,7 +216,7 @@ function viewChildSa(tunnel: Tunnel, sa: TunnelSa, ikeSas: readonly IkeSa[], now
     packetsOut: outbound.usage.packets,
     sequenceIn: inbound.sequence,
     sequenceOut: outbound.sequence,
-    installedSeconds: seconds(now - sa.installedAt),
+    installedSeconds: seconds(now - installedAt),
     rekeySeconds: record === undefined ? null : until(record.rekeyAt, now),
     drops: sumDrops([dropsByName(inbound.drops), dropsByName(outbound.drops)]),
   };
@@ -236,7 +246,7 @@ function isOvercome(books: Books, tunnel: Tunnel): boolean {
   const failedAt = connection?.lastFailure?.at;
   if (connection === undefined || failedAt === undefined || !tunnel.up) return false;
   return (
-    [...tunnel.sas.values()].some(({ installedAt }) => installedAt > failedAt) ||
+    [...tunnel.children.values()].some(({ installedAt }) => installedAt > failedAt) ||
     [...connection.sas].some(({ establishedAt }) => establishedAt !== undefined && establishedAt > failedAt)
   );
 }
@@ -281,7 +291,7 @@ function wayName(tenant: Tenant, number: number): string {
 
 function tenantDrops(tenant: Tenant): Record<string, number> {
   const perTunnel = [...tenant.tunnels.values()].flatMap((tunnel) =>
-    [...tunnel.sas.values()].map((sa) => dropsByName(sa.inbound.drops)),
+    [...(tunnel.plane?.sas.values() ?? [])].map((sa) => dropsByName(sa.inbound.drops)),
   );
   return sumDrops([dropsByName(tenant.compartment.drops), ...perTunnel]);
 }
@@ -290,7 +300,7 @@ function totalDrops(books: Books): Record<string, number> {
   const refused = [...books.ike.counters].filter(([name]) => name !== ACCEPTED);
   const ike = Object.fromEntries(refused.map(([name, count]) => [`ike-${name}`, count]));
   const tenants = [...books.tenants.values()].map(tenantDrops);
-  return sumDrops([dropsByName(books.drops), dropsByName(books.sad.drops), ...tenants, ike]);
+  return sumDrops([dropsByName(books.plane.drops), dropsByName(books.plane.sad.drops), ...tenants, ike]);
 }
 
 function sumDrops(all: readonly Readonly<Record<string, number>>[]): Record<string, number> {

@@ -196,6 +196,7 @@ export class GatewayNode implements Timed {
       case 'pinged':
       case 'ping-refused':
       case 'changed':
+      case 'plane':
         return;
     }
   }

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { ENCRYPTIONS, INTEGRITIES, nodeEngine } from '../../src/crypto/index.ts';
 import { innerMtu } from '../../src/esp/index.ts';
-import { OUTER_MTU, UNKNOWN_MTU } from '../../src/gateway/tunnel.ts';
+import { OUTER_MTU, UNKNOWN_MTU } from '../../src/gateway/dataplane/index.ts';
 
 it('the MTU of a tunnel that is not up yet fits every suite in UDP over IPv6', () => {
   const least = ENCRYPTIONS.flatMap((encryption) => {

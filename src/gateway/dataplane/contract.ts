@@ -1,0 +1,129 @@
+/**
+ * What passes between control and data plane: commands one way, events the other. Plain data, so that it may cross to another thread.
+ *
+ * Control names everything by numbers of its own: compartments, interfaces, tunnels, ports (the host's end of an interface),
+ * and `cells`, the slots in which the data plane counts (`cells.ts`). A number is not used again while a packet may name it.
+ * Packets change owner with the call that names them.
+ */
+import type { InterfaceConfig, PingRequest, PingResult, Route, RouteOrigin } from '../../compartment/index.ts';
+import type { Bytes } from '../../core/index.ts';
+import type { Encryption, Integrity } from '../../crypto/index.ts';
+import type { DfPolicy, Lifetime } from '../../esp/index.ts';
+import type { Address, Endpoint, FlowRecord, Packet, Prefix, TrafficSelector } from '../../ip/index.ts';
+
+/** A tunnel as the data plane knows it. */
+export interface TunnelParameters {
+  /** What its SAs name; never used twice. */
+  readonly tunnel: number;
+  readonly df: DfPolicy;
+  /** MTU inside, or what the way outside leaves. */
+  readonly mtu: number | 'auto';
+}
+
+/** Both directions of a Child SA. Keys are octets here: whoever passes a command on wipes what it copied. */
+export interface SaPair {
+  readonly tunnel: number;
+  readonly spiIn: number;
+  readonly spiOut: number;
+  readonly encryption: Encryption;
+  readonly integrity: Integrity | undefined;
+  readonly keysIn: { readonly encryption: Bytes; readonly integrity: Bytes };
+  readonly keysOut: { readonly encryption: Bytes; readonly integrity: Bytes };
+  readonly esn: boolean;
+  readonly replayWindow: number;
+  readonly lifetime: Lifetime;
+  readonly local: readonly TrafficSelector[];
+  readonly remote: readonly TrafficSelector[];
+  readonly localEndpoint: Endpoint;
+  readonly remoteEndpoint: Endpoint;
+  readonly udpEncapsulation: boolean;
+  readonly cellsIn: number;
+  readonly cellsOut: number;
+}
+
+/** `standby` receives only, `draining` too and for the last time (RFC 7296 §2.8). */
+export type SaPhase = 'standby' | 'active' | 'draining';
+
+export type PlaneCommand =
+  | { readonly do: 'add-compartment'; readonly compartment: number; readonly name: string; readonly cells: number }
+  | { readonly do: 'remove-compartment'; readonly compartment: number }
+  | {
+      readonly do: 'add-interface';
+      readonly compartment: number;
+      readonly interface: number;
+      readonly config: InterfaceConfig;
+      readonly cells: number;
+      /** Where its packets go: a port of the host's, or a tunnel. */
+      readonly way: { readonly port: number } | TunnelParameters;
+    }
+  | { readonly do: 'remove-interface'; readonly compartment: number; readonly interface: number }
+  | { readonly do: 'set-up'; readonly compartment: number; readonly interface: number; readonly up: boolean }
+  | { readonly do: 'add-route'; readonly compartment: number; readonly route: Route }
+  | {
+      readonly do: 'remove-route';
+      readonly compartment: number;
+      readonly prefix: Prefix;
+      readonly interface: number;
+      readonly origin: RouteOrigin;
+    }
+  | { readonly do: 'install'; readonly sa: SaPair; readonly phase: SaPhase }
+  /** `active` also makes it the newest. */
+  | { readonly do: 'phase'; readonly spiIn: number; readonly phase: SaPhase }
+  | {
+      readonly do: 'move';
+      readonly spiIn: number;
+      readonly localEndpoint: Endpoint;
+      readonly remoteEndpoint: Endpoint;
+      readonly udpEncapsulation: boolean;
+    }
+  /** Both directions end: neither seals nor opens another packet. */
+  | { readonly do: 'remove'; readonly spiIn: number }
+  /** The way to the peer carries so much; Infinity: nothing is known of it. */
+  | { readonly do: 'path-mtu'; readonly tunnel: number; readonly mtu: number }
+  /** What waits for the tunnel goes, if the tunnel is up. */
+  | { readonly do: 'flush'; readonly tunnel: number }
+  /** What waits for the tunnel is refused. */
+  | { readonly do: 'give-up'; readonly tunnel: number }
+  /** No tunnel is asked for any more. */
+  | { readonly do: 'stop' }
+  | { readonly do: 'ping'; readonly compartment: number; readonly request: PingRequest };
+
+export type PlaneEvent =
+  /** An IKE message, without its non-ESP marker. */
+  | { readonly type: 'ike'; readonly local: Endpoint; readonly remote: Endpoint; readonly octets: Bytes }
+  /** A packet waits for this tunnel. */
+  | { readonly type: 'acquire'; readonly tunnel: number; readonly flow: FlowRecord | undefined }
+  /** An SA was counted to its soft or hard limit. */
+  | { readonly type: 'expire'; readonly spiIn: number; readonly hard: boolean }
+  /** The peer of an SA lives; `from` where it sends from another address than the known one. */
+  | { readonly type: 'inbound'; readonly spiIn: number; readonly from: Endpoint | undefined }
+  | { readonly type: 'pinged'; readonly compartment: number; readonly result: PingResult }
+  | {
+      readonly type: 'ping-refused';
+      readonly compartment: number;
+      readonly request: PingRequest;
+      readonly why: string;
+    };
+
+/** Where packets leave. Whoever is called takes them over. */
+export interface PlaneOutput {
+  /** ESP on its way to the peer, in UDP or as protocol 50. */
+  datagram(
+    udp: boolean,
+    local: Endpoint,
+    remote: Endpoint,
+    packet: Packet,
+    tos: number,
+    dontFragment: boolean,
+    tunnel: number,
+  ): void;
+  /** An IP packet for the host's end of an interface. */
+  packet(port: number, packet: Packet): void;
+}
+
+/** Where ESP comes from, to tell NAT-T from IKE ports. */
+export interface PlanePorts {
+  readonly natt: number;
+}
+
+export type { Address };

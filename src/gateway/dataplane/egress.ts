@@ -1,0 +1,83 @@
+/**
+ * Into the tunnels: which SA carries a packet, superframes cut where the wire begins, bursts sealed, datagrams handed out.
+ *
+ * Read first: RFC 4301 §5.1, RFC 4303 §3.3. Order is kept within an SA.
+ * Invariant: each packet taken is handed out, refused to its compartment, or waits for its tunnel.
+ */
+import type { Millis } from '../../core/index.ts';
+import { SIGNAL, seal } from '../../esp/index.ts';
+import {
+  checkSuperframe,
+  completeChecksum,
+  cutSuperframe,
+  DROP,
+  flowRecord,
+  PASS,
+  type Packet,
+} from '../../ip/index.ts';
+import type { DataPlane } from './plane.ts';
+import { type PlaneSa, type PlaneTunnel, sends } from './tunnel.ts';
+
+export class Egress {
+  readonly #plane: DataPlane;
+  readonly #pieces: Packet[] = [];
+
+  constructor(plane: DataPlane) {
+    this.#plane = plane;
+  }
+
+  /** Into the tunnel; the first packet opens it. */
+  transmit(tunnel: PlaneTunnel, packet: Packet, now: Millis): void {
+    const sa = tunnel.outboundFor(packet);
+    if (sa !== undefined) return this.#sealAll(tunnel, sa, packet, now);
+    const { compartment } = tunnel.tenant;
+    if (tunnel.up) return compartment.refuse(packet, DROP.prohibited, now);
+    if (this.#plane.stopping) return compartment.refuse(packet, DROP.linkDown, now);
+    const flow = flowRecord(packet.buf, packet.start, packet.end);
+    if (!tunnel.wait(packet)) return compartment.refuse(packet, DROP.queueFull, now);
+    this.#plane.tell({ type: 'acquire', tunnel: tunnel.parameters.tunnel, flow });
+  }
+
+  /** Nothing will come of the tunnel: whoever waits is told. */
+  giveUp(tunnel: PlaneTunnel, now: Millis): void {
+    for (const packet of tunnel.waiting.splice(0)) tunnel.tenant.compartment.refuse(packet, DROP.noSa, now);
+  }
+
+  flush(): void {}
+
+  /** Only here, where the wire begins, a superframe is cut and an owed checksum computed. */
+  #sealAll(tunnel: PlaneTunnel, sa: PlaneSa, packet: Packet, now: Millis): void {
+    const { compartment } = tunnel.tenant;
+    if (packet.segment === 0) {
+      const owed = completeChecksum(packet);
+      return owed === PASS ? this.#seal(sa, packet, now) : compartment.refuse(packet, owed, now);
+    }
+    const { pool } = this.#plane;
+    const pieces = this.#pieces;
+    const count = cutSuperframe(packet, pool, pieces);
+    if (count === 0) {
+      const refused = checkSuperframe(packet);
+      return compartment.refuse(packet, refused === PASS ? DROP.noBuffer : refused, now);
+    }
+    pool.release(packet);
+    for (let i = 0; i < count; i++) {
+      // A packet may be the last that the SA carries: what follows finds its own way.
+      if (sends(sa)) this.#seal(sa, pieces[i]!, now);
+      else this.transmit(tunnel, pieces[i]!, now);
+    }
+  }
+
+  #seal(sa: PlaneSa, packet: Packet, now: Millis): void {
+    const { outbound, tunnel, pair } = sa;
+    const verdict = seal(outbound, packet, now);
+    if (outbound.usage.signal !== SIGNAL.none) {
+      const hard = outbound.usage.takeSignal() === SIGNAL.hard;
+      this.#plane.tell({ type: 'expire', spiIn: pair.spiIn, hard });
+    }
+    if (verdict !== PASS) return tunnel.tenant.compartment.refuse(packet, verdict, now);
+    const { localEndpoint, remoteEndpoint, tos, udpEncapsulation } = outbound;
+    const dontFragment = outbound.dontFragment === 1;
+    const { tunnel: index } = tunnel.parameters;
+    this.#plane.output.datagram(udpEncapsulation, localEndpoint, remoteEndpoint, packet, tos, dontFragment, index);
+  }
+}

@@ -1,0 +1,331 @@
+/**
+ * The data plane: packets between sockets, ESP, compartments and devices. One object with synchronous methods that knows
+ * neither IKE nor documents: commands tell it what there is, events tell control what packets ask for (`contract.ts`).
+ *
+ * Read first: RFC 4301 §5 (order of processing), RFC 3948 §2 (what comes on the NAT-T port), docs/architecture.md.
+ * The doors into a compartment are `packet` (a port of the tenant's own) and the SPI of an ESP packet. Packets are taken in
+ * at any pace and leave at `flush`, which ends a batch; commands come between batches.
+ * Invariants: each packet taken is given to the output or released, once; an event is kept until `takeEvents`, and at most
+ * EVENTS of them: what is beyond is dropped like a packet, and counted.
+ */
+import { Agenda, type Bytes, type Deadline, invariant, type Millis, type Random } from '../../core/index.ts';
+import type { Engine } from '../../crypto/index.ts';
+import { classify, DATAGRAM, NON_ESP_MARKER_LENGTH, Sad } from '../../esp/index.ts';
+import { DROP, DROP_COUNT, type Endpoint, octetsOf, PASS, type Packet, type PacketPool } from '../../ip/index.ts';
+import { type Cells, LocalCells, POOL_AT } from './cells.ts';
+import type { PlaneCommand, PlaneEvent, PlaneOutput, SaPair, SaPhase } from './contract.ts';
+import { Egress } from './egress.ts';
+import { Ingress } from './ingress.ts';
+import { PlaneTenant } from './tenant.ts';
+import { type PlaneSa, PlaneTunnel } from './tunnel.ts';
+
+export interface DataPlaneOptions {
+  readonly pool: PacketPool;
+  readonly random: Random;
+  readonly engine: Engine;
+  readonly output: PlaneOutput;
+  /** Where it counts. Default: its own memory. */
+  readonly cells?: Cells;
+  /** The first of its own two slots: drops before a tenant was known, with the pool; drops before an SA was. */
+  readonly slot?: number;
+}
+
+/** Events between two batches; a batch of strangers' packets causes no more. */
+const EVENTS = 1024;
+
+export class DataPlane {
+  readonly pool: PacketPool;
+  readonly random: Random;
+  readonly engine: Engine;
+  readonly output: PlaneOutput;
+  readonly sad: Sad;
+  readonly tunnels = new Map<number, PlaneTunnel>();
+  /** Drops that belong to no tenant: before an SPI or an interface was known. */
+  readonly drops: Float64Array;
+  /** By inbound SPI. */
+  readonly sas = new Map<number, PlaneSa>();
+  readonly #cells: Cells;
+  readonly #own: Float64Array;
+  readonly #agenda = new Agenda();
+  readonly #tenants = new Map<number, PlaneTenant>();
+  readonly #ports = new Map<number, { readonly tenant: PlaneTenant; readonly interface: number }>();
+  readonly #egress: Egress;
+  readonly #ingress: Ingress;
+  #events: PlaneEvent[] = [];
+  #stopping = false;
+  #now: Millis = 0;
+
+  constructor(options: DataPlaneOptions) {
+    const { slot = 0 } = options;
+    this.pool = options.pool;
+    this.random = options.random;
+    this.engine = options.engine;
+    this.output = options.output;
+    this.#cells = options.cells ?? new LocalCells();
+    this.#own = this.#cells.at(slot);
+    this.drops = this.#own.subarray(0, DROP_COUNT);
+    this.sad = new Sad(this.#cells.at(slot + 1).subarray(0, DROP_COUNT));
+    this.#egress = new Egress(this);
+    this.#ingress = new Ingress(this);
+  }
+
+  get stopping(): boolean {
+    return this.#stopping;
+  }
+
+  compartment(number: number) {
+    return this.#tenants.get(number)?.compartment;
+  }
+
+  // Packets in.
+
+  /** A UDP payload. On the IKE port everything is IKE; on the NAT-T port the first octets tell (RFC 3948 §2). */
+  udp(local: Endpoint, remote: Endpoint, packet: Packet, tos: number, natt: boolean, now: Millis): void {
+    this.#now = now;
+    if (packet.segment > 0) return this.#train(local, remote, packet, tos, natt, now);
+    if (!natt) return this.#ike(local, remote, packet, 0);
+    switch (classify(packet.buf, packet.start, packet.end)) {
+      case DATAGRAM.esp:
+        return this.#ingress.add(remote, packet, tos, now);
+      case DATAGRAM.ike:
+        return this.#ike(local, remote, packet, NON_ESP_MARKER_LENGTH);
+      case DATAGRAM.keepalive:
+        return this.drop(packet, DROP.keepalive);
+      default:
+        return this.drop(packet, DROP.espShort);
+    }
+  }
+
+  /** An ESP packet that came as protocol 50; the endpoint has port 0. */
+  esp(remote: Endpoint, packet: Packet, tos: number, now: Millis): void {
+    this.#now = now;
+    this.#ingress.add(remote, packet, tos, now);
+  }
+
+  /** An IP packet from a port of the host's. */
+  packet(port: number, packet: Packet, now: Millis): void {
+    this.#now = now;
+    const door = this.#ports.get(port);
+    if (door === undefined) return this.drop(packet, DROP.linkDown);
+    door.tenant.compartment.receive(packet, door.interface, now);
+    this.#agenda.touch(door.tenant);
+  }
+
+  /** An opened packet enters the compartment of its tunnel. */
+  deliver(tunnel: PlaneTunnel, packet: Packet, now: Millis): void {
+    tunnel.tenant.compartment.receive(packet, tunnel.interface, now);
+    this.#agenda.touch(tunnel.tenant);
+  }
+
+  drop(packet: Packet, reason: number): void {
+    this.drops[reason]! += 1;
+    this.pool.release(packet);
+  }
+
+  /** Ends a batch: what came in is opened, what is to leave is sealed, and both go on. */
+  flush(now: Millis): void {
+    this.#now = now;
+    this.#ingress.flush(now);
+    this.#egress.flush();
+    const { counters } = this.pool;
+    this.#own[POOL_AT] = this.pool.size;
+    this.#own[POOL_AT + 1] = this.pool.taken;
+    this.#own[POOL_AT + 2] = counters.peak;
+    this.#own[POOL_AT + 3] = counters.refused;
+  }
+
+  // Time and events.
+
+  deadline(): Deadline | undefined {
+    return this.#agenda.deadline();
+  }
+
+  tick(now: Millis): void {
+    this.#now = now;
+    this.#agenda.tick(now);
+  }
+
+  /** False: dropped, because control does not keep up. */
+  tell(event: PlaneEvent): boolean {
+    if (this.#events.length >= EVENTS) {
+      this.drops[DROP.queueFull]! += 1;
+      return false;
+    }
+    this.#events.push(event);
+    return true;
+  }
+
+  /** What happened since the last call; call it after `flush`. */
+  takeEvents(): readonly PlaneEvent[] {
+    if (this.#events.length === 0) return this.#events;
+    const events = this.#events;
+    this.#events = [];
+    return events;
+  }
+
+  // Commands.
+
+  /** Between batches. Commands that name what is gone do nothing. */
+  command(command: PlaneCommand, now: Millis): void {
+    this.#now = now;
+    switch (command.do) {
+      case 'add-compartment':
+        return this.#addCompartment(command.compartment, command.name, command.cells);
+      case 'remove-compartment':
+        return this.#removeCompartment(command.compartment);
+      case 'add-interface':
+        return this.#addInterface(command);
+      case 'remove-interface':
+        return this.#removeInterface(command.compartment, command.interface);
+      case 'set-up':
+        return this.compartment(command.compartment)?.setUp(command.interface, command.up);
+      case 'add-route':
+        return void this.compartment(command.compartment)?.addRoute(command.route);
+      case 'remove-route':
+        return void this.compartment(command.compartment)?.removeRoute(
+          command.prefix,
+          command.interface,
+          command.origin,
+        );
+      case 'install':
+        return this.#install(command.sa, command.phase, now);
+      case 'phase':
+        return this.#withSa(command.spiIn, (sa) => sa.tunnel.setPhase(sa, command.phase));
+      case 'move': {
+        const { localEndpoint, remoteEndpoint, udpEncapsulation } = command;
+        return this.#withSa(command.spiIn, (sa) => sa.tunnel.move(sa, localEndpoint, remoteEndpoint, udpEncapsulation));
+      }
+      case 'remove':
+        return this.#withSa(command.spiIn, (sa) => this.#remove(sa));
+      case 'path-mtu': {
+        const tunnel = this.tunnels.get(command.tunnel);
+        if (tunnel !== undefined) tunnel.outerMtu = command.mtu;
+        return;
+      }
+      case 'flush': {
+        const tunnel = this.tunnels.get(command.tunnel);
+        if (tunnel?.up) for (const packet of tunnel.waiting.splice(0)) this.#egress.transmit(tunnel, packet, now);
+        return;
+      }
+      case 'give-up': {
+        const tunnel = this.tunnels.get(command.tunnel);
+        if (tunnel !== undefined) this.#egress.giveUp(tunnel, now);
+        return;
+      }
+      case 'stop':
+        this.#stopping = true;
+        return;
+      case 'ping':
+        return this.#ping(command, now);
+    }
+  }
+
+  #addCompartment(number: number, name: string, cells: number): void {
+    const { pool, random } = this;
+    const tenant: PlaneTenant = new PlaneTenant({
+      name,
+      number,
+      pool,
+      random,
+      sink: {
+        emit: (packet, out) => this.#leave(tenant, packet, out),
+        pinged: (result) => void this.tell({ type: 'pinged', compartment: number, result }),
+      },
+      cells: this.#cells.at(cells),
+    });
+    this.#tenants.set(number, tenant);
+  }
+
+  #removeCompartment(number: number): void {
+    const tenant = this.#tenants.get(number);
+    if (tenant === undefined) return;
+    for (const each of [...tenant.ways.keys()]) this.#removeInterface(number, each);
+    this.#tenants.delete(number);
+    this.#agenda.forget(tenant);
+  }
+
+  #addInterface(command: Extract<PlaneCommand, { do: 'add-interface' }>): void {
+    const tenant = this.#tenants.get(command.compartment);
+    if (tenant === undefined) return;
+    const { interface: number, way } = command;
+    tenant.add(command.config, number, this.#cells.at(command.cells));
+    if ('port' in way) {
+      tenant.ways.set(number, way);
+      this.#ports.set(way.port, { tenant, interface: number });
+      return;
+    }
+    const tunnel = new PlaneTunnel(tenant, way, number);
+    tenant.ways.set(number, tunnel);
+    this.tunnels.set(way.tunnel, tunnel);
+  }
+
+  #removeInterface(compartment: number, number: number): void {
+    const tenant = this.#tenants.get(compartment);
+    const way = tenant?.ways.get(number);
+    if (tenant === undefined || way === undefined) return;
+    if ('port' in way) this.#ports.delete(way.port);
+    else {
+      this.#egress.giveUp(way, this.#now);
+      for (const sa of [...way.sas.values()]) this.#remove(sa);
+      this.tunnels.delete(way.parameters.tunnel);
+    }
+    tenant.ways.delete(number);
+    tenant.compartment.removeInterface(number);
+  }
+
+  #install(pair: SaPair, phase: SaPhase, now: Millis): void {
+    const tunnel = this.tunnels.get(pair.tunnel);
+    if (tunnel === undefined) return;
+    invariant(!this.sas.has(pair.spiIn), 'an SPI belongs to one SA');
+    const sa = tunnel.install(pair, phase, this.engine, this.random, this.#cells, now);
+    this.sas.set(pair.spiIn, sa);
+    this.sad.add(sa.inbound);
+  }
+
+  #remove(sa: PlaneSa): void {
+    this.sas.delete(sa.pair.spiIn);
+    this.sad.remove(sa.pair.spiIn);
+    sa.tunnel.remove(sa);
+  }
+
+  #withSa(spiIn: number, act: (sa: PlaneSa) => void): void {
+    const sa = this.sas.get(spiIn);
+    if (sa !== undefined) act(sa);
+  }
+
+  #ping({ compartment, request }: Extract<PlaneCommand, { do: 'ping' }>, now: Millis): void {
+    const tenant = this.#tenants.get(compartment);
+    const why = tenant === undefined ? 'the tenant is gone' : tenant.compartment.ping(request, now);
+    if (tenant !== undefined) this.#agenda.touch(tenant);
+    if (why !== undefined) this.tell({ type: 'ping-refused', compartment, request, why });
+  }
+
+  /** The compartment's decision is made: out by interface `out`. */
+  #leave(tenant: PlaneTenant, packet: Packet, out: number): void {
+    const way = tenant.ways.get(out);
+    if (way === undefined) tenant.compartment.refuse(packet, DROP.linkDown, this.#now);
+    else if ('port' in way) this.output.packet(way.port, packet);
+    else this.#egress.transmit(way, packet, this.#now);
+  }
+
+  #ike(local: Endpoint, remote: Endpoint, packet: Packet, skip: number): void {
+    packet.start += skip;
+    const octets: Bytes = octetsOf(packet).slice();
+    this.pool.release(packet);
+    this.tell({ type: 'ike', local, remote, octets });
+  }
+
+  /** Datagrams of one length back to back, as UDP_GRO brings them: each becomes a packet of its own. */
+  #train(local: Endpoint, remote: Endpoint, train: Packet, tos: number, natt: boolean, now: Millis): void {
+    const { pool, drops } = this;
+    const { segment, buf, end } = train;
+    for (let at = train.start; at < end; at += segment) {
+      const datagram = pool.from(buf.subarray(at, Math.min(at + segment, end)));
+      if (datagram === undefined) drops[DROP.noBuffer]! += 1;
+      else this.udp(local, remote, datagram, tos, natt, now);
+    }
+    pool.release(train);
+  }
+}
+
+export { PASS };

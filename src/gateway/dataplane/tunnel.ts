@@ -1,0 +1,157 @@
+/**
+ * A tunnel in the data plane: an interface of one compartment on one side, ESP SAs on the other, and a bounded queue of packets
+ * that wait for the first SA.
+ *
+ * Invariants: an SA belongs to one tunnel and so to one compartment; the newest active SA whose selectors admit a packet
+ * carries it; a waiting packet is sent, refused or released, never kept.
+ */
+import type { Millis, Random } from '../../core/index.ts';
+import { type Engine, lazyProtection } from '../../crypto/index.ts';
+import { InboundSa, innerMtu, OutboundSa } from '../../esp/index.ts';
+import { compileSelectors, type Packet } from '../../ip/index.ts';
+import type { Cells } from './cells.ts';
+import type { SaPair, SaPhase, TunnelParameters } from './contract.ts';
+import type { PlaneTenant } from './tenant.ts';
+
+/** Packets that wait for a tunnel to come up; more are dropped. */
+export const WAITING_PACKETS = 64;
+/** MTU of the way to the peer, until something is known of it. */
+export const OUTER_MTU = 1500;
+/** Inner MTU while no SA is up: fits every suite in UDP over IPv6. */
+export const UNKNOWN_MTU = 1380;
+
+export interface PlaneSa {
+  readonly pair: SaPair;
+  readonly tunnel: PlaneTunnel;
+  readonly inbound: InboundSa;
+  readonly outbound: OutboundSa;
+  phase: SaPhase;
+  /** When control was last told that the peer lives. */
+  toldAt: Millis;
+}
+
+export class PlaneTunnel {
+  readonly tenant: PlaneTenant;
+  readonly parameters: TunnelParameters;
+  /** Number of the interface in the tenant's compartment. */
+  readonly interface: number;
+  /** By inbound SPI; the newest active one is last. */
+  readonly sas = new Map<number, PlaneSa>();
+  readonly waiting: Packet[] = [];
+  #outerMtu = Number.POSITIVE_INFINITY;
+  #mtu: number;
+
+  constructor(tenant: PlaneTenant, parameters: TunnelParameters, interfaceNumber: number) {
+    this.tenant = tenant;
+    this.parameters = parameters;
+    this.interface = interfaceNumber;
+    this.#mtu = parameters.mtu === 'auto' ? UNKNOWN_MTU : parameters.mtu;
+  }
+
+  get mtu(): number {
+    return this.#mtu;
+  }
+
+  /** What the way to the peer carries; Infinity where nothing says that it is less than OUTER_MTU. */
+  get outerMtu(): number {
+    return this.#outerMtu;
+  }
+
+  set outerMtu(mtu: number) {
+    this.#outerMtu = mtu;
+    this.#measure();
+  }
+
+  install(pair: SaPair, phase: SaPhase, engine: Engine, random: Random, _cells: Cells, now: Millis): PlaneSa {
+    const { encryption, integrity, esn, lifetime } = pair;
+    const selectors = compileSelectors(pair.local, pair.remote);
+    const common = { tunnel: this.parameters.tunnel, esn, selectors, lifetime };
+    const inbound = new InboundSa({
+      ...common,
+      spi: pair.spiIn,
+      protection: lazyProtection(engine, encryption, integrity, pair.keysIn),
+      replayWindow: pair.replayWindow,
+    });
+    const outbound = new OutboundSa(
+      {
+        ...common,
+        spi: pair.spiOut,
+        protection: lazyProtection(engine, encryption, integrity, pair.keysOut),
+        localEndpoint: pair.localEndpoint,
+        remoteEndpoint: pair.remoteEndpoint,
+        udpEncapsulation: pair.udpEncapsulation,
+        df: this.parameters.df,
+        copyDscp: true,
+      },
+      random,
+    );
+    const sa: PlaneSa = { pair, tunnel: this, inbound, outbound, phase, toldAt: phase === 'standby' ? NEVER : now };
+    this.sas.set(pair.spiIn, sa);
+    this.#measure();
+    return sa;
+  }
+
+  setPhase(sa: PlaneSa, phase: SaPhase): void {
+    if (phase === 'active') {
+      this.sas.delete(sa.pair.spiIn);
+      this.sas.set(sa.pair.spiIn, sa);
+    }
+    sa.phase = phase;
+    this.#measure();
+  }
+
+  move(sa: PlaneSa, ...[local, remote, udp]: Parameters<OutboundSa['move']>): void {
+    sa.outbound.move(local, remote, udp);
+    this.#measure();
+  }
+
+  /** Both directions end: neither seals nor opens another packet. */
+  remove(sa: PlaneSa): void {
+    this.sas.delete(sa.pair.spiIn);
+    sa.phase = 'draining';
+    sa.inbound.protection.dispose?.();
+    sa.outbound.protection.dispose?.();
+    this.#measure();
+  }
+
+  /** The newest active SA that admits the packet. */
+  outboundFor(packet: Packet): PlaneSa | undefined {
+    let found: PlaneSa | undefined;
+    for (const sa of this.sas.values()) {
+      if (sends(sa) && sa.outbound.admits(packet.buf, packet.start, packet.end)) found = sa;
+    }
+    return found;
+  }
+
+  /** Whether anything could be sent at all. */
+  get up(): boolean {
+    for (const sa of this.sas.values()) if (sends(sa)) return true;
+    return false;
+  }
+
+  /** Takes over `packet` until the tunnel is up; false: no room, the caller keeps it. */
+  wait(packet: Packet): boolean {
+    if (this.waiting.length >= WAITING_PACKETS) return false;
+    this.waiting.push(packet);
+    return true;
+  }
+
+  /** The MTU inside follows the newest active SA: its suite, its carrier, and the way to its peer. */
+  #measure(): void {
+    if (this.parameters.mtu !== 'auto') return;
+    let newest: PlaneSa | undefined;
+    for (const sa of this.sas.values()) if (sa.phase === 'active') newest = sa;
+    if (newest === undefined) return;
+    const { remoteEndpoint, protection, udpEncapsulation } = newest.outbound;
+    const family = remoteEndpoint.address.length === 4 ? 4 : 6;
+    const outer = Math.min(this.#outerMtu, OUTER_MTU);
+    this.#mtu = Math.max(LEAST_MTU, innerMtu(outer, protection, udpEncapsulation ? 'udp' : 'ip-50', family));
+    this.tenant.compartment.setMtu(this.interface, this.#mtu);
+  }
+}
+
+export const sends = (sa: PlaneSa): boolean => sa.phase === 'active' && !sa.outbound.usage.stopped;
+
+const NEVER = Number.NEGATIVE_INFINITY;
+/** RFC 791 §3.1: what every IPv4 link carries. */
+const LEAST_MTU = 68;
