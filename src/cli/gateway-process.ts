@@ -18,7 +18,7 @@ import {
 } from '../config/index.ts';
 import { Secret } from '../core/index.ts';
 import { chooseEngine, type Engine } from '../crypto/index.ts';
-import { changedSecrets, Gateway, type ResolvedDocument } from '../gateway/index.ts';
+import { changedSecrets, Gateway, type GatewayOptions, type ResolvedDocument, SharedCells } from '../gateway/index.ts';
 import { PacketPool, SUPERFRAME_MAX } from '../ip/index.ts';
 import {
   createLog,
@@ -27,8 +27,10 @@ import {
   type Log,
   type LogFormat,
   type LogLevel,
+  loadSyscalls,
   monotonicMillis,
   onSignals,
+  PlaneHost,
   readText,
   SystemError,
   secretSource,
@@ -57,9 +59,18 @@ export async function runGateway(options: GatewayProcessOptions): Promise<number
   if (loaded.unreadable !== undefined) throw unreadable(loaded.unreadable);
   if (loaded.resolved === undefined) throw invalid(file, loaded.issues);
   const first = loaded.resolved.document;
-  const pool = new PacketPool(first.gateway.limits.packets, SUPERFRAME_MAX);
-  const gateway = new Gateway({ random: systemRandom, pool, version: VERSION, engine: engineFor(log) });
-  const host: Host = new Host({ gateway, pool, log, observe: (action) => backend.observe(action) });
+  const { packets } = first.gateway.limits;
+  const engine = engineFor(log);
+  const remote = await startPlane(packets, log);
+  const pool = new PacketPool(remote === undefined ? packets : CONTROL_PACKETS, SUPERFRAME_MAX);
+  const gateway = new Gateway({ random: systemRandom, pool, version: VERSION, engine, ...remote?.options });
+  const host: Host = new Host({
+    gateway,
+    pool,
+    log,
+    plane: remote?.plane,
+    observe: (action) => backend.observe(action),
+  });
 
   const keys = new Keys(host, first.gateway.keyLog, log);
   const reload = async (): Promise<ReloadStatus> => {
@@ -127,6 +138,36 @@ export async function runGateway(options: GatewayProcessOptions): Promise<number
   log.info('stopped');
   return exit;
 }
+
+/** A thread for the data plane, where system calls can be made; else packets pass through the main thread. */
+async function startPlane(
+  packets: number,
+  log: Log,
+): Promise<{ plane: PlaneHost; options: Pick<GatewayOptions, 'remote'> } | undefined> {
+  const loaded = loadSyscalls();
+  if (!loaded.ok || process.env.BULKHEAD_WORKERS === '0') return undefined;
+  const cells = new SharedCells();
+  const slot = 2;
+  const plane = new PlaneHost({
+    sys: loaded.sys,
+    log,
+    cells: cells.memory,
+    slot,
+    packets,
+    superframes: true,
+    cpu: undefined,
+  });
+  try {
+    await plane.start();
+    return { plane, options: { remote: { cells, slot } } };
+  } catch (error) {
+    log.warn(`packets pass through the main thread: ${(error as Error).message}`);
+    return undefined;
+  }
+}
+
+/** What the main thread needs for IKE where the data plane has a thread of its own. */
+const CONTROL_PACKETS = 64;
 
 /** The fastest engines that know their known answers. What is not installed is `doctor`'s to say; wrong answers are said here too. */
 function engineFor(log: Log): Engine {

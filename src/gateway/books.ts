@@ -23,9 +23,15 @@ export interface GatewayOptions {
   /** Protects ESP packets. Default: what needs no native code. */
   readonly engine?: Engine;
   /** The data plane is hosted elsewhere: commands for it become actions, and it counts in these cells. */
-  readonly remote?: { readonly cells: Cells };
+  readonly remote?: RemotePlane;
   /** Retransmission and give-up times of IKE; for tests and labs. */
   readonly ike?: Partial<Omit<IkeOptions, 'random' | 'exportKeys'>>;
+}
+
+export interface RemotePlane {
+  readonly cells: Cells;
+  /** First of its own slots. */
+  readonly slot: number;
 }
 
 export interface Listener {
@@ -83,6 +89,17 @@ export class Books {
   command(command: PlaneCommand): void {
     this.plane.command(command, this.now);
     if (this.options.remote !== undefined) this.emit({ do: 'plane', command });
+  }
+
+  /** Where each data plane keeps its own drops and the state of its pool, and drops before an SA was known. */
+  planeCells(): Float64Array[] {
+    const slots = [0, ...(this.options.remote === undefined ? [] : [this.options.remote.slot])];
+    return slots.map((slot) => this.cells.at(slot));
+  }
+
+  sadCells(): Float64Array[] {
+    const slots = [1, ...(this.options.remote === undefined ? [] : [this.options.remote.slot + 1])];
+    return slots.map((slot) => this.cells.at(slot));
   }
 
   compartment(number: number): Compartment {

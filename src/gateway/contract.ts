@@ -42,6 +42,8 @@ export type GatewayEvent =
   | { readonly type: 'packet'; readonly tenant: string; readonly interface: string; readonly packet: Packet }
   /** From a data plane that is hosted elsewhere. */
   | { readonly type: 'plane'; readonly event: PlaneEvent }
+  /** It was lost, and a new one runs that knows nothing yet. */
+  | { readonly type: 'plane-restarted'; readonly why: string }
   /** What became of `open-interface` or `listen`; undefined: it works. */
   | {
       readonly type: 'interface-state';

@@ -66,6 +66,9 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
       case 'plane':
         this.#fromPlane(event.event, now);
         break;
+      case 'plane-restarted':
+        this.#replant(event.why, now);
+        break;
       case 'apply':
         if (this.#books.stopping) break;
         this.#reconciler.apply(event.resolved, now);
@@ -167,6 +170,21 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
       }
       default:
         return assertNever(event);
+    }
+  }
+
+  /**
+   * The data plane was lost and with it what only it knew: sequence numbers and replay windows. It is told everything anew but
+   * the SAs, and each peer is asked for new ones.
+   */
+  #replant(why: string, now: Millis): void {
+    const books = this.#books;
+    books.report('error', undefined, 'plane-restarted', `the data plane ${why}: it starts anew, with new Child SAs`);
+    for (const command of books.plane.describe()) books.emit({ do: 'plane', command });
+    const lost = [...books.tunnels.values()].filter((tunnel) => tunnel.children.size > 0);
+    for (const tunnel of lost) {
+      for (const spiIn of tunnel.children.keys()) books.command({ do: 'phase', spiIn, phase: 'draining' });
+      this.#toIke({ type: 'rekey', connection: tunnel.name, what: 'child' }, now);
     }
   }
 

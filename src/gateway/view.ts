@@ -8,7 +8,7 @@ import { toHex } from '../core/index.ts';
 import { type Connection, formatIdentity, type IkeSa } from '../ike/index.ts';
 import { dropsByName, formatAddress, formatEndpoint, formatPrefix, formatSelector } from '../ip/index.ts';
 import type { Books } from './books.ts';
-import type { PlaneSa } from './dataplane/index.ts';
+import { type PlaneSa, POOL_AT } from './dataplane/index.ts';
 import type {
   ChildSaStatus,
   ConnectionState,
@@ -28,7 +28,7 @@ export function viewGateway(books: Books, now: Millis): GatewayStatus {
     isOvercome(books, tunnel) ? [] : connectionProblem(connections[i]!),
   );
   const problems = [...listenerProblems(books), ...interfaceProblems(books), ...failures];
-  const { pool } = books;
+  const pool = books.planeCells().at(-1)!.subarray(POOL_AT);
   return {
     name: books.resolved?.document.gateway.name ?? '',
     version: books.version,
@@ -52,7 +52,7 @@ export function viewGateway(books: Books, now: Millis): GatewayStatus {
     ikeAccepted: books.ike.counters.get(ACCEPTED) ?? 0,
     halfOpen: books.ike.halfOpen,
     childSas: connections.reduce((sum, c) => sum + c.childSas.length, 0),
-    packets: { poolSize: pool.size, inUse: pool.taken, peak: pool.counters.peak, refused: pool.counters.refused },
+    packets: { poolSize: pool[0]!, inUse: pool[1]!, peak: pool[2]!, refused: pool[3]! },
     drops: totalDrops(books),
     engine: books.engine.name,
   };
@@ -300,7 +300,8 @@ function totalDrops(books: Books): Record<string, number> {
   const refused = [...books.ike.counters].filter(([name]) => name !== ACCEPTED);
   const ike = Object.fromEntries(refused.map(([name, count]) => [`ike-${name}`, count]));
   const tenants = [...books.tenants.values()].map(tenantDrops);
-  return sumDrops([dropsByName(books.plane.drops), dropsByName(books.plane.sad.drops), ...tenants, ike]);
+  const planes = [...books.planeCells(), ...books.sadCells()].map((cells) => dropsByName(cells));
+  return sumDrops([...planes, ...tenants, ike]);
 }
 
 function sumDrops(all: readonly Readonly<Record<string, number>>[]): Record<string, number> {

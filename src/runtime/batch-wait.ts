@@ -11,7 +11,7 @@ import { check, type Syscalls } from './syscalls.ts';
 /** Descriptors of one thread, waited for together. */
 export class PollSet {
   readonly #sys: Syscalls;
-  readonly #table: Arena;
+  #table: Arena;
   readonly #fds: number[] = [];
 
   constructor(sys: Syscalls, capacity = 64) {
@@ -20,17 +20,16 @@ export class PollSet {
   }
 
   add(fd: number): void {
-    const at = this.#fds.length * POLLFD;
-    if (at + POLLFD > this.#table.bytes.length) throw new RangeError('more descriptors than this set was made for');
     this.#fds.push(fd);
-    this.#table.view.setInt32(at, fd, true);
-    this.#table.view.setInt32(at + 4, POLLIN, true);
+    const needed = this.#fds.length * POLLFD;
+    if (needed > this.#table.bytes.length) this.#table = new Arena(this.#sys.koffi, 2 * needed);
+    this.#layOut();
   }
 
   remove(fd: number): void {
-    const rest = this.#fds.filter((each) => each !== fd);
-    this.#fds.length = 0;
-    for (const each of rest) this.add(each);
+    const at = this.#fds.indexOf(fd);
+    if (at >= 0) this.#fds.splice(at, 1);
+    this.#layOut();
   }
 
   /**
@@ -48,6 +47,20 @@ export class PollSet {
   ready(fd: number): boolean {
     const i = this.#fds.indexOf(fd);
     return i >= 0 && this.#table.view.getInt16(i * POLLFD + 6, true) !== 0;
+  }
+
+  /** Calls `visit` for each descriptor that the last `wait` found readable or broken; it may add and remove some. */
+  eachReady(visit: (fd: number) => void): void {
+    const { view } = this.#table;
+    for (let i = 0; i < this.#fds.length; i++) if (view.getInt16(i * POLLFD + 6, true) !== 0) visit(this.#fds[i]!);
+  }
+
+  #layOut(): void {
+    const { view } = this.#table;
+    for (const [i, fd] of this.#fds.entries()) {
+      view.setInt32(i * POLLFD, fd, true);
+      view.setInt32(i * POLLFD + 4, POLLIN, true);
+    }
   }
 }
 

@@ -10,6 +10,7 @@ import {
   type Address,
   type Endpoint,
   formatAddress,
+  octetsOf,
   type PacketPool,
   type Prefix,
   SUPERFRAME_MAX,
@@ -18,13 +19,15 @@ import {
 import { monotonicMillis } from './clock.ts';
 import { KeyLog } from './keylog.ts';
 import type { Log } from './log.ts';
+import type { SocketOffloadOptions } from './offload.ts';
 import { Outbox } from './outbox.ts';
 import { openRaw } from './raw.ts';
 import { Readiness } from './readiness.ts';
-import type { DatagramSocket } from './socket.ts';
+import type { BatchSocket, DatagramSocket } from './socket.ts';
 import { SystemError } from './syscalls.ts';
 import { openTun, type Tun } from './tun.ts';
-import { openUdp } from './udp.ts';
+import { openNativeUdp, openUdp } from './udp.ts';
+import type { PlaneHost } from './worker/plane-host.ts';
 
 export interface HostOptions {
   readonly gateway: Gateway;
@@ -32,6 +35,8 @@ export interface HostOptions {
   readonly log: Log;
   /** Superframes and batches where the kernel has them. Default true; they need packets of `SUPERFRAME_MAX` octets. */
   readonly offloads?: boolean;
+  /** Hosts the data plane of a gateway that was made for that (`remote`); undefined: packets pass through the main thread. */
+  readonly plane?: PlaneHost | undefined;
   /** Sees every action after it was performed; packets in it are gone by then. */
   readonly observe?: (action: GatewayAction) => void;
 }
@@ -48,6 +53,8 @@ type OpenInterface = Extract<GatewayAction, { do: 'open-interface' }>;
 interface Listening {
   readonly address: Address;
   readonly sockets: DatagramSocket[];
+  /** Sockets that the data plane reads, by the id it knows them by. */
+  readonly lent: Map<number, BatchSocket>;
   open: boolean;
   readonly waiting: GatewayAction[];
 }
@@ -60,8 +67,9 @@ export class Host {
   readonly #outbox: Outbox;
   readonly #offloads: boolean;
   readonly #readiness: Readiness | undefined;
+  readonly #plane: PlaneHost | undefined;
   readonly #listening: Listening[] = [];
-  readonly #tuns = new Map<string, Tun>();
+  readonly #tuns = new Map<string, { readonly port: number; readonly tun: Tun }>();
   /** By `tenant/interface`: what the gateway wants open, and the host's routes into it. */
   readonly #wanted = new Map<string, { readonly action: OpenInterface; routes: readonly Prefix[] }>();
   readonly #closing = new Set<Promise<void>>();
@@ -71,6 +79,7 @@ export class Host {
   readonly #stopped: Promise<void>;
   #finish: () => void = () => {};
   #opening = 0;
+  #lastLent = 0;
   #settled: (() => void)[] = [];
   #keyLog: KeyLog | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -88,6 +97,13 @@ export class Host {
     this.#stopped = new Promise((resolve) => {
       this.#finish = resolve;
     });
+    this.#plane = options.plane;
+    if (options.plane !== undefined)
+      options.plane.listener = {
+        event: (event) => this.dispatch({ type: 'plane', event }),
+        portFailed: (port, why) => this.#portFailed(port, why),
+        restarted: (why) => this.dispatch({ type: 'plane-restarted', why }),
+      };
   }
 
   /** Rows for Wireshark go into this folder; undefined: nowhere. Throws SystemError when the folder is not ours alone. */
@@ -128,9 +144,10 @@ export class Host {
     clearTimeout(this.#timer);
     this.#outbox.flush();
     this.#wanted.clear();
-    for (const tun of this.#tuns.values()) this.#track(tun.close());
-    for (const { sockets } of this.#listening) for (const socket of sockets) this.#track(socket.close());
+    for (const { port, tun } of this.#tuns.values()) this.#track(this.#closeTun(port, tun));
+    for (const listening of this.#listening) this.#track(this.#closeSockets(listening));
     await Promise.all(this.#closing);
+    await this.#plane?.close();
     await this.#readiness?.close();
   }
 
@@ -143,9 +160,9 @@ export class Host {
         this.#send(action, { address: action.local, port: 0 }, { address: action.remote, port: 0 });
         break;
       case 'packet': {
-        const tun = this.#tuns.get(`${action.tenant}/${action.interface}`);
-        if (tun === undefined) this.#pool.release(action.packet);
-        else this.#outbox.write(tun, action.packet);
+        const open = this.#tuns.get(`${action.tenant}/${action.interface}`);
+        if (open === undefined) this.#pool.release(action.packet);
+        else this.#outbox.write(open.tun, action.packet);
         break;
       }
       case 'open-interface':
@@ -153,13 +170,10 @@ export class Host {
         break;
       case 'close-interface': {
         const name = `${action.tenant}/${action.interface}`;
-        const tun = this.#tuns.get(name);
+        const open = this.#tuns.get(name);
         this.#tuns.delete(name);
         this.#wanted.delete(name);
-        if (tun !== undefined) {
-          this.#outbox.forget(tun);
-          this.#track(tun.close(), tun.device);
-        }
+        if (open !== undefined) this.#track(this.#closeTun(open.port, open.tun), open.tun.device);
         break;
       }
       case 'host-routes': {
@@ -175,10 +189,13 @@ export class Host {
       case 'unlisten': {
         this.#outbox.flush();
         const at = this.#listening.findIndex((l) => sameAddress(l.address, action.address));
-        for (const { address, sockets } of this.#listening.splice(at, at < 0 ? 0 : 1))
-          this.#track(Promise.all(sockets.map((s) => s.close())), formatAddress(address));
+        for (const listening of this.#listening.splice(at, at < 0 ? 0 : 1))
+          this.#track(this.#closeSockets(listening), formatAddress(listening.address));
         break;
       }
+      case 'plane':
+        this.#plane?.command(action.command);
+        break;
       case 'report':
         this.#log.report(action.report);
         break;
@@ -201,13 +218,17 @@ export class Host {
       return;
     }
     const { packet, tos, dontFragment } = action;
+    if (this.#plane !== undefined && [...(listening?.lent.values() ?? [])].some((s) => s.local.port === local.port)) {
+      this.#plane.send(local, remote, octetsOf(packet));
+      return this.#pool.release(packet);
+    }
     const socket = listening?.sockets.find((s) => s.local.port === local.port);
     if (socket === undefined) this.#pool.release(packet);
     else this.#outbox.send(socket, remote, packet, tos, dontFragment);
   }
 
   #listen(address: Address, ike: number, natt: number): void {
-    const listening: Listening = { address, sockets: [], open: false, waiting: [] };
+    const listening: Listening = { address, sockets: [], lent: new Map(), open: false, waiting: [] };
     this.#listening.push(listening);
     this.#opening += 1;
     this.#open(listening, ike, natt).then(
@@ -216,7 +237,8 @@ export class Host {
     );
   }
 
-  async #open({ address, sockets }: Listening, ike: number, natt: number): Promise<boolean> {
+  async #open(listening: Listening, ike: number, natt: number): Promise<boolean> {
+    const { address, sockets } = listening;
     const pool = this.#pool;
     const readiness = this.#readiness;
     await this.#leaving.get(formatAddress(address));
@@ -227,20 +249,24 @@ export class Host {
         remote: Endpoint,
         tos: number,
       ): void => this.dispatch({ type: 'udp', local, remote, packet, tos });
-      sockets.push(await openUdp({ local, pool, receive, readiness, offload: this.#offloads ? {} : undefined }));
+      const offload = this.#offloads ? {} : undefined;
+      if (port === natt && this.#plane !== undefined)
+        this.#lend(listening, 'udp', openNativeUdp({ local, pool, receive, offload }), offload);
+      else sockets.push(await openUdp({ local, pool, receive, readiness, offload }));
     }
     if (readiness === undefined) return false;
     try {
-      sockets.push(
-        openRaw({
-          local: address,
-          pool,
-          readiness,
-          offload: this.#offloads ? {} : undefined,
-          receive: (packet, { address: remote }, tos) =>
-            this.dispatch({ type: 'esp', local: address, remote, packet, tos }),
-        }),
-      );
+      const offload = this.#offloads ? {} : undefined;
+      const raw = openRaw({
+        local: address,
+        pool,
+        readiness: this.#plane === undefined ? readiness : undefined,
+        offload,
+        receive: (packet, { address: remote }, tos) =>
+          this.dispatch({ type: 'esp', local: address, remote, packet, tos }),
+      });
+      if (this.#plane === undefined) sockets.push(raw);
+      else this.#lend(listening, 'ip-50', raw, offload);
       return true;
     } catch (error) {
       this.#log.warn(`no ESP without UDP encapsulation on ${formatAddress(address)}: ${words(error)}`);
@@ -248,9 +274,42 @@ export class Host {
     }
   }
 
+  /** The data plane reads and writes the socket from now on. */
+  #lend(
+    listening: Listening,
+    kind: 'udp' | 'ip-50',
+    socket: BatchSocket,
+    offload: SocketOffloadOptions | undefined,
+  ): void {
+    this.#lastLent += 1;
+    const { fd, features, offloads, local } = socket;
+    listening.lent.set(this.#lastLent, socket);
+    this.#plane?.attachSocket({ id: this.#lastLent, kind, local, socket: { fd, features, offloads }, offload });
+  }
+
+  async #closeSockets({ sockets, lent }: Listening): Promise<void> {
+    await Promise.all([...lent.keys()].map((id) => this.#plane?.detachSocket(id)));
+    await Promise.all([...sockets, ...lent.values()].map((socket) => socket.close()));
+  }
+
+  async #closeTun(port: number, tun: Tun): Promise<void> {
+    this.#outbox.forget(tun);
+    await this.#plane?.detachPort(port);
+    await tun.close();
+  }
+
+  #portFailed(port: number, why: string): void {
+    for (const [name, open] of this.#tuns) {
+      if (open.port !== port) continue;
+      const [tenant, iface] = name.split('/') as [string, string];
+      this.#log.error(why, { tenant });
+      this.dispatch({ type: 'interface-state', tenant, interface: iface, problem: why });
+    }
+  }
+
   #opened(listening: Listening, problem: string | undefined, rawEsp: boolean): void {
     if (!this.#listening.includes(listening))
-      this.#track(Promise.all(listening.sockets.map((s) => s.close())), formatAddress(listening.address));
+      this.#track(this.#closeSockets(listening), formatAddress(listening.address));
     listening.open = true;
     if (problem !== undefined) this.#log.error(`cannot listen on ${formatAddress(listening.address)}: ${problem}`);
     for (const action of listening.waiting.splice(0)) this.#perform(action);
@@ -280,11 +339,11 @@ export class Host {
   }
 
   #route(name: string, prefixes: readonly Prefix[]): void {
-    for (const problem of this.#tuns.get(name)?.route(prefixes) ?? [])
+    for (const problem of this.#tuns.get(name)?.tun.route(prefixes) ?? [])
       this.#log.warn(problem, { tenant: name.split('/')[0]! });
   }
 
-  #createTun({ tenant, config }: OpenInterface): void {
+  #createTun({ tenant, port, config }: OpenInterface): void {
     const { name, device, mtu, hostAddresses } = config;
     const state = (problem: string | undefined): void =>
       this.dispatch({ type: 'interface-state', tenant, interface: name, problem });
@@ -296,7 +355,7 @@ export class Host {
         mtu,
         addresses: hostAddresses,
         pool: this.#pool,
-        readiness: this.#readiness,
+        readiness: this.#plane === undefined ? this.#readiness : undefined,
         offload: this.#offloads ? { maxSegments: SEGMENTS } : undefined,
         receive: (packet) => this.dispatch({ type: 'packet', tenant, interface: name, packet }),
         failed: (why) => {
@@ -304,7 +363,8 @@ export class Host {
           state(why);
         },
       });
-      this.#tuns.set(`${tenant}/${name}`, tun);
+      this.#tuns.set(`${tenant}/${name}`, { port, tun });
+      this.#plane?.attachPort({ port, fd: tun.fd, device, offloads: tun.offloads });
       state(undefined);
     } catch (error) {
       this.#log.error(`interface ${name} of ${tenant}: ${words(error)}`);

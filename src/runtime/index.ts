@@ -39,3 +39,4 @@ export {
 export { loadSyscalls, requireSyscalls, type Syscalls, SystemError } from './syscalls.ts';
 export { openTun, type Tun, type TunOptions } from './tun.ts';
 export { openNativeUdp, openUdp, type UdpOptions } from './udp.ts';
+export { PlaneHost, type PlaneHostOptions } from './worker/plane-host.ts';

@@ -36,6 +36,15 @@ export interface NativeSocketOptions {
   readonly offload?: SocketOffloadOptions | undefined;
   /** What to say for an errno of opening or binding. */
   readonly advice: Readonly<Record<string, string>>;
+  /** A socket that another thread opened and bound; `local` is where. Whoever opened it closes it. */
+  readonly adopt?: AdoptedSocket | undefined;
+}
+
+/** What one thread tells another of a socket of this kind. */
+export interface AdoptedSocket {
+  readonly fd: number;
+  readonly features: SocketFeatures;
+  readonly offloads: SocketOffloads;
 }
 
 export class NativeSocket implements BatchSocket {
@@ -59,6 +68,7 @@ export class NativeSocket implements BatchSocket {
   readonly #spill: number;
   readonly #sender: BatchSender | undefined;
   readonly #receiver: BatchReceiver | undefined;
+  readonly #adopted: boolean;
   #from: Endpoint = NOWHERE;
   #to: Endpoint = NOWHERE;
   #df: boolean | undefined;
@@ -78,24 +88,12 @@ export class NativeSocket implements BatchSocket {
     this.#in = layOut(this.#arena);
     this.#out = layOut(this.#arena);
     this.#spill = this.#arena.base + this.#arena.alloc(SPILL);
-    const what = `${kind === 'udp' ? 'UDP' : 'IP protocol 50'} on ${formatAddress(local.address)}${kind === 'udp' ? ` port ${local.port}` : ''}`;
-    const type = (kind === 'udp' ? SOCK_DGRAM : SOCK_RAW) | SOCK_NONBLOCK | SOCK_CLOEXEC;
-    this.fd = check(
-      sys,
-      sys.socket(this.#ipv6 ? AF_INET6 : AF_INET, type, kind === 'udp' ? 0 : IPPROTO_ESP),
-      what,
-      options.advice,
-    );
-    try {
-      this.offloads = this.#prepareQueues(offload);
-      this.features = this.#prepare();
-      const length = putSockaddr(this.#arena, this.#out.name, kind === 'udp' ? local : { ...local, port: 0 });
-      check(sys, sys.bind(this.fd, this.#arena.base + this.#out.name, length), what, options.advice);
-      this.local = { address: local.address, port: kind === 'udp' ? this.#boundPort() : 0 };
-    } catch (error) {
-      sys.close(this.fd);
-      throw error;
-    }
+    this.#adopted = options.adopt !== undefined;
+    const { fd, offloads, features } = options.adopt ?? this.#create(options);
+    this.fd = fd;
+    this.offloads = offloads;
+    this.features = features;
+    this.local = { address: local.address, port: kind === 'udp' ? this.#boundPort() : 0 };
     if (offload !== undefined) {
       const { gso, gro, mmsg } = this.offloads;
       const shared = {
@@ -181,7 +179,26 @@ export class NativeSocket implements BatchSocket {
     this.#open = false;
     this.#receiver?.stop();
     if (this.#readiness !== undefined) await this.#readiness.forget(this.fd);
-    this.#sys.close(this.fd);
+    if (!this.#adopted) this.#sys.close(this.fd);
+  }
+
+  #create({ kind, local, offload, advice }: NativeSocketOptions): AdoptedSocket {
+    const sys = this.#sys;
+    const port = kind === 'udp' ? ` port ${local.port}` : '';
+    const what = `${kind === 'udp' ? 'UDP' : 'IP protocol 50'} on ${formatAddress(local.address)}${port}`;
+    const type = (kind === 'udp' ? SOCK_DGRAM : SOCK_RAW) | SOCK_NONBLOCK | SOCK_CLOEXEC;
+    const family = this.#ipv6 ? AF_INET6 : AF_INET;
+    const fd = check(sys, sys.socket(family, type, kind === 'udp' ? 0 : IPPROTO_ESP), what, advice);
+    try {
+      const offloads = this.#prepareQueues(fd, offload);
+      const features = this.#prepare(fd);
+      const length = putSockaddr(this.#arena, this.#out.name, kind === 'udp' ? local : { ...local, port: 0 });
+      check(sys, sys.bind(fd, this.#arena.base + this.#out.name, length), what, advice);
+      return { fd, offloads, features };
+    } catch (error) {
+      sys.close(fd);
+      throw error;
+    }
   }
 
   #receiveOne(): boolean {
@@ -249,29 +266,29 @@ export class NativeSocket implements BatchSocket {
   }
 
   /** DF of what follows: set (the kernel refuses what exceeds its path MTU), clear, or as the kernel thinks best. */
-  #discover(df: boolean | undefined): boolean {
+  #discover(df: boolean | undefined, fd = this.fd): boolean {
     this.#df = df;
     const mode = df === undefined ? PMTUDISC_WANT : df ? PMTUDISC_DO : PMTUDISC_DONT;
-    return setOption(this.#sys, this.fd, this.#level, this.#ipv6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER, mode);
+    return setOption(this.#sys, fd, this.#level, this.#ipv6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER, mode);
   }
 
-  #prepare(): SocketFeatures {
+  #prepare(fd: number): SocketFeatures {
     const sys = this.#sys;
-    if (this.#ipv6 && this.carrier === 'udp') setOption(sys, this.fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-    const received = setOption(sys, this.fd, this.#level, this.#ipv6 ? IPV6_RECVTCLASS : IP_RECVTOS, 1);
-    return { native: true, tos: true, df: this.#discover(undefined), receivesTos: received };
+    if (this.#ipv6 && this.carrier === 'udp') setOption(sys, fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    const received = setOption(sys, fd, this.#level, this.#ipv6 ? IPV6_RECVTCLASS : IP_RECVTOS, 1);
+    return { native: true, tos: true, df: this.#discover(undefined, fd), receivesTos: received };
   }
 
-  #prepareQueues(offload: SocketOffloadOptions | undefined): SocketOffloads {
+  #prepareQueues(fd: number, offload: SocketOffloadOptions | undefined): SocketOffloads {
     const sys = this.#sys;
-    if (offload !== undefined) return prepareSocketOffloads(sys, this.fd, this.carrier, this.#pool.capacity, offload);
+    if (offload !== undefined) return prepareSocketOffloads(sys, fd, this.carrier, this.#pool.capacity, offload);
     return {
       gso: NOT_ASKED,
       gro: NOT_ASKED,
       mmsg: NOT_ASKED,
       busyPoll: NOT_ASKED,
-      receiveBuffer: enlarge(sys, this.fd, SO_RCVBUFFORCE, SO_RCVBUF, BUFFER_OCTETS),
-      sendBuffer: enlarge(sys, this.fd, SO_SNDBUFFORCE, SO_SNDBUF, BUFFER_OCTETS),
+      receiveBuffer: enlarge(sys, fd, SO_RCVBUFFORCE, SO_RCVBUF, BUFFER_OCTETS),
+      sendBuffer: enlarge(sys, fd, SO_SNDBUFFORCE, SO_SNDBUF, BUFFER_OCTETS),
     };
   }
 

@@ -40,10 +40,13 @@ export class Outbox {
   #dontFragment = false;
   readonly #pieces: Packet[] = [];
   readonly #devices = new Map<PacketDevice, Coalescer>();
+  readonly #later: (flush: () => void) => void;
   #scheduled = false;
 
-  constructor(pool: PacketPool) {
+  /** `later` calls what it is given before anybody waits for packets; default: after the callback that is running. */
+  constructor(pool: PacketPool, later: (flush: () => void) => void = process.nextTick) {
     this.#pool = pool;
+    this.#later = later;
   }
 
   /** Takes over `packet`, the payload of one datagram. */
@@ -94,13 +97,14 @@ export class Outbox {
     this.#devices.delete(tun);
   }
 
-  /** After the callback that is running, before the event loop looks for more. */
+  readonly #flushScheduled = (): void => {
+    if (this.#scheduled) this.flush();
+  };
+
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    process.nextTick(() => {
-      if (this.#scheduled) this.flush();
-    });
+    this.#later(this.#flushScheduled);
   }
 
   #flushDatagrams(): void {

@@ -8,10 +8,11 @@
  * Invariants: each packet taken is given to the output or released, once; an event is kept until `takeEvents`, and at most
  * EVENTS of them: what is beyond is dropped like a packet, and counted.
  */
+import type { Sink } from '../../compartment/index.ts';
 import { Agenda, type Bytes, type Deadline, invariant, type Millis, type Random } from '../../core/index.ts';
 import type { Engine } from '../../crypto/index.ts';
 import { classify, DATAGRAM, NON_ESP_MARKER_LENGTH, Sad } from '../../esp/index.ts';
-import { DROP, DROP_COUNT, type Endpoint, octetsOf, PASS, type Packet, type PacketPool } from '../../ip/index.ts';
+import { DROP, DROP_COUNT, type Endpoint, octetsOf, type Packet, type PacketPool } from '../../ip/index.ts';
 import { type Cells, LocalCells, POOL_AT } from './cells.ts';
 import type { PlaneCommand, PlaneEvent, PlaneOutput, SaPair, SaPhase } from './contract.ts';
 import { Egress } from './egress.ts';
@@ -165,6 +166,15 @@ export class DataPlane {
 
   // Commands.
 
+  /** What makes a new data plane like this one, SAs and waiting packets excepted. */
+  describe(): PlaneCommand[] {
+    const commands = [...this.#tenants.values()].flatMap((tenant) => tenant.describe());
+    for (const [tunnel, { outerMtu }] of this.tunnels)
+      if (outerMtu !== Number.POSITIVE_INFINITY) commands.push({ do: 'path-mtu', tunnel, mtu: outerMtu });
+    if (this.#stopping) commands.push({ do: 'stop' });
+    return commands;
+  }
+
   /** Between batches. Commands that name what is gone do nothing. */
   command(command: PlaneCommand, now: Millis): void {
     this.#now = now;
@@ -222,17 +232,14 @@ export class DataPlane {
 
   #addCompartment(number: number, name: string, cells: number): void {
     const { pool, random } = this;
-    const tenant: PlaneTenant = new PlaneTenant({
-      name,
-      number,
-      pool,
-      random,
-      sink: {
-        emit: (packet, out) => this.#leave(tenant, packet, out),
-        pinged: (result) => void this.tell({ type: 'pinged', compartment: number, result }),
-      },
-      cells: this.#cells.at(cells),
-    });
+    const sink: Sink = {
+      emit: (packet, out) => this.#leave(tenant, packet, out),
+      pinged: (result) => void this.tell({ type: 'pinged', compartment: number, result }),
+    };
+    const tenant: PlaneTenant = new PlaneTenant(
+      { name, number, pool, random, sink, cells: this.#cells.at(cells) },
+      cells,
+    );
     this.#tenants.set(number, tenant);
   }
 
@@ -248,7 +255,7 @@ export class DataPlane {
     const tenant = this.#tenants.get(command.compartment);
     if (tenant === undefined) return;
     const { interface: number, way } = command;
-    tenant.add(command.config, number, this.#cells.at(command.cells));
+    tenant.add(command, this.#cells.at(command.cells));
     if ('port' in way) {
       tenant.ways.set(number, way);
       this.#ports.set(way.port, { tenant, interface: number });
@@ -269,8 +276,7 @@ export class DataPlane {
       for (const sa of [...way.sas.values()]) this.#remove(sa);
       this.tunnels.delete(way.parameters.tunnel);
     }
-    tenant.ways.delete(number);
-    tenant.compartment.removeInterface(number);
+    tenant.remove(number);
   }
 
   #install(pair: SaPair, phase: SaPhase, now: Millis): void {
@@ -327,5 +333,3 @@ export class DataPlane {
     pool.release(train);
   }
 }
-
-export { PASS };

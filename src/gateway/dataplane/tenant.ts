@@ -3,9 +3,12 @@
  *
  * Invariant: nothing here refers to another tenant.
  */
-import { Compartment, type CompartmentOptions, type InterfaceConfig } from '../../compartment/index.ts';
+import { Compartment, type CompartmentOptions } from '../../compartment/index.ts';
 import type { Deadline, Millis, Timed } from '../../core/index.ts';
+import type { PlaneCommand } from './contract.ts';
 import type { PlaneTunnel } from './tunnel.ts';
+
+type AddInterface = Extract<PlaneCommand, { do: 'add-interface' }>;
 
 /** What stands behind an interface number: a port of the host's, or a tunnel. */
 export type Way = { readonly port: number } | PlaneTunnel;
@@ -13,13 +16,36 @@ export type Way = { readonly port: number } | PlaneTunnel;
 export class PlaneTenant implements Timed {
   readonly compartment: Compartment;
   readonly ways = new Map<number, Way>();
+  readonly #cells: number;
+  readonly #interfaces = new Map<number, AddInterface>();
 
-  constructor(options: CompartmentOptions) {
+  /** `cells`: the slot its counters stand in. */
+  constructor(options: CompartmentOptions, cells: number) {
     this.compartment = new Compartment(options);
+    this.#cells = cells;
   }
 
-  add(config: InterfaceConfig, number: number, cells: Float64Array): void {
-    this.compartment.addInterface(config, number, cells);
+  add(command: AddInterface, cells: Float64Array): void {
+    this.#interfaces.set(command.interface, command);
+    this.compartment.addInterface(command.config, command.interface, cells);
+  }
+
+  remove(number: number): void {
+    this.#interfaces.delete(number);
+    this.ways.delete(number);
+    this.compartment.removeInterface(number);
+  }
+
+  /** What makes another one like it. */
+  describe(): PlaneCommand[] {
+    const { number: compartment, name } = this.compartment;
+    const commands: PlaneCommand[] = [{ do: 'add-compartment', compartment, name, cells: this.#cells }];
+    commands.push(...this.#interfaces.values());
+    for (const { number, up } of this.compartment.interfaces())
+      if (!up) commands.push({ do: 'set-up', compartment, interface: number, up });
+    for (const route of this.compartment.routes())
+      if (route.origin !== 'connected') commands.push({ do: 'add-route', compartment, route });
+    return commands;
   }
 
   deadline(): Deadline | undefined {

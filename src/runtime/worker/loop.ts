@@ -1,0 +1,243 @@
+/**
+ * The loop of a thread that hosts a data plane: it waits for descriptors and orders, and runs each batch to completion.
+ *
+ * One turn: orders, devices, sockets, flush, news. Packets are never handed to another thread. An order written before a packet
+ * was sent is carried out before that packet is looked at: orders are looked for again after each read.
+ * Limits: BATCH packets a source and turn; news that finds no room in the ring is dropped and counted, IKE messages before others.
+ */
+import { performance } from 'node:perf_hooks';
+import { invariant, type Millis } from '../../core/index.ts';
+import type { DataPlane, PlaneEvent, PlaneOutput } from '../../gateway/index.ts';
+import { DROP, type Endpoint, type Packet, type PacketPool, sameEndpoint } from '../../ip/index.ts';
+import type { PollSet, Wakeup } from '../batch-wait.ts';
+import { monotonicMillis } from '../clock.ts';
+import { NativeSocket } from '../native-socket.ts';
+import { Outbox } from '../outbox.ts';
+import type { Syscalls } from '../syscalls.ts';
+import { TunQueue } from '../tun-queue.ts';
+import {
+  BEAT,
+  decodeOrder,
+  encodeNews,
+  portKey,
+  STARVED,
+  socketKey,
+  TOLD,
+  type WorkerNews,
+  type WorkerOrder,
+} from './contract.ts';
+import type { Ring } from './ring.ts';
+
+export interface PlaneLoopOptions {
+  readonly sys: Syscalls;
+  readonly pool: PacketPool;
+  readonly orders: Ring;
+  readonly news: Ring;
+  readonly signs: Int32Array;
+  readonly wakeup: Wakeup;
+  readonly poll: PollSet;
+  /** Makes the main thread look at the news, soon. */
+  readonly tell: () => void;
+  /** The data plane over this output. */
+  readonly plane: (output: PlaneOutput) => DataPlane;
+}
+
+/** Something that is read when its descriptor says so. */
+interface Source {
+  readonly fd: number;
+  drain(max: number): number;
+}
+
+export class PlaneLoop {
+  readonly #options: PlaneLoopOptions;
+  readonly #plane: DataPlane;
+  readonly #outbox: Outbox;
+  readonly #ports = new Map<number, TunQueue>();
+  readonly #sockets = new Map<number, NativeSocket>();
+  /** By descriptor. */
+  readonly #sources = new Map<number, Source>();
+  /** To the UNIX-time-like clock of the process, which all its threads share. */
+  readonly #clockOffset: Millis;
+  #now: Millis;
+  #read = 0;
+  #ended = false;
+
+  constructor(options: PlaneLoopOptions) {
+    this.#options = options;
+    this.#clockOffset = monotonicMillis() - performance.now();
+    this.#now = monotonicMillis();
+    this.#outbox = new Outbox(options.pool, () => {});
+    this.#plane = options.plane({
+      datagram: (udp, local, remote, packet, tos, dontFragment) =>
+        this.#send(udp, local, remote, packet, tos, dontFragment),
+      packet: (port, packet) => {
+        const queue = this.#ports.get(port);
+        if (queue === undefined) this.#plane.drop(packet, DROP.linkDown);
+        else this.#outbox.write(queue, packet);
+      },
+    });
+  }
+
+  /** Returns after the order to end. */
+  run(): void {
+    const { wakeup, poll, signs } = this.#options;
+    poll.add(wakeup.fd);
+    let busy = false;
+    while (!this.#ended) {
+      Atomics.add(signs, BEAT, 1);
+      const ready = poll.wait(busy ? 0 : this.#patience());
+      this.#now = performance.now() + this.#clockOffset;
+      if (poll.ready(wakeup.fd)) wakeup.clear();
+      this.#takeOrders();
+      this.#read = 0;
+      if (ready > 0) poll.eachReady(this.#readSource);
+      this.#plane.flush(this.#now);
+      const due = this.#plane.deadline();
+      if (due !== undefined && due.at <= this.#now) {
+        this.#plane.tick(this.#now);
+        this.#plane.flush(this.#now);
+      }
+      this.#outbox.flush();
+      this.#publish();
+      busy = this.#read > 0;
+    }
+    for (const queue of this.#ports.values()) queue.stop();
+    for (const socket of this.#sockets.values()) void socket.close();
+  }
+
+  readonly #readSource = (fd: number): void => {
+    this.#read += this.#sources.get(fd)?.drain(BATCH) ?? 0;
+  };
+
+  /** Never so long that the main thread takes it for a standstill. */
+  #patience(): number {
+    const due = this.#plane.deadline();
+    return due === undefined ? LONGEST_WAIT : Math.min(LONGEST_WAIT, Math.max(0, Math.ceil(due.at - this.#now)));
+  }
+
+  #takeOrders(): void {
+    const { orders, signs } = this.#options;
+    if (orders.used === 0) return;
+    // What came before an order is finished under what held before it.
+    this.#plane.flush(this.#now);
+    for (let record = orders.shift(); record !== undefined; record = orders.shift())
+      this.#carryOut(decodeOrder(record));
+    if (Atomics.load(signs, STARVED) !== 0) this.#options.tell();
+  }
+
+  #carryOut(order: WorkerOrder): void {
+    switch (order.do) {
+      case 'plane':
+        this.#plane.command(order.command, this.#now);
+        this.#plane.flush(this.#now);
+        return;
+      case 'send':
+        return this.#sendOwn(order.local, order.remote, order.octets);
+      case 'attach-port': {
+        const { port, fd, device, offloads } = order;
+        const { sys, pool } = this.#options;
+        const receive = (packet: Packet): void => this.#plane.packet(port, packet, this.#now);
+        const failed = (why: string): void => {
+          this.#forget(fd);
+          this.#report({ type: 'port-failed', port, why });
+        };
+        this.#ports.set(port, new TunQueue({ sys, fd, device, offloads, pool, receive, failed }));
+        return this.#watch(this.#ports.get(port)!);
+      }
+      case 'detach-port': {
+        const queue = this.#ports.get(order.port);
+        if (queue !== undefined) {
+          this.#outbox.forget(queue);
+          queue.stop();
+          this.#forget(queue.fd);
+          this.#ports.delete(order.port);
+        }
+        return this.#report({ type: 'detached', key: portKey(order.port) });
+      }
+      case 'attach-socket':
+        return this.#attachSocket(order);
+      case 'detach-socket': {
+        const socket = this.#sockets.get(order.id);
+        if (socket !== undefined) {
+          this.#outbox.flush();
+          void socket.close();
+          this.#forget(socket.fd);
+          this.#sockets.delete(order.id);
+        }
+        return this.#report({ type: 'detached', key: socketKey(order.id) });
+      }
+      case 'fail':
+        invariant(order.how !== 'throw', 'asked to fail');
+        for (;;);
+      case 'end':
+        this.#ended = true;
+    }
+  }
+
+  #attachSocket({ id, kind, local, socket: adopt, offload }: Extract<WorkerOrder, { do: 'attach-socket' }>): void {
+    const receive = (packet: Packet, from: Endpoint, tos: number): void => {
+      this.#takeOrders();
+      if (kind === 'udp') this.#plane.udp(local, from, packet, tos, true, this.#now);
+      else this.#plane.esp(from, packet, tos, this.#now);
+    };
+    const socket = new NativeSocket({ kind, local, pool: this.#options.pool, receive, offload, adopt, advice: {} });
+    this.#sockets.set(id, socket);
+    this.#watch(socket);
+  }
+
+  #watch(source: Source): void {
+    this.#sources.set(source.fd, source);
+    this.#options.poll.add(source.fd);
+  }
+
+  #forget(fd: number): void {
+    if (this.#sources.delete(fd)) this.#options.poll.remove(fd);
+  }
+
+  #socketAt(udp: boolean, local: Endpoint): NativeSocket | undefined {
+    const kind = udp ? 'udp' : 'ip-50';
+    for (const socket of this.#sockets.values()) {
+      if (socket.carrier !== kind) continue;
+      if (socket.local.address === local.address || sameEndpoint(socket.local, { ...local, port: socket.local.port }))
+        return socket;
+    }
+    return undefined;
+  }
+
+  #send(udp: boolean, local: Endpoint, remote: Endpoint, packet: Packet, tos: number, dontFragment: boolean): void {
+    const socket = this.#socketAt(udp, local);
+    if (socket === undefined) this.#plane.drop(packet, DROP.linkDown);
+    else this.#outbox.send(socket, remote, packet, tos, dontFragment);
+  }
+
+  /** At once, because what waits in the tunnels follows it. */
+  #sendOwn(local: Endpoint, remote: Endpoint, octets: Uint8Array): void {
+    const packet = this.#options.pool.from(octets);
+    if (packet === undefined) return;
+    this.#send(true, local, remote, packet, 0, false);
+    this.#outbox.flush();
+  }
+
+  #publish(): void {
+    for (const event of this.#plane.takeEvents()) this.#report({ type: 'plane', event });
+  }
+
+  #report(news: WorkerNews): void {
+    const { news: ring, signs, tell } = this.#options;
+    const octets = encodeNews(news);
+    const room = news.type === 'plane' && isIke(news.event) ? ring.capacity * IKE_SHARE : ring.capacity;
+    if (ring.used + octets.length > room || !ring.push(octets)) {
+      this.#plane.drops[DROP.queueFull]! += 1;
+      return;
+    }
+    if (Atomics.exchange(signs, TOLD, 1) === 0) tell();
+  }
+}
+
+const isIke = (event: PlaneEvent): boolean => event.type === 'ike';
+
+/** Packets a source hands over before the others have their turn. */
+const BATCH = 64;
+const LONGEST_WAIT = 200;
+/** What IKE messages may fill of the ring: the rest is for what SAs and tenants need. */
+const IKE_SHARE = 0.75;

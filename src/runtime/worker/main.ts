@@ -1,0 +1,41 @@
+/** Where a worker begins: memory, engines and the loop put together from what the main thread hands over. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { invariant } from '../../core/index.ts';
+import { chooseEngine } from '../../crypto/index.ts';
+import { DataPlane, SharedCells } from '../../gateway/index.ts';
+import { PacketPool, SUPERFRAME_MAX } from '../../ip/index.ts';
+import { PollSet, Wakeup } from '../batch-wait.ts';
+import { systemRandom } from '../clock.ts';
+import { engineCandidates } from '../engines/index.ts';
+import { requireSyscalls } from '../syscalls.ts';
+import { encodeNews, type WorkerData } from './contract.ts';
+import { PlaneLoop } from './loop.ts';
+import { Ring } from './ring.ts';
+
+function begin(data: WorkerData): void {
+  invariant(parentPort !== null, 'this is a worker');
+  const port = parentPort;
+  const sys = requireSyscalls();
+  const pool = new PacketPool(data.packets, data.superframes ? SUPERFRAME_MAX : undefined);
+  const { engine } = chooseEngine(engineCandidates());
+  const news = new Ring(data.news);
+  const cells = new SharedCells(data.cells);
+  const { slot } = data;
+  const tell = (): void => port.postMessage(undefined);
+  const loop = new PlaneLoop({
+    sys,
+    pool,
+    orders: new Ring(data.orders),
+    news,
+    signs: new Int32Array(data.signs),
+    wakeup: new Wakeup(sys, data.wake),
+    poll: new PollSet(sys),
+    tell,
+    plane: (output) => new DataPlane({ pool, random: systemRandom, engine, output, cells, slot }),
+  });
+  news.push(encodeNews({ type: 'ready', engine: engine.name, sums: '' }));
+  tell();
+  loop.run();
+}
+
+begin(workerData as WorkerData);
