@@ -5,6 +5,7 @@
  */
 import type { Millis } from '../core/index.ts';
 import { toHex } from '../core/index.ts';
+import { SA_CELL } from '../esp/index.ts';
 import { type Connection, formatIdentity, type IkeSa } from '../ike/index.ts';
 import { dropsByName, formatAddress, formatEndpoint, formatPrefix, formatSelector } from '../ip/index.ts';
 import type { Books } from './books.ts';
@@ -214,8 +215,8 @@ function viewChildSa(
     packetsIn: inbound.usage.packets,
     bytesOut: outbound.usage.innerBytes,
     packetsOut: outbound.usage.packets,
-    sequenceIn: inbound.sequence,
-    sequenceOut: outbound.sequence,
+    sequenceIn: inbound.cells[SA_CELL.sequence]!,
+    sequenceOut: outbound.cells[SA_CELL.sequence]!,
     installedSeconds: seconds(now - installedAt),
     rekeySeconds: record === undefined ? null : until(record.rekeyAt, now),
     drops: sumDrops([dropsByName(inbound.drops), dropsByName(outbound.drops)]),

@@ -7,7 +7,7 @@
 import { COMPARTMENT_CELLS } from '../../compartment/index.ts';
 import { invariant } from '../../core/index.ts';
 
-const SA_CELLS = 48;
+import { SA_CELLS } from '../../esp/index.ts';
 
 import { DROP_COUNT } from '../../ip/index.ts';
 

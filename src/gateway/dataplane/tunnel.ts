@@ -7,8 +7,8 @@
  */
 import type { Millis, Random } from '../../core/index.ts';
 import { type Engine, lazyProtection } from '../../crypto/index.ts';
-import { InboundSa, innerMtu, OutboundSa } from '../../esp/index.ts';
-import { compileSelectors, type Packet } from '../../ip/index.ts';
+import { InboundSa, innerMtu, OutboundSa, SA_CELLS } from '../../esp/index.ts';
+import { compileSelectors, type Endpoint, type Packet } from '../../ip/index.ts';
 import type { Cells } from './cells.ts';
 import type { SaPair, SaPhase, TunnelParameters } from './contract.ts';
 import type { PlaneTenant } from './tenant.ts';
@@ -62,7 +62,7 @@ export class PlaneTunnel {
     this.#measure();
   }
 
-  install(pair: SaPair, phase: SaPhase, engine: Engine, random: Random, _cells: Cells, now: Millis): PlaneSa {
+  install(pair: SaPair, phase: SaPhase, engine: Engine, random: Random, cells: Cells, now: Millis): PlaneSa {
     const { encryption, integrity, esn, lifetime } = pair;
     const selectors = compileSelectors(pair.local, pair.remote);
     const common = { tunnel: this.parameters.tunnel, esn, selectors, lifetime };
@@ -71,17 +71,19 @@ export class PlaneTunnel {
       spi: pair.spiIn,
       protection: lazyProtection(engine, encryption, integrity, pair.keysIn),
       replayWindow: pair.replayWindow,
+      cells: cells.at(pair.cellsIn).subarray(0, SA_CELLS),
     });
     const outbound = new OutboundSa(
       {
         ...common,
         spi: pair.spiOut,
         protection: lazyProtection(engine, encryption, integrity, pair.keysOut),
-        localEndpoint: pair.localEndpoint,
-        remoteEndpoint: pair.remoteEndpoint,
+        localEndpoint: carried(pair.localEndpoint, pair.udpEncapsulation),
+        remoteEndpoint: carried(pair.remoteEndpoint, pair.udpEncapsulation),
         udpEncapsulation: pair.udpEncapsulation,
         df: this.parameters.df,
         copyDscp: true,
+        cells: cells.at(pair.cellsOut).subarray(0, SA_CELLS),
       },
       random,
     );
@@ -100,8 +102,8 @@ export class PlaneTunnel {
     this.#measure();
   }
 
-  move(sa: PlaneSa, ...[local, remote, udp]: Parameters<OutboundSa['move']>): void {
-    sa.outbound.move(local, remote, udp);
+  move(sa: PlaneSa, local: Endpoint, remote: Endpoint, udp: boolean): void {
+    sa.outbound.move(carried(local, udp), carried(remote, udp), udp);
     this.#measure();
   }
 
@@ -151,6 +153,9 @@ export class PlaneTunnel {
 }
 
 export const sends = (sa: PlaneSa): boolean => sa.phase === 'active' && !sa.outbound.usage.stopped;
+
+/** Protocol 50 has no ports: its endpoints have port 0. */
+const carried = ({ address, port }: Endpoint, udp: boolean): Endpoint => ({ address, port: udp ? port : 0 });
 
 const NEVER = Number.NEGATIVE_INFINITY;
 /** RFC 791 §3.1: what every IPv4 link carries. */
