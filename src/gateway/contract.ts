@@ -42,7 +42,11 @@ export type GatewayEvent =
   | { readonly type: 'packet'; readonly tenant: string; readonly interface: string; readonly packet: Packet }
   /** From a data plane that is hosted elsewhere. */
   | { readonly type: 'plane'; readonly event: PlaneEvent }
-  /** It was lost, and a new one runs that knows nothing yet. */
+  /** A datagram with DF exceeded what the way from one address to the other carries, or what the kernel knows of it. */
+  | { readonly type: 'too-big'; readonly local: Address; readonly remote: Address }
+  /** The answer to `probe-path`. */
+  | { readonly type: 'path-mtu'; readonly local: Address; readonly remote: Address; readonly mtu: number }
+  /** The data plane that was hosted elsewhere was lost, and a new one runs that knows nothing yet. */
   | { readonly type: 'plane-restarted'; readonly why: string }
   /** What became of `open-interface` or `listen`; undefined: it works. */
   | {
@@ -103,6 +107,8 @@ export type GatewayAction =
       readonly interface: string;
       readonly prefixes: readonly Prefix[];
     }
+  /** What does the kernel know of the MTU between these addresses? Nobody need answer. */
+  | { readonly do: 'probe-path'; readonly local: Address; readonly remote: Address }
   /** For the data plane that is hosted elsewhere, in this order and before the actions behind it. */
   | { readonly do: 'plane'; readonly command: PlaneCommand }
   /** Bind the IKE and NAT-T ports on this address, and protocol 50 where there are rights. */

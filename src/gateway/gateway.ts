@@ -11,6 +11,7 @@ import { Books, type GatewayOptions } from './books.ts';
 import type { GatewayAction, GatewayEvent } from './contract.ts';
 import type { PlaneEvent } from './dataplane/index.ts';
 import { IkeActions } from './ike-actions.ts';
+import { PathMtu } from './path-mtu.ts';
 import { Reconciler } from './reconcile.ts';
 import type { ConnectionStatus, GatewayStatus, TenantStatus } from './status.ts';
 import { viewConnections, viewGateway, viewTenants } from './view.ts';
@@ -24,6 +25,7 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
   readonly #books: Books;
   readonly #actions: IkeActions;
   readonly #reconciler: Reconciler;
+  readonly #pathMtu: PathMtu;
   readonly #agenda = new Agenda();
   readonly #idle: Timed;
   #idleAt: Millis = Number.POSITIVE_INFINITY;
@@ -31,7 +33,11 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
   constructor(options: GatewayOptions) {
     const toIke = (event: IkeEvent, now: Millis): void => this.#toIke(event, now);
     this.#books = new Books(options);
-    this.#actions = new IkeActions(this.#books);
+    this.#pathMtu = new PathMtu(this.#books);
+    this.#actions = new IkeActions(this.#books, (tunnel, now) => {
+      this.#pathMtu.settled(tunnel, now);
+      this.#agenda.touch(this.#pathMtu);
+    });
     this.#reconciler = new Reconciler(this.#books, toIke);
     this.#idle = {
       deadline: () =>
@@ -65,6 +71,12 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
       }
       case 'plane':
         this.#fromPlane(event.event, now);
+        break;
+      case 'too-big':
+        this.#pathMtu.tooBig(event.local, event.remote, now);
+        break;
+      case 'path-mtu':
+        this.#pathMtu.learned(event.local, event.remote, event.mtu);
         break;
       case 'plane-restarted':
         this.#replant(event.why, now);

@@ -13,11 +13,14 @@ import type { Tunnel } from './tunnel.ts';
 
 export class IkeActions {
   readonly #books: Books;
+  readonly #heard: (tunnel: Tunnel, now: Millis) => void;
   /** Their SAs changed: what waits may go. */
   readonly #opened = new Set<Tunnel>();
 
-  constructor(books: Books) {
+  /** `settled` hears of every change of a tunnel's SAs. */
+  constructor(books: Books, settled: (tunnel: Tunnel, now: Millis) => void) {
     this.#books = books;
+    this.#heard = settled;
   }
 
   perform(action: IkeAction, now: Millis): void {
@@ -133,6 +136,7 @@ export class IkeActions {
       if (known.get(spiIn) !== true && sa.phase !== 'draining')
         this.#books.command({ do: 'phase', spiIn, phase: 'draining' });
     this.#opened.add(tunnel);
+    this.#heard(tunnel, this.#books.now);
     this.#books.changed(tunnel);
   }
 

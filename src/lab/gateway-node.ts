@@ -197,6 +197,7 @@ export class GatewayNode implements Timed {
       case 'ping-refused':
       case 'changed':
       case 'plane':
+      case 'probe-path':
         return;
     }
   }

@@ -21,6 +21,7 @@ import { KeyLog } from './keylog.ts';
 import type { Log } from './log.ts';
 import type { SocketOffloadOptions } from './offload.ts';
 import { Outbox } from './outbox.ts';
+import { pathMtu } from './path-mtu.ts';
 import { openRaw } from './raw.ts';
 import { Readiness } from './readiness.ts';
 import type { BatchSocket, DatagramSocket } from './socket.ts';
@@ -91,7 +92,9 @@ export class Host {
     this.#pool = options.pool;
     this.#log = options.log;
     this.#observe = options.observe ?? (() => {});
-    this.#outbox = new Outbox(options.pool);
+    this.#outbox = new Outbox(options.pool, (local, remote) =>
+      this.dispatch({ type: 'too-big', local: local.address, remote: remote.address }),
+    );
     this.#offloads = options.offloads !== false && options.pool.capacity >= SUPERFRAME_MAX;
     this.#readiness = tryReadiness(options.log);
     this.#stopped = new Promise((resolve) => {
@@ -101,6 +104,7 @@ export class Host {
     if (options.plane !== undefined)
       options.plane.listener = {
         event: (event) => this.dispatch({ type: 'plane', event }),
+        tooBig: (local, remote) => this.dispatch({ type: 'too-big', local, remote }),
         portFailed: (port, why) => this.#portFailed(port, why),
         restarted: (why) => this.dispatch({ type: 'plane-restarted', why }),
       };
@@ -193,6 +197,9 @@ export class Host {
           this.#track(this.#closeSockets(listening), formatAddress(listening.address));
         break;
       }
+      case 'probe-path':
+        this.#probePath(action.local, action.remote);
+        break;
       case 'plane':
         this.#plane?.command(action.command);
         break;
@@ -272,6 +279,11 @@ export class Host {
       this.#log.warn(`no ESP without UDP encapsulation on ${formatAddress(address)}: ${words(error)}`);
       return false;
     }
+  }
+
+  #probePath(local: Address, remote: Address): void {
+    const mtu = this.#readiness === undefined ? undefined : pathMtu(this.#readiness.sys, local, remote);
+    if (mtu !== undefined) this.dispatch({ type: 'path-mtu', local, remote, mtu: Math.min(mtu, this.#pool.capacity) });
   }
 
   /** The data plane reads and writes the socket from now on. */

@@ -21,11 +21,13 @@ import {
   type PacketPool,
   sameEndpoint,
 } from '../ip/index.ts';
-import type { BatchSocket, DatagramSocket } from './socket.ts';
+import { type BatchSocket, type DatagramSocket, SENT, type SendResult, TOO_BIG } from './socket.ts';
 import type { Tun } from './tun.ts';
 
 /** As many as one UDP_SEGMENT message takes. */
 const MAX_DATAGRAMS = 64;
+
+export type TooBig = (local: Endpoint, remote: Endpoint) => void;
 
 /** What it needs of a device. */
 export type PacketDevice = Pick<Tun, 'takes' | 'writePacket' | 'writeGroup'>;
@@ -40,12 +42,17 @@ export class Outbox {
   #dontFragment = false;
   readonly #pieces: Packet[] = [];
   readonly #devices = new Map<PacketDevice, Coalescer>();
+  readonly #tooBig: TooBig;
   readonly #later: (flush: () => void) => void;
   #scheduled = false;
 
-  /** `later` calls what it is given before anybody waits for packets; default: after the callback that is running. */
-  constructor(pool: PacketPool, later: (flush: () => void) => void = process.nextTick) {
+  /**
+   * `tooBig` hears of datagrams that exceeded what the kernel knows of their way. `later` calls what it is given before anybody
+   * waits for packets; default: after the callback that is running.
+   */
+  constructor(pool: PacketPool, tooBig: TooBig = () => {}, later: (flush: () => void) => void = process.nextTick) {
     this.#pool = pool;
+    this.#tooBig = tooBig;
     this.#later = later;
   }
 
@@ -113,12 +120,14 @@ export class Outbox {
     this.#count = 0;
     const socket = this.#socket!;
     const remote = this.#remote!;
-    if (isBatch(socket)) socket.sendBatch(this.#datagrams, 0, count, remote, this.#tos, this.#dontFragment);
+    let worst: SendResult = SENT;
+    if (isBatch(socket)) worst = socket.sendBatch(this.#datagrams, 0, count, remote, this.#tos, this.#dontFragment);
     for (let i = 0; i < count; i++) {
       const packet = this.#datagrams[i]!;
       if (!isBatch(socket)) socket.send(packet.buf, packet.start, packet.end, remote, this.#tos, this.#dontFragment);
       this.#pool.release(packet);
     }
+    if (worst === TOO_BIG) this.#tooBig(socket.local, remote);
   }
 
   /** Cuts a superframe, for a device that takes none; one that cannot be cut is left to the device, which counts it. */

@@ -15,6 +15,7 @@ export interface Syscalls {
   errno(): number;
   socket(domain: number, type: number, protocol: number): number;
   bind(fd: number, address: number, length: number): number;
+  connect(fd: number, address: number, length: number): number;
   getsockname(fd: number, address: number, length: number): number;
   setsockopt(fd: number, level: number, name: number, value: number, length: number): number;
   getsockopt(fd: number, level: number, name: number, value: number, length: number): number;
@@ -119,6 +120,7 @@ function bindAll(koffi: Koffi): Syscalls {
     errno: () => koffi.errno(),
     socket: bind('socket', 'int', 'int', 'int', 'int'),
     bind: bind('bind', 'int', 'int', POINTER, 'uint32'),
+    connect: bind('connect', 'int', 'int', POINTER, 'uint32'),
     getsockname: bind('getsockname', 'int', 'int', POINTER, POINTER),
     setsockopt: bind('setsockopt', 'int', 'int', 'int', 'int', POINTER, 'uint32'),
     getsockopt: bind('getsockopt', 'int', 'int', 'int', 'int', POINTER, POINTER),

@@ -69,6 +69,7 @@ export class Egress {
 
   #seal(sa: PlaneSa, packet: Packet, now: Millis): void {
     const { outbound, tunnel, pair } = sa;
+    const fits = packet.end - packet.start <= tunnel.mtu;
     const verdict = seal(outbound, packet, now);
     if (outbound.usage.signal !== SIGNAL.none) {
       const hard = outbound.usage.takeSignal() === SIGNAL.hard;
@@ -76,7 +77,8 @@ export class Egress {
     }
     if (verdict !== PASS) return tunnel.tenant.compartment.refuse(packet, verdict, now);
     const { localEndpoint, remoteEndpoint, tos, udpEncapsulation } = outbound;
-    const dontFragment = outbound.dontFragment === 1;
+    // RFC 8200 §5: an IPv6 packet of 1280 octets gets through, and where the way is too narrow for that, in fragments.
+    const dontFragment = fits && outbound.dontFragment === 1;
     const { tunnel: index } = tunnel.parameters;
     this.#plane.output.datagram(udpEncapsulation, localEndpoint, remoteEndpoint, packet, tos, dontFragment, index);
   }

@@ -52,7 +52,7 @@ export class PlaneTunnel {
     return this.#mtu;
   }
 
-  /** What the way to the peer carries; Infinity where nothing says that it is less than OUTER_MTU. */
+  /** What the way to the peer carries; Infinity where nothing is known of it. */
   get outerMtu(): number {
     return this.#outerMtu;
   }
@@ -146,7 +146,7 @@ export class PlaneTunnel {
     if (newest === undefined) return;
     const { remoteEndpoint, protection, udpEncapsulation } = newest.outbound;
     const family = remoteEndpoint.address.length === 4 ? 4 : 6;
-    const outer = Math.min(this.#outerMtu, OUTER_MTU);
+    const outer = this.#outerMtu === Number.POSITIVE_INFINITY ? OUTER_MTU : this.#outerMtu;
     this.#mtu = Math.max(LEAST_MTU, innerMtu(outer, protection, udpEncapsulation ? 'udp' : 'ip-50', family));
     this.tenant.compartment.setMtu(this.interface, this.#mtu);
   }

@@ -6,7 +6,7 @@
  */
 import { deserialize, serialize } from 'node:v8';
 import type { PlaneCommand, PlaneEvent } from '../../gateway/index.ts';
-import type { Endpoint } from '../../ip/index.ts';
+import type { Address, Endpoint } from '../../ip/index.ts';
 import type { AdoptedSocket } from '../native-socket.ts';
 import type { SocketOffloadOptions, TunOffloads } from '../offload.ts';
 
@@ -38,6 +38,7 @@ export type WorkerOrder =
 export type WorkerNews =
   | { readonly type: 'ready'; readonly engine: string; readonly sums: string }
   | { readonly type: 'plane'; readonly event: PlaneEvent }
+  | { readonly type: 'too-big'; readonly local: Address; readonly remote: Address }
   /** The thread touches that descriptor no more. */
   | { readonly type: 'detached'; readonly key: string }
   | { readonly type: 'port-failed'; readonly port: number; readonly why: string };

@@ -60,13 +60,14 @@ export class PlaneLoop {
   readonly #clockOffset: Millis;
   #now: Millis;
   #read = 0;
+  #tooBigAfter: Millis = 0;
   #ended = false;
 
   constructor(options: PlaneLoopOptions) {
     this.#options = options;
     this.#clockOffset = monotonicMillis() - performance.now();
     this.#now = monotonicMillis();
-    this.#outbox = new Outbox(options.pool, () => {});
+    this.#outbox = new Outbox(options.pool, this.#tooBig, () => {});
     this.#plane = options.plane({
       datagram: (udp, local, remote, packet, tos, dontFragment) =>
         this.#send(udp, local, remote, packet, tos, dontFragment),
@@ -107,6 +108,13 @@ export class PlaneLoop {
 
   readonly #readSource = (fd: number): void => {
     this.#read += this.#sources.get(fd)?.drain(BATCH) ?? 0;
+  };
+
+  /** Said once a while: control asks the kernel about that way, and packets become smaller. */
+  readonly #tooBig = (local: Endpoint, remote: Endpoint): void => {
+    if (this.#now < this.#tooBigAfter) return;
+    this.#tooBigAfter = this.#now + TOO_BIG_AGAIN;
+    this.#report({ type: 'too-big', local: local.address, remote: remote.address });
   };
 
   /** Never so long that the main thread takes it for a standstill. */
@@ -238,6 +246,7 @@ const isIke = (event: PlaneEvent): boolean => event.type === 'ike';
 
 /** Packets a source hands over before the others have their turn. */
 const BATCH = 64;
+const TOO_BIG_AGAIN: Millis = 20;
 const LONGEST_WAIT = 200;
 /** What IKE messages may fill of the ring: the rest is for what SAs and tenants need. */
 const IKE_SHARE = 0.75;

@@ -8,7 +8,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import type { PlaneCommand, PlaneEvent } from '../../gateway/index.ts';
-import type { Endpoint } from '../../ip/index.ts';
+import type { Address, Endpoint } from '../../ip/index.ts';
 import { Wakeup } from '../batch-wait.ts';
 import type { Log } from '../log.ts';
 import type { Syscalls } from '../syscalls.ts';
@@ -43,6 +43,7 @@ export interface PlaneHostOptions {
 /** Who hears of what the worker tells. */
 export interface PlaneListener {
   event(event: PlaneEvent): void;
+  tooBig(local: Address, remote: Address): void;
   portFailed(port: number, why: string): void;
   /** A new worker runs, everything is attached, and it knows nothing else: `why` is what became of the old one. */
   restarted(why: string): void;
@@ -56,7 +57,7 @@ export class PlaneHost {
   readonly #signs = new Int32Array(new SharedArrayBuffer(SIGNS_OCTETS));
   readonly #wakeup: Wakeup;
   /** Set before anything is attached. */
-  listener: PlaneListener = { event() {}, portFailed() {}, restarted() {} };
+  listener: PlaneListener = { event() {}, tooBig() {}, portFailed() {}, restarted() {} };
   #orders = new Ring(Ring.room(RING));
   #news = new Ring(Ring.room(RING));
   #worker: Worker | undefined;
@@ -232,6 +233,8 @@ export class PlaneHost {
         return this.#ready();
       case 'plane':
         return this.listener.event(news.event);
+      case 'too-big':
+        return this.listener.tooBig(news.local, news.remote);
       case 'detached':
         this.#detached.get(news.key)?.();
         this.#detached.delete(news.key);
