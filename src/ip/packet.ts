@@ -34,6 +34,8 @@ export class PacketPool {
   readonly size: number;
   /** Octets of payload each slot takes between headroom and tailroom. */
   readonly capacity: number;
+  /** All slots, one behind the other. Where a packet lies in `memory.buffer`, its `buf.byteOffset` says. */
+  readonly memory: Uint8Array;
   #refused = 0;
   #peak = 0;
   readonly #packets: Packet[] = [];
@@ -41,18 +43,30 @@ export class PacketPool {
   #top: number;
   readonly #taken: Uint8Array;
 
-  constructor(size = 1024, capacity = 9728) {
+  /** The `octetsFor` octets of `buffer` from `at` on are the pool's alone; by default it has a buffer of its own. */
+  constructor(
+    size = 1024,
+    capacity = 9728,
+    buffer: ArrayBufferLike = new ArrayBuffer(PacketPool.octetsFor(size, capacity)),
+    at = 0,
+  ) {
     this.size = size;
     this.capacity = capacity;
-    const stride = HEADROOM + capacity + TAILROOM;
-    const memory = new ArrayBuffer(size * stride);
+    this.memory = new Uint8Array(buffer, at, PacketPool.octetsFor(size, capacity));
+    const stride = strideOf(capacity);
     this.#free = new Int32Array(size);
     this.#taken = new Uint8Array(size);
     for (let slot = 0; slot < size; slot++) {
-      this.#packets.push(packetIn(new Uint8Array(memory, slot * stride, stride), slot, HEADROOM, HEADROOM));
+      const buf = this.memory.subarray(slot * stride, (slot + 1) * stride);
+      this.#packets.push(packetIn(buf, slot, HEADROOM, HEADROOM));
       this.#free[slot] = size - 1 - slot;
     }
     this.#top = size;
+  }
+
+  /** How many octets a pool of this size and capacity lies in. */
+  static octetsFor(size: number, capacity: number): number {
+    return size * strideOf(capacity);
   }
 
   /** An empty packet whose data begins after the headroom. */
@@ -110,6 +124,8 @@ export const octetsOf = (p: Packet): Uint8Array => p.buf.subarray(p.start, p.end
 
 /** A packet over octets that belong to no pool: nobody releases it. */
 export const wrapPacket = (buf: Uint8Array, start = 0, end = buf.length): Packet => packetIn(buf, -1, start, end);
+
+const strideOf = (capacity: number): number => HEADROOM + capacity + TAILROOM;
 
 const packetIn = (buf: Uint8Array, slot: number, start: number, end: number): Packet => ({
   buf,

@@ -151,6 +151,22 @@ describe('the packet pool', () => {
     expect(pool.counters.refused).toBe(1);
   });
 
+  it('lies in the memory it was given, from the octet given, and nowhere else', () => {
+    const octets = PacketPool.octetsFor(3, 100);
+    const buffer = new ArrayBuffer(octets + 12);
+    const pool = new PacketPool(3, 100, buffer, 5);
+    expect([pool.memory.buffer, pool.memory.byteOffset, pool.memory.length]).toEqual([buffer, 5, octets]);
+    const packets = [pool.take()!, pool.take()!, pool.take()!];
+    for (const { buf, view, slot } of packets) {
+      expect([buf.buffer, view.buffer, view.byteOffset]).toEqual([buffer, buffer, buf.byteOffset]);
+      buf.fill(slot + 1);
+    }
+    const slot = octets / 3;
+    const all = [0, 1, 2, 3, 0].map((mark, i) => new Array(i === 0 ? 5 : i === 4 ? 7 : slot).fill(mark));
+    expect([...new Uint8Array(buffer)]).toEqual(all.flat());
+    expect(() => new PacketPool(3, 100, buffer, 13)).toThrow(RangeError);
+  });
+
   it('a packet released twice, or to another pool, is a bug of ours', () => {
     const pool = new PacketPool(2, 10);
     const packet = pool.take()!;
