@@ -12,6 +12,7 @@ import { engineCandidates } from './engines/index.ts';
 import { loadKoffi } from './koffi.ts';
 import { openRaw } from './raw.ts';
 import { Readiness } from './readiness.ts';
+import { loadSums } from './sums.ts';
 import { loadSyscalls, SystemError } from './syscalls.ts';
 import { openUdp } from './udp.ts';
 
@@ -36,7 +37,7 @@ export interface DoctorOptions {
 export async function doctor(options: DoctorOptions = {}): Promise<readonly DoctorCheck[]> {
   const addresses = options.addresses ?? [ANY];
   const ports = options.ports ?? { ike: 500, natt: 4500 };
-  const checks = [platform(), node(), koffi(), ...engines(), rights(), tun()];
+  const checks = [platform(), node(), koffi(), ...engines(), sums(), rights(), tun()];
   for (const address of addresses) {
     checks.push(await port(address, ports.ike, 'no peer can reach this gateway with IKE'));
     checks.push(await port(address, ports.natt, 'no tunnel through NAT, none with UDP encapsulation'));
@@ -88,6 +89,17 @@ function engines(): DoctorCheck[] {
     if (!loadKoffi().ok) return warn(title, why, cost, 'see koffi above');
     return suites === 0 ? warn(title, why, cost, advice) : fail(title, why, cost, advice);
   });
+}
+
+function sums(): DoctorCheck {
+  const loaded = loadSums(0);
+  if (loaded.ok) return ok('checksums', 'WebAssembly SIMD gives the right sums');
+  return warn(
+    'checksums',
+    loaded.why,
+    'summing and copying packets costs several times the processor time',
+    'npm run build; run with a Node that has WebAssembly with SIMD',
+  );
 }
 
 function rights(): DoctorCheck {

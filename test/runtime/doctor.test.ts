@@ -15,6 +15,7 @@ describe('doctor', () => {
       'crypto openssl',
       'crypto node',
       'crypto noble',
+      'checksums',
       'rights',
       'tun',
       'udp 127.0.0.1:0',
