@@ -154,7 +154,6 @@ async function startPlane(
     cells: cells.memory,
     slot,
     packets,
-    superframes: true,
     cpu: undefined,
   });
   try {

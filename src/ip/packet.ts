@@ -99,6 +99,17 @@ export class PacketPool {
     return packet;
   }
 
+  /** A packet holding a copy of the octets [from, to) of another one of this pool; undefined when the pool is empty. */
+  copyOf({ buf }: Packet, from: number, to: number): Packet | undefined {
+    const packet = this.take();
+    if (packet === undefined) return undefined;
+    const start = buf.byteOffset - this.memory.byteOffset;
+    const into = packet.buf.byteOffset - this.memory.byteOffset + HEADROOM;
+    this.memory.copyWithin(into, start + from, start + to);
+    packet.end = HEADROOM + to - from;
+    return packet;
+  }
+
   release(packet: Packet): void {
     invariant(
       this.#taken[packet.slot] === 1 && this.#packets[packet.slot] === packet,

@@ -324,9 +324,9 @@ export class DataPlane {
   /** Datagrams of one length back to back, as UDP_GRO brings them: each becomes a packet of its own. */
   #train(local: Endpoint, remote: Endpoint, train: Packet, tos: number, natt: boolean, now: Millis): void {
     const { pool, drops } = this;
-    const { segment, buf, end } = train;
+    const { segment, end } = train;
     for (let at = train.start; at < end; at += segment) {
-      const datagram = pool.from(buf.subarray(at, Math.min(at + segment, end)));
+      const datagram = pool.copyOf(train, at, Math.min(at + segment, end));
       if (datagram === undefined) drops[DROP.noBuffer]! += 1;
       else this.udp(local, remote, datagram, tos, natt, now);
     }

@@ -58,7 +58,6 @@ export interface WorkerData {
   /** Eventfd that the worker waits for, too. */
   readonly wake: number;
   readonly packets: number;
-  readonly superframes: boolean;
   /** Processor the thread stays on; undefined: as the kernel pleases. */
   readonly cpu: number | undefined;
 }

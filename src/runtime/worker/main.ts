@@ -3,10 +3,11 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { invariant } from '../../core/index.ts';
 import { chooseEngine } from '../../crypto/index.ts';
 import { DataPlane, SharedCells } from '../../gateway/index.ts';
-import { PacketPool, SUPERFRAME_MAX } from '../../ip/index.ts';
+import { SUPERFRAME_MAX } from '../../ip/index.ts';
 import { PollSet, Wakeup } from '../batch-wait.ts';
 import { systemRandom } from '../clock.ts';
 import { engineCandidates } from '../engines/index.ts';
+import { packetMemory } from '../sums.ts';
 import { requireSyscalls } from '../syscalls.ts';
 import { encodeNews, type WorkerData } from './contract.ts';
 import { PlaneLoop } from './loop.ts';
@@ -16,7 +17,7 @@ function begin(data: WorkerData): void {
   invariant(parentPort !== null, 'this is a worker');
   const port = parentPort;
   const sys = requireSyscalls();
-  const pool = new PacketPool(data.packets, data.superframes ? SUPERFRAME_MAX : undefined);
+  const { pool, why } = packetMemory(data.packets, SUPERFRAME_MAX);
   const { engine } = chooseEngine(engineCandidates());
   const news = new Ring(data.news);
   const cells = new SharedCells(data.cells);
@@ -33,7 +34,7 @@ function begin(data: WorkerData): void {
     tell,
     plane: (output) => new DataPlane({ pool, random: systemRandom, engine, output, cells, slot }),
   });
-  news.push(encodeNews({ type: 'ready', engine: engine.name, sums: '' }));
+  news.push(encodeNews({ type: 'ready', engine: engine.name, sums: why }));
   tell();
   loop.run();
 }

@@ -36,7 +36,6 @@ export interface PlaneHostOptions {
   readonly cells: SharedArrayBuffer;
   readonly slot: number;
   readonly packets: number;
-  readonly superframes: boolean;
   readonly cpu: number | undefined;
 }
 
@@ -146,7 +145,7 @@ export class PlaneHost {
   }
 
   #spawn(): Promise<void> {
-    const { cells, slot, packets, superframes, cpu } = this.#options;
+    const { cells, slot, packets, cpu } = this.#options;
     this.#orders = new Ring(Ring.room(RING));
     this.#news = new Ring(Ring.room(RING));
     this.#signs.fill(0);
@@ -160,7 +159,6 @@ export class PlaneHost {
       slot,
       wake: this.#wakeup.fd,
       packets,
-      superframes,
       cpu,
     };
     const worker = new Worker(entry(), { workerData: data, name: `bulkhead-plane-${slot / 2}` });
