@@ -10,6 +10,7 @@ import {
   diffDocuments,
   formatChanges,
   formatIssue,
+  type GatewayConfig,
   type Issue,
   placeIssues,
   readDocument,
@@ -31,6 +32,8 @@ import {
   monotonicMillis,
   onSignals,
   PlaneHost,
+  Planes,
+  packetMemory,
   readText,
   SystemError,
   secretSource,
@@ -59,16 +62,16 @@ export async function runGateway(options: GatewayProcessOptions): Promise<number
   if (loaded.unreadable !== undefined) throw unreadable(loaded.unreadable);
   if (loaded.resolved === undefined) throw invalid(file, loaded.issues);
   const first = loaded.resolved.document;
-  const { packets } = first.gateway.limits;
   const engine = engineFor(log);
-  const remote = await startPlane(packets, log);
-  const pool = new PacketPool(remote === undefined ? packets : CONTROL_PACKETS, SUPERFRAME_MAX);
-  const gateway = new Gateway({ random: systemRandom, pool, version: VERSION, engine, ...remote?.options });
+  const hosted = await startPlanes(first.gateway, log);
+  const pool = hosted?.pool ?? packetMemory(first.gateway.limits.packets, SUPERFRAME_MAX).pool;
+  const gateway = new Gateway({ random: systemRandom, pool, version: VERSION, engine, ...hosted?.options });
   const host: Host = new Host({
     gateway,
     pool,
     log,
-    plane: remote?.plane,
+    planes: hosted?.planes,
+    offloads: first.gateway.dataplane.offloads,
     observe: (action) => backend.observe(action),
   });
 
@@ -139,30 +142,40 @@ export async function runGateway(options: GatewayProcessOptions): Promise<number
   return exit;
 }
 
-/** A thread for the data plane, where system calls can be made; else packets pass through the main thread. */
-async function startPlane(
-  packets: number,
-  log: Log,
-): Promise<{ plane: PlaneHost; options: Pick<GatewayOptions, 'remote'> } | undefined> {
+/** Threads for the data plane, where system calls can be made; else packets pass through the main thread. */
+async function startPlanes({ limits, dataplane }: GatewayConfig, log: Log): Promise<Hosted | undefined> {
   const loaded = loadSyscalls();
-  if (!loaded.ok || process.env.BULKHEAD_WORKERS === '0') return undefined;
+  const asked = process.env.BULKHEAD_WORKERS === undefined ? dataplane.workers : Number(process.env.BULKHEAD_WORKERS);
+  if (!loaded.ok || asked === 0) return undefined;
   const cells = new SharedCells();
-  const slot = 2;
-  const plane = new PlaneHost({
-    sys: loaded.sys,
-    log,
-    cells: cells.memory,
-    slot,
-    packets,
-    cpu: undefined,
-  });
+  const hosts = Array.from(
+    { length: asked },
+    (_, plane) =>
+      new PlaneHost({
+        sys: loaded.sys,
+        log,
+        cells: cells.memory,
+        plane,
+        planes: asked,
+        packets: limits.packets,
+        cpu: dataplane.cpus[plane],
+      }),
+  );
   try {
-    await plane.start();
-    return { plane, options: { remote: { cells, slot } } };
+    await Promise.all(hosts.map((host) => host.start()));
   } catch (error) {
+    await Promise.all(hosts.map((host) => host.close()));
     log.warn(`packets pass through the main thread: ${(error as Error).message}`);
     return undefined;
   }
+  const pool = new PacketPool(CONTROL_PACKETS, SUPERFRAME_MAX);
+  return { pool, planes: new Planes(loaded.sys, hosts, pool), options: { remote: { cells, planes: asked } } };
+}
+
+interface Hosted {
+  readonly pool: PacketPool;
+  readonly planes: Planes;
+  readonly options: Pick<GatewayOptions, 'remote'>;
 }
 
 /** What the main thread needs for IKE where the data plane has a thread of its own. */

@@ -27,6 +27,21 @@ export interface GatewayConfig {
   /** Writes Wireshark's key tables into this folder; undefined: keys are kept secret. */
   readonly keyLog: string | undefined;
   readonly limits: LimitsConfig;
+  readonly dataplane: DataplaneConfig;
+}
+
+/** How packets are moved; fixed for the life of the process. */
+export interface DataplaneConfig {
+  /** Threads that pass packets, each for tenants of its own; 0: packets pass through the main thread. */
+  readonly workers: number;
+  /** Processors the threads stay on, in their order; those without one run where the kernel pleases. */
+  readonly cpus: readonly number[];
+  /** Superframes, and system calls for many packets, where the kernel has them. */
+  readonly offloads: boolean;
+  /** Octets of the kernel's queue of each socket, each way. */
+  readonly bufferOctets: number;
+  /** SO_BUSY_POLL of the sockets; 0: off. */
+  readonly busyPollMicros: number;
 }
 
 export interface LimitsConfig {

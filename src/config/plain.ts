@@ -29,6 +29,7 @@ export function plainGateway(gateway: GatewayConfig): Plain {
     external: { addresses: gateway.external.addresses.map(formatAddress), ports: { ...gateway.external.ports } },
     keyLog: gateway.keyLog,
     limits: { ...gateway.limits },
+    dataplane: { ...gateway.dataplane, cpus: [...gateway.dataplane.cpus] },
   });
 }
 

@@ -60,6 +60,13 @@ export const gatewaySchema = section(
       halfOpen: leaf(words.wholeNumber(1, 1_000_000)).default(1000),
       packets: leaf(words.wholeNumber(64, 65536)).default(1024),
     }).prefault({}),
+    dataplane: section({
+      workers: leaf((input) => (input === 'auto' ? 1 : words.wholeNumber(0, 31)(input))).default(1),
+      cpus: z.array(leaf(words.wholeNumber(0, 1023))).default([]),
+      offloads: leaf(words.readBoolean).default(true),
+      bufferOctets: leaf(words.readOctets).default(32 << 20),
+      busyPollMicros: leaf(words.wholeNumber(0, 1_000_000)).default(0),
+    }).prefault({}),
   },
   ['underlay'],
 );

@@ -6,10 +6,11 @@
  * goes to both, counters stand in shared cells, and no packet of a tenant comes here.
  */
 import type { Compartment } from '../compartment/index.ts';
+import type { TenantConfig } from '../config/index.ts';
 import { invariant, type Millis, type Random } from '../core/index.ts';
 import { defaultEngine, type Engine } from '../crypto/index.ts';
 import { IkeEndpoint, type IkeOptions, type Report } from '../ike/index.ts';
-import type { Address, Endpoint, Packet, PacketPool } from '../ip/index.ts';
+import { type Address, type Endpoint, type Packet, type PacketPool, sameAddress } from '../ip/index.ts';
 import type { GatewayAction, ResolvedDocument } from './contract.ts';
 import { type Cells, DataPlane, LocalCells, type PlaneCommand, type PlaneOutput, SlotBook } from './dataplane/index.ts';
 import type { Tenant, TenantInterface } from './tenant.ts';
@@ -23,15 +24,16 @@ export interface GatewayOptions {
   /** Protects ESP packets. Default: what needs no native code. */
   readonly engine?: Engine;
   /** The data plane is hosted elsewhere: commands for it become actions, and it counts in these cells. */
-  readonly remote?: RemotePlane;
+  readonly remote?: RemotePlanes;
   /** Retransmission and give-up times of IKE; for tests and labs. */
   readonly ike?: Partial<Omit<IkeOptions, 'random' | 'exportKeys'>>;
 }
 
-export interface RemotePlane {
+/** Data planes in threads of their own; each tenant belongs to one. */
+export interface RemotePlanes {
   readonly cells: Cells;
-  /** First of its own slots. */
-  readonly slot: number;
+  /** How many, at most MAX_PLANES - 1. */
+  readonly planes: number;
 }
 
 export interface Listener {
@@ -85,21 +87,43 @@ export class Books {
     this.plane = new DataPlane({ pool, random, engine, cells, output: this.#output() });
   }
 
-  /** Changes the data plane, wherever it is. */
-  command(command: PlaneCommand): void {
+  /** How many data planes pass packets. */
+  get planes(): number {
+    return this.options.remote?.planes ?? 1;
+  }
+
+  /** Changes the data plane of a tenant, wherever it is. */
+  command(command: PlaneCommand, { plane }: { readonly plane: number }): void {
     this.plane.command(command, this.now);
-    if (this.options.remote !== undefined) this.emit({ do: 'plane', command });
+    if (this.options.remote !== undefined) this.emit({ do: 'plane', plane, command });
+  }
+
+  /** No tunnel is asked for any more. */
+  stop(): void {
+    this.stopping = true;
+    for (let plane = 0; plane < this.planes; plane++) this.command({ do: 'stop' }, { plane });
+  }
+
+  /**
+   * The data plane of a new tenant: that of a tenant with the same peer, because the kernel may hand over packets of one peer
+   * together (UDP_GRO); else the one with the fewest tenants.
+   */
+  planeFor(config: TenantConfig): number {
+    const tenants = new Array<number>(this.planes).fill(0);
+    for (const { plane, config: other } of this.tenants.values()) {
+      if (samePeers(config, other)) return plane;
+      tenants[plane]! += 1;
+    }
+    return tenants.indexOf(Math.min(...tenants));
   }
 
   /** Where each data plane keeps its own drops and the state of its pool, and drops before an SA was known. */
   planeCells(): Float64Array[] {
-    const slots = [0, ...(this.options.remote === undefined ? [] : [this.options.remote.slot])];
-    return slots.map((slot) => this.cells.at(slot));
+    return this.#ownSlots().map((slot) => this.cells.at(slot));
   }
 
   sadCells(): Float64Array[] {
-    const slots = [1, ...(this.options.remote === undefined ? [] : [this.options.remote.slot + 1])];
-    return slots.map((slot) => this.cells.at(slot));
+    return this.#ownSlots().map((slot) => this.cells.at(slot + 1));
   }
 
   compartment(number: number): Compartment {
@@ -166,6 +190,11 @@ export class Books {
     return this.#lastCompartment;
   }
 
+  #ownSlots(): number[] {
+    const { remote } = this.options;
+    return [0, ...Array.from({ length: remote?.planes ?? 0 }, (_, plane) => slotOf(plane))];
+  }
+
   /** What leaves the data plane here becomes actions. */
   #output(): PlaneOutput {
     return {
@@ -191,6 +220,13 @@ export class Books {
 /** Each data plane has two slots of its own; so many planes there may be. */
 export const MAX_PLANES = 32;
 const PLANE_SLOTS = 2 * MAX_PLANES;
+/** First of the own slots of a plane hosted elsewhere. */
+export const slotOf = (plane: number): number => 2 + 2 * plane;
+
+const samePeers = (a: TenantConfig, b: TenantConfig): boolean =>
+  a.connections.some(({ remote: { address } }) =>
+    b.connections.some(({ remote }) => address !== undefined && remote.address && sameAddress(address, remote.address)),
+  );
 
 const newEndpoint = (options: GatewayOptions, document: Partial<IkeOptions>): IkeEndpoint =>
   new IkeEndpoint({ ...document, ...options.ike, random: options.random, exportKeys: true });

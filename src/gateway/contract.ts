@@ -47,7 +47,7 @@ export type GatewayEvent =
   /** The answer to `probe-path`. */
   | { readonly type: 'path-mtu'; readonly local: Address; readonly remote: Address; readonly mtu: number }
   /** The data plane that was hosted elsewhere was lost, and a new one runs that knows nothing yet. */
-  | { readonly type: 'plane-restarted'; readonly why: string }
+  | { readonly type: 'plane-restarted'; readonly plane: number; readonly why: string }
   /** What became of `open-interface` or `listen`; undefined: it works. */
   | {
       readonly type: 'interface-state';
@@ -94,7 +94,8 @@ export type GatewayAction =
   | {
       readonly do: 'open-interface';
       readonly tenant: string;
-      /** What the data plane calls it. */
+      /** Which data plane has it, where there are several, and what it calls it. */
+      readonly plane: number;
       readonly port: number;
       readonly config: InterfaceDocument;
       readonly hostRoutes: readonly Prefix[];
@@ -109,8 +110,8 @@ export type GatewayAction =
     }
   /** What does the kernel know of the MTU between these addresses? Nobody need answer. */
   | { readonly do: 'probe-path'; readonly local: Address; readonly remote: Address }
-  /** For the data plane that is hosted elsewhere, in this order and before the actions behind it. */
-  | { readonly do: 'plane'; readonly command: PlaneCommand }
+  /** For one of the data planes that are hosted elsewhere, in this order and before the actions behind it. */
+  | { readonly do: 'plane'; readonly plane: number; readonly command: PlaneCommand }
   /** Bind the IKE and NAT-T ports on this address, and protocol 50 where there are rights. */
   | { readonly do: 'listen'; readonly address: Address; readonly ike: number; readonly natt: number }
   | { readonly do: 'unlisten'; readonly address: Address }

@@ -62,7 +62,7 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
         break;
       }
       case 'esp':
-        plane.esp({ address: event.remote, port: 0 }, event.packet, event.tos, now);
+        plane.esp({ address: event.local, port: 0 }, { address: event.remote, port: 0 }, event.packet, event.tos, now);
         break;
       case 'packet': {
         const port = this.#books.tenants.get(event.tenant)?.interfaces.get(event.interface)?.port;
@@ -79,7 +79,7 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
         this.#pathMtu.learned(event.local, event.remote, event.mtu);
         break;
       case 'plane-restarted':
-        this.#replant(event.why, now);
+        this.#replant(event.plane, event.why, now);
         break;
       case 'apply':
         if (this.#books.stopping) break;
@@ -109,8 +109,7 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
         this.#keys(event.enabled);
         break;
       case 'shutdown':
-        this.#books.stopping = true;
-        this.#books.command({ do: 'stop' });
+        this.#books.stop();
         this.#toIke({ type: 'shutdown' }, now);
         break;
       default:
@@ -165,7 +164,7 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
       case 'acquire': {
         const tunnel = books.byIndex.get(event.tunnel);
         if (tunnel === undefined) return;
-        if (books.stopping) return books.command({ do: 'give-up', tunnel: event.tunnel });
+        if (books.stopping) return tunnel.tenant.command({ do: 'give-up', tunnel: event.tunnel });
         return this.#toIke({ type: 'acquire', connection: tunnel.name, packet: event.flow }, now);
       }
       case 'expire':
@@ -180,6 +179,8 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
         else books.emit({ do: 'ping-refused', tenant: tenant.name, request: event.request, why: event.why });
         return;
       }
+      case 'stray':
+        return;
       default:
         return assertNever(event);
     }
@@ -189,13 +190,15 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
    * The data plane was lost and with it what only it knew: sequence numbers and replay windows. It is told everything anew but
    * the SAs, and each peer is asked for new ones.
    */
-  #replant(why: string, now: Millis): void {
+  #replant(plane: number, why: string, now: Millis): void {
     const books = this.#books;
     books.report('error', undefined, 'plane-restarted', `the data plane ${why}: it starts anew, with new Child SAs`);
-    for (const command of books.plane.describe()) books.emit({ do: 'plane', command });
-    const lost = [...books.tunnels.values()].filter((tunnel) => tunnel.children.size > 0);
+    const tenants = [...books.tenants.values()].filter((tenant) => tenant.plane === plane);
+    for (const command of books.plane.describe(tenants.map((tenant) => tenant.number)))
+      books.emit({ do: 'plane', plane, command });
+    const lost = tenants.flatMap((t) => [...t.tunnels.values()].filter((tunnel) => tunnel.children.size > 0));
     for (const tunnel of lost) {
-      for (const spiIn of tunnel.children.keys()) books.command({ do: 'phase', spiIn, phase: 'draining' });
+      for (const spiIn of tunnel.children.keys()) tunnel.tenant.command({ do: 'phase', spiIn, phase: 'draining' });
       this.#toIke({ type: 'rekey', connection: tunnel.name, what: 'child' }, now);
     }
   }
@@ -222,7 +225,7 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
 
   #ping({ tenant: name, request }: Extract<GatewayEvent, { type: 'ping' }>): void {
     const tenant = this.#books.tenants.get(name);
-    if (tenant !== undefined) this.#books.command({ do: 'ping', compartment: tenant.number, request });
+    if (tenant !== undefined) tenant.command({ do: 'ping', compartment: tenant.number, request });
     else this.#books.emit({ do: 'ping-refused', tenant: name, request, why: `no tenant ${name}` });
   }
 
@@ -232,7 +235,7 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
     if (tenant === undefined || iface === undefined) return;
     iface.problem = event.problem;
     const { number: compartment } = tenant;
-    this.#books.command({ do: 'set-up', compartment, interface: iface.number, up: event.problem === undefined });
+    tenant.command({ do: 'set-up', compartment, interface: iface.number, up: event.problem === undefined });
   }
 
   #keys(enabled: boolean): void {

@@ -33,7 +33,7 @@ export class IkeActions {
         return this.#install(action.child, action.outbound, now);
       case 'activate':
         return this.#withTunnel(action.spiIn, (tunnel) => {
-          this.#books.command({ do: 'phase', spiIn: action.spiIn, phase: 'active' });
+          tunnel.tenant.command({ do: 'phase', spiIn: action.spiIn, phase: 'active' });
           this.#settled(tunnel);
         });
       case 'remove':
@@ -41,12 +41,12 @@ export class IkeActions {
       case 'move':
         return this.#withTunnel(action.spiIn, (tunnel) => {
           const { spiIn, localEndpoint, remoteEndpoint, udpEncapsulation } = action;
-          this.#books.command({ do: 'move', spiIn, localEndpoint, remoteEndpoint, udpEncapsulation });
+          tunnel.tenant.command({ do: 'move', spiIn, localEndpoint, remoteEndpoint, udpEncapsulation });
           this.#settled(tunnel);
         });
       case 'unreachable': {
         const tunnel = this.#books.tunnels.get(action.connection);
-        if (tunnel !== undefined) this.#books.command({ do: 'give-up', tunnel: tunnel.index });
+        tunnel?.tenant.command({ do: 'give-up', tunnel: tunnel.index });
         return;
       }
       case 'keys':
@@ -66,7 +66,7 @@ export class IkeActions {
    * that stands behind `install` in the list.
    */
   flush(): void {
-    for (const { index } of this.#opened) this.#books.command({ do: 'flush', tunnel: index });
+    for (const { index, tenant } of this.#opened) tenant.command({ do: 'flush', tunnel: index });
     this.#opened.clear();
   }
 
@@ -86,7 +86,7 @@ export class IkeActions {
     const cells = { cellsIn: books.takeSlot(), cellsOut: books.takeSlot() };
     tunnel.children.set(child.spiIn, { sa: child, installedAt: now, ...cells });
     books.bySpi.set(child.spiIn, tunnel);
-    books.command({ do: 'install', sa: this.#pair(tunnel, child, cells), phase: outbound });
+    tunnel.tenant.command({ do: 'install', sa: this.#pair(tunnel, child, cells), phase: outbound });
     if (books.keysEnabled) this.exportChild(child);
     this.#settled(tunnel);
   }
@@ -123,7 +123,7 @@ export class IkeActions {
       const gone = tunnel.children.get(spiIn);
       tunnel.children.delete(spiIn);
       books.bySpi.delete(spiIn);
-      books.command({ do: 'remove', spiIn });
+      tunnel.tenant.command({ do: 'remove', spiIn });
       if (gone !== undefined) for (const slot of [gone.cellsIn, gone.cellsOut]) books.giveSlot(slot);
       this.#settled(tunnel);
     });
@@ -134,7 +134,7 @@ export class IkeActions {
     const known = this.#known(tunnel);
     for (const [spiIn, sa] of tunnel.plane?.sas ?? [])
       if (known.get(spiIn) !== true && sa.phase !== 'draining')
-        this.#books.command({ do: 'phase', spiIn, phase: 'draining' });
+        tunnel.tenant.command({ do: 'phase', spiIn, phase: 'draining' });
     this.#opened.add(tunnel);
     this.#heard(tunnel, this.#books.now);
     this.#books.changed(tunnel);

@@ -49,7 +49,7 @@ export class PathMtu implements Timed {
       const before = tunnel.plane?.outerMtu;
       if (before === mtu) continue;
       const inner = tunnel.mtu;
-      books.command({ do: 'path-mtu', tunnel: tunnel.index, mtu });
+      tunnel.tenant.command({ do: 'path-mtu', tunnel: tunnel.index, mtu });
       if (before !== Number.POSITIVE_INFINITY && tunnel.mtu !== inner)
         books.report('info', tunnel, 'path-mtu', `the way to the peer carries ${mtu} octets, the tunnel ${tunnel.mtu}`);
     }

@@ -76,7 +76,7 @@ export class Reconciler {
 
   #addInterface(tenant: Tenant, config: InterfaceDocument): void {
     const { port } = tenant.addInterface(config);
-    this.#books.emit({ do: 'open-interface', tenant: tenant.name, port, config, hostRoutes: [] });
+    this.#books.emit({ do: 'open-interface', tenant: tenant.name, plane: tenant.plane, port, config, hostRoutes: [] });
   }
 
   #removeInterface(tenant: Tenant, name: string): void {
@@ -88,7 +88,8 @@ export class Reconciler {
     const books = this.#books;
     const psk = secrets.get(`${tenant.name}/${config.name}`);
     invariant(psk !== undefined, 'every connection of a resolved document has its secret');
-    const ike = compileConnection(tenant.name, config, psk);
+    const spis = { modulus: books.planes, residue: tenant.plane };
+    const ike = { ...compileConnection(tenant.name, config, psk), spis };
     const index = books.nextIndex();
     const numbers = { index, interface: tenant.nextInterface(), cells: books.takeSlot() };
     const tunnel = new Tunnel(tenant, config, ike, numbers, () => books.plane.tunnels.get(index));
@@ -101,7 +102,7 @@ export class Reconciler {
   #removeTunnel(tunnel: Tunnel): void {
     const books = this.#books;
     for (const [spiIn, { cellsIn, cellsOut }] of tunnel.children) {
-      books.command({ do: 'remove', spiIn });
+      tunnel.tenant.command({ do: 'remove', spiIn });
       books.bySpi.delete(spiIn);
       books.giveSlot(cellsIn);
       books.giveSlot(cellsOut);
@@ -118,7 +119,7 @@ export class Reconciler {
     for (const tunnel of [...tenant.tunnels.values()]) this.#removeTunnel(tunnel);
     for (const name of [...tenant.interfaces.keys()]) this.#removeInterface(tenant, name);
     books.tenants.delete(tenant.name);
-    books.command({ do: 'remove-compartment', compartment: tenant.number });
+    tenant.command({ do: 'remove-compartment', compartment: tenant.number });
     books.giveSlot(tenant.cells);
   }
 

@@ -7,6 +7,7 @@ import type { Compartment } from '../compartment/index.ts';
 import type { InterfaceDocument, StaticRoute, TenantConfig } from '../config/index.ts';
 import { contains, formatPrefix, type Prefix } from '../ip/index.ts';
 import type { Books } from './books.ts';
+import type { PlaneCommand } from './dataplane/index.ts';
 import type { Tunnel } from './tunnel.ts';
 
 export interface TenantInterface {
@@ -25,6 +26,8 @@ export class Tenant {
   config: TenantConfig;
   /** Number of its compartment. */
   readonly number: number;
+  /** Which data plane has it, where there are several. */
+  readonly plane: number;
   /** Slot of the compartment's counters. */
   readonly cells: number;
   readonly interfaces = new Map<string, TenantInterface>();
@@ -39,13 +42,18 @@ export class Tenant {
     this.name = config.name;
     this.config = config;
     this.number = books.nextCompartment();
+    this.plane = books.planeFor(config);
     this.cells = books.takeSlot();
-    books.command({ do: 'add-compartment', compartment: this.number, name: this.name, cells: this.cells });
+    this.command({ do: 'add-compartment', compartment: this.number, name: this.name, cells: this.cells });
   }
 
   /** The compartment, to look at: only commands change it. */
   get compartment(): Compartment {
     return this.#books.compartment(this.number);
+  }
+
+  command(command: PlaneCommand): void {
+    this.#books.command(command, this);
   }
 
   addInterface(config: InterfaceDocument): TenantInterface {
@@ -55,7 +63,7 @@ export class Tenant {
     const number = this.nextInterface();
     const port = books.nextPort();
     const cells = books.takeSlot();
-    books.command({
+    this.command({
       do: 'add-interface',
       compartment: this.number,
       interface: number,
@@ -76,17 +84,16 @@ export class Tenant {
     this.interfaces.delete(name);
     this.ways.delete(gone.number);
     this.#books.ports.delete(gone.port);
-    this.#books.command({ do: 'remove-interface', compartment: this.number, interface: gone.number });
+    this.command({ do: 'remove-interface', compartment: this.number, interface: gone.number });
     this.#books.giveSlot(gone.cells);
   }
 
   /** The interface of a tunnel, and the routes by it. */
   addTunnel(tunnel: Tunnel): void {
-    const books = this.#books;
     const { config, interface: number, index, cells } = tunnel;
     this.tunnels.set(config.name, tunnel);
     this.ways.set(number, tunnel);
-    books.command({
+    this.command({
       do: 'add-interface',
       compartment: this.number,
       interface: number,
@@ -97,7 +104,7 @@ export class Tenant {
     for (const prefix of config.routes) {
       const why = `route of connection ${config.name}`;
       const route = { prefix, interface: number, origin: 'connection', preference: 5, why } as const;
-      books.command({ do: 'add-route', compartment: this.number, route });
+      this.command({ do: 'add-route', compartment: this.number, route });
     }
   }
 
@@ -106,7 +113,7 @@ export class Tenant {
     if (gone === undefined) return;
     this.tunnels.delete(name);
     this.ways.delete(gone.interface);
-    this.#books.command({ do: 'remove-interface', compartment: this.number, interface: gone.interface });
+    this.command({ do: 'remove-interface', compartment: this.number, interface: gone.interface });
     this.#books.giveSlot(gone.cells);
   }
 
@@ -117,7 +124,7 @@ export class Tenant {
     for (const { origin, prefix, interface: out } of this.compartment.routes()) {
       if (origin !== 'static') continue;
       const kept = wanted.delete(`${formatPrefix(prefix)} ${out}`);
-      if (!kept) this.#books.command({ do: 'remove-route', compartment, prefix, interface: out, origin });
+      if (!kept) this.command({ do: 'remove-route', compartment, prefix, interface: out, origin });
     }
     for (const route of routes) {
       if (!wanted.has(`${formatPrefix(route.prefix)} ${this.#wayOf(route)}`)) continue;
@@ -125,7 +132,7 @@ export class Tenant {
       if (out === undefined) continue;
       const why = 'static route of the document';
       const added = { prefix: route.prefix, interface: out, origin: 'static', preference: 1, why } as const;
-      this.#books.command({ do: 'add-route', compartment, route: added });
+      this.command({ do: 'add-route', compartment, route: added });
     }
   }
 

@@ -29,7 +29,8 @@ export function viewGateway(books: Books, now: Millis): GatewayStatus {
     isOvercome(books, tunnel) ? [] : connectionProblem(connections[i]!),
   );
   const problems = [...listenerProblems(books), ...interfaceProblems(books), ...failures];
-  const pool = books.planeCells().at(-1)!.subarray(POOL_AT);
+  const passing = books.planeCells().slice(books.options.remote === undefined ? 0 : 1);
+  const pools = (index: number): number => passing.reduce((sum, cells) => sum + cells[POOL_AT + index]!, 0);
   return {
     name: books.resolved?.document.gateway.name ?? '',
     version: books.version,
@@ -53,7 +54,7 @@ export function viewGateway(books: Books, now: Millis): GatewayStatus {
     ikeAccepted: books.ike.counters.get(ACCEPTED) ?? 0,
     halfOpen: books.ike.halfOpen,
     childSas: connections.reduce((sum, c) => sum + c.childSas.length, 0),
-    packets: { poolSize: pool[0]!, inUse: pool[1]!, peak: pool[2]!, refused: pool[3]! },
+    packets: { poolSize: pools(0), inUse: pools(1), peak: pools(2), refused: pools(3) },
     drops: totalDrops(books),
     engine: books.engine.name,
   };

@@ -32,6 +32,8 @@ export interface IkeConnection {
   readonly forceEncapsulation: boolean;
   /** Where the peer listens: 500, which floats to 4500 behind NAT; any other is a NAT-T port, with non-ESP markers from the start (§2.23). */
   readonly remotePort: number;
+  /** Inbound SPIs are `residue` modulo `modulus`: who opens the packets can be seen from outside. Default: any. */
+  readonly spis?: { readonly modulus: number; readonly residue: number };
 }
 
 export interface ChildConfig {

@@ -42,6 +42,7 @@ export const DROP = {
   noRoom: 34,
   bounce: 35,
   superframe: 36,
+  strayed: 37,
 } as const;
 
 export type DropReason = keyof typeof DROP;
@@ -82,6 +83,7 @@ export const DROP_TEXT: Readonly<Record<DropReason, string>> = {
   notOurs: 'for another address of this segment',
   noRoom: 'no room around the packet for its encapsulation',
   bounce: 'its way out is the point-to-point link it came in by',
+  strayed: 'for another thread of the data plane, handed on by control',
   superframe: 'superframe whose protocol, flags or segment size rule out cutting it',
 };
 

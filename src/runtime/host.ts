@@ -11,6 +11,7 @@ import {
   type Endpoint,
   formatAddress,
   octetsOf,
+  type Packet,
   type PacketPool,
   type Prefix,
   SUPERFRAME_MAX,
@@ -19,16 +20,15 @@ import {
 import { monotonicMillis } from './clock.ts';
 import { KeyLog } from './keylog.ts';
 import type { Log } from './log.ts';
-import type { SocketOffloadOptions } from './offload.ts';
 import { Outbox } from './outbox.ts';
 import { pathMtu } from './path-mtu.ts';
 import { openRaw } from './raw.ts';
 import { Readiness } from './readiness.ts';
-import type { BatchSocket, DatagramSocket } from './socket.ts';
+import type { DatagramSocket } from './socket.ts';
 import { SystemError } from './syscalls.ts';
 import { openTun, type Tun } from './tun.ts';
-import { openNativeUdp, openUdp } from './udp.ts';
-import type { PlaneHost } from './worker/plane-host.ts';
+import { openUdp } from './udp.ts';
+import type { Lent, Planes } from './worker/planes.ts';
 
 export interface HostOptions {
   readonly gateway: Gateway;
@@ -37,7 +37,7 @@ export interface HostOptions {
   /** Superframes and batches where the kernel has them. Default true; they need packets of `SUPERFRAME_MAX` octets. */
   readonly offloads?: boolean;
   /** Hosts the data plane of a gateway that was made for that (`remote`); undefined: packets pass through the main thread. */
-  readonly plane?: PlaneHost | undefined;
+  readonly planes?: Planes | undefined;
   /** Sees every action after it was performed; packets in it are gone by then. */
   readonly observe?: (action: GatewayAction) => void;
 }
@@ -54,8 +54,8 @@ type OpenInterface = Extract<GatewayAction, { do: 'open-interface' }>;
 interface Listening {
   readonly address: Address;
   readonly sockets: DatagramSocket[];
-  /** Sockets that the data plane reads, by the id it knows them by. */
-  readonly lent: Map<number, BatchSocket>;
+  /** Sockets that the data plane reads. */
+  readonly lent: Lent[];
   open: boolean;
   readonly waiting: GatewayAction[];
 }
@@ -68,7 +68,7 @@ export class Host {
   readonly #outbox: Outbox;
   readonly #offloads: boolean;
   readonly #readiness: Readiness | undefined;
-  readonly #plane: PlaneHost | undefined;
+  readonly #planes: Planes | undefined;
   readonly #listening: Listening[] = [];
   readonly #tuns = new Map<string, { readonly port: number; readonly tun: Tun }>();
   /** By `tenant/interface`: what the gateway wants open, and the host's routes into it. */
@@ -80,7 +80,6 @@ export class Host {
   readonly #stopped: Promise<void>;
   #finish: () => void = () => {};
   #opening = 0;
-  #lastLent = 0;
   #settled: (() => void)[] = [];
   #keyLog: KeyLog | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -100,14 +99,13 @@ export class Host {
     this.#stopped = new Promise((resolve) => {
       this.#finish = resolve;
     });
-    this.#plane = options.plane;
-    if (options.plane !== undefined)
-      options.plane.listener = {
-        event: (event) => this.dispatch({ type: 'plane', event }),
-        tooBig: (local, remote) => this.dispatch({ type: 'too-big', local, remote }),
-        portFailed: (port, why) => this.#portFailed(port, why),
-        restarted: (why) => this.dispatch({ type: 'plane-restarted', why }),
-      };
+    this.#planes = options.planes;
+    options.planes?.listen({
+      event: (event) => this.dispatch({ type: 'plane', event }),
+      tooBig: (local, remote) => this.dispatch({ type: 'too-big', local, remote }),
+      portFailed: (port, why) => this.#portFailed(port, why),
+      restarted: (plane, why) => this.dispatch({ type: 'plane-restarted', plane, why }),
+    });
   }
 
   /** Rows for Wireshark go into this folder; undefined: nowhere. Throws SystemError when the folder is not ours alone. */
@@ -151,7 +149,7 @@ export class Host {
     for (const { port, tun } of this.#tuns.values()) this.#track(this.#closeTun(port, tun));
     for (const listening of this.#listening) this.#track(this.#closeSockets(listening));
     await Promise.all(this.#closing);
-    await this.#plane?.close();
+    await this.#planes?.close();
     await this.#readiness?.close();
   }
 
@@ -201,7 +199,7 @@ export class Host {
         this.#probePath(action.local, action.remote);
         break;
       case 'plane':
-        this.#plane?.command(action.command);
+        this.#planes?.command(action.plane, action.command);
         break;
       case 'report':
         this.#log.report(action.report);
@@ -225,8 +223,8 @@ export class Host {
       return;
     }
     const { packet, tos, dontFragment } = action;
-    if (this.#plane !== undefined && [...(listening?.lent.values() ?? [])].some((s) => s.local.port === local.port)) {
-      this.#plane.send(local, remote, octetsOf(packet));
+    if (this.#planes !== undefined && listening?.lent.some((lent) => lent.local.port === local.port)) {
+      this.#planes.send(local, remote, octetsOf(packet));
       return this.#pool.release(packet);
     }
     const socket = listening?.sockets.find((s) => s.local.port === local.port);
@@ -235,7 +233,7 @@ export class Host {
   }
 
   #listen(address: Address, ike: number, natt: number): void {
-    const listening: Listening = { address, sockets: [], lent: new Map(), open: false, waiting: [] };
+    const listening: Listening = { address, sockets: [], lent: [], open: false, waiting: [] };
     this.#listening.push(listening);
     this.#opening += 1;
     this.#open(listening, ike, natt).then(
@@ -245,7 +243,7 @@ export class Host {
   }
 
   async #open(listening: Listening, ike: number, natt: number): Promise<boolean> {
-    const { address, sockets } = listening;
+    const { address, sockets, lent } = listening;
     const pool = this.#pool;
     const readiness = this.#readiness;
     await this.#leaving.get(formatAddress(address));
@@ -257,23 +255,16 @@ export class Host {
         tos: number,
       ): void => this.dispatch({ type: 'udp', local, remote, packet, tos });
       const offload = this.#offloads ? {} : undefined;
-      if (port === natt && this.#plane !== undefined)
-        this.#lend(listening, 'udp', openNativeUdp({ local, pool, receive, offload }), offload);
+      if (port === natt && this.#planes !== undefined) lent.push(this.#planes.lendUdp(local, offload));
       else sockets.push(await openUdp({ local, pool, receive, readiness, offload }));
     }
     if (readiness === undefined) return false;
     try {
       const offload = this.#offloads ? {} : undefined;
-      const raw = openRaw({
-        local: address,
-        pool,
-        readiness: this.#plane === undefined ? readiness : undefined,
-        offload,
-        receive: (packet, { address: remote }, tos) =>
-          this.dispatch({ type: 'esp', local: address, remote, packet, tos }),
-      });
-      if (this.#plane === undefined) sockets.push(raw);
-      else this.#lend(listening, 'ip-50', raw, offload);
+      const receive = (packet: Packet, { address: remote }: Endpoint, tos: number): void =>
+        this.dispatch({ type: 'esp', local: address, remote, packet, tos });
+      if (this.#planes !== undefined) lent.push(this.#planes.lendRaw(address, offload));
+      else sockets.push(openRaw({ local: address, pool, readiness, offload, receive }));
       return true;
     } catch (error) {
       this.#log.warn(`no ESP without UDP encapsulation on ${formatAddress(address)}: ${words(error)}`);
@@ -286,27 +277,13 @@ export class Host {
     if (mtu !== undefined) this.dispatch({ type: 'path-mtu', local, remote, mtu: Math.min(mtu, this.#pool.capacity) });
   }
 
-  /** The data plane reads and writes the socket from now on. */
-  #lend(
-    listening: Listening,
-    kind: 'udp' | 'ip-50',
-    socket: BatchSocket,
-    offload: SocketOffloadOptions | undefined,
-  ): void {
-    this.#lastLent += 1;
-    const { fd, features, offloads, local } = socket;
-    listening.lent.set(this.#lastLent, socket);
-    this.#plane?.attachSocket({ id: this.#lastLent, kind, local, socket: { fd, features, offloads }, offload });
-  }
-
   async #closeSockets({ sockets, lent }: Listening): Promise<void> {
-    await Promise.all([...lent.keys()].map((id) => this.#plane?.detachSocket(id)));
-    await Promise.all([...sockets, ...lent.values()].map((socket) => socket.close()));
+    await Promise.all([...sockets, ...lent].map((socket) => socket.close()));
   }
 
   async #closeTun(port: number, tun: Tun): Promise<void> {
     this.#outbox.forget(tun);
-    await this.#plane?.detachPort(port);
+    await this.#planes?.detachPort(port);
     await tun.close();
   }
 
@@ -355,7 +332,7 @@ export class Host {
       this.#log.warn(problem, { tenant: name.split('/')[0]! });
   }
 
-  #createTun({ tenant, port, config }: OpenInterface): void {
+  #createTun({ tenant, plane, port, config }: OpenInterface): void {
     const { name, device, mtu, hostAddresses } = config;
     const state = (problem: string | undefined): void =>
       this.dispatch({ type: 'interface-state', tenant, interface: name, problem });
@@ -367,7 +344,7 @@ export class Host {
         mtu,
         addresses: hostAddresses,
         pool: this.#pool,
-        readiness: this.#plane === undefined ? this.#readiness : undefined,
+        readiness: this.#planes === undefined ? this.#readiness : undefined,
         offload: this.#offloads ? { maxSegments: SEGMENTS } : undefined,
         receive: (packet) => this.dispatch({ type: 'packet', tenant, interface: name, packet }),
         failed: (why) => {
@@ -376,7 +353,7 @@ export class Host {
         },
       });
       this.#tuns.set(`${tenant}/${name}`, { port, tun });
-      this.#plane?.attachPort({ port, fd: tun.fd, device, offloads: tun.offloads });
+      this.#planes?.attachPort(plane, port, tun.fd, device, tun.offloads);
       state(undefined);
     } catch (error) {
       this.#log.error(`interface ${name} of ${tenant}: ${words(error)}`);

@@ -41,3 +41,4 @@ export { loadSyscalls, requireSyscalls, type Syscalls, SystemError } from './sys
 export { openTun, type Tun, type TunOptions } from './tun.ts';
 export { openNativeUdp, openUdp, type UdpOptions } from './udp.ts';
 export { PlaneHost, type PlaneHostOptions } from './worker/plane-host.ts';
+export { Planes } from './worker/planes.ts';

@@ -21,6 +21,7 @@ import {
 import type { Readiness } from './readiness.ts';
 import type { BatchSocket, Receive, SendResult, SocketCounters, SocketFeatures } from './socket.ts';
 import { FAILED, FULL, SENT, socketCounters, TOO_BIG, UNKNOWN_TOS } from './socket.ts';
+import { SO_REUSEPORT } from './steering.ts';
 import { check, EAGAIN, EINTR, EMSGSIZE, ENOBUFS, requireSyscalls, type Syscalls, setOption } from './syscalls.ts';
 import { enlarge, prepareSocketOffloads, SO_RCVBUF, SO_RCVBUFFORCE, SO_SNDBUF, SO_SNDBUFFORCE } from './udp-gso.ts';
 
@@ -36,6 +37,8 @@ export interface NativeSocketOptions {
   readonly offload?: SocketOffloadOptions | undefined;
   /** What to say for an errno of opening or binding. */
   readonly advice: Readonly<Record<string, string>>;
+  /** Other sockets of ours may have the same address and port (SO_REUSEPORT). */
+  readonly shared?: boolean | undefined;
   /** A socket that another thread opened and bound; `local` is where. Whoever opened it closes it. */
   readonly adopt?: AdoptedSocket | undefined;
 }
@@ -182,7 +185,7 @@ export class NativeSocket implements BatchSocket {
     if (!this.#adopted) this.#sys.close(this.fd);
   }
 
-  #create({ kind, local, offload, advice }: NativeSocketOptions): AdoptedSocket {
+  #create({ kind, local, offload, advice, shared }: NativeSocketOptions): AdoptedSocket {
     const sys = this.#sys;
     const port = kind === 'udp' ? ` port ${local.port}` : '';
     const what = `${kind === 'udp' ? 'UDP' : 'IP protocol 50'} on ${formatAddress(local.address)}${port}`;
@@ -190,6 +193,7 @@ export class NativeSocket implements BatchSocket {
     const family = this.#ipv6 ? AF_INET6 : AF_INET;
     const fd = check(sys, sys.socket(family, type, kind === 'udp' ? 0 : IPPROTO_ESP), what, advice);
     try {
+      if (shared === true) setOption(sys, fd, SOL_SOCKET, SO_REUSEPORT, 1);
       const offloads = this.#prepareQueues(fd, offload);
       const features = this.#prepare(fd);
       const length = putSockaddr(this.#arena, this.#out.name, kind === 'udp' ? local : { ...local, port: 0 });
@@ -340,6 +344,7 @@ const BUFFER_OCTETS = 4 << 20;
 const CONTROL_ROOM = 64;
 const CMSG_HEADER = 16;
 
+const SOL_SOCKET = 1;
 const AF_INET = 2;
 const AF_INET6 = 10;
 const SOCK_DGRAM = 2;

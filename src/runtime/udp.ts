@@ -29,6 +29,8 @@ export interface UdpOptions {
   readonly receive: Receive;
   /** Undefined: node:dgram. */
   readonly readiness?: Readiness | undefined;
+  /** Other sockets may have the same address and port; of system calls only. */
+  readonly shared?: boolean | undefined;
   /** Many datagrams at once, where a Readiness is given; undefined: one by one. */
   readonly offload?: SocketOffloadOptions | undefined;
 }

@@ -97,6 +97,15 @@ export type PlaneEvent =
   | { readonly type: 'expire'; readonly spiIn: number; readonly hard: boolean }
   /** The peer of an SA lives; `from` where it sends from another address than the known one. */
   | { readonly type: 'inbound'; readonly spiIn: number; readonly from: Endpoint | undefined }
+  /** ESP for another data plane, which control knows by the SPI. */
+  | {
+      readonly type: 'stray';
+      readonly udp: boolean;
+      readonly local: Endpoint;
+      readonly remote: Endpoint;
+      readonly octets: Bytes;
+      readonly tos: number;
+    }
   | { readonly type: 'pinged'; readonly compartment: number; readonly result: PingResult }
   | {
       readonly type: 'ping-refused';

@@ -11,7 +11,7 @@
 import type { Sink } from '../../compartment/index.ts';
 import { Agenda, type Bytes, type Deadline, invariant, type Millis, type Random } from '../../core/index.ts';
 import type { Engine } from '../../crypto/index.ts';
-import { classify, DATAGRAM, NON_ESP_MARKER_LENGTH, Sad } from '../../esp/index.ts';
+import { classify, DATAGRAM, NON_ESP_MARKER_LENGTH, Sad, spiOf } from '../../esp/index.ts';
 import { DROP, DROP_COUNT, type Endpoint, octetsOf, type Packet, type PacketPool } from '../../ip/index.ts';
 import { type Cells, LocalCells, POOL_AT } from './cells.ts';
 import type { PlaneCommand, PlaneEvent, PlaneOutput, SaPair, SaPhase } from './contract.ts';
@@ -27,6 +27,8 @@ export interface DataPlaneOptions {
   readonly output: PlaneOutput;
   /** Where it counts. Default: its own memory. */
   readonly cells?: Cells;
+  /** SPIs that are `residue` modulo `modulus` are its own; other ones are told to control. Default: all. */
+  readonly spis?: { readonly modulus: number; readonly residue: number };
   /** The first of its own two slots: drops before a tenant was known, with the pool; drops before an SA was. */
   readonly slot?: number;
 }
@@ -52,6 +54,7 @@ export class DataPlane {
   readonly #ports = new Map<number, { readonly tenant: PlaneTenant; readonly interface: number }>();
   readonly #egress: Egress;
   readonly #ingress: Ingress;
+  readonly #spis: { readonly modulus: number; readonly residue: number };
   #events: PlaneEvent[] = [];
   #stopping = false;
   #now: Millis = 0;
@@ -66,6 +69,7 @@ export class DataPlane {
     this.#own = this.#cells.at(slot);
     this.drops = this.#own.subarray(0, DROP_COUNT);
     this.sad = new Sad(this.#cells.at(slot + 1).subarray(0, DROP_COUNT));
+    this.#spis = options.spis ?? { modulus: 1, residue: 0 };
     this.#egress = new Egress(this);
     this.#ingress = new Ingress(this);
   }
@@ -87,7 +91,7 @@ export class DataPlane {
     if (!natt) return this.#ike(local, remote, packet, 0);
     switch (classify(packet.buf, packet.start, packet.end)) {
       case DATAGRAM.esp:
-        return this.#ingress.add(remote, packet, tos, now);
+        return this.#opened(true, local, remote, packet, tos, now);
       case DATAGRAM.ike:
         return this.#ike(local, remote, packet, NON_ESP_MARKER_LENGTH);
       case DATAGRAM.keepalive:
@@ -98,9 +102,9 @@ export class DataPlane {
   }
 
   /** An ESP packet that came as protocol 50; the endpoint has port 0. */
-  esp(remote: Endpoint, packet: Packet, tos: number, now: Millis): void {
+  esp(local: Endpoint, remote: Endpoint, packet: Packet, tos: number, now: Millis): void {
     this.#now = now;
-    this.#ingress.add(remote, packet, tos, now);
+    this.#opened(false, local, remote, packet, tos, now);
   }
 
   /** An IP packet from a port of the host's. */
@@ -166,11 +170,12 @@ export class DataPlane {
 
   // Commands.
 
-  /** What makes a new data plane like this one, SAs and waiting packets excepted. */
-  describe(): PlaneCommand[] {
-    const commands = [...this.#tenants.values()].flatMap((tenant) => tenant.describe());
-    for (const [tunnel, { outerMtu }] of this.tunnels)
-      if (outerMtu !== Number.POSITIVE_INFINITY) commands.push({ do: 'path-mtu', tunnel, mtu: outerMtu });
+  /** What makes a new data plane like this one for some of its compartments, SAs and waiting packets excepted. */
+  describe(compartments: readonly number[]): PlaneCommand[] {
+    const commands = compartments.flatMap((number) => this.#tenants.get(number)?.describe() ?? []);
+    for (const [tunnel, { outerMtu, tenant }] of this.tunnels)
+      if (outerMtu !== Number.POSITIVE_INFINITY && compartments.includes(tenant.compartment.number))
+        commands.push({ do: 'path-mtu', tunnel, mtu: outerMtu });
     if (this.#stopping) commands.push({ do: 'stop' });
     return commands;
   }
@@ -312,6 +317,16 @@ export class DataPlane {
     if (way === undefined) tenant.compartment.refuse(packet, DROP.linkDown, this.#now);
     else if ('port' in way) this.output.packet(way.port, packet);
     else this.#egress.transmit(way, packet, this.#now);
+  }
+
+  /** Of several data planes each has SPIs of its own; what the kernel brought to the wrong one goes round by control. */
+  #opened(udp: boolean, local: Endpoint, remote: Endpoint, packet: Packet, tos: number, now: Millis): void {
+    const { modulus, residue } = this.#spis;
+    if (modulus === 1 || packet.end - packet.start < 4 || spiOf(packet.buf, packet.start) % modulus === residue)
+      return this.#ingress.add(remote, packet, tos, now);
+    const octets = octetsOf(packet).slice();
+    this.drop(packet, DROP.strayed);
+    this.tell({ type: 'stray', udp, local, remote, octets, tos });
   }
 
   #ike(local: Endpoint, remote: Endpoint, packet: Packet, skip: number): void {

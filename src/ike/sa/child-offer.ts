@@ -45,8 +45,9 @@ export function offerChild(
   packet: PacketSelector | undefined,
   group: number | 'none' | undefined,
 ): ChildOffer {
-  const { child } = sa.connection!.config;
-  const spiIn = sa.env.allocateSpi();
+  const { config } = sa.connection!;
+  const { child } = config;
+  const spiIn = sa.env.allocateSpi(config);
   const proposals = offer(child.proposals, spiBytes(spiIn), { withoutGroups: group === 'none' });
   const method = group === 'none' ? undefined : (group ?? firstGroup(child.proposals));
   const keyPair = method === undefined ? undefined : groupById(method)!.generate(sa.env.random);
@@ -147,7 +148,7 @@ export function answerOffer(sa: IkeSa, payloads: readonly Payload[], context: An
   const keyPair = group === undefined ? undefined : groupById(group)!.generate(sa.env.random);
   const shared = keyPair === undefined ? undefined : parse(() => keyPair.agree(ke!.publicValue));
   if (shared?.ok === false) return { ok: false, notify: notify(NOTIFY.INVALID_SYNTAX), failure: undefined };
-  const spiIn = sa.env.allocateSpi();
+  const spiIn = sa.env.allocateSpi(sa.connection!.config);
   const made = installChild(
     sa,
     {

@@ -3,7 +3,7 @@
  * `registry.ts` implements it; tasks and responders see nothing else of the endpoint.
  */
 import type { Millis, Random } from '../../core/index.ts';
-import type { Failure, IkeAction } from '../contract.ts';
+import type { Failure, IkeAction, IkeConnection } from '../contract.ts';
 import type { Connection } from './connection.ts';
 import type { IkeSa } from './ike-sa.ts';
 import type { RetransmitPolicy } from './window.ts';
@@ -57,8 +57,8 @@ export interface Environment {
   note(connection: Connection | undefined, failure: Failure, now: Millis): void;
   nextIkeId(): number;
   nextChildId(): number;
-  /** A fresh inbound SPI, above 255 and in use nowhere else; freed with `freeSpi`. */
-  allocateSpi(): number;
+  /** A fresh inbound SPI, above 255 and in use nowhere else, as the connection wants it; freed with `freeSpi`. */
+  allocateSpi(connection: IkeConnection): number;
   freeSpi(spi: number): void;
   /** An inbound SA that packets may still be under way to: removed from ESP after a moment. */
   drain(spiIn: number, now: Millis, why: string): void;

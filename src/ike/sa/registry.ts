@@ -16,7 +16,7 @@ import {
   u32,
 } from '../../core/index.ts';
 import { type Address, type Endpoint, formatEndpoint, sameAddress, sameEndpoint } from '../../ip/index.ts';
-import type { Failure, IkeAction, Report } from '../contract.ts';
+import type { Failure, IkeAction, IkeConnection, Report } from '../contract.ts';
 import { activateChild, type Child, childByInbound } from './child-sa.ts';
 import { Connection } from './connection.ts';
 import { DEFAULTS, type Environment, type IkeOptions, type Limits } from './environment.ts';
@@ -31,6 +31,7 @@ const FAREWELL: Millis = 180_000;
 export const MAX_FAREWELLS = 1024;
 /** A connection that somebody wants and that lost its SAs comes back after this long. */
 const COME_BACK: Millis = 1_000;
+const ANY_SPI = { modulus: 1, residue: 0 };
 
 export class Registry implements Environment {
   readonly random: Random;
@@ -123,10 +124,11 @@ export class Registry implements Environment {
     return this.#childIds;
   }
 
-  allocateSpi(): number {
+  allocateSpi({ spis: { modulus, residue } = ANY_SPI }: IkeConnection): number {
     for (;;) {
-      const spi = u32(this.random(4), 0);
-      if (spi > 0xff && !this.#owners.has(spi)) {
+      const drawn = u32(this.random(4), 0);
+      const spi = drawn - (drawn % modulus) + residue;
+      if (spi > 0xff && spi <= 0xffff_ffff && !this.#owners.has(spi)) {
         this.#owners.set(spi, undefined);
         return spi;
       }

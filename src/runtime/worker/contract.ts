@@ -31,6 +31,15 @@ export type WorkerOrder =
   | { readonly do: 'detach-socket'; readonly id: number }
   /** A datagram of control's own, from one of the attached sockets. */
   | { readonly do: 'send'; readonly local: Endpoint; readonly remote: Endpoint; readonly octets: Uint8Array }
+  /** ESP that came to another worker. */
+  | {
+      readonly do: 'inject';
+      readonly udp: boolean;
+      readonly local: Endpoint;
+      readonly remote: Endpoint;
+      readonly octets: Uint8Array;
+      readonly tos: number;
+    }
   /** For tests of the watch over workers: the thread stands still, or ends. */
   | { readonly do: 'fail'; readonly how: 'wedge' | 'throw' }
   | { readonly do: 'end' };
@@ -53,8 +62,9 @@ export interface WorkerData {
   /** `BEAT`, `TOLD`, `STARVED`: see there. */
   readonly signs: SharedArrayBuffer;
   readonly cells: SharedArrayBuffer;
-  /** First of the plane's own slots of the cells. */
-  readonly slot: number;
+  /** Which of how many it is. */
+  readonly plane: number;
+  readonly planes: number;
   /** Eventfd that the worker waits for, too. */
   readonly wake: number;
   readonly packets: number;

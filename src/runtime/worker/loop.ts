@@ -141,6 +141,14 @@ export class PlaneLoop {
         return;
       case 'send':
         return this.#sendOwn(order.local, order.remote, order.octets);
+      case 'inject': {
+        const packet = this.#options.pool.from(order.octets);
+        if (packet === undefined) return;
+        const { udp, local, remote, tos } = order;
+        if (udp) this.#plane.udp(local, remote, packet, tos, true, this.#now);
+        else this.#plane.esp(local, remote, packet, tos, this.#now);
+        return;
+      }
       case 'attach-port': {
         const { port, fd, device, offloads } = order;
         const { sys, pool } = this.#options;
@@ -186,7 +194,7 @@ export class PlaneLoop {
     const receive = (packet: Packet, from: Endpoint, tos: number): void => {
       this.#takeOrders();
       if (kind === 'udp') this.#plane.udp(local, from, packet, tos, true, this.#now);
-      else this.#plane.esp(from, packet, tos, this.#now);
+      else this.#plane.esp(local, from, packet, tos, this.#now);
     };
     const socket = new NativeSocket({ kind, local, pool: this.#options.pool, receive, offload, adopt, advice: {} });
     this.#sockets.set(id, socket);
@@ -233,7 +241,7 @@ export class PlaneLoop {
   #report(news: WorkerNews): void {
     const { news: ring, signs, tell } = this.#options;
     const octets = encodeNews(news);
-    const room = news.type === 'plane' && isIke(news.event) ? ring.capacity * IKE_SHARE : ring.capacity;
+    const room = news.type === 'plane' && isTraffic(news.event) ? ring.capacity * TRAFFIC_SHARE : ring.capacity;
     if (ring.used + octets.length > room || !ring.push(octets)) {
       this.#plane.drops[DROP.queueFull]! += 1;
       return;
@@ -242,11 +250,11 @@ export class PlaneLoop {
   }
 }
 
-const isIke = (event: PlaneEvent): boolean => event.type === 'ike';
+const isTraffic = (event: PlaneEvent): boolean => event.type === 'ike' || event.type === 'stray';
 
 /** Packets a source hands over before the others have their turn. */
 const BATCH = 64;
 const TOO_BIG_AGAIN: Millis = 20;
 const LONGEST_WAIT = 200;
-/** What IKE messages may fill of the ring: the rest is for what SAs and tenants need. */
-const IKE_SHARE = 0.75;
+/** What IKE messages and strays may fill of the ring: the rest is for what SAs and tenants need. */
+const TRAFFIC_SHARE = 0.75;

@@ -2,7 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { invariant } from '../../core/index.ts';
 import { chooseEngine } from '../../crypto/index.ts';
-import { DataPlane, SharedCells } from '../../gateway/index.ts';
+import { DataPlane, SharedCells, slotOf } from '../../gateway/index.ts';
 import { SUPERFRAME_MAX } from '../../ip/index.ts';
 import { PollSet, Wakeup } from '../batch-wait.ts';
 import { systemRandom } from '../clock.ts';
@@ -21,7 +21,8 @@ function begin(data: WorkerData): void {
   const { engine } = chooseEngine(engineCandidates());
   const news = new Ring(data.news);
   const cells = new SharedCells(data.cells);
-  const { slot } = data;
+  const { plane, planes } = data;
+  const spis = { modulus: planes, residue: plane };
   const tell = (): void => port.postMessage(undefined);
   const loop = new PlaneLoop({
     sys,
@@ -32,7 +33,7 @@ function begin(data: WorkerData): void {
     wakeup: new Wakeup(sys, data.wake),
     poll: new PollSet(sys),
     tell,
-    plane: (output) => new DataPlane({ pool, random: systemRandom, engine, output, cells, slot }),
+    plane: (output) => new DataPlane({ pool, random: systemRandom, engine, output, cells, slot: slotOf(plane), spis }),
   });
   news.push(encodeNews({ type: 'ready', engine: engine.name, sums: why }));
   tell();

@@ -34,7 +34,9 @@ export interface PlaneHostOptions {
   readonly sys: Syscalls;
   readonly log: Log;
   readonly cells: SharedArrayBuffer;
-  readonly slot: number;
+  /** Which of how many it is. */
+  readonly plane: number;
+  readonly planes: number;
   readonly packets: number;
   readonly cpu: number | undefined;
 }
@@ -101,6 +103,11 @@ export class PlaneHost {
     this.#order({ do: 'send', local, remote, octets });
   }
 
+  /** ESP that another worker got. */
+  inject(udp: boolean, local: Endpoint, remote: Endpoint, octets: Uint8Array, tos: number): void {
+    this.#order({ do: 'inject', udp, local, remote, octets, tos });
+  }
+
   attachPort(order: Omit<AttachPort, 'do'>): void {
     this.#ports.set(order.port, { do: 'attach-port', ...order });
     this.#order(this.#ports.get(order.port)!);
@@ -145,7 +152,7 @@ export class PlaneHost {
   }
 
   #spawn(): Promise<void> {
-    const { cells, slot, packets, cpu } = this.#options;
+    const { cells, plane, planes, packets, cpu } = this.#options;
     this.#orders = new Ring(Ring.room(RING));
     this.#news = new Ring(Ring.room(RING));
     this.#signs.fill(0);
@@ -156,12 +163,13 @@ export class PlaneHost {
       news: this.#news.memory,
       signs: this.#signs.buffer as SharedArrayBuffer,
       cells,
-      slot,
+      plane,
+      planes,
       wake: this.#wakeup.fd,
       packets,
       cpu,
     };
-    const worker = new Worker(entry(), { workerData: data, name: `bulkhead-plane-${slot / 2}` });
+    const worker = new Worker(entry(), { workerData: data, name: `bulkhead-plane-${plane}` });
     this.#worker = worker;
     this.#beatAt = performance.now();
     let runs = false;

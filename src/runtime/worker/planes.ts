@@ -1,0 +1,141 @@
+/**
+ * All workers of the data plane, as the host sees them: sockets opened for them, devices handed to the one whose tenant has them.
+ *
+ * The NAT-T port of an address has one socket for each worker (SO_REUSEPORT), and so has protocol 50; the kernel chooses by
+ * the SPI (`steering.ts`). What still comes to the wrong one, because trains may mix SPIs, is handed on here.
+ * Invariant: sockets are opened and closed here, read and written by the workers alone.
+ */
+import type { PlaneCommand, PlaneEvent } from '../../gateway/index.ts';
+import type { Address, Endpoint, PacketPool } from '../../ip/index.ts';
+import type { SocketOffloadOptions, TunOffloads } from '../offload.ts';
+import { openRaw } from '../raw.ts';
+import type { BatchSocket } from '../socket.ts';
+import { keepOwnSpis, steerBySpi } from '../steering.ts';
+import type { Syscalls } from '../syscalls.ts';
+import { openNativeUdp } from '../udp.ts';
+import type { PlaneHost } from './plane-host.ts';
+
+/** Who hears of what the workers tell. */
+export interface PlanesListener {
+  event(event: PlaneEvent): void;
+  tooBig(local: Address, remote: Address): void;
+  portFailed(port: number, why: string): void;
+  /** A new worker runs in place of this one, everything is attached, and it knows nothing else. */
+  restarted(plane: number, why: string): void;
+}
+
+/** Sockets that the workers read, one for each. */
+export interface Lent {
+  readonly local: Endpoint;
+  /** Resolves when they are closed. */
+  close(): Promise<void>;
+}
+
+export class Planes {
+  readonly #sys: Syscalls;
+  readonly #hosts: readonly PlaneHost[];
+  readonly #pool: PacketPool;
+  readonly #portOwners = new Map<number, PlaneHost>();
+  #lastId = 0;
+
+  /** `pool` shows how large packets may be. */
+  constructor(sys: Syscalls, hosts: readonly PlaneHost[], pool: PacketPool) {
+    this.#sys = sys;
+    this.#hosts = hosts;
+    this.#pool = pool;
+  }
+
+  listen(listener: PlanesListener): void {
+    for (const [plane, host] of this.#hosts.entries()) {
+      host.listener = {
+        event: (event) => {
+          if (event.type === 'stray') this.#handOn(event);
+          else listener.event(event);
+        },
+        tooBig: (local, remote) => listener.tooBig(local, remote),
+        portFailed: (port, why) => listener.portFailed(port, why),
+        restarted: (why) => listener.restarted(plane, why),
+      };
+    }
+  }
+
+  command(plane: number, command: PlaneCommand): void {
+    this.#hosts[plane]?.command(command);
+  }
+
+  /** A datagram of control's own, from the NAT-T port. */
+  send(local: Endpoint, remote: Endpoint, octets: Uint8Array): void {
+    this.#hosts[0]?.send(local, remote, octets);
+  }
+
+  /** Throws SystemError. */
+  lendUdp(local: Endpoint, offload: SocketOffloadOptions | undefined): Lent {
+    const shared = this.#hosts.length > 1;
+    const sockets = this.#openAll(() => openNativeUdp({ local, pool: this.#pool, receive: () => {}, offload, shared }));
+    if (shared) steerBySpi(this.#sys, sockets[0]!.fd, this.#hosts.length);
+    return this.#lend('udp', local, sockets, offload);
+  }
+
+  /** Protocol 50. Throws SystemError. */
+  lendRaw(address: Address, offload: SocketOffloadOptions | undefined): Lent {
+    const sockets = this.#openAll(() => openRaw({ local: address, pool: this.#pool, receive: () => {}, offload }));
+    const { length: planes } = this.#hosts;
+    if (planes > 1)
+      for (const [plane, { fd }] of sockets.entries()) keepOwnSpis(this.#sys, fd, address.length === 16, planes, plane);
+    return this.#lend('ip-50', { address, port: 0 }, sockets, offload);
+  }
+
+  attachPort(plane: number, port: number, fd: number, device: string, offloads: TunOffloads): void {
+    const owner = this.#hosts[plane]!;
+    this.#portOwners.set(port, owner);
+    owner.attachPort({ port, fd, device, offloads });
+  }
+
+  /** Resolves when no worker touches the device any more. */
+  async detachPort(port: number): Promise<void> {
+    const owner = this.#portOwners.get(port);
+    this.#portOwners.delete(port);
+    await owner?.detachPort(port);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#hosts.map((host) => host.close()));
+  }
+
+  #openAll(open: () => BatchSocket): BatchSocket[] {
+    const sockets: BatchSocket[] = [];
+    try {
+      for (const _ of this.#hosts) sockets.push(open());
+    } catch (error) {
+      for (const socket of sockets) void socket.close();
+      throw error;
+    }
+    return sockets;
+  }
+
+  #lend(
+    kind: 'udp' | 'ip-50',
+    local: Endpoint,
+    sockets: readonly BatchSocket[],
+    offload: SocketOffloadOptions | undefined,
+  ): Lent {
+    const ids = sockets.map(({ fd, features, offloads }, plane) => {
+      this.#lastId += 1;
+      const id = this.#lastId;
+      this.#hosts[plane]!.attachSocket({ id, kind, local, socket: { fd, features, offloads }, offload });
+      return id;
+    });
+    return {
+      local,
+      close: async () => {
+        await Promise.all(ids.map((id, plane) => this.#hosts[plane]!.detachSocket(id)));
+        await Promise.all(sockets.map((socket) => socket.close()));
+      },
+    };
+  }
+
+  #handOn({ udp, local, remote, octets, tos }: Extract<PlaneEvent, { type: 'stray' }>): void {
+    const spi = new DataView(octets.buffer, octets.byteOffset).getUint32(0);
+    this.#hosts[spi % this.#hosts.length]?.inject(udp, local, remote, octets, tos);
+  }
+}
