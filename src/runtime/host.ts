@@ -3,31 +3,19 @@
  *
  * The loop: an event goes in, its actions are performed at once, the timer follows the next deadline. Events that arise while
  * actions are performed wait their turn. That is the whole of the asynchrony.
- * Leaves to others: documents and signals (`cli/`), what a device or socket is (`tun.ts`, `udp.ts`, `raw.ts`).
+ * Leaves to others: documents and signals (`cli/`), the sockets of an address (`listeners.ts`), what a device is (`tun.ts`).
  */
 import type { Gateway, GatewayAction, GatewayEvent } from '../gateway/index.ts';
-import {
-  type Address,
-  type Endpoint,
-  formatAddress,
-  octetsOf,
-  type PacketPool,
-  type Prefix,
-  SUPERFRAME_MAX,
-  sameAddress,
-} from '../ip/index.ts';
+import { type Address, type PacketPool, type Prefix, SUPERFRAME_MAX } from '../ip/index.ts';
 import { monotonicMillis } from './clock.ts';
+import { Departures, words } from './departures.ts';
 import { KeyLog } from './keylog.ts';
+import { Listeners } from './listeners.ts';
 import type { Log } from './log.ts';
-import type { SocketOffloadOptions } from './offload.ts';
 import { Outbox } from './outbox.ts';
 import { pathMtu } from './path-mtu.ts';
-import { openRaw } from './raw.ts';
 import { Readiness } from './readiness.ts';
-import type { BatchSocket, DatagramSocket } from './socket.ts';
-import { SystemError } from './syscalls.ts';
 import { openTun, type Tun } from './tun.ts';
-import { openNativeUdp, openUdp } from './udp.ts';
 import type { PlaneHost } from './worker/plane-host.ts';
 
 export interface HostOptions {
@@ -42,23 +30,12 @@ export interface HostOptions {
   readonly observe?: (action: GatewayAction) => void;
 }
 
-/** Datagrams that wait for a socket to open; IKE repeats what is lost here. */
-const MAX_WAITING = 64;
 /** What a TCP sender puts into one superframe at most; with fewer the kernel would cut every one of them to single packets. */
 const SEGMENTS = 64;
 /** Longest wait setTimeout takes. */
 const MAX_TIMEOUT = 0x7fffffff;
 
 type OpenInterface = Extract<GatewayAction, { do: 'open-interface' }>;
-
-interface Listening {
-  readonly address: Address;
-  readonly sockets: DatagramSocket[];
-  /** Sockets that the data plane reads, by the id it knows them by. */
-  readonly lent: Map<number, BatchSocket>;
-  open: boolean;
-  readonly waiting: GatewayAction[];
-}
 
 export class Host {
   readonly #gateway: Gateway;
@@ -69,18 +46,15 @@ export class Host {
   readonly #offloads: boolean;
   readonly #readiness: Readiness | undefined;
   readonly #plane: PlaneHost | undefined;
-  readonly #listening: Listening[] = [];
+  readonly #listeners: Listeners;
   readonly #tuns = new Map<string, { readonly port: number; readonly tun: Tun }>();
   /** By `tenant/interface`: what the gateway wants open, and the host's routes into it. */
   readonly #wanted = new Map<string, { readonly action: OpenInterface; routes: readonly Prefix[] }>();
-  readonly #closing = new Set<Promise<void>>();
-  /** Devices and addresses on their way out: whoever wants one again waits. */
-  readonly #leaving = new Map<string, Promise<void>>();
+  readonly #departures: Departures;
   readonly #events: GatewayEvent[] = [];
   readonly #stopped: Promise<void>;
   #finish: () => void = () => {};
   #opening = 0;
-  #lastLent = 0;
   #settled: (() => void)[] = [];
   #keyLog: KeyLog | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -101,6 +75,17 @@ export class Host {
       this.#finish = resolve;
     });
     this.#plane = options.plane;
+    this.#departures = new Departures(options.log);
+    this.#listeners = new Listeners({
+      pool: options.pool,
+      log: options.log,
+      outbox: this.#outbox,
+      departures: this.#departures,
+      readiness: this.#readiness,
+      offloads: this.#offloads,
+      plane: options.plane,
+      dispatch: (event) => this.dispatch(event),
+    });
     if (options.plane !== undefined)
       options.plane.listener = {
         event: (event) => this.dispatch({ type: 'plane', event }),
@@ -148,9 +133,9 @@ export class Host {
     clearTimeout(this.#timer);
     this.#outbox.flush();
     this.#wanted.clear();
-    for (const { port, tun } of this.#tuns.values()) this.#track(this.#closeTun(port, tun));
-    for (const listening of this.#listening) this.#track(this.#closeSockets(listening));
-    await Promise.all(this.#closing);
+    for (const { port, tun } of this.#tuns.values()) this.#departures.track(this.#closeTun(port, tun));
+    this.#listeners.close();
+    await this.#departures.all();
     await this.#plane?.close();
     await this.#readiness?.close();
   }
@@ -158,10 +143,8 @@ export class Host {
   #perform(action: GatewayAction): void {
     switch (action.do) {
       case 'udp':
-        this.#send(action, action.local, action.remote);
-        break;
       case 'esp':
-        this.#send(action, { address: action.local, port: 0 }, { address: action.remote, port: 0 });
+        this.#listeners.send(action);
         break;
       case 'packet': {
         const open = this.#tuns.get(`${action.tenant}/${action.interface}`);
@@ -177,7 +160,7 @@ export class Host {
         const open = this.#tuns.get(name);
         this.#tuns.delete(name);
         this.#wanted.delete(name);
-        if (open !== undefined) this.#track(this.#closeTun(open.port, open.tun), open.tun.device);
+        if (open !== undefined) this.#departures.track(this.#closeTun(open.port, open.tun), open.tun.device);
         break;
       }
       case 'host-routes': {
@@ -188,15 +171,12 @@ export class Host {
         break;
       }
       case 'listen':
-        this.#listen(action.address, action.ike, action.natt);
+        this.#opening += 1;
+        void this.#listeners.listen(action.address, action.ike, action.natt).then(() => this.#settle());
         break;
-      case 'unlisten': {
-        this.#outbox.flush();
-        const at = this.#listening.findIndex((l) => sameAddress(l.address, action.address));
-        for (const listening of this.#listening.splice(at, at < 0 ? 0 : 1))
-          this.#track(this.#closeSockets(listening), formatAddress(listening.address));
+      case 'unlisten':
+        this.#listeners.unlisten(action.address);
         break;
-      }
       case 'probe-path':
         this.#probePath(action.local, action.remote);
         break;
@@ -218,90 +198,9 @@ export class Host {
     this.#observe(action);
   }
 
-  #send(action: Extract<GatewayAction, { do: 'udp' | 'esp' }>, local: Endpoint, remote: Endpoint): void {
-    const listening = this.#listening.find((l) => sameAddress(l.address, local.address));
-    if (listening !== undefined && !listening.open && listening.waiting.length < MAX_WAITING) {
-      listening.waiting.push(action);
-      return;
-    }
-    const { packet, tos, dontFragment } = action;
-    if (this.#plane !== undefined && [...(listening?.lent.values() ?? [])].some((s) => s.local.port === local.port)) {
-      this.#plane.send(local, remote, octetsOf(packet));
-      return this.#pool.release(packet);
-    }
-    const socket = listening?.sockets.find((s) => s.local.port === local.port);
-    if (socket === undefined) this.#pool.release(packet);
-    else this.#outbox.send(socket, remote, packet, tos, dontFragment);
-  }
-
-  #listen(address: Address, ike: number, natt: number): void {
-    const listening: Listening = { address, sockets: [], lent: new Map(), open: false, waiting: [] };
-    this.#listening.push(listening);
-    this.#opening += 1;
-    this.#open(listening, ike, natt).then(
-      (rawEsp) => this.#opened(listening, undefined, rawEsp),
-      (error: unknown) => this.#opened(listening, words(error), false),
-    );
-  }
-
-  async #open(listening: Listening, ike: number, natt: number): Promise<boolean> {
-    const { address, sockets } = listening;
-    const pool = this.#pool;
-    const readiness = this.#readiness;
-    await this.#leaving.get(formatAddress(address));
-    for (const port of [ike, natt]) {
-      const local = { address, port };
-      const receive = (
-        packet: Parameters<Parameters<typeof openUdp>[0]['receive']>[0],
-        remote: Endpoint,
-        tos: number,
-      ): void => this.dispatch({ type: 'udp', local, remote, packet, tos });
-      const offload = this.#offloads ? {} : undefined;
-      if (port === natt && this.#plane !== undefined)
-        this.#lend(listening, 'udp', openNativeUdp({ local, pool, receive, offload }), offload);
-      else sockets.push(await openUdp({ local, pool, receive, readiness, offload }));
-    }
-    if (readiness === undefined) return false;
-    try {
-      const offload = this.#offloads ? {} : undefined;
-      const raw = openRaw({
-        local: address,
-        pool,
-        readiness: this.#plane === undefined ? readiness : undefined,
-        offload,
-        receive: (packet, { address: remote }, tos) =>
-          this.dispatch({ type: 'esp', local: address, remote, packet, tos }),
-      });
-      if (this.#plane === undefined) sockets.push(raw);
-      else this.#lend(listening, 'ip-50', raw, offload);
-      return true;
-    } catch (error) {
-      this.#log.warn(`no ESP without UDP encapsulation on ${formatAddress(address)}: ${words(error)}`);
-      return false;
-    }
-  }
-
   #probePath(local: Address, remote: Address): void {
     const mtu = this.#readiness === undefined ? undefined : pathMtu(this.#readiness.sys, local, remote);
     if (mtu !== undefined) this.dispatch({ type: 'path-mtu', local, remote, mtu: Math.min(mtu, this.#pool.capacity) });
-  }
-
-  /** The data plane reads and writes the socket from now on. */
-  #lend(
-    listening: Listening,
-    kind: 'udp' | 'ip-50',
-    socket: BatchSocket,
-    offload: SocketOffloadOptions | undefined,
-  ): void {
-    this.#lastLent += 1;
-    const { fd, features, offloads, local } = socket;
-    listening.lent.set(this.#lastLent, socket);
-    this.#plane?.attachSocket({ id: this.#lastLent, kind, local, socket: { fd, features, offloads }, offload });
-  }
-
-  async #closeSockets({ sockets, lent }: Listening): Promise<void> {
-    await Promise.all([...lent.keys()].map((id) => this.#plane?.detachSocket(id)));
-    await Promise.all([...sockets, ...lent.values()].map((socket) => socket.close()));
   }
 
   async #closeTun(port: number, tun: Tun): Promise<void> {
@@ -319,16 +218,6 @@ export class Host {
     }
   }
 
-  #opened(listening: Listening, problem: string | undefined, rawEsp: boolean): void {
-    if (!this.#listening.includes(listening))
-      this.#track(this.#closeSockets(listening), formatAddress(listening.address));
-    listening.open = true;
-    if (problem !== undefined) this.#log.error(`cannot listen on ${formatAddress(listening.address)}: ${problem}`);
-    for (const action of listening.waiting.splice(0)) this.#perform(action);
-    this.dispatch({ type: 'listen-state', address: listening.address, problem, rawEsp });
-    this.#settle();
-  }
-
   #settle(): void {
     this.#opening -= 1;
     if (this.#opening === 0) for (const resolve of this.#settled.splice(0)) resolve();
@@ -337,7 +226,7 @@ export class Host {
   #openInterface(action: OpenInterface): void {
     const name = `${action.tenant}/${action.config.name}`;
     this.#wanted.set(name, { action, routes: action.hostRoutes });
-    const leaving = this.#leaving.get(action.config.device);
+    const leaving = this.#departures.of(action.config.device);
     if (leaving === undefined) return this.#createTun(action);
     this.#opening += 1;
     void leaving.then(() => {
@@ -394,19 +283,6 @@ export class Host {
     }
   }
 
-  /** `leaves`: the name of what is free again when that is done. */
-  #track(closing: Promise<unknown>, leaves?: string): void {
-    const tracked: Promise<void> = closing
-      .then(() => {})
-      .catch((error: unknown) => this.#log.warn(words(error)))
-      .finally(() => {
-        this.#closing.delete(tracked);
-        if (leaves !== undefined && this.#leaving.get(leaves) === tracked) this.#leaving.delete(leaves);
-      });
-    this.#closing.add(tracked);
-    if (leaves !== undefined) this.#leaving.set(leaves, tracked);
-  }
-
   #arm(): void {
     const at = this.#gateway.deadline()?.at ?? Number.POSITIVE_INFINITY;
     if (at === this.#timerAt) return;
@@ -430,9 +306,4 @@ function tryReadiness(log: Log): Readiness | undefined {
     log.warn(`running without native system calls: ${words(error)}`);
     return undefined;
   }
-}
-
-function words(error: unknown): string {
-  if (error instanceof SystemError) return error.message;
-  throw error;
 }

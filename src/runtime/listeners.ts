@@ -1,0 +1,159 @@
+/**
+ * The sockets of a host, by the address of the gateway they are bound to: the IKE port, the NAT-T port, protocol 50.
+ *
+ * Where the data plane has a thread of its own it is lent those that carry ESP, and sends the messages that leave by them.
+ * Limit: MAX_WAITING datagrams wait for the sockets of an address to open.
+ */
+import type { GatewayAction, GatewayEvent } from '../gateway/index.ts';
+import { type Address, formatAddress, octetsOf, type PacketPool, sameAddress } from '../ip/index.ts';
+import { type Departures, words } from './departures.ts';
+import type { Log } from './log.ts';
+import type { SocketOffloadOptions } from './offload.ts';
+import type { Outbox } from './outbox.ts';
+import { openRaw } from './raw.ts';
+import type { Readiness } from './readiness.ts';
+import type { BatchSocket, DatagramSocket, Receive } from './socket.ts';
+import { openNativeUdp, openUdp } from './udp.ts';
+import type { PlaneHost } from './worker/plane-host.ts';
+
+export interface ListenersOptions {
+  readonly pool: PacketPool;
+  readonly log: Log;
+  readonly outbox: Outbox;
+  readonly departures: Departures;
+  readonly readiness: Readiness | undefined;
+  readonly offloads: boolean;
+  readonly plane: PlaneHost | undefined;
+  readonly dispatch: (event: GatewayEvent) => void;
+}
+
+type Send = Extract<GatewayAction, { do: 'udp' | 'esp' }>;
+
+/** Datagrams that wait for a socket to open; IKE repeats what is lost here. */
+const MAX_WAITING = 64;
+
+interface Listening {
+  readonly address: Address;
+  readonly sockets: DatagramSocket[];
+  /** Sockets that the data plane reads, by the id it knows them by. */
+  readonly lent: Map<number, BatchSocket>;
+  open: boolean;
+  readonly waiting: Send[];
+}
+
+export class Listeners {
+  readonly #options: ListenersOptions;
+  readonly #listening: Listening[] = [];
+  #lastLent = 0;
+
+  constructor(options: ListenersOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when the sockets are open or have failed; the gateway has heard which by then. */
+  async listen(address: Address, ike: number, natt: number): Promise<void> {
+    const listening: Listening = { address, sockets: [], lent: new Map(), open: false, waiting: [] };
+    this.#listening.push(listening);
+    await this.#open(listening, ike, natt).then(
+      (rawEsp) => this.#opened(listening, undefined, rawEsp),
+      (error: unknown) => this.#opened(listening, words(error), false),
+    );
+  }
+
+  unlisten(address: Address): void {
+    const { outbox, departures } = this.#options;
+    outbox.flush();
+    const at = this.#listening.findIndex((l) => sameAddress(l.address, address));
+    for (const listening of this.#listening.splice(at, at < 0 ? 0 : 1))
+      departures.track(this.#closeSockets(listening), formatAddress(listening.address));
+  }
+
+  /** Takes over the packet. */
+  send(action: Send): void {
+    const { pool, plane, outbox } = this.#options;
+    const [local, remote] =
+      action.do === 'udp'
+        ? [action.local, action.remote]
+        : [
+            { address: action.local, port: 0 },
+            { address: action.remote, port: 0 },
+          ];
+    const listening = this.#listening.find((l) => sameAddress(l.address, local.address));
+    if (listening !== undefined && !listening.open && listening.waiting.length < MAX_WAITING) {
+      listening.waiting.push(action);
+      return;
+    }
+    const { packet, tos, dontFragment } = action;
+    if (plane !== undefined && [...(listening?.lent.values() ?? [])].some((s) => s.local.port === local.port)) {
+      plane.send(local, remote, octetsOf(packet));
+      return pool.release(packet);
+    }
+    const socket = listening?.sockets.find((s) => s.local.port === local.port);
+    if (socket === undefined) pool.release(packet);
+    else outbox.send(socket, remote, packet, tos, dontFragment);
+  }
+
+  close(): void {
+    for (const listening of this.#listening) this.#options.departures.track(this.#closeSockets(listening));
+  }
+
+  async #open(listening: Listening, ike: number, natt: number): Promise<boolean> {
+    const { address, sockets } = listening;
+    const { pool, log, readiness, offloads, plane, departures, dispatch } = this.#options;
+    await departures.of(formatAddress(address));
+    for (const port of [ike, natt]) {
+      const local = { address, port };
+      const receive: Receive = (packet, remote, tos) => dispatch({ type: 'udp', local, remote, packet, tos });
+      const offload = offloads ? {} : undefined;
+      if (port === natt && plane !== undefined)
+        this.#lend(listening, 'udp', openNativeUdp({ local, pool, receive, offload }), offload);
+      else sockets.push(await openUdp({ local, pool, receive, readiness, offload }));
+    }
+    if (readiness === undefined) return false;
+    try {
+      const offload = offloads ? {} : undefined;
+      const raw = openRaw({
+        local: address,
+        pool,
+        readiness: plane === undefined ? readiness : undefined,
+        offload,
+        receive: (packet, { address: remote }, tos) => dispatch({ type: 'esp', local: address, remote, packet, tos }),
+      });
+      if (plane === undefined) sockets.push(raw);
+      else this.#lend(listening, 'ip-50', raw, offload);
+      return true;
+    } catch (error) {
+      log.warn(`no ESP without UDP encapsulation on ${formatAddress(address)}: ${words(error)}`);
+      return false;
+    }
+  }
+
+  /** The data plane reads and writes the socket from now on. */
+  #lend(
+    listening: Listening,
+    kind: 'udp' | 'ip-50',
+    socket: BatchSocket,
+    offload: SocketOffloadOptions | undefined,
+  ): void {
+    this.#lastLent += 1;
+    const { fd, features, offloads, local } = socket;
+    listening.lent.set(this.#lastLent, socket);
+    const adopted = { fd, features, offloads };
+    this.#options.plane?.attachSocket({ id: this.#lastLent, kind, local, socket: adopted, offload });
+  }
+
+  #opened(listening: Listening, problem: string | undefined, rawEsp: boolean): void {
+    const { log, departures, dispatch } = this.#options;
+    const { address } = listening;
+    if (!this.#listening.includes(listening)) departures.track(this.#closeSockets(listening), formatAddress(address));
+    listening.open = true;
+    if (problem !== undefined) log.error(`cannot listen on ${formatAddress(address)}: ${problem}`);
+    for (const action of listening.waiting.splice(0)) this.send(action);
+    dispatch({ type: 'listen-state', address, problem, rawEsp });
+  }
+
+  async #closeSockets({ sockets, lent }: Listening): Promise<void> {
+    await Promise.all([...lent.keys()].map((id) => this.#options.plane?.detachSocket(id)));
+    await Promise.all([...sockets, ...lent.values()].map((socket) => socket.close()));
+  }
+}
