@@ -5,7 +5,7 @@
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { type Finished, offExit, onExit, type ProcessOptions, run, start, type TestProcess } from './process.ts';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
@@ -40,6 +40,11 @@ export class Compiled {
       throw new Error(`${entry} does not compile:\n${stdout}${stderr}`);
     }
     return compiled;
+  }
+
+  /** Where a compiled source is, for those who import it or begin a worker with it: `src/runtime/worker/main.ts`. */
+  url(source: string): URL {
+    return pathToFileURL(join(this.#folder, 'dist', source.replace(/^src\/(.+)\.ts$/, '$1.js')));
   }
 
   /** Starts an ES module whose imports of `src/…` mean the compiled sources. */
