@@ -85,10 +85,11 @@ export class Books {
     this.plane = new DataPlane({ pool, random, engine, cells, output: this.#output() });
   }
 
-  /** Changes the data plane, wherever it is. */
+  /** Changes the data plane, wherever it is. A likeness sends nothing of its own: it would use sequence numbers a second time. */
   command(command: PlaneCommand): void {
-    this.plane.command(command, this.now);
-    if (this.options.remote !== undefined) this.emit({ do: 'plane', command });
+    const { remote } = this.options;
+    if (remote === undefined || command.do !== 'ping') this.plane.command(command, this.now);
+    if (remote !== undefined) this.emit({ do: 'plane', command });
   }
 
   /** Where each data plane keeps its own drops and the state of its pool, and drops before an SA was known. */
@@ -170,6 +171,7 @@ export class Books {
   #output(): PlaneOutput {
     return {
       datagram: (udp, local, remote, packet, tos, dontFragment) => {
+        invariant(this.options.remote === undefined, 'a sequence number is used by one data plane only');
         if (udp) this.emit({ do: 'udp', local, remote, packet, tos, dontFragment });
         else this.emit({ do: 'esp', local: local.address, remote: remote.address, packet, tos, dontFragment });
       },
