@@ -62,6 +62,8 @@ export class Books {
   readonly ports = new Map<number, { readonly tenant: Tenant; readonly interface: TenantInterface }>();
   ike: IkeEndpoint;
   resolved: ResolvedDocument | undefined;
+  /** What became of the data plane that is hosted elsewhere; undefined: it runs. */
+  planeProblem: string | undefined;
   /** Rows for Wireshark are handed out. */
   keysEnabled = false;
   startedAt: Millis = 0;

@@ -78,6 +78,9 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
       case 'path-mtu':
         this.#pathMtu.learned(event.local, event.remote, event.mtu);
         break;
+      case 'plane-lost':
+        this.#books.planeProblem = event.why;
+        break;
       case 'plane-restarted':
         this.#replant(event.why, now);
         break;
@@ -191,7 +194,8 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
    */
   #replant(why: string, now: Millis): void {
     const books = this.#books;
-    books.report('error', undefined, 'plane-restarted', `the data plane ${why}: it starts anew, with new Child SAs`);
+    books.planeProblem = undefined;
+    books.report('warn', undefined, 'plane-restarted', `the data plane ${why}: it runs anew, with new Child SAs`);
     for (const command of books.plane.describe()) books.emit({ do: 'plane', command });
     const lost = [...books.tunnels.values()].filter((tunnel) => tunnel.children.size > 0);
     for (const tunnel of lost) {

@@ -28,7 +28,7 @@ export function viewGateway(books: Books, now: Millis): GatewayStatus {
   const failures = [...books.tunnels.values()].flatMap((tunnel, i) =>
     isOvercome(books, tunnel) ? [] : connectionProblem(connections[i]!),
   );
-  const problems = [...listenerProblems(books), ...interfaceProblems(books), ...failures];
+  const problems = [...planeProblem(books), ...listenerProblems(books), ...interfaceProblems(books), ...failures];
   const pool = books.planeCells().at(-1)!.subarray(POOL_AT);
   return {
     name: books.resolved?.document.gateway.name ?? '',
@@ -253,6 +253,18 @@ function isOvercome(books: Books, tunnel: Tunnel): boolean {
 }
 
 const isUp = ({ state }: ConnectionStatus): boolean => state === 'up' || state === 'rekeying';
+
+const planeProblem = ({ planeProblem: why }: Books): Problem[] =>
+  why === undefined
+    ? []
+    : [
+        {
+          severity: 'error',
+          problem: `no packet passes: the data plane ${why}`,
+          advice: 'it is started anew by itself; the log says when, and what became of it before',
+          lines: [],
+        },
+      ];
 
 const listenerProblems = (books: Books): Problem[] =>
   books.listeners.flatMap(({ address, problem }) =>

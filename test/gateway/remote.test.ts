@@ -31,7 +31,7 @@ function world() {
   a.dispatch({ type: 'up', tenant: 'contoso', connection: 'c', what: 'ike' });
   timeline.runToIdle(1000);
   const children = () => a.gateway.connections(timeline.now)[0]!.childSas;
-  return { timeline, a, actions, children };
+  return { timeline, a, b, actions, children, status: () => a.gateway.status(timeline.now) };
 }
 
 const commandsOf = (actions: readonly GatewayAction[]): PlaneCommand[] =>
@@ -52,5 +52,47 @@ describe('a gateway whose data plane is hosted elsewhere', () => {
     const result = { ...request, from: addr('10.2.0.1'), outcome: 'reply', milliseconds: 1, octets: 8 } as const;
     a.dispatch({ type: 'plane', event: { type: 'pinged', compartment: 2, result } });
     expect(actions.filter((action) => action.do === 'pinged')).toHaveLength(1);
+  });
+
+  it('says that no packet passes while the data plane is lost, and why', () => {
+    const { a, status } = world();
+    expect(status()).toMatchObject({ state: 'ok', problems: [] });
+    a.dispatch({ type: 'plane-lost', why: 'stood still for 612 ms' });
+    expect(status()).toMatchObject({
+      state: 'degraded',
+      problems: [{ severity: 'error', problem: 'no packet passes: the data plane stood still for 612 ms' }],
+    });
+    a.dispatch({ type: 'plane-restarted', why: 'stood still for 612 ms' });
+    expect(status()).toMatchObject({ state: 'ok', problems: [] });
+  });
+
+  it('tells a new one everything but the SAs, which it negotiates anew', () => {
+    const { a, timeline, actions, children } = world();
+    const [old] = children();
+    const told = commandsOf(actions).filter(({ do: what }) => what.startsWith('add-'));
+    actions.splice(0);
+    a.dispatch({ type: 'plane-restarted', why: 'failed' });
+    const anew = commandsOf(actions);
+    expect(anew.slice(0, told.length)).toEqual(told);
+    expect(anew.filter(({ do: what }) => what === 'install')).toEqual([]);
+    expect(children().map(({ spiIn, state }) => [spiIn, state])).toEqual([[old!.spiIn, 'draining']]);
+    timeline.runUntil(() => children().length === 1 && children()[0]!.state === 'active', 20_000);
+    const [fresh] = children();
+    expect(fresh).toMatchObject({ state: 'active', packetsOut: 0 });
+    expect([fresh!.spiIn, fresh!.spiOut]).not.toEqual([old!.spiIn, old!.spiOut]);
+    const installed = commandsOf(actions).flatMap((command) => (command.do === 'install' ? [command.sa] : []));
+    expect(installed.map(({ spiIn }) => spiIn.toString(16).padStart(8, '0'))).toEqual([fresh!.spiIn]);
+    const sending = commandsOf(actions).flatMap((c) => (c.do === 'phase' && c.phase === 'active' ? [c.spiIn] : []));
+    expect(sending).toEqual([]);
+  });
+
+  it('a plane that is lost while the gateway stops does not keep it', () => {
+    const { a, timeline, actions } = world();
+    a.dispatch({ type: 'shutdown' });
+    a.dispatch({ type: 'plane-lost', why: 'failed' });
+    a.dispatch({ type: 'plane-restarted', why: 'failed' });
+    timeline.runToIdle(5000);
+    expect(actions.filter((action) => action.do === 'done')).toHaveLength(1);
+    expect(commandsOf(actions).filter((command) => command.do === 'install')).toHaveLength(1);
   });
 });
