@@ -11,9 +11,10 @@ export class Departures {
     this.#log = log;
   }
 
-  /** `name`: of what is free again when that is done. */
+  /** `name`: of what is free again when that is done, and whatever else of that name is closing. */
   track(closing: Promise<unknown>, name?: string): void {
-    const tracked: Promise<void> = closing
+    const before = name === undefined ? undefined : this.#leaving.get(name);
+    const tracked: Promise<void> = Promise.all([closing, before])
       .then(() => {})
       .catch((error: unknown) => this.#log.warn(words(error)))
       .finally(() => {
@@ -30,7 +31,7 @@ export class Departures {
   }
 
   async all(): Promise<void> {
-    await Promise.all(this.#closing);
+    while (this.#closing.size > 0) await Promise.all(this.#closing);
   }
 }
 

@@ -54,6 +54,7 @@ export class Host {
   readonly #events: GatewayEvent[] = [];
   readonly #stopped: Promise<void>;
   #finish: () => void = () => {};
+  #aborted: Promise<void> | undefined;
   #opening = 0;
   #settled: (() => void)[] = [];
   #keyLog: KeyLog | undefined;
@@ -91,6 +92,7 @@ export class Host {
         event: (event) => this.dispatch({ type: 'plane', event }),
         tooBig: (local, remote) => this.dispatch({ type: 'too-big', local, remote }),
         portFailed: (port, why) => this.#portFailed(port, why),
+        lost: (why) => this.dispatch({ type: 'plane-lost', why }),
         restarted: (why) => this.dispatch({ type: 'plane-restarted', why }),
       };
   }
@@ -101,7 +103,12 @@ export class Host {
     this.dispatch({ type: 'keys', enabled: folder !== undefined });
   }
 
+  /** Once the host is being closed nothing happens any more; a packet in the event goes back to the pool. */
   dispatch(event: GatewayEvent): void {
+    if (this.#aborted !== undefined) {
+      if ('packet' in event) this.#pool.release(event.packet);
+      return;
+    }
     this.#events.push(event);
     if (this.#busy) return;
     this.#busy = true;
@@ -129,14 +136,21 @@ export class Host {
   }
 
   /** The same without a word to the peers. */
-  async abort(): Promise<void> {
-    clearTimeout(this.#timer);
+  abort(): Promise<void> {
     this.#outbox.flush();
+    this.#aborted ??= this.#abort();
+    return this.#aborted;
+  }
+
+  async #abort(): Promise<void> {
+    clearTimeout(this.#timer);
     this.#wanted.clear();
+    // First of all, so that nothing waits for a worker that stands still: with its thread every descriptor is free.
+    const ended = this.#plane?.close();
     for (const { port, tun } of this.#tuns.values()) this.#departures.track(this.#closeTun(port, tun));
     this.#listeners.close();
+    await ended;
     await this.#departures.all();
-    await this.#plane?.close();
     await this.#readiness?.close();
   }
 
@@ -181,6 +195,8 @@ export class Host {
         this.#probePath(action.local, action.remote);
         break;
       case 'plane':
+        // Messages that go before it leave before it, whichever thread sends them.
+        this.#outbox.flush();
         this.#plane?.command(action.command);
         break;
       case 'report':

@@ -50,7 +50,7 @@ export class Listeners {
     this.#options = options;
   }
 
-  /** Resolves when the sockets are open or have failed; the gateway has heard which by then. */
+  /** Resolves when the sockets are open or have failed; the gateway has heard which by then. Not wanted any more: neither. */
   async listen(address: Address, ike: number, natt: number): Promise<void> {
     const listening: Listening = { address, sockets: [], lent: new Map(), open: false, waiting: [] };
     this.#listening.push(listening);
@@ -94,13 +94,14 @@ export class Listeners {
   }
 
   close(): void {
-    for (const listening of this.#listening) this.#options.departures.track(this.#closeSockets(listening));
+    for (const listening of this.#listening.splice(0)) this.#options.departures.track(this.#closeSockets(listening));
   }
 
   async #open(listening: Listening, ike: number, natt: number): Promise<boolean> {
     const { address, sockets } = listening;
     const { pool, log, readiness, offloads, plane, departures, dispatch } = this.#options;
     await departures.of(formatAddress(address));
+    if (!this.#listening.includes(listening)) return false;
     for (const port of [ike, natt]) {
       const local = { address, port };
       const receive: Receive = (packet, remote, tos) => dispatch({ type: 'udp', local, remote, packet, tos });
@@ -145,7 +146,11 @@ export class Listeners {
   #opened(listening: Listening, problem: string | undefined, rawEsp: boolean): void {
     const { log, departures, dispatch } = this.#options;
     const { address } = listening;
-    if (!this.#listening.includes(listening)) departures.track(this.#closeSockets(listening), formatAddress(address));
+    if (!this.#listening.includes(listening)) {
+      departures.track(this.#closeSockets(listening), formatAddress(address));
+      for (const { packet } of listening.waiting.splice(0)) this.#options.pool.release(packet);
+      return;
+    }
     listening.open = true;
     if (problem !== undefined) log.error(`cannot listen on ${formatAddress(address)}: ${problem}`);
     for (const action of listening.waiting.splice(0)) this.send(action);

@@ -1,7 +1,7 @@
 /**
  * Programs made of our sources, run by a node process of their own: for what only the end of a process can show.
  *
- * Compiles one entry file and what it imports, so that neither `dist/` nor a loader is needed.
+ * Compiles entry files and what they import, so that neither `dist/` nor a loader is needed.
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
@@ -19,8 +19,8 @@ export class Compiled {
     onExit(this, () => rmSync(folder, { recursive: true, force: true }));
   }
 
-  /** `entry` relative to the root, `src/runtime/index.ts`. */
-  static async of(entry: string): Promise<Compiled> {
+  /** Entries relative to the root, `src/runtime/index.ts`. */
+  static async of(...entries: readonly string[]): Promise<Compiled> {
     const folder = join(root, 'node_modules/.cache', `bulkhead-test-${process.pid}-${compilations++}`);
     const compiled = new Compiled(folder);
     mkdirSync(folder, { recursive: true });
@@ -29,7 +29,7 @@ export class Compiled {
     const config = {
       extends: join(root, 'tsconfig.build.json'),
       compilerOptions: options,
-      files: [join(root, entry)],
+      files: entries.map((entry) => join(root, entry)),
       include: [],
     };
     writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config));
@@ -37,7 +37,7 @@ export class Compiled {
     const { code, stdout, stderr } = await run(process.execPath, [tsc, '-p', folder], { milliseconds: 60_000 });
     if (code !== 0) {
       compiled.remove();
-      throw new Error(`${entry} does not compile:\n${stdout}${stderr}`);
+      throw new Error(`${entries.join(', ')} does not compile:\n${stdout}${stderr}`);
     }
     return compiled;
   }
