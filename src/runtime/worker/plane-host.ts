@@ -6,7 +6,8 @@
  * are dropped: the next one learns from control, by `restarted`, what there is.
  * Limits: the first QUICK_RESTARTS come at once, each further one after twice the pause, up to LONGEST_PAUSE_MILLIS, until a worker has
  * lived for STEADY_MILLIS.
- * Invariants: two workers never read one descriptor; `restarted` follows after everything was attached again.
+ * Invariants: two workers never read one descriptor; a new one has its sockets before `restarted`, and its devices after it, so that
+ * their packets find their compartment.
  */
 import type { PlaneCommand, PlaneEvent } from '../../gateway/index.ts';
 import type { Address, Endpoint } from '../../ip/index.ts';
@@ -39,7 +40,7 @@ export interface PlaneListener {
   portFailed(port: number, why: string): void;
   /** No packet passes until `restarted`. `why` in words that follow "the worker". */
   lost(why: string): void;
-  /** A new worker runs, everything is attached, and it knows nothing else: `why` is what became of the old one. */
+  /** A new worker runs, has its sockets, and knows nothing else: `why` is what became of the old one. */
   restarted(why: string): void;
 }
 
@@ -212,8 +213,9 @@ export class PlaneHost {
     const first = this.#starting;
     this.#starting = undefined;
     if (first !== undefined) return first.resolve();
-    for (const order of [...this.#ports.values(), ...this.#sockets.values()]) this.#order(order);
+    for (const order of this.#sockets.values()) this.#order(order);
     this.listener.restarted(this.#lostBy);
+    for (const order of this.#ports.values()) this.#order(order);
   }
 
   #look(): void {
