@@ -6,7 +6,7 @@ import { readdirSync } from 'node:fs';
 import { encryptionByWord } from '../../src/crypto/index.ts';
 import { type PlaneCommand, type PlaneEvent, type SaPair, SharedCells } from '../../src/gateway/index.ts';
 import { type Endpoint, PacketPool } from '../../src/ip/index.ts';
-import { type BatchSocket, type Log, openNativeUdp, requireSyscalls } from '../../src/runtime/index.ts';
+import { type BatchSocket, type Log, openNativeUdp, requireSyscalls, type Tun } from '../../src/runtime/index.ts';
 import { Arena } from '../../src/runtime/memory.ts';
 import { NOT_ASKED, type TunOffloads } from '../../src/runtime/offload.ts';
 import { PlaneHost, type PlaneListener } from '../../src/runtime/worker/plane-host.ts';
@@ -89,6 +89,9 @@ export function udpSocket(): BatchSocket {
 export function lend(host: PlaneHost, id: number, { fd, features, offloads, local }: BatchSocket): void {
   host.attachSocket({ id, kind: 'udp', local, socket: { fd, features, offloads }, offload: {} });
 }
+
+export const lendTun = (host: PlaneHost, port: number, { fd, device, offloads }: Tun): void =>
+  host.attachPort({ port, fd, device, offloads });
 
 const NO_OFFLOADS: TunOffloads = {
   vnetHeader: NOT_ASKED,
