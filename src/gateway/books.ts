@@ -64,6 +64,8 @@ export class Books {
   readonly ports = new Map<number, { readonly tenant: Tenant; readonly interface: TenantInterface }>();
   ike: IkeEndpoint;
   resolved: ResolvedDocument | undefined;
+  /** What became of data planes that are hosted elsewhere; those that run are not in it. */
+  readonly planeProblems = new Map<number, string>();
   /** Rows for Wireshark are handed out. */
   keysEnabled = false;
   startedAt: Millis = 0;
@@ -92,10 +94,14 @@ export class Books {
     return this.options.remote?.planes ?? 1;
   }
 
-  /** Changes the data plane of a tenant, wherever it is. */
+  /**
+   * Changes the data plane of a tenant, wherever it is. A likeness sends nothing of its own: it would use sequence numbers a
+   * second time.
+   */
   command(command: PlaneCommand, { plane }: { readonly plane: number }): void {
-    this.plane.command(command, this.now);
-    if (this.options.remote !== undefined) this.emit({ do: 'plane', plane, command });
+    const { remote } = this.options;
+    if (remote === undefined || command.do !== 'ping') this.plane.command(command, this.now);
+    if (remote !== undefined) this.emit({ do: 'plane', plane, command });
   }
 
   /** No tunnel is asked for any more. */
@@ -199,6 +205,7 @@ export class Books {
   #output(): PlaneOutput {
     return {
       datagram: (udp, local, remote, packet, tos, dontFragment) => {
+        invariant(this.options.remote === undefined, 'a sequence number is used by one data plane only');
         if (udp) this.emit({ do: 'udp', local, remote, packet, tos, dontFragment });
         else this.emit({ do: 'esp', local: local.address, remote: remote.address, packet, tos, dontFragment });
       },

@@ -46,7 +46,9 @@ export type GatewayEvent =
   | { readonly type: 'too-big'; readonly local: Address; readonly remote: Address }
   /** The answer to `probe-path`. */
   | { readonly type: 'path-mtu'; readonly local: Address; readonly remote: Address; readonly mtu: number }
-  /** The data plane that was hosted elsewhere was lost, and a new one runs that knows nothing yet. */
+  /** One of the data planes that are hosted elsewhere was lost: no packet passes it. `why` in words that follow "the data plane". */
+  | { readonly type: 'plane-lost'; readonly plane: number; readonly why: string }
+  /** And a new one runs that knows nothing yet. */
   | { readonly type: 'plane-restarted'; readonly plane: number; readonly why: string }
   /** What became of `open-interface` or `listen`; undefined: it works. */
   | {

@@ -78,6 +78,9 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
       case 'path-mtu':
         this.#pathMtu.learned(event.local, event.remote, event.mtu);
         break;
+      case 'plane-lost':
+        this.#books.planeProblems.set(event.plane, event.why);
+        break;
       case 'plane-restarted':
         this.#replant(event.plane, event.why, now);
         break;
@@ -192,7 +195,8 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
    */
   #replant(plane: number, why: string, now: Millis): void {
     const books = this.#books;
-    books.report('error', undefined, 'plane-restarted', `the data plane ${why}: it starts anew, with new Child SAs`);
+    books.planeProblems.delete(plane);
+    books.report('warn', undefined, 'plane-restarted', `the data plane ${why}: it runs anew, with new Child SAs`);
     const tenants = [...books.tenants.values()].filter((tenant) => tenant.plane === plane);
     for (const command of books.plane.describe(tenants.map((tenant) => tenant.number)))
       books.emit({ do: 'plane', plane, command });

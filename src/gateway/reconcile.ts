@@ -2,7 +2,7 @@
  * Applies a document: what it names anew is made, what it no longer names goes, what did not change is not touched.
  *
  * The unit of change is an interface, a connection, the static routes of a tenant. A connection counts as changed when its
- * configuration or its secret did; its tunnel is then taken down and made anew.
+ * configuration or its secret did; its tunnel is then taken down and made anew. An interface that is down is tried once more.
  */
 import type { ConnectionConfig, InterfaceDocument, TenantConfig } from '../config/index.ts';
 import { diffDocuments } from '../config/index.ts';
@@ -58,8 +58,8 @@ export class Reconciler {
       books.tenants.set(config.name, tenant);
     }
     tenant.config = config;
-    for (const { config: iface } of [...tenant.interfaces.values()]) {
-      const kept = config.interfaces.some((i) => i.name === iface.name);
+    for (const { config: iface, problem } of [...tenant.interfaces.values()]) {
+      const kept = problem === undefined && config.interfaces.some((i) => i.name === iface.name);
       if (!kept || changed.interfaces.has(`${tenant.name}/${iface.name}`)) this.#removeInterface(tenant, iface.name);
     }
     for (const tunnel of [...tenant.tunnels.values()]) {

@@ -28,7 +28,7 @@ export function viewGateway(books: Books, now: Millis): GatewayStatus {
   const failures = [...books.tunnels.values()].flatMap((tunnel, i) =>
     isOvercome(books, tunnel) ? [] : connectionProblem(connections[i]!),
   );
-  const problems = [...listenerProblems(books), ...interfaceProblems(books), ...failures];
+  const problems = [...planeProblems(books), ...listenerProblems(books), ...interfaceProblems(books), ...failures];
   const passing = books.planeCells().slice(books.options.remote === undefined ? 0 : 1);
   const pools = (index: number): number => passing.reduce((sum, cells) => sum + cells[POOL_AT + index]!, 0);
   return {
@@ -254,6 +254,14 @@ function isOvercome(books: Books, tunnel: Tunnel): boolean {
 }
 
 const isUp = ({ state }: ConnectionStatus): boolean => state === 'up' || state === 'rekeying';
+
+const planeProblems = (books: Books): Problem[] =>
+  [...books.planeProblems.values()].map((why) => ({
+    severity: 'error' as const,
+    problem: `no packet passes${books.planes > 1 ? ' for some tenants' : ''}: the data plane ${why}`,
+    advice: 'it is started anew by itself; the log says when, and what became of it before',
+    lines: [],
+  }));
 
 const listenerProblems = (books: Books): Problem[] =>
   books.listeners.flatMap(({ address, problem }) =>

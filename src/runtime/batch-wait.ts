@@ -49,10 +49,13 @@ export class PollSet {
     return i >= 0 && this.#table.view.getInt16(i * POLLFD + 6, true) !== 0;
   }
 
-  /** Calls `visit` for each descriptor that the last `wait` found readable or broken; it may add and remove some. */
+  /**
+   * Calls `visit` for each descriptor that the last `wait` found readable or broken. It may add and remove some: those not visited
+   * by then are found again by the next `wait`.
+   */
   eachReady(visit: (fd: number) => void): void {
-    const { view } = this.#table;
-    for (let i = 0; i < this.#fds.length; i++) if (view.getInt16(i * POLLFD + 6, true) !== 0) visit(this.#fds[i]!);
+    for (let i = 0; i < this.#fds.length; i++)
+      if (this.#table.view.getInt16(i * POLLFD + 6, true) !== 0) visit(this.#fds[i]!);
   }
 
   #layOut(): void {

@@ -3,32 +3,20 @@
  *
  * The loop: an event goes in, its actions are performed at once, the timer follows the next deadline. Events that arise while
  * actions are performed wait their turn. That is the whole of the asynchrony.
- * Leaves to others: documents and signals (`cli/`), what a device or socket is (`tun.ts`, `udp.ts`, `raw.ts`).
+ * Leaves to others: documents and signals (`cli/`), the sockets of an address (`listeners.ts`), what a device is (`tun.ts`).
  */
 import type { Gateway, GatewayAction, GatewayEvent } from '../gateway/index.ts';
-import {
-  type Address,
-  type Endpoint,
-  formatAddress,
-  octetsOf,
-  type Packet,
-  type PacketPool,
-  type Prefix,
-  SUPERFRAME_MAX,
-  sameAddress,
-} from '../ip/index.ts';
+import { type Address, type PacketPool, type Prefix, SUPERFRAME_MAX } from '../ip/index.ts';
 import { monotonicMillis } from './clock.ts';
+import { Departures, words } from './departures.ts';
 import { KeyLog } from './keylog.ts';
+import { Listeners } from './listeners.ts';
 import type { Log } from './log.ts';
 import { Outbox } from './outbox.ts';
 import { pathMtu } from './path-mtu.ts';
-import { openRaw } from './raw.ts';
 import { Readiness } from './readiness.ts';
-import type { DatagramSocket } from './socket.ts';
-import { SystemError } from './syscalls.ts';
 import { openTun, type Tun } from './tun.ts';
-import { openUdp } from './udp.ts';
-import type { Lent, Planes } from './worker/planes.ts';
+import type { Planes } from './worker/planes.ts';
 
 export interface HostOptions {
   readonly gateway: Gateway;
@@ -42,23 +30,12 @@ export interface HostOptions {
   readonly observe?: (action: GatewayAction) => void;
 }
 
-/** Datagrams that wait for a socket to open; IKE repeats what is lost here. */
-const MAX_WAITING = 64;
 /** What a TCP sender puts into one superframe at most; with fewer the kernel would cut every one of them to single packets. */
 const SEGMENTS = 64;
 /** Longest wait setTimeout takes. */
 const MAX_TIMEOUT = 0x7fffffff;
 
 type OpenInterface = Extract<GatewayAction, { do: 'open-interface' }>;
-
-interface Listening {
-  readonly address: Address;
-  readonly sockets: DatagramSocket[];
-  /** Sockets that the data plane reads. */
-  readonly lent: Lent[];
-  open: boolean;
-  readonly waiting: GatewayAction[];
-}
 
 export class Host {
   readonly #gateway: Gateway;
@@ -69,16 +46,15 @@ export class Host {
   readonly #offloads: boolean;
   readonly #readiness: Readiness | undefined;
   readonly #planes: Planes | undefined;
-  readonly #listening: Listening[] = [];
+  readonly #listeners: Listeners;
   readonly #tuns = new Map<string, { readonly port: number; readonly tun: Tun }>();
   /** By `tenant/interface`: what the gateway wants open, and the host's routes into it. */
   readonly #wanted = new Map<string, { readonly action: OpenInterface; routes: readonly Prefix[] }>();
-  readonly #closing = new Set<Promise<void>>();
-  /** Devices and addresses on their way out: whoever wants one again waits. */
-  readonly #leaving = new Map<string, Promise<void>>();
+  readonly #departures: Departures;
   readonly #events: GatewayEvent[] = [];
   readonly #stopped: Promise<void>;
   #finish: () => void = () => {};
+  #aborted: Promise<void> | undefined;
   #opening = 0;
   #settled: (() => void)[] = [];
   #keyLog: KeyLog | undefined;
@@ -100,10 +76,22 @@ export class Host {
       this.#finish = resolve;
     });
     this.#planes = options.planes;
+    this.#departures = new Departures(options.log);
+    this.#listeners = new Listeners({
+      pool: options.pool,
+      log: options.log,
+      outbox: this.#outbox,
+      departures: this.#departures,
+      readiness: this.#readiness,
+      offloads: this.#offloads,
+      planes: options.planes,
+      dispatch: (event) => this.dispatch(event),
+    });
     options.planes?.listen({
       event: (event) => this.dispatch({ type: 'plane', event }),
       tooBig: (local, remote) => this.dispatch({ type: 'too-big', local, remote }),
       portFailed: (port, why) => this.#portFailed(port, why),
+      lost: (plane, why) => this.dispatch({ type: 'plane-lost', plane, why }),
       restarted: (plane, why) => this.dispatch({ type: 'plane-restarted', plane, why }),
     });
   }
@@ -114,7 +102,12 @@ export class Host {
     this.dispatch({ type: 'keys', enabled: folder !== undefined });
   }
 
+  /** Once the host is being closed nothing happens any more; a packet in the event goes back to the pool. */
   dispatch(event: GatewayEvent): void {
+    if (this.#aborted !== undefined) {
+      if ('packet' in event) this.#pool.release(event.packet);
+      return;
+    }
     this.#events.push(event);
     if (this.#busy) return;
     this.#busy = true;
@@ -142,24 +135,29 @@ export class Host {
   }
 
   /** The same without a word to the peers. */
-  async abort(): Promise<void> {
-    clearTimeout(this.#timer);
+  abort(): Promise<void> {
     this.#outbox.flush();
+    this.#aborted ??= this.#abort();
+    return this.#aborted;
+  }
+
+  async #abort(): Promise<void> {
+    clearTimeout(this.#timer);
     this.#wanted.clear();
-    for (const { port, tun } of this.#tuns.values()) this.#track(this.#closeTun(port, tun));
-    for (const listening of this.#listening) this.#track(this.#closeSockets(listening));
-    await Promise.all(this.#closing);
-    await this.#planes?.close();
+    // First of all, so that nothing waits for a worker that stands still: with its thread every descriptor is free.
+    const ended = this.#planes?.close();
+    for (const { port, tun } of this.#tuns.values()) this.#departures.track(this.#closeTun(port, tun));
+    this.#listeners.close();
+    await ended;
+    await this.#departures.all();
     await this.#readiness?.close();
   }
 
   #perform(action: GatewayAction): void {
     switch (action.do) {
       case 'udp':
-        this.#send(action, action.local, action.remote);
-        break;
       case 'esp':
-        this.#send(action, { address: action.local, port: 0 }, { address: action.remote, port: 0 });
+        this.#listeners.send(action);
         break;
       case 'packet': {
         const open = this.#tuns.get(`${action.tenant}/${action.interface}`);
@@ -175,7 +173,7 @@ export class Host {
         const open = this.#tuns.get(name);
         this.#tuns.delete(name);
         this.#wanted.delete(name);
-        if (open !== undefined) this.#track(this.#closeTun(open.port, open.tun), open.tun.device);
+        if (open !== undefined) this.#departures.track(this.#closeTun(open.port, open.tun), open.tun.device);
         break;
       }
       case 'host-routes': {
@@ -186,19 +184,18 @@ export class Host {
         break;
       }
       case 'listen':
-        this.#listen(action.address, action.ike, action.natt);
+        this.#opening += 1;
+        void this.#listeners.listen(action.address, action.ike, action.natt).then(() => this.#settle());
         break;
-      case 'unlisten': {
-        this.#outbox.flush();
-        const at = this.#listening.findIndex((l) => sameAddress(l.address, action.address));
-        for (const listening of this.#listening.splice(at, at < 0 ? 0 : 1))
-          this.#track(this.#closeSockets(listening), formatAddress(listening.address));
+      case 'unlisten':
+        this.#listeners.unlisten(action.address);
         break;
-      }
       case 'probe-path':
         this.#probePath(action.local, action.remote);
         break;
       case 'plane':
+        // Messages that go before it leave before it, whichever thread sends them.
+        this.#outbox.flush();
         this.#planes?.command(action.plane, action.command);
         break;
       case 'report':
@@ -216,69 +213,9 @@ export class Host {
     this.#observe(action);
   }
 
-  #send(action: Extract<GatewayAction, { do: 'udp' | 'esp' }>, local: Endpoint, remote: Endpoint): void {
-    const listening = this.#listening.find((l) => sameAddress(l.address, local.address));
-    if (listening !== undefined && !listening.open && listening.waiting.length < MAX_WAITING) {
-      listening.waiting.push(action);
-      return;
-    }
-    const { packet, tos, dontFragment } = action;
-    if (this.#planes !== undefined && listening?.lent.some((lent) => lent.local.port === local.port)) {
-      this.#planes.send(local, remote, octetsOf(packet));
-      return this.#pool.release(packet);
-    }
-    const socket = listening?.sockets.find((s) => s.local.port === local.port);
-    if (socket === undefined) this.#pool.release(packet);
-    else this.#outbox.send(socket, remote, packet, tos, dontFragment);
-  }
-
-  #listen(address: Address, ike: number, natt: number): void {
-    const listening: Listening = { address, sockets: [], lent: [], open: false, waiting: [] };
-    this.#listening.push(listening);
-    this.#opening += 1;
-    this.#open(listening, ike, natt).then(
-      (rawEsp) => this.#opened(listening, undefined, rawEsp),
-      (error: unknown) => this.#opened(listening, words(error), false),
-    );
-  }
-
-  async #open(listening: Listening, ike: number, natt: number): Promise<boolean> {
-    const { address, sockets, lent } = listening;
-    const pool = this.#pool;
-    const readiness = this.#readiness;
-    await this.#leaving.get(formatAddress(address));
-    for (const port of [ike, natt]) {
-      const local = { address, port };
-      const receive = (
-        packet: Parameters<Parameters<typeof openUdp>[0]['receive']>[0],
-        remote: Endpoint,
-        tos: number,
-      ): void => this.dispatch({ type: 'udp', local, remote, packet, tos });
-      const offload = this.#offloads ? {} : undefined;
-      if (port === natt && this.#planes !== undefined) lent.push(this.#planes.lendUdp(local, offload));
-      else sockets.push(await openUdp({ local, pool, receive, readiness, offload }));
-    }
-    if (readiness === undefined) return false;
-    try {
-      const offload = this.#offloads ? {} : undefined;
-      const receive = (packet: Packet, { address: remote }: Endpoint, tos: number): void =>
-        this.dispatch({ type: 'esp', local: address, remote, packet, tos });
-      if (this.#planes !== undefined) lent.push(this.#planes.lendRaw(address, offload));
-      else sockets.push(openRaw({ local: address, pool, readiness, offload, receive }));
-      return true;
-    } catch (error) {
-      this.#log.warn(`no ESP without UDP encapsulation on ${formatAddress(address)}: ${words(error)}`);
-      return false;
-    }
-  }
-
   #probePath(local: Address, remote: Address): void {
     const mtu = this.#readiness === undefined ? undefined : pathMtu(this.#readiness.sys, local, remote);
     if (mtu !== undefined) this.dispatch({ type: 'path-mtu', local, remote, mtu: Math.min(mtu, this.#pool.capacity) });
-  }
-
-  async #closeSockets({ sockets, lent }: Listening): Promise<void> {
-    await Promise.all([...sockets, ...lent].map((socket) => socket.close()));
   }
 
   async #closeTun(port: number, tun: Tun): Promise<void> {
@@ -296,16 +233,6 @@ export class Host {
     }
   }
 
-  #opened(listening: Listening, problem: string | undefined, rawEsp: boolean): void {
-    if (!this.#listening.includes(listening))
-      this.#track(this.#closeSockets(listening), formatAddress(listening.address));
-    listening.open = true;
-    if (problem !== undefined) this.#log.error(`cannot listen on ${formatAddress(listening.address)}: ${problem}`);
-    for (const action of listening.waiting.splice(0)) this.#perform(action);
-    this.dispatch({ type: 'listen-state', address: listening.address, problem, rawEsp });
-    this.#settle();
-  }
-
   #settle(): void {
     this.#opening -= 1;
     if (this.#opening === 0) for (const resolve of this.#settled.splice(0)) resolve();
@@ -314,7 +241,7 @@ export class Host {
   #openInterface(action: OpenInterface): void {
     const name = `${action.tenant}/${action.config.name}`;
     this.#wanted.set(name, { action, routes: action.hostRoutes });
-    const leaving = this.#leaving.get(action.config.device);
+    const leaving = this.#departures.of(action.config.device);
     if (leaving === undefined) return this.#createTun(action);
     this.#opening += 1;
     void leaving.then(() => {
@@ -371,19 +298,6 @@ export class Host {
     }
   }
 
-  /** `leaves`: the name of what is free again when that is done. */
-  #track(closing: Promise<unknown>, leaves?: string): void {
-    const tracked: Promise<void> = closing
-      .then(() => {})
-      .catch((error: unknown) => this.#log.warn(words(error)))
-      .finally(() => {
-        this.#closing.delete(tracked);
-        if (leaves !== undefined && this.#leaving.get(leaves) === tracked) this.#leaving.delete(leaves);
-      });
-    this.#closing.add(tracked);
-    if (leaves !== undefined) this.#leaving.set(leaves, tracked);
-  }
-
   #arm(): void {
     const at = this.#gateway.deadline()?.at ?? Number.POSITIVE_INFINITY;
     if (at === this.#timerAt) return;
@@ -407,9 +321,4 @@ function tryReadiness(log: Log): Readiness | undefined {
     log.warn(`running without native system calls: ${words(error)}`);
     return undefined;
   }
-}
-
-function words(error: unknown): string {
-  if (error instanceof SystemError) return error.message;
-  throw error;
 }

@@ -111,6 +111,21 @@ describe('reload touches only what changed', () => {
     expect(ping(lab, 'contoso')).toMatchObject({ outcome: 'reply', milliseconds: 10 });
   });
 
+  it('the same document: an interface that failed is opened once more, and nothing else is touched', () => {
+    lab = makeLab();
+    open(lab);
+    const before = idsOf(connectionOf(lab, 'contoso'));
+    const failed = { tenant: 'contoso', interface: 'inside', problem: 'the device is gone' };
+    lab.gw.dispatch({ type: 'interface-state', ...failed });
+    expect(lab.gw.gateway.status(lab.timeline.now).problems).toHaveLength(1);
+    const actions = actionsOf(lab.gw);
+    reload(lab, lab.documents.gw);
+    expect(actions.map((action) => action.do)).toEqual(['close-interface', 'open-interface', 'host-routes']);
+    expect(lab.gw.gateway.status(lab.timeline.now).problems).toEqual([]);
+    expect(ping(lab, 'contoso')).toMatchObject({ outcome: 'reply', milliseconds: 10 });
+    expect(idsOf(connectionOf(lab, 'contoso'))).toEqual(before);
+  });
+
   it('one connection changed: it is made anew, the other tenant’s stays', () => {
     lab = makeLab();
     open(lab);

@@ -1,6 +1,6 @@
 /** Rekeys of either SA, begun by either end, under a flood of pings: RFC 7296 §2.8 wants that nothing is lost. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { Bulkhead } from '../support/bulkhead.ts';
+import { Bulkhead, HOSTINGS, hostedBy } from '../support/bulkhead.ts';
 import { ADDRESSES, Topology } from '../support/netns.ts';
 import { requirePeers } from '../support/peers.ts';
 import { until } from '../support/process.ts';
@@ -23,7 +23,7 @@ const NOTHING_LOST = { lost: [], doubled: 0 };
 
 const describeWithPeers = requirePeers('linux', 'root', 'netns', 'tun', 'koffi', 'strongswan', 'ethtool', 'ping');
 
-describeWithPeers('rekeys under a flood of pings', () => {
+describeWithPeers.each(HOSTINGS)('rekeys under a flood of pings (packets by the %s)', (hosting) => {
   let network: Topology;
   let gateway: Bulkhead;
   let swan: Strongswan;
@@ -31,7 +31,7 @@ describeWithPeers('rekeys under a flood of pings', () => {
   beforeAll(async () => {
     network = new Topology();
     swan = await Strongswan.start(network, 'gwB', swanEnd({}, { lines: ['delete_rekeyed_delay = 1'] }));
-    gateway = await Bulkhead.start(network, 'gwA', bulkheadEnd());
+    gateway = await Bulkhead.start(network, 'gwA', bulkheadEnd(), hostedBy(hosting));
   });
 
   afterAll(async () => {

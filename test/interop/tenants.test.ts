@@ -7,16 +7,18 @@
  * routing table a namespace.
  */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { Bulkhead, type TenantText } from '../support/bulkhead.ts';
+import { Bulkhead, HOSTINGS, hostedBy, type TenantText, withFaults } from '../support/bulkhead.ts';
 import { ADDRESSES, Topology } from '../support/netns.ts';
 import { requirePeers } from '../support/peers.ts';
-import { sh, type TestProcess } from '../support/process.ts';
+import { sh, type TestProcess, until } from '../support/process.ts';
 import { Strongswan } from '../support/strongswan.ts';
 import { noneLeft, oneOfEach, swanEnd } from './ends.ts';
 
 const describeWithPeers = requirePeers('linux', 'root', 'netns', 'tun', 'koffi', 'strongswan', 'ethtool', 'ping');
 
 const SECOND_SITE = '203.0.113.1';
+/** A rekeyed SA of strongSwan's is gone soon. */
+const QUICK = { lines: ['delete_rekeyed_delay = 1'] };
 
 /** Answers every TCP connection with its name and who it sees, and ends it. */
 const SERVER = `
@@ -30,7 +32,7 @@ const CLIENT = `
   socket.on('timeout', () => socket.destroy(new Error('timeout')));
 `;
 
-describeWithPeers('two tenants that are alike', () => {
+describeWithPeers.each(HOSTINGS)('two tenants that are alike (%s)', (hosting) => {
   const names = ['blue', 'red'] as const;
   const networks: Topology[] = [];
   const swans: Strongswan[] = [];
@@ -55,10 +57,13 @@ describeWithPeers('two tenants that are alike', () => {
     const [blue, red] = [new Topology(), new Topology()];
     networks.push(blue, red);
     join(blue, red);
-    swans.push(await Strongswan.start(blue, 'gwB', swanEnd({ psk: 'the key of blue' })));
-    swans.push(await Strongswan.start(red, 'gwB', swanEnd({ psk: 'the key of red', localAddress: SECOND_SITE })));
+    swans.push(await Strongswan.start(blue, 'gwB', swanEnd({ psk: 'the key of blue' }, QUICK)));
+    swans.push(
+      await Strongswan.start(red, 'gwB', swanEnd({ psk: 'the key of red', localAddress: SECOND_SITE }, QUICK)),
+    );
     const tenants = [tenantOf('blue', ADDRESSES.gwB), tenantOf('red', SECOND_SITE)];
-    gateway = await Bulkhead.start(blue, 'gwA', { tenants });
+    const options = hosting === 'worker' ? withFaults('kill', 'wedge') : hostedBy(hosting);
+    gateway = await Bulkhead.start(blue, 'gwA', { tenants }, options);
     for (const [i, network] of networks.entries()) {
       const name = names[i]!;
       sh('ip', ['-n', blue.name('gwA'), 'link', 'set', 'dev', `bh-${name}`, 'netns', network.name('hostA')]);
@@ -80,6 +85,12 @@ describeWithPeers('two tenants that are alike', () => {
   });
 
   const ask = async (i: number): Promise<string> => networks[i]!.must('hostA', process.execPath, ['-e', CLIENT]);
+
+  /** Of the Child SA that sends. */
+  const spisOf = async (name: string): Promise<readonly string[]> =>
+    (await gateway.childSas(`${name}/hq`))
+      .filter(({ state }) => state === 'active')
+      .flatMap(({ spiIn, spiOut }) => [spiIn, spiOut]);
 
   const counters = async (name: string) => {
     const { childSas, tenant } = await gateway.connection(`${name}/hq`);
@@ -103,6 +114,31 @@ describeWithPeers('two tenants that are alike', () => {
     expect(answers).toEqual(answers.map((_, i) => `site-${names[i % 2]} sees ${ADDRESSES.hostA}`));
     for (const network of networks) expect(await network.ping('hostB', ADDRESSES.hostA, 2)).toBe(2);
   });
+
+  it.runIf(hosting === 'worker').each(['kill', 'wedge'])(
+    'the worker is lost: both tunnels get new SAs, and each leads where it led (%s)',
+    async () => {
+      const [written, before] = [gateway.log.length, await Promise.all(names.map((name) => spisOf(name)))];
+      gateway.signal('SIGUSR2');
+      // Meanwhile both ask on: whoever is answered is answered by the site of its own.
+      const answers: (readonly [number, string])[] = [];
+      const asking = networks.map(async (_, i) => {
+        for (let n = 0; n < 4; n++) answers.push([i, await ask(i).catch(() => 'nobody')]);
+      });
+      await gateway.logged(/it runs anew, with new Child SAs/, 5000, written);
+      for (const [i, network] of networks.entries()) {
+        await until(async () => (await network.ping('hostA', ADDRESSES.hostB, 1, { wait: 1 })) === 1);
+        expect(await ask(i)).toBe(`site-${names[i]} sees ${ADDRESSES.hostA}`);
+        await oneOfEach(swans[i]!);
+      }
+      await Promise.all(asking);
+      for (const [i, answer] of answers)
+        expect([`site-${names[i]} sees ${ADDRESSES.hostA}`, 'nobody']).toContain(answer);
+      const after = await Promise.all(names.map((name) => spisOf(name)));
+      expect(after.flat().filter((spi) => before.flat().includes(spi))).toEqual([]);
+      expect(after.map(({ length }) => length)).toEqual([2, 2]);
+    },
+  );
 
   it('each tenant pings the gateway at the same address, and the gateway pings from inside each', async () => {
     for (const network of networks) expect(await network.ping('hostA', '10.1.0.1', 2)).toBe(2);

@@ -1,6 +1,6 @@
 /** What passes: first packets, large packets, path MTU discovery, TCP and UDP load, IPv6 inside and outside, DSCP. */
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { Bulkhead } from '../support/bulkhead.ts';
+import { Bulkhead, HOSTINGS, hostedBy } from '../support/bulkhead.ts';
 import { iperf } from '../support/iperf.ts';
 import { ADDRESSES, ADDRESSES6, Topology } from '../support/netns.ts';
 import { requirePeers } from '../support/peers.ts';
@@ -14,7 +14,7 @@ const describeWithPeers = requirePeers(...NEEDS, 'iperf3', 'tshark', 'tcpdump');
 /** ESP in UDP over IPv4 with AES-GCM and 1500 octets outside: 20 + 8 + 8 + 8 + 16, and padding to four octets. */
 const INNER_MTU = 1438;
 
-describeWithPeers('traffic between a host behind Bulkhead and one behind strongSwan', () => {
+describeWithPeers.each(HOSTINGS)('traffic between a host behind Bulkhead (%s) and one behind strongSwan', (hosting) => {
   let network: Topology;
   let gateway: Bulkhead;
   let swan: Strongswan;
@@ -22,7 +22,7 @@ describeWithPeers('traffic between a host behind Bulkhead and one behind strongS
   beforeAll(async () => {
     network = new Topology({ innerMtu: 9000 });
     swan = await Strongswan.start(network, 'gwB', swanEnd());
-    gateway = await Bulkhead.start(network, 'gwA', bulkheadEnd({ start: 'demand' }));
+    gateway = await Bulkhead.start(network, 'gwA', bulkheadEnd({ start: 'demand' }), hostedBy(hosting));
   });
 
   afterAll(async () => {

@@ -85,6 +85,20 @@ export interface BulkheadOptions {
   readonly folder?: string;
 }
 
+/** Which thread moves packets: one of its own, as `run` does by itself, or the main thread. */
+export type Hosting = 'worker' | 'main thread';
+
+/** For `describe.each`: what must hold whichever it is. */
+export const HOSTINGS: readonly Hosting[] = ['worker', 'main thread'];
+
+export const hostedBy = (hosting: Hosting): BulkheadOptions =>
+  hosting === 'worker' ? {} : { env: { BULKHEAD_WORKERS: '0' } };
+
+/** Each SIGUSR2 does the next of these to the worker, over and over. */
+export const withFaults = (...faults: readonly ('wedge' | 'throw' | 'kill')[]): BulkheadOptions => ({
+  env: { BULKHEAD_FAULTS: faults.join() },
+});
+
 /** The command line, for node. */
 export const BIN = resolve(dirname(fileURLToPath(import.meta.url)), '../../bin/bulkhead.js');
 
@@ -245,6 +259,16 @@ export class Bulkhead {
       () => `Bulkhead never logged ${pattern}:\n${this.log.slice(-4000)}`,
     );
     return match()!;
+  }
+
+  /** When it logged that, in milliseconds since 1970, for the first time since `after` characters. */
+  loggedAt(pattern: RegExp, after = 0): number {
+    const line = this.log
+      .slice(after)
+      .split('\n')
+      .find((each) => pattern.test(each));
+    if (line === undefined) throw new Error(`Bulkhead never logged ${pattern}:\n${this.log.slice(-4000)}`);
+    return Date.parse((JSON.parse(line) as { readonly time: string }).time);
   }
 
   signal(signal: NodeJS.Signals): void {

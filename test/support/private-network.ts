@@ -1,12 +1,28 @@
 /**
- * Moves the test's own process into a fresh network namespace with nothing but loopback. It ends with the process.
+ * The test's own process in another network namespace: for good, in a fresh one with nothing but loopback, or for a moment.
  *
- * Limit: only the calling thread moves, which is the one that opens sockets and starts processes. Once per test file.
+ * Limit: only the calling thread moves, which is the one that opens sockets and starts processes.
  */
 import { networkInterfaces } from 'node:os';
 import { Netlink } from '../../src/runtime/netlink.ts';
-import { loadSyscalls } from '../../src/runtime/syscalls.ts';
+import { check, loadSyscalls, requireSyscalls } from '../../src/runtime/syscalls.ts';
 
+/** Runs `act`, which must not wait, in the namespace of that name: sockets and devices that it opens stay there. */
+export function within<T>(namespace: string, act: () => T): T {
+  const sys = requireSyscalls();
+  const setns = sys.koffi.load('libc.so.6').func('setns', 'int', ['int', 'int']);
+  const open = (path: string): number => check(sys, sys.open(path, O_CLOEXEC), path);
+  const [home, there] = [open('/proc/thread-self/ns/net'), open(`/run/netns/${namespace}`)];
+  try {
+    check(sys, setns(there, CLONE_NEWNET), namespace);
+    return act();
+  } finally {
+    check(sys, setns(home, CLONE_NEWNET), 'the way back');
+    for (const fd of [home, there]) sys.close(fd);
+  }
+}
+
+/** Once per test file. The namespace ends with the process. */
 export function enterPrivateNetwork(): void {
   const loaded = loadSyscalls();
   if (!loaded.ok) throw new Error(loaded.why);
@@ -19,5 +35,6 @@ export function enterPrivateNetwork(): void {
   if (names.join() !== 'lo') throw new Error(`a private network has only lo, this one ${names.join(', ')}`);
 }
 
+const O_CLOEXEC = 0x80000;
 const CLONE_NEWNET = 0x4000_0000;
 const LOOPBACK_INDEX = 1;

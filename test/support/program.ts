@@ -1,11 +1,11 @@
 /**
  * Programs made of our sources, run by a node process of their own: for what only the end of a process can show.
  *
- * Compiles one entry file and what it imports, so that neither `dist/` nor a loader is needed.
+ * Compiles entry files and what they import, so that neither `dist/` nor a loader is needed.
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { type Finished, offExit, onExit, type ProcessOptions, run, start, type TestProcess } from './process.ts';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
@@ -19,8 +19,8 @@ export class Compiled {
     onExit(this, () => rmSync(folder, { recursive: true, force: true }));
   }
 
-  /** `entry` relative to the root, `src/runtime/index.ts`. */
-  static async of(entry: string): Promise<Compiled> {
+  /** Entries relative to the root, `src/runtime/index.ts`. */
+  static async of(...entries: readonly string[]): Promise<Compiled> {
     const folder = join(root, 'node_modules/.cache', `bulkhead-test-${process.pid}-${compilations++}`);
     const compiled = new Compiled(folder);
     mkdirSync(folder, { recursive: true });
@@ -29,7 +29,7 @@ export class Compiled {
     const config = {
       extends: join(root, 'tsconfig.build.json'),
       compilerOptions: options,
-      files: [join(root, entry)],
+      files: entries.map((entry) => join(root, entry)),
       include: [],
     };
     writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config));
@@ -37,9 +37,14 @@ export class Compiled {
     const { code, stdout, stderr } = await run(process.execPath, [tsc, '-p', folder], { milliseconds: 60_000 });
     if (code !== 0) {
       compiled.remove();
-      throw new Error(`${entry} does not compile:\n${stdout}${stderr}`);
+      throw new Error(`${entries.join(', ')} does not compile:\n${stdout}${stderr}`);
     }
     return compiled;
+  }
+
+  /** Where a compiled source is, for those who import it or begin a worker with it: `src/runtime/worker/main.ts`. */
+  url(source: string): URL {
+    return pathToFileURL(join(this.#folder, 'dist', source.replace(/^src\/(.+)\.ts$/, '$1.js')));
   }
 
   /** Starts an ES module whose imports of `src/…` mean the compiled sources. */

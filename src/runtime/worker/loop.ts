@@ -3,36 +3,28 @@
  *
  * One turn: orders, devices, sockets, flush, news. Packets are never handed to another thread. An order written before a packet
  * was sent is carried out before that packet is looked at: orders are looked for again after each read.
- * Limits: BATCH packets a source and turn; news that finds no room in the ring is dropped and counted, IKE messages before others.
+ * Limits: BATCH packets a source and turn; orders written while others are carried out wait for the next turn; news for which there
+ * is no room (`news.ts`) is counted.
  */
 import { performance } from 'node:perf_hooks';
 import { invariant, type Millis } from '../../core/index.ts';
-import type { DataPlane, PlaneEvent, PlaneOutput } from '../../gateway/index.ts';
-import { DROP, type Endpoint, type Packet, type PacketPool, sameEndpoint } from '../../ip/index.ts';
+import type { DataPlane, PlaneOutput } from '../../gateway/index.ts';
+import { DROP, type Endpoint, type Packet, type PacketPool, sameAddress } from '../../ip/index.ts';
 import type { PollSet, Wakeup } from '../batch-wait.ts';
 import { monotonicMillis } from '../clock.ts';
 import { NativeSocket } from '../native-socket.ts';
 import { Outbox } from '../outbox.ts';
 import type { Syscalls } from '../syscalls.ts';
 import { TunQueue } from '../tun-queue.ts';
-import {
-  BEAT,
-  decodeOrder,
-  encodeNews,
-  portKey,
-  STARVED,
-  socketKey,
-  TOLD,
-  type WorkerNews,
-  type WorkerOrder,
-} from './contract.ts';
+import { BEAT, decodeOrder, portKey, STARVED, socketKey, type WorkerNews, type WorkerOrder } from './contract.ts';
+import type { News } from './news.ts';
 import type { Ring } from './ring.ts';
 
 export interface PlaneLoopOptions {
   readonly sys: Syscalls;
   readonly pool: PacketPool;
   readonly orders: Ring;
-  readonly news: Ring;
+  readonly news: News;
   readonly signs: Int32Array;
   readonly wakeup: Wakeup;
   readonly poll: PollSet;
@@ -128,10 +120,14 @@ export class PlaneLoop {
     if (orders.used === 0) return;
     // What came before an order is finished under what held before it.
     this.#plane.flush(this.#now);
-    for (let record = orders.shift(); record !== undefined; record = orders.shift())
-      this.#carryOut(decodeOrder(record));
+    orders.drain(this.#takeOrder);
     if (Atomics.load(signs, STARVED) !== 0) this.#options.tell();
   }
+
+  readonly #takeOrder = (record: Uint8Array): void => {
+    Atomics.add(this.#options.signs, BEAT, 1);
+    this.#carryOut(decodeOrder(record));
+  };
 
   #carryOut(order: WorkerOrder): void {
     switch (order.do) {
@@ -152,7 +148,10 @@ export class PlaneLoop {
       case 'attach-port': {
         const { port, fd, device, offloads } = order;
         const { sys, pool } = this.#options;
-        const receive = (packet: Packet): void => this.#plane.packet(port, packet, this.#now);
+        const receive = (packet: Packet): void => {
+          this.#takeOrders();
+          this.#plane.packet(port, packet, this.#now);
+        };
         const failed = (why: string): void => {
           this.#forget(fd);
           this.#report({ type: 'port-failed', port, why });
@@ -212,11 +211,8 @@ export class PlaneLoop {
 
   #socketAt(udp: boolean, local: Endpoint): NativeSocket | undefined {
     const kind = udp ? 'udp' : 'ip-50';
-    for (const socket of this.#sockets.values()) {
-      if (socket.carrier !== kind) continue;
-      if (socket.local.address === local.address || sameEndpoint(socket.local, { ...local, port: socket.local.port }))
-        return socket;
-    }
+    for (const socket of this.#sockets.values())
+      if (socket.carrier === kind && sameAddress(socket.local.address, local.address)) return socket;
     return undefined;
   }
 
@@ -235,26 +231,16 @@ export class PlaneLoop {
   }
 
   #publish(): void {
+    this.#options.news.flush();
     for (const event of this.#plane.takeEvents()) this.#report({ type: 'plane', event });
   }
 
   #report(news: WorkerNews): void {
-    const { news: ring, signs, tell } = this.#options;
-    const octets = encodeNews(news);
-    const room = news.type === 'plane' && isTraffic(news.event) ? ring.capacity * TRAFFIC_SHARE : ring.capacity;
-    if (ring.used + octets.length > room || !ring.push(octets)) {
-      this.#plane.drops[DROP.queueFull]! += 1;
-      return;
-    }
-    if (Atomics.exchange(signs, TOLD, 1) === 0) tell();
+    if (!this.#options.news.report(news)) this.#plane.drops[DROP.queueFull]! += 1;
   }
 }
-
-const isTraffic = (event: PlaneEvent): boolean => event.type === 'ike' || event.type === 'stray';
 
 /** Packets a source hands over before the others have their turn. */
 const BATCH = 64;
 const TOO_BIG_AGAIN: Millis = 20;
 const LONGEST_WAIT = 200;
-/** What IKE messages and strays may fill of the ring: the rest is for what SAs and tenants need. */
-const TRAFFIC_SHARE = 0.75;

@@ -9,8 +9,9 @@ import { systemRandom } from '../clock.ts';
 import { engineCandidates } from '../engines/index.ts';
 import { packetMemory } from '../sums.ts';
 import { requireSyscalls } from '../syscalls.ts';
-import { encodeNews, type WorkerData } from './contract.ts';
+import type { WorkerData } from './contract.ts';
 import { PlaneLoop } from './loop.ts';
+import { News } from './news.ts';
 import { Ring } from './ring.ts';
 
 function begin(data: WorkerData): void {
@@ -19,24 +20,24 @@ function begin(data: WorkerData): void {
   const sys = requireSyscalls();
   const { pool, why } = packetMemory(data.packets, SUPERFRAME_MAX);
   const { engine } = chooseEngine(engineCandidates());
-  const news = new Ring(data.news);
+  const tell = (): void => port.postMessage(undefined);
+  const signs = new Int32Array(data.signs);
+  const news = new News(new Ring(data.news), signs, tell);
   const cells = new SharedCells(data.cells);
   const { plane, planes } = data;
   const spis = { modulus: planes, residue: plane };
-  const tell = (): void => port.postMessage(undefined);
   const loop = new PlaneLoop({
     sys,
     pool,
     orders: new Ring(data.orders),
     news,
-    signs: new Int32Array(data.signs),
+    signs,
     wakeup: new Wakeup(sys, data.wake),
     poll: new PollSet(sys),
     tell,
     plane: (output) => new DataPlane({ pool, random: systemRandom, engine, output, cells, slot: slotOf(plane), spis }),
   });
-  news.push(encodeNews({ type: 'ready', engine: engine.name, sums: why }));
-  tell();
+  news.report({ type: 'ready', engine: engine.name, sums: why });
   loop.run();
 }
 

@@ -2,33 +2,25 @@
  * A worker that hosts a data plane, seen from the main thread: started, fed with orders, heard, watched, started anew.
  *
  * What is attached stays known here, so that a new worker gets it; the SAs of the old one are never used again, because only a
- * thread that has counted sequence numbers knows the next (control negotiates new ones).
- * Limits: orders that wait for room in the ring, BACKLOG_OCTETS; a worker that leaves more undone counts as standing still.
- * Invariants: two workers never read one descriptor; `restarted` follows after everything was attached again.
+ * thread that has counted sequence numbers knows the next (control negotiates new ones). Orders for a worker that does not run
+ * are dropped: the next one learns from control, by `restarted`, what there is.
+ * Limits: the first QUICK_RESTARTS come at once, each further one after twice the pause, up to LONGEST_PAUSE_MILLIS, until a worker has
+ * lived for STEADY_MILLIS.
+ * Invariants: two workers never read one descriptor; a new one has its sockets before `restarted`, and its devices after it, so that
+ * their packets find their compartment.
  */
-import { Worker } from 'node:worker_threads';
 import type { PlaneCommand, PlaneEvent } from '../../gateway/index.ts';
 import type { Address, Endpoint } from '../../ip/index.ts';
 import { Wakeup } from '../batch-wait.ts';
 import type { Log } from '../log.ts';
 import type { Syscalls } from '../syscalls.ts';
-import {
-  BEAT,
-  decodeNews,
-  encodeOrder,
-  portKey,
-  SIGNS_OCTETS,
-  STARVED,
-  socketKey,
-  TOLD,
-  type WorkerData,
-  type WorkerNews,
-  type WorkerOrder,
-} from './contract.ts';
-import { Ring } from './ring.ts';
+import { portKey, socketKey, type WorkerNews, type WorkerOrder } from './contract.ts';
+import { type Fault, faultsOnSignal } from './faults.ts';
+import { WorkerLife } from './life.ts';
 
 type AttachPort = Extract<WorkerOrder, { do: 'attach-port' }>;
 type AttachSocket = Extract<WorkerOrder, { do: 'attach-socket' }>;
+type Timer = ReturnType<typeof setTimeout>;
 
 export interface PlaneHostOptions {
   readonly sys: Syscalls;
@@ -39,39 +31,45 @@ export interface PlaneHostOptions {
   readonly planes: number;
   readonly packets: number;
   readonly cpu: number | undefined;
+  /** The file a worker begins with. Default: the built one, also where this one runs from source. */
+  readonly entry?: URL;
 }
 
-/** Who hears of what the worker tells. */
+/** Who hears of what the worker tells, and of what becomes of it. */
 export interface PlaneListener {
   event(event: PlaneEvent): void;
   tooBig(local: Address, remote: Address): void;
   portFailed(port: number, why: string): void;
-  /** A new worker runs, everything is attached, and it knows nothing else: `why` is what became of the old one. */
+  /** No packet passes until `restarted`. `why` in words that follow "the worker". */
+  lost(why: string): void;
+  /** A new worker runs, has its sockets, and knows nothing else: `why` is what became of the old one. */
   restarted(why: string): void;
 }
+
+const NOBODY: PlaneListener = { event() {}, tooBig() {}, portFailed() {}, lost() {}, restarted() {} };
 
 export class PlaneHost {
   readonly #options: PlaneHostOptions;
   readonly #ports = new Map<number, AttachPort>();
   readonly #sockets = new Map<number, AttachSocket>();
-  readonly #detached = new Map<string, () => void>();
-  readonly #signs = new Int32Array(new SharedArrayBuffer(SIGNS_OCTETS));
+  /** Who waits for the worker to let go of what. */
+  readonly #detaching = new Map<string, (() => void)[]>();
   readonly #wakeup: Wakeup;
   /** Set before anything is attached. */
-  listener: PlaneListener = { event() {}, tooBig() {}, portFailed() {}, restarted() {} };
-  #orders = new Ring(Ring.room(RING));
-  #news = new Ring(Ring.room(RING));
-  #worker: Worker | undefined;
+  listener: PlaneListener = NOBODY;
+  /** The first life has not begun yet. */
+  #starting: { readonly resolve: () => void; readonly reject: (error: Error) => void } | undefined;
+  #life: WorkerLife | undefined;
   #engine = '';
-  #ready = (): void => {};
-  #backlog: Uint8Array[] = [];
-  #backlogOctets = 0;
-  #watch: ReturnType<typeof setInterval> | undefined;
-  #beat = 0;
-  #beatAt = 0;
+  #watch: Timer | undefined;
+  #next: Timer | undefined;
   #lookedAt = 0;
-  #ending = false;
   #restarts = 0;
+  /** Lives in a row that were short. */
+  #short = 0;
+  #lostBy = '';
+  #closing: Promise<void> | undefined;
+  #noFaults = (): void => {};
 
   constructor(options: PlaneHostOptions) {
     this.#options = options;
@@ -88,10 +86,20 @@ export class PlaneHost {
     return this.#restarts;
   }
 
-  /** Resolves when the worker runs its loop; rejects when it cannot. */
+  /** Resolves when the worker runs its loop. Rejects when it cannot; everything is closed then. */
   async start(): Promise<void> {
-    await this.#spawn();
+    this.#lookedAt = performance.now();
     this.#watch = setInterval(() => this.#look(), LOOK_MILLIS);
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#starting = { resolve, reject };
+        this.#begin();
+      });
+      this.#noFaults = faultsOnSignal((fault) => this.fail(fault), this.#options.log);
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
   }
 
   command(command: PlaneCommand): void {
@@ -118,7 +126,7 @@ export class PlaneHost {
     this.#order(this.#sockets.get(order.id)!);
   }
 
-  /** Resolves when the worker touches the descriptor no more. */
+  /** Resolves when no thread touches the descriptor any more. */
   detachPort(port: number): Promise<void> {
     this.#ports.delete(port);
     return this.#detach({ do: 'detach-port', port }, portKey(port));
@@ -129,193 +137,128 @@ export class PlaneHost {
     return this.#detach({ do: 'detach-socket', id }, socketKey(id));
   }
 
-  /** For tests: makes the worker stand still, or throw. */
-  fail(how: 'wedge' | 'throw'): void {
-    this.#order({ do: 'fail', how });
+  /** For tests: the worker stands still, fails, or is gone. */
+  fail(how: Fault): void {
+    if (how === 'kill') this.#life?.kill('was killed on demand');
+    else this.#order({ do: 'fail', how });
   }
 
-  /** The worker ends; descriptors are free when this resolves. */
-  async close(): Promise<void> {
-    this.#ending = true;
+  /** The worker ends; no thread touches a descriptor any more when this resolves. Nothing is heard from here on. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     clearInterval(this.#watch);
-    const worker = this.#worker;
-    if (worker !== undefined) {
-      const gone = new Promise((resolve) => worker.once('exit', resolve));
-      this.#order({ do: 'end' });
-      const late = setTimeout(() => void worker.terminate(), END_MILLIS);
-      await gone;
-      clearTimeout(late);
-    }
-    this.#drain();
+    clearTimeout(this.#next);
+    this.#noFaults();
+    this.listener = NOBODY;
+    await this.#life?.end();
     this.#settleDetached();
     this.#wakeup.close();
   }
 
-  #spawn(): Promise<void> {
-    const { cells, plane, planes, packets, cpu } = this.#options;
-    this.#orders = new Ring(Ring.room(RING));
-    this.#news = new Ring(Ring.room(RING));
-    this.#signs.fill(0);
-    this.#backlog = [];
-    this.#backlogOctets = 0;
-    const data: WorkerData = {
-      orders: this.#orders.memory,
-      news: this.#news.memory,
-      signs: this.#signs.buffer as SharedArrayBuffer,
-      cells,
-      plane,
-      planes,
-      wake: this.#wakeup.fd,
-      packets,
-      cpu,
-    };
-    const worker = new Worker(entry(), { workerData: data, name: `bulkhead-plane-${plane}` });
-    this.#worker = worker;
-    this.#beatAt = performance.now();
-    let runs = false;
-    return new Promise((resolve, reject) => {
-      this.#ready = () => {
-        runs = true;
-        resolve();
-      };
-      worker.on('message', () => {
-        if (worker === this.#worker) this.#drain();
+  #begin(): void {
+    const { cells, plane, planes, packets, cpu, entry = builtEntry() } = this.#options;
+    try {
+      this.#life = new WorkerLife({
+        entry,
+        name: `bulkhead-plane-${plane}`,
+        wakeup: this.#wakeup,
+        data: { cells, plane, planes, packets, cpu },
+        hear: (news) => this.#hear(news),
+        ended: (why) => this.#ended(why),
       });
-      let why = 'ended';
-      worker.on('error', (error) => {
-        why = `failed: ${error.message}`;
-      });
-      worker.on('exit', () => {
-        if (worker === this.#worker) this.#worker = undefined;
-        if (runs) this.#gone(why);
-        else reject(new Error(`the worker of the data plane ${why}`));
-      });
-    });
+    } catch (error) {
+      this.#ended(`could not be started: ${(error as Error).message}`);
+    }
   }
 
   #order(order: WorkerOrder): void {
-    const octets = encodeOrder(order);
-    if (this.#backlog.length > 0 || !this.#orders.push(octets)) {
-      this.#backlog.push(octets);
-      this.#backlogOctets += octets.length;
-      Atomics.store(this.#signs, STARVED, 1);
-      this.#refill();
-    } else octets.fill(0);
-    this.#wakeup.signal();
+    if (this.#life?.running === true) this.#life.order(order);
   }
 
-  #refill(): void {
-    let done = 0;
-    for (const octets of this.#backlog) {
-      if (!this.#orders.push(octets)) break;
-      this.#backlogOctets -= octets.length;
-      octets.fill(0);
-      done += 1;
-    }
-    if (done > 0) this.#wakeup.signal();
-    this.#backlog.splice(0, done);
-    if (this.#backlog.length === 0) Atomics.store(this.#signs, STARVED, 0);
-  }
-
-  /** Takes the news; what is left after NEWS_A_TURN waits for the next turn of the event loop. */
-  #drain(): void {
-    Atomics.store(this.#signs, TOLD, 0);
-    this.#refill();
-    for (let i = 0; i < NEWS_A_TURN; i++) {
-      const record = this.#news.shift();
-      if (record === undefined) return;
-      this.#hear(decodeNews(record));
-    }
-    const worker = this.#worker;
-    setImmediate(() => {
-      if (worker === this.#worker) this.#drain();
+  #detach(order: WorkerOrder, key: string): Promise<void> {
+    if (this.#life?.running !== true) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#detaching.set(key, [...(this.#detaching.get(key) ?? []), resolve]);
+      this.#order(order);
     });
+  }
+
+  #detached(key: string): void {
+    const waiting = this.#detaching.get(key) ?? [];
+    this.#detaching.delete(key);
+    for (const resolve of waiting) resolve();
+  }
+
+  #settleDetached(): void {
+    for (const key of [...this.#detaching.keys()]) this.#detached(key);
   }
 
   #hear(news: WorkerNews): void {
     switch (news.type) {
       case 'ready':
         this.#engine = news.engine;
-        return this.#ready();
+        return this.#begun();
       case 'plane':
         return this.listener.event(news.event);
       case 'too-big':
         return this.listener.tooBig(news.local, news.remote);
       case 'detached':
-        this.#detached.get(news.key)?.();
-        this.#detached.delete(news.key);
-        return;
+        return this.#detached(news.key);
       case 'port-failed':
+        // A new worker would only find out again.
+        this.#ports.delete(news.port);
         return this.listener.portFailed(news.port, news.why);
     }
   }
 
-  #detach(order: WorkerOrder, key: string): Promise<void> {
-    return new Promise((resolve) => {
-      if (this.#worker === undefined) return resolve();
-      this.#detached.set(key, resolve);
-      this.#order(order);
-    });
+  #begun(): void {
+    if (this.#closing !== undefined) return;
+    const first = this.#starting;
+    this.#starting = undefined;
+    if (first !== undefined) return first.resolve();
+    for (const order of this.#sockets.values()) this.#order(order);
+    this.listener.restarted(this.#lostBy);
+    for (const order of this.#ports.values()) this.#order(order);
   }
 
-  #settleDetached(): void {
-    for (const resolve of this.#detached.values()) resolve();
-    this.#detached.clear();
-  }
-
-  /** A main thread that was late itself has no right to complain. */
   #look(): void {
     const now = performance.now();
-    const beat = Atomics.load(this.#signs, BEAT);
-    if (beat !== this.#beat || now - this.#lookedAt > 2 * LOOK_MILLIS) this.#beatAt = now;
-    this.#beat = beat;
+    const late = now - this.#lookedAt > 2 * LOOK_MILLIS;
     this.#lookedAt = now;
-    const still = now - this.#beatAt;
-    if (still < STILL_MILLIS && this.#backlogOctets < BACKLOG_OCTETS) return;
-    this.#beatAt = now;
-    this.#options.log.error(`the worker of the data plane stands still since ${Math.round(still)} ms: it is ended`);
-    void this.#worker?.terminate();
+    this.#life?.look(late);
   }
 
-  #gone(why: string): void {
+  #ended(why: string): void {
+    const age = this.#life?.age ?? 0;
+    this.#life = undefined;
     this.#settleDetached();
-    if (this.#ending) return;
-    this.#options.log.error(`the worker of the data plane ${why}: it is started anew`);
-    this.#startAnew(why);
-  }
-
-  #startAnew(why: string): void {
+    const first = this.#starting;
+    this.#starting = undefined;
+    if (first !== undefined) return first.reject(new Error(`the worker of the data plane ${why}`));
+    if (this.#closing !== undefined) return;
     this.#restarts += 1;
-    setTimeout(() => void this.#restart(why), this.#restarts > QUICK_RESTARTS ? RESTART_MILLIS : 0);
-  }
-
-  async #restart(why: string): Promise<void> {
-    if (this.#ending) return;
-    try {
-      await this.#spawn();
-    } catch (error) {
-      this.#options.log.error((error as Error).message);
-      return this.#startAnew(why);
-    }
-    for (const order of [...this.#ports.values(), ...this.#sockets.values()]) this.#order(order);
-    this.listener.restarted(why);
+    this.#short = age < STEADY_MILLIS ? this.#short + 1 : 1;
+    const doubled = PAUSE_MILLIS * 2 ** (this.#short - QUICK_RESTARTS - 1);
+    const pause = this.#short <= QUICK_RESTARTS ? 0 : Math.min(doubled, LONGEST_PAUSE_MILLIS);
+    const when = pause === 0 ? '' : ` in ${pause / 1000} s`;
+    this.#options.log.error(`the worker of the data plane ${why}: it is started anew${when}`);
+    this.#lostBy = why;
+    this.#next = setTimeout(() => this.#begin(), pause);
+    this.listener.lost(why);
   }
 }
 
-/** The built file, also where this one runs from source. */
-const entry = (): URL =>
+const builtEntry = (): URL =>
   import.meta.url.endsWith('.ts')
     ? new URL('../../../dist/runtime/worker/main.js', import.meta.url)
     : new URL('main.js', import.meta.url);
 
-/** Octets of each ring. */
-const RING = 1 << 20;
-const BACKLOG_OCTETS = 64 << 20;
-const NEWS_A_TURN = 256;
 const LOOK_MILLIS = 150;
-/** With one look more, and the loop's longest wait, under a second. */
-const STILL_MILLIS = 600;
-const END_MILLIS = 1000;
-/** So many restarts come at once, later ones after a pause. */
 const QUICK_RESTARTS = 3;
-const RESTART_MILLIS = 1000;
+const PAUSE_MILLIS = 1000;
+const LONGEST_PAUSE_MILLIS = 30_000;
+const STEADY_MILLIS = 60_000;

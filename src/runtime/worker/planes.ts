@@ -20,6 +20,8 @@ export interface PlanesListener {
   event(event: PlaneEvent): void;
   tooBig(local: Address, remote: Address): void;
   portFailed(port: number, why: string): void;
+  /** No packet passes this one until `restarted`. */
+  lost(plane: number, why: string): void;
   /** A new worker runs in place of this one, everything is attached, and it knows nothing else. */
   restarted(plane: number, why: string): void;
 }
@@ -54,6 +56,7 @@ export class Planes {
         },
         tooBig: (local, remote) => listener.tooBig(local, remote),
         portFailed: (port, why) => listener.portFailed(port, why),
+        lost: (why) => listener.lost(plane, why),
         restarted: (why) => listener.restarted(plane, why),
       };
     }

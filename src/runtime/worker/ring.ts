@@ -33,6 +33,11 @@ export class Ring {
     return (Atomics.load(this.#positions, WRITTEN) - Atomics.load(this.#positions, READ)) >>> 0;
   }
 
+  /** Whether an empty ring has room for a record of so many octets. */
+  takes(length: number): boolean {
+    return wholeLength(length) <= this.capacity;
+  }
+
   /** False: no room; nothing was written. */
   push(record: Uint8Array): boolean {
     const whole = wholeLength(record.length);
@@ -54,6 +59,17 @@ export class Ring {
     this.#take(at + 4, record);
     Atomics.store(this.#positions, READ, (at + wholeLength(record.length)) | 0);
     return record;
+  }
+
+  /** Hands over the records that are here now, oldest first; what is written meanwhile waits for the next call. */
+  drain(visit: (record: Uint8Array<ArrayBuffer>) => void): void {
+    const end = Atomics.load(this.#positions, WRITTEN);
+    while (Atomics.load(this.#positions, READ) !== end) visit(this.shift()!);
+  }
+
+  /** When neither end is used any more. */
+  wipe(): void {
+    this.#data.fill(0);
   }
 
   #put(at: number, octets: Uint8Array): void {
