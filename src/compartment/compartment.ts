@@ -18,6 +18,7 @@ import { invariant, putU16, u16, u32 } from '../core/index.ts';
 import {
   type Address,
   checkIp,
+  checkSuperframe,
   clampMss,
   completeChecksum,
   cutSuperframe,
@@ -373,8 +374,9 @@ export class Compartment {
   /** A superframe whose packets are larger than the link takes, and may be cut: into packets first, then into fragments. */
   #cutSuperframe(packet: Packet, out: Interface, mtu: number): number {
     const pieces: Packet[] = [];
-    const count = cutSuperframe(packet, this.#pool, pieces);
-    if (count === 0) return DROP.noBuffer;
+    const refused = checkSuperframe(packet);
+    if (refused !== PASS) return refused;
+    if (cutSuperframe(packet, this.#pool, pieces) === 0) return DROP.noBuffer;
     this.#release(packet);
     for (const piece of pieces) {
       const fits = piece.end - piece.start <= mtu;

@@ -165,6 +165,8 @@ export class LocalHost {
     const header = v4 ? IPV4_HEADER : IPV6_HEADER;
     packet.start = at - header;
     packet.end = end;
+    packet.segment = 0;
+    packet.partial = false;
     buf.copyWithin(packet.start, start, start + header);
     if (v4) {
       buf[packet.start] = 0x45;

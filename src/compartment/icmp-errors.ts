@@ -69,7 +69,7 @@ export class IcmpErrors {
   /** The same for a header that cannot be processed: a Parameter Problem naming the octet, where one is owed. */
   answerParameterProblem(packet: Packet, into: Interface, now: Millis): void {
     const { buf, start, end } = packet;
-    const problem = parameterProblem(buf, start, end);
+    const problem = parameterProblem(buf, start, start + ipLength(buf, start));
     if (problem === undefined) return;
     if (ipVersion(buf, start) === 4 && !mayAnswerWithError(buf, start, end)) return;
     if (!this.#mayStill(now)) return;

@@ -27,7 +27,7 @@ export interface ParameterProblem {
   readonly pointer: number;
 }
 
-/** What is wrong with the packet in buf[start, end), whose lengths fit, so that its sender can be told; or undefined. */
+/** What is wrong with the packet in buf[start, end), which ends where its length says, so that its sender can be told; or undefined. */
 export const parameterProblem = (buf: Bytes, start: number, end: number): ParameterProblem | undefined =>
   ipVersion(buf, start) === 4 ? optionProblem(buf, start) : extensionProblem(buf, start, end);
 

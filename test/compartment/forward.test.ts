@@ -164,6 +164,18 @@ describe('fragmentation', () => {
     expect([...sent[1]!.octets.subarray(20, 24)]).toEqual([0x94, 4, 0, 0]);
   });
 
+  it('a superframe that is too large and cannot be cut is counted for what is wrong with it', () => {
+    const { compartment, inside, hq, pool } = open();
+    compartment.setMtu(hq, 600);
+    const refused = (segment: number, octets: Uint8Array): void => {
+      compartment.receive(Object.assign(pool.from(octets)!, { segment }), inside, 0);
+    };
+    refused(700, ipv4({ src: VM, dst: SITE, protocol: 47 }, counting(1000)));
+    refused(700, ipv4({ src: VM, dst: SITE, protocol: 6 }, tcp(VM, SITE, { flags: SYN }, counting(1000))));
+    refused(700, ipv4({ src: VM, dst: SITE, mf: true }, counting(1000)));
+    expect(bench.dropped).toEqual(['superframe', 'superframe', 'fragment']);
+  });
+
   it('drops, counted, when the pool has too few packets for all pieces', () => {
     const { inside, pool } = open();
     const kept = Array.from({ length: pool.size - 2 }, () => pool.take()!);

@@ -1,7 +1,16 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { toHex } from '../../src/core/index.ts';
-import { buildIcmpEcho, fragmentIpv4, fragmentIpv6, PacketPool, Reassembly, wrapPacket } from '../../src/ip/index.ts';
-import { type Bench, site } from './fixture.ts';
+import { Compartment } from '../../src/compartment/index.ts';
+import { seededRandom, toHex } from '../../src/core/index.ts';
+import {
+  buildIcmpEcho,
+  fragmentIpv4,
+  fragmentIpv6,
+  type Packet,
+  PacketPool,
+  Reassembly,
+  wrapPacket,
+} from '../../src/ip/index.ts';
+import { type Bench, net, site } from './fixture.ts';
 import { addr, checksum, counting, echo, icmp4, icmp6, ipv4, ipv6, join, transportChecksum, udp } from './octets.ts';
 
 let bench: Bench & { inside: number; hq: number; lan: number };
@@ -53,6 +62,17 @@ describe('RFC 1122 §3.2.2.6, RFC 4443 §4.2: echo', () => {
       { out: inside, octets: echo(OWN6, VM6, { id: 9, reply: true }) },
     ]);
     expect(bench.compartment.counters).toMatchObject({ echoReplies: 2, delivered: 2, originated: 2, forwarded: 0 });
+  });
+
+  it('is an ordinary packet, whatever was said of the request', () => {
+    const { pool } = open();
+    const emitted: Packet[] = [];
+    const sink = { emit: (packet: Packet) => void emitted.push(packet) };
+    const compartment = new Compartment({ name: 'red', number: 3, pool, random: seededRandom(1), sink });
+    const into = compartment.addInterface({ name: 'i', kind: 'tun', mtu: 1500, addresses: [net(`${OWN}/24`)] });
+    compartment.receive(Object.assign(pool.from(echo(VM, OWN))!, { segment: 700, partial: true }), into, 0);
+    expect(emitted.map(({ segment, partial }) => [segment, partial])).toEqual([[0, false]]);
+    pool.release(emitted[0]!);
   });
 
   it('answers for the address of an interface that is down', () => {

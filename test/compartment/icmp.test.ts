@@ -114,6 +114,13 @@ describe('ICMP errors, octet by octet', () => {
     expect(bench.receive(packet(0x9e, 'ff0e::1'), inside)).toEqual({ sent: [], dropped: ['hopOptions'] });
   });
 
+  it('RFC 8200 §3: what lies behind the payload length is no header of the packet', () => {
+    const { inside } = open();
+    const packet = ipv6({ src: VM6, dst: SITE6, next: 0 }, Uint8Array.of(60, 0, 1, 0, 0x9e, 2, 0, 0));
+    for (const behind of [[], [17, 0, 1, 4, 0, 0, 0, 0]])
+      expect(bench.receive(join(packet, behind), inside)).toEqual({ sent: [], dropped: ['hopOptions'] });
+  });
+
   it('RFC 5095 §3: parameter problem for a type 0 routing header with segments left', () => {
     const { inside } = open();
     const routing = [17, 2, 0, 1, 0, 0, 0, 0, ...counting(16)];

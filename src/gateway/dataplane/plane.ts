@@ -277,7 +277,8 @@ export class DataPlane {
     if (tenant === undefined || way === undefined) return;
     if ('port' in way) this.#ports.delete(way.port);
     else {
-      this.#egress.giveUp(way, this.#now);
+      // The error about a packet that waits may be routed into the same tunnel.
+      while (way.waiting.length > 0) this.#egress.giveUp(way, this.#now);
       for (const sa of [...way.sas.values()]) this.#remove(sa);
       this.tunnels.delete(way.parameters.tunnel);
     }
