@@ -2,21 +2,18 @@
  * Two Bulkheads and nobody else, with ESN, between hosts whose kernels hand over superframes: veth keeps its offloads. What
  * arrives is compared octet by octet, and tshark and tcpdump look for checksums that are wrong.
  */
-import { createHash, randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { TenantStatus } from '../../src/gateway/status.ts';
-import { BIN, Bulkhead, type DocumentText } from '../support/bulkhead.ts';
+import { Bulkhead, type DocumentText } from '../support/bulkhead.ts';
 import { iperf } from '../support/iperf.ts';
 import { ADDRESSES, ADDRESSES6, type Place, Topology } from '../support/netns.ts';
 import { requirePeers } from '../support/peers.ts';
 import { must, sh } from '../support/process.ts';
 import { Capture, tsharkFields } from '../support/tshark.ts';
 import { flood, type Side, tenant } from './ends.ts';
+import { datagrams, exchange } from './loads.ts';
 
 const NEEDS = ['linux', 'root', 'netns', 'tun', 'koffi', 'ethtool', 'ping', 'iperf3', 'tshark', 'tcpdump'] as const;
 const describeWithPeers = requirePeers(...NEEDS);
@@ -53,78 +50,7 @@ function endOf(side: Side, { carrier, outer }: Way): DocumentText {
   return { gateway: { external }, tenants: [{ ...tenant(changes, side), interfaces: [inside], routes }] };
 }
 
-/** Sends a file to whoever is at the other end of one TCP connection and tells the hash of what came. */
-const EXCHANGE = `
-  const { createReadStream } = require('node:fs');
-  const hash = require('node:crypto').createHash('sha256');
-  const net = require('node:net');
-  const [role, address, file] = process.argv.slice(1);
-  const talk = (socket) => {
-    createReadStream(file).pipe(socket);
-    socket.on('data', (data) => hash.update(data));
-    socket.on('end', () => { console.log(hash.digest('hex')); server?.close(); });
-    socket.setTimeout(15000, () => process.exit(3));
-  };
-  const server = role === 'server' ? net.createServer({ allowHalfOpen: true }, talk) : undefined;
-  if (server) server.listen(7000, address, () => console.error('listening'));
-  else talk(net.connect({ host: address, port: 7000, allowHalfOpen: true }));
-`;
-
-/** Datagrams of 1200 octets, handed to the kernel forty at a time for it to cut; the receiver looks at every octet. */
-const DATAGRAMS = `
-  const [role, root, text, count] = process.argv.slice(1);
-  const { openNativeUdp, Readiness } = await import(root + '/runtime/index.js');
-  const { PacketPool, parseAddress } = await import(root + '/ip/index.js');
-  const pool = new PacketPool(64, 65535);
-  const address = parseAddress(text);
-  const SIZE = 1200, BATCH = 40;
-  if (role === 'server') {
-    const readiness = new Readiness();
-    let [seen, wrong, next] = [0, 0, 0];
-    const receive = (packet) => {
-      const { buf, start, end, segment, view } = packet;
-      for (let at = start; at < end; at += segment || SIZE) {
-        const number = view.getUint32(at);
-        const rest = buf.subarray(at + 4, Math.min(end, at + SIZE));
-        if (rest.length !== SIZE - 4 || rest.some((octet) => octet !== (number & 0xff)) || number < next) wrong += 1;
-        next = number + 1;
-        seen += 1;
-      }
-      pool.release(packet);
-      if (seen === Number(count)) finish();
-    };
-    const socket = openNativeUdp({ local: { address, port: 7001 }, pool, readiness, offload: {}, receive });
-    const finish = async () => {
-      console.log(JSON.stringify({ seen, wrong }));
-      await socket.close();
-      await readiness.close();
-      process.exit(0);
-    };
-    setTimeout(finish, 10000);
-    console.error('listening');
-  } else {
-    const local = { address: new Uint8Array(address.length), port: 0 };
-    const socket = openNativeUdp({ local, pool, receive: () => {}, offload: {} });
-    const packet = pool.take();
-    packet.segment = SIZE;
-    packet.end = packet.start + BATCH * SIZE;
-    for (let sent = 0; sent < Number(count); sent += BATCH) {
-      for (let i = 0; i < BATCH; i++) {
-        const at = packet.start + i * SIZE;
-        packet.buf.fill((sent + i) & 0xff, at, at + SIZE);
-        packet.view.setUint32(at, sent + i);
-      }
-      if (socket.sendBatch([packet], 0, 1, { address, port: 7001 }) !== 0) process.exit(4);
-      await new Promise((done) => setTimeout(done, 4));
-    }
-    console.log(JSON.stringify(socket.batchCounters));
-    await socket.close();
-  }
-`;
-const DIST = pathToFileURL(join(dirname(BIN), '../dist')).href;
-
 describeWithPeers.each(WAYS)('two Bulkheads, $title, ESN', (way) => {
-  const folder = mkdtempSync(join(tmpdir(), `bh-pair-${process.pid}-`));
   let network: Topology;
   let a: Bulkhead;
   let b: Bulkhead;
@@ -139,47 +65,7 @@ describeWithPeers.each(WAYS)('two Bulkheads, $title, ESN', (way) => {
     await a?.stop();
     await b?.stop();
     await network?.close();
-    rmSync(folder, { recursive: true, force: true });
   });
-
-  /** Both ends send a file of so many octets at once, over one TCP connection. */
-  async function exchange(address: string, octets: number): Promise<void> {
-    const data = randomBytes(octets);
-    const file = join(folder, 'data');
-    writeFileSync(file, data);
-    const hash = createHash('sha256').update(data).digest('hex');
-    const server = network.start('hostB', process.execPath, ['-e', EXCHANGE, 'server', address, file]);
-    try {
-      await server.line(/listening/);
-      const came = await network.must('hostA', process.execPath, ['-e', EXCHANGE, 'client', address, file]);
-      expect(came.trim()).toBe(hash);
-      await server.end();
-      expect(server.stdout.trim()).toBe(hash);
-    } finally {
-      await server.stop();
-    }
-  }
-
-  async function datagrams(address: string, count: number): Promise<void> {
-    const words = (role: string): string[] => [
-      '--input-type=module',
-      '-e',
-      DATAGRAMS,
-      role,
-      DIST,
-      address,
-      String(count),
-    ];
-    const server = network.start('hostB', process.execPath, words('server'));
-    try {
-      await server.line(/listening/);
-      await network.must('hostA', process.execPath, words('client'));
-      expect(await server.end()).toBe(0);
-      expect(JSON.parse(server.stdout)).toEqual({ seen: count, wrong: 0 });
-    } finally {
-      await server.stop();
-    }
-  }
 
   /** Checksum errors that the kernel of a host has counted, by protocol. */
   async function checksumErrors(host: Place): Promise<readonly string[]> {
@@ -233,10 +119,10 @@ describeWithPeers.each(WAYS)('two Bulkheads, $title, ESN', (way) => {
   });
 
   it('TCP of both families: 50 MB each way at once arrive as they were sent, as superframes', async () => {
-    const mean = await meanLength(a, () => exchange(ADDRESSES.hostB, 50_000_000));
+    const mean = await meanLength(a, () => exchange(network, ADDRESSES.hostB, 50_000_000));
     // Acknowledgments count, too.
     expect(mean).toBeGreaterThan(3000);
-    await exchange(ADDRESSES6.hostB, 10_000_000);
+    await exchange(network, ADDRESSES6.hostB, 10_000_000);
     for (const reverse of [false, true]) {
       const { bytes } = await iperf(network, 'hostA', 'hostB', ADDRESSES.hostB, { seconds: 1, reverse });
       expect(bytes).toBeGreaterThan(5_000_000);
@@ -250,8 +136,8 @@ describeWithPeers.each(WAYS)('two Bulkheads, $title, ESN', (way) => {
       expect(packets).toBeGreaterThan(700);
       expect(lost).toBe(0);
     }
-    await datagrams(ADDRESSES.hostB, 4000);
-    await datagrams(ADDRESSES6.hostB, 2000);
+    await datagrams(network, ADDRESSES.hostB, 4000);
+    await datagrams(network, ADDRESSES6.hostB, 2000);
   });
 
   it('RFC 7296 §2.8: rekeys of either SA by either end every 3 s under TCP load: no ping lost, no stall', async () => {
@@ -309,12 +195,12 @@ describeWithPeers.each(WAYS)('two Bulkheads, $title, ESN', (way) => {
     );
     try {
       const mean = await meanLength(a, async () => {
-        await exchange(ADDRESSES.hostB, 1_000_000);
-        await exchange(ADDRESSES6.hostB, 1_000_000);
+        await exchange(network, ADDRESSES.hostB, 1_000_000);
+        await exchange(network, ADDRESSES6.hostB, 1_000_000);
       });
       expect(mean).toBeGreaterThan(1500);
-      await datagrams(ADDRESSES.hostB, 400);
-      await datagrams(ADDRESSES6.hostB, 400);
+      await datagrams(network, ADDRESSES.hostB, 400);
+      await datagrams(network, ADDRESSES6.hostB, 400);
       expect(await network.ping('hostA', ADDRESSES.hostB, 3, { interval: 0.05, size: 4000 })).toBe(3);
       const [file, seen] = [await wire.stop(), await receiver.stop()];
 
