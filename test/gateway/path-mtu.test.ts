@@ -148,4 +148,18 @@ describe('RFC 4301 §8.2: what the kernel knows of the way outside', () => {
     ]);
     expect(outer.counters.tooBig).toBe(0);
   });
+
+  it('a configured MTU stands, until the way is known not to carry it; with df: clear, which routers may cut, even then', () => {
+    const { ping, answer, outer, mtus } = world({ blue: 'mtu: 1420', red: 'mtu: 1420\n        df: clear' });
+    expect([ping('blue'), ping('red'), mtus()]).toEqual(['reply', 'reply', [1420, 1420]]);
+    answer(1500);
+    expect(mtus()).toEqual([1420, 1420]);
+    answer(1400);
+    outer.conditions = { ...outer.conditions, mtu: 1400 };
+    expect(mtus()).toEqual([1346, 1420]);
+    expect([ping('blue', 1420), ping('blue', 1346)]).toEqual(['too-big 1346', 'reply']);
+    expect([ping('red', 1420), ping('red', 1421)]).toEqual(['reply', 'too-big 1420']);
+    answer(1500);
+    expect(mtus()).toEqual([1420, 1420]);
+  });
 });

@@ -138,16 +138,22 @@ export class PlaneTunnel {
     return true;
   }
 
-  /** The MTU inside follows the newest active SA: its suite, its carrier, and the way to its peer. */
+  /**
+   * The MTU inside follows the newest active SA: its suite, its carrier, and the way to its peer. One that is configured stands
+   * unless the way is known not to carry it and DF would keep routers from cutting it.
+   */
   #measure(): void {
-    if (this.parameters.mtu !== 'auto') return;
+    const { mtu, df } = this.parameters;
     let newest: PlaneSa | undefined;
     for (const sa of this.sas.values()) if (sa.phase === 'active') newest = sa;
     if (newest === undefined) return;
     const { remoteEndpoint, protection, udpEncapsulation } = newest.outbound;
     const family = remoteEndpoint.address.length === 4 ? 4 : 6;
-    const outer = this.#outerMtu === Number.POSITIVE_INFINITY ? OUTER_MTU : this.#outerMtu;
-    this.#mtu = Math.max(LEAST_MTU, innerMtu(outer, protection, udpEncapsulation ? 'udp' : 'ip-50', family));
+    const known = this.#outerMtu !== Number.POSITIVE_INFINITY;
+    const outer = known ? this.#outerMtu : OUTER_MTU;
+    const fits = Math.max(LEAST_MTU, innerMtu(outer, protection, udpEncapsulation ? 'udp' : 'ip-50', family));
+    if (mtu === 'auto') this.#mtu = fits;
+    else this.#mtu = known && df !== 'clear' ? Math.min(mtu, fits) : mtu;
     this.tenant.compartment.setMtu(this.interface, this.#mtu);
   }
 }
