@@ -14,7 +14,7 @@ import { requirePeers } from '../support/peers.ts';
 import { must, sh, until } from '../support/process.ts';
 import { sweep } from '../support/sweep.ts';
 import { Capture, tsharkFields } from '../support/tshark.ts';
-import { flood, type Side, tenant } from './ends.ts';
+import { type Carriage, flood, pairEnd, type Side } from './ends.ts';
 import { datagrams, exchange } from './loads.ts';
 
 const NEEDS = [
@@ -32,12 +32,8 @@ const NEEDS = [
 ] as const;
 const describeWithPeers = requirePeers(...NEEDS);
 
-const INNER = { A: ['10.1.0.0/24', 'fd01::/64'], B: ['10.2.0.0/24', 'fd02::/64'] } as const;
-
-interface Way {
+interface Way extends Carriage {
   readonly title: string;
-  readonly carrier: 'ip-50' | 'udp';
-  readonly outer: typeof ADDRESSES | typeof ADDRESSES6;
   /** How long the rekeys under load go on; 0: there are none. */
   readonly seconds: number;
   /** MTU of the devices inside, and the family whose packets are tried up to that: errors come at a limited pace. */
@@ -52,21 +48,8 @@ const WAYS: readonly Way[] = [
   { title: 'UDP over IPv6', carrier: 'udp', outer: ADDRESSES6, seconds: 0, inside: 9000, whole: 6 },
 ];
 
-function endOf(side: Side, { carrier, outer, inside: mtu }: Way): DocumentText {
-  const [here, there] = side === 'A' ? (['A', 'B'] as const) : (['B', 'A'] as const);
-  const place = (at: Side): string => (at === 'A' ? outer.gwA : outer.gwB);
-  const changes = {
-    local: { address: place(here) },
-    remote: { address: place(there) },
-    child: { local: INNER[here], remote: INNER[there], esn: 'require' },
-    encapsulation: carrier === 'udp' ? 'udp' : 'auto',
-    start: 'demand',
-  } as const;
-  const inside = { name: 'inside', device: 'bh0', mtu, addresses: ['10.9.0.1/24', 'fd09::1/64'] };
-  const routes = INNER[here].map((prefix) => ({ prefix, via: 'inside' }));
-  const external = { addresses: [place(here)] };
-  return { gateway: { external }, tenants: [{ ...tenant(changes, side), interfaces: [inside], routes }] };
-}
+const endOf = (side: Side, way: Way): DocumentText =>
+  pairEnd(side, way, { mtu: way.inside }, { child: { esn: 'require' }, start: 'demand' });
 
 describeWithPeers.each(WAYS)('two Bulkheads, $title, ESN', (way) => {
   let network: Topology;

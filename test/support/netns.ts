@@ -125,6 +125,21 @@ export class Topology {
     sh('ip', ['-n', this.name('inet'), 'link', 'set', 'dev', device, down ? 'down' : 'up']);
   }
 
+  /** What inet passes on to a gateway at most from here on, as if a narrower link followed; undefined: as much as the link takes. */
+  narrow(gateway: 'gwA' | 'gwB', mtu: number | undefined): void {
+    const device = gateway === 'gwA' ? 'toA' : 'toB';
+    for (const address of [ADDRESSES[gateway], ADDRESSES6[gateway]]) {
+      const way = [address, 'dev', device];
+      if (mtu === undefined) sh('ip', ['-n', this.name('inet'), 'route', 'del', ...way], true);
+      else sh('ip', ['-n', this.name('inet'), 'route', 'replace', ...way, 'mtu', 'lock', String(mtu)]);
+    }
+  }
+
+  /** The kernel of a place forgets what routers told it of MTUs, as it does by itself after ten minutes (RFC 1191 §6.3). */
+  forgetMtus(place: Place): void {
+    for (const family of ['-4', '-6']) sh('ip', ['-n', this.name(place), family, 'route', 'flush', 'cache']);
+  }
+
   /** Forgets all NAT mappings of inet, as a NAT box does that restarts; translations afterwards use ports of another range. */
   renat(): void {
     this.nft('inet', 'flush', 'chain', 'ip', 'bhnat', 'post');
