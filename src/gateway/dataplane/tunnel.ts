@@ -26,6 +26,8 @@ export interface PlaneSa {
   readonly inbound: InboundSa;
   readonly outbound: OutboundSa;
   phase: SaPhase;
+  /** Where control says that the peer is. */
+  peerAt: Endpoint;
   /** When control was last told that the peer lives. */
   toldAt: Millis;
 }
@@ -87,7 +89,9 @@ export class PlaneTunnel {
       },
       random,
     );
-    const sa: PlaneSa = { pair, tunnel: this, inbound, outbound, phase, toldAt: phase === 'standby' ? NEVER : now };
+    const { remoteEndpoint: peerAt } = outbound;
+    const toldAt = phase === 'standby' ? NEVER : now;
+    const sa: PlaneSa = { pair, tunnel: this, inbound, outbound, phase, peerAt, toldAt };
     this.sas.set(pair.spiIn, sa);
     this.#measure();
     return sa;
@@ -104,7 +108,13 @@ export class PlaneTunnel {
 
   move(sa: PlaneSa, local: Endpoint, remote: Endpoint, udp: boolean): void {
     sa.outbound.move(carried(local, udp), carried(remote, udp), udp);
+    sa.peerAt = sa.outbound.remoteEndpoint;
     this.#measure();
+  }
+
+  /** RFC 7296 §2.23: the newest authentic packet came from there. What goes to the peer follows, before control has a say. */
+  follow({ pair, outbound }: PlaneSa, remote: Endpoint): void {
+    if (pair.peerMoves === true) outbound.move(outbound.localEndpoint, remote, outbound.udpEncapsulation);
   }
 
   /** Both directions end: neither seals nor opens another packet. */
