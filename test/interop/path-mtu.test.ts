@@ -5,6 +5,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Bulkhead, type DocumentText } from '../support/bulkhead.ts';
+import { longestSilence } from '../support/iperf.ts';
 import { ADDRESSES, ADDRESSES6, Topology } from '../support/netns.ts';
 import { requirePeers } from '../support/peers.ts';
 import { Strongswan } from '../support/strongswan.ts';
@@ -69,46 +70,6 @@ const WAYS: readonly Way[] = [
 /** Both directions. */
 function narrow(network: Topology, mtu: number | undefined): void {
   for (const gateway of ['gwA', 'gwB'] as const) network.narrow(gateway, mtu);
-}
-
-/**
- * TCP from hostA to hostB and back at once, so many seconds, while something happens at the given times. Gives the longest time in
- * seconds in which nothing arrived at one of them.
- */
-async function longestSilence(
-  network: Topology,
-  seconds: number,
-  happens: readonly (readonly [atMillis: number, what: () => void])[],
-): Promise<number> {
-  const words = ['-R', '-b', '50M', '-i', '0.1', '-t', String(seconds), '-J'];
-  const servers = (['hostA', 'hostB'] as const).map((host) =>
-    network.start(host, 'iperf3', ['-s', '-1', '-B', ADDRESSES[host], '--forceflush']),
-  );
-  try {
-    for (const server of servers) await server.line(/Server listening/);
-    const receivers = [
-      network.start('hostA', 'iperf3', ['-c', ADDRESSES.hostB, ...words]),
-      network.start('hostB', 'iperf3', ['-c', ADDRESSES.hostA, ...words]),
-    ];
-    const timers = happens.map(([at, what]) => setTimeout(what, at));
-    const ends = await Promise.all(receivers.map((receiver) => receiver.end()));
-    timers.forEach(clearTimeout);
-    expect(ends).toEqual([0, 0]);
-    return Math.max(...receivers.map(({ stdout }) => silenceIn(stdout, seconds)));
-  } finally {
-    for (const server of servers) await server.stop();
-  }
-}
-
-function silenceIn(report: string, seconds: number): number {
-  const { intervals } = JSON.parse(report) as { intervals: { sum: { bytes: number; seconds: number } }[] };
-  expect(intervals.length).toBeGreaterThan(5 * seconds);
-  let [now, longest] = [0, 0];
-  for (const { sum } of intervals) {
-    now = sum.bytes === 0 ? now + sum.seconds : 0;
-    longest = Math.max(longest, now);
-  }
-  return longest;
 }
 
 describeWithPeers.each(WAYS)('two Bulkheads, $title', (way) => {
