@@ -114,7 +114,7 @@ describe('RFC 4301 §8.2: what the kernel knows of the way outside', () => {
     expect(asked()).toBe(3);
   });
 
-  it('RFC 1191 §6.3: it is asked once a minute, as long as there are SAs', () => {
+  it('RFC 4301 §8.2.2, RFC 1191 §6.3: it is asked once a minute, as long as there are SAs', () => {
     const { ping, asked, answer, mtus, wait, node } = world();
     expect(node.deadline()).toBe(undefined);
     expect(ping('blue')).toBe('reply');

@@ -126,7 +126,7 @@ describeWithPeers.each(WAYS)('two Bulkheads, $title, ESN', (way) => {
     for (const size of sizes) expect([size, ...(await ask(size, 2))]).toEqual([size, 2, 2, 2]);
   });
 
-  it('RFC 1191 §4, RFC 8201 §3: echo requests of every size are answered, or refused with the MTU of the tunnel', async () => {
+  it('RFC 1191 §4, RFC 8201 §4: echo requests of every size are answered, or refused with the MTU of the tunnel', async () => {
     const { mtu } = await a.connection();
     const NOTHING = { refused: {}, silent: '', wrong: '' };
     for (const [to, from, header] of [

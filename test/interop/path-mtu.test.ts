@@ -102,7 +102,7 @@ describeWithPeers.each(WAYS)('two Bulkheads, $title', (way) => {
     expect(await network.ping('hostA', ADDRESSES.hostB, 2, { interval: 0.05 })).toBe(2);
   }
 
-  it('RFC 1191 §3, RFC 8201 §4, RFC 4301 §8.2.2: the way becomes narrow, and narrower, under TCP in both directions', async () => {
+  it('RFC 1191 §3, RFC 8201 §4, RFC 4301 §8.2.1: the way becomes narrow, and narrower, under TCP in both directions', async () => {
     expect(await network.ping('hostA', ADDRESSES.hostB, 2, { interval: 0.05 })).toBe(2);
     expect(await mtus()).toEqual([way.wide, way.wide]);
     const silence = await longestSilence(network, 3, [
@@ -141,7 +141,7 @@ describeWithPeers.each(WAYS)('two Bulkheads, $title', (way) => {
     },
   );
 
-  it('RFC 4301 §8.2.1: what exceeds a way of 1280 octets and must pass travels in fragments of the outer packet', async () => {
+  it('RFC 8200 §5: what exceeds a way of 1280 octets and must pass travels in fragments of the outer packet', async () => {
     const way6 = way.outer === ADDRESSES6;
     narrow(network, 1280);
     const fragments = way6 ? 'ip6[6] == 44' : 'ip[6:2] & 0x3fff != 0';
@@ -158,7 +158,7 @@ describeWithPeers.each(WAYS)('two Bulkheads, $title', (way) => {
     }
   });
 
-  it('RFC 1191 §6.3: the kernel forgot, the way is wide again: the next rekey notices', async () => {
+  it('RFC 4301 §8.2.2, RFC 1191 §6.3: the kernel forgot, the way is wide again: the next rekey notices', async () => {
     await change({});
     narrow(network, undefined);
     for (const gateway of ['gwA', 'gwB'] as const) network.forgetMtus(gateway);
@@ -231,7 +231,7 @@ describeWithSwan('strongSwan as the other end, UDP over IPv4', () => {
     await network?.close();
   });
 
-  it('RFC 1191 §3, RFC 4301 §8.2.2: the way becomes narrow under TCP in both directions, and wide again', async () => {
+  it('RFC 1191 §3, RFC 4301 §8.2.1, §8.2.2: the way becomes narrow under TCP in both directions, and wide again', async () => {
     expect(await network.ping('hostA', ADDRESSES.hostB, 2, { interval: 0.05 })).toBe(2);
     expect((await gateway.connection()).mtu).toBe(1438);
     const silence = await longestSilence(network, 2, [[700, () => narrow(network, 1300)]]);
