@@ -92,7 +92,7 @@ export class IkeActions {
   }
 
   #pair(tunnel: Tunnel, child: ChildSa, cells: { readonly cellsIn: number; readonly cellsOut: number }): SaPair {
-    const { spiIn, spiOut, suite, local, remote, localEndpoint, remoteEndpoint, udpEncapsulation } = child;
+    const { spiIn, spiOut, suite, local, remote, localEndpoint, remoteEndpoint, udpEncapsulation, peerMoves } = child;
     const octets = ({ encryption, integrity }: ChildSa['keysIn']) => ({
       encryption: encryption.reveal(),
       integrity: integrity.reveal(),
@@ -113,6 +113,7 @@ export class IkeActions {
       localEndpoint,
       remoteEndpoint,
       udpEncapsulation,
+      peerMoves,
       ...cells,
     };
   }

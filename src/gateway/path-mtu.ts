@@ -17,8 +17,8 @@ const ROUND: Millis = 60_000;
 
 export class PathMtu implements Timed {
   readonly #books: Books;
-  /** When each way was last asked about. */
-  readonly #askedAt = new Map<string, Millis>();
+  /** When each way was last asked about, and the answer. */
+  readonly #asked = new Map<string, { readonly at: Millis; mtu: number | undefined }>();
   #roundAt = Number.POSITIVE_INFINITY;
 
   constructor(books: Books) {
@@ -43,6 +43,8 @@ export class PathMtu implements Timed {
 
   learned(local: Address, remote: Address, mtu: number): void {
     const books = this.#books;
+    const asked = this.#asked.get(wayName(local, remote));
+    if (asked !== undefined) asked.mtu = mtu;
     for (const tunnel of books.tunnels.values()) {
       const way = wayOf(tunnel);
       if (way === undefined || !sameAddress(way.local, local) || !sameAddress(way.remote, remote)) continue;
@@ -61,18 +63,25 @@ export class PathMtu implements Timed {
   }
 
   tick(now: Millis): void {
-    this.#askedAt.clear();
+    this.#asked.clear();
     this.#roundAt = Number.POSITIVE_INFINITY;
     for (const tunnel of this.#books.tunnels.values()) this.settled(tunnel, now);
   }
 
+  /** A tunnel that comes just after another one of the same way takes the answer that one got. */
   #ask(local: Address, remote: Address, now: Millis): void {
-    const way = `${formatAddress(local)} ${formatAddress(remote)}`;
-    if (now - (this.#askedAt.get(way) ?? Number.NEGATIVE_INFINITY) < ASK_AGAIN) return;
-    this.#askedAt.set(way, now);
+    const name = wayName(local, remote);
+    const asked = this.#asked.get(name);
+    if (asked !== undefined && now - asked.at < ASK_AGAIN) {
+      if (asked.mtu !== undefined) this.learned(local, remote, asked.mtu);
+      return;
+    }
+    this.#asked.set(name, { at: now, mtu: undefined });
     this.#books.emit({ do: 'probe-path', local, remote });
   }
 }
+
+const wayName = (local: Address, remote: Address): string => `${formatAddress(local)} ${formatAddress(remote)}`;
 
 /** The addresses between which the ESP packets of a tunnel travel; undefined without an SA that sends. */
 function wayOf({ plane }: Tunnel): { readonly local: Address; readonly remote: Address } | undefined {

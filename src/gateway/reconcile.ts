@@ -38,7 +38,14 @@ export class Reconciler {
     const names = new Set(resolved.document.tenants.map((t) => t.name));
     for (const tenant of [...books.tenants.values()]) if (!names.has(tenant.name)) this.#removeTenant(tenant);
     for (const config of resolved.document.tenants) this.#tenant(config, resolved, changed);
-    this.#toIke({ type: 'configure', connections: [...books.tunnels.values()].map((t) => t.ike) }, now);
+    const tunnels = [...books.tunnels.values()];
+    // Of a connection that is made anew the IKE SA goes, too, though nothing may have changed that IKE knows of.
+    if (changed.connections.size > 0)
+      this.#configure(
+        tunnels.filter(({ name }) => !changed.connections.has(name)),
+        now,
+      );
+    this.#configure(tunnels, now);
     // The DELETEs of what went with an address have left by it.
     this.#unlisten(addresses);
     for (const tenant of books.tenants.values()) this.#hostRoutes(tenant);
@@ -48,6 +55,10 @@ export class Reconciler {
   close(): void {
     for (const tenant of [...this.#books.tenants.values()]) this.#removeTenant(tenant);
     this.#unlisten([]);
+  }
+
+  #configure(tunnels: readonly Tunnel[], now: Millis): void {
+    this.#toIke({ type: 'configure', connections: tunnels.map(({ ike }) => ike) }, now);
   }
 
   #tenant(config: TenantConfig, resolved: ResolvedDocument, changed: Changed): void {

@@ -78,6 +78,8 @@ export interface ChildSa {
   readonly localEndpoint: Endpoint;
   readonly remoteEndpoint: Endpoint;
   readonly udpEncapsulation: boolean;
+  /** RFC 7296 §2.23: the peer stands behind NAT and we do not, so it is where its newest authentic packet comes from. */
+  readonly peerMoves: boolean;
   /** RFC 7296 §1.3.1: the peer does not want TFC padding. */
   readonly tfcPadding: boolean;
 }

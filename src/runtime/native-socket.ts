@@ -75,6 +75,7 @@ export class NativeSocket implements BatchSocket {
   #from: Endpoint = NOWHERE;
   #to: Endpoint = NOWHERE;
   #df: boolean | undefined;
+  #companion = NONE;
   #open = true;
 
   constructor(options: NativeSocketOptions) {
@@ -176,12 +177,18 @@ export class NativeSocket implements BatchSocket {
     return count;
   }
 
+  /** A descriptor of the owner's, negative: none, that is closed with this one. */
+  closesToo(fd: number): void {
+    this.#companion = Math.max(NONE, fd);
+  }
+
   /** Without a Readiness the descriptor is closed when this returns. */
   async close(): Promise<void> {
     if (!this.#open) return;
     this.#open = false;
     this.#receiver?.stop();
     if (this.#readiness !== undefined) await this.#readiness.forget(this.fd);
+    if (this.#companion !== NONE) this.#sys.close(this.#companion);
     if (!this.#adopted) this.#sys.close(this.fd);
   }
 
@@ -331,6 +338,7 @@ function layOut(arena: Arena): Message {
   return { header, iov, name, control };
 }
 
+const NONE = -1;
 const NO_ADDRESS: Address = new Uint8Array(0);
 const NOWHERE: Endpoint = { address: NO_ADDRESS, port: 0 };
 

@@ -6,8 +6,10 @@
 import type { Address, PacketPool } from '../ip/index.ts';
 import { NativeSocket } from './native-socket.ts';
 import type { SocketOffloadOptions } from './offload.ts';
+import { heedTooBig } from './path-mtu.ts';
 import type { Readiness } from './readiness.ts';
 import type { BatchSocket, Receive } from './socket.ts';
+import { requireSyscalls } from './syscalls.ts';
 
 export interface RawOptions {
   readonly local: Address;
@@ -21,12 +23,15 @@ export interface RawOptions {
 
 /** Throws SystemError where the rights are missing; ports of its endpoints are 0. */
 export function openRaw(options: RawOptions): BatchSocket {
-  return new NativeSocket({
+  const { local, readiness } = options;
+  const socket = new NativeSocket({
     ...options,
     kind: 'ip-50',
-    local: { address: options.local, port: 0 },
+    local: { address: local, port: 0 },
     advice: RAW_ADVICE,
   });
+  if (local.length === 16) socket.closesToo(heedTooBig(readiness?.sys ?? requireSyscalls(), local));
+  return socket;
 }
 
 const RAW_ADVICE: Readonly<Record<string, string>> = {

@@ -113,6 +113,7 @@ function childOf(session: Session, index: number): ChildSa {
     localEndpoint: { address: parseAddress(source)!, port: 4500 },
     remoteEndpoint: { address: parseAddress(source === '192.0.2.1' ? '192.0.2.2' : '192.0.2.1')!, port: 4500 },
     udpEncapsulation: true,
+    peerMoves: false,
     tfcPadding: true,
   };
 }

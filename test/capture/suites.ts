@@ -55,6 +55,7 @@ export function childSa({ encryption, integrity }: Suite, esn = false, v6 = fals
     localEndpoint: { address: parseAddress(v6 ? '2001:db8::1' : '192.0.2.1')!, port: 4500 },
     remoteEndpoint: { address: parseAddress(v6 ? '2001:db8::2' : '192.0.2.2')!, port: 4500 },
     udpEncapsulation: true,
+    peerMoves: false,
     tfcPadding: true,
   };
 }

@@ -126,15 +126,19 @@ describe('reload touches only what changed', () => {
     expect(idsOf(connectionOf(lab, 'contoso'))).toEqual(before);
   });
 
-  it('one connection changed: it is made anew, the other tenant’s stays', () => {
+  it.each([
+    ['ike and gateway', 'dpdSeconds: 10'],
+    ['the tunnel', 'df: set'],
+    ['the tunnel', 'mtu: 1400'],
+    ['the tunnel', 'idleSeconds: 600'],
+    ['the tunnel', 'routes: [10.2.0.0/25]'],
+  ])('one connection changed, in what concerns %s (%s): it is made anew, the other tenant’s stays', (_, line) => {
     lab = makeLab();
     open(lab);
     const before = [idsOf(connectionOf(lab, 'contoso')), idsOf(connectionOf(lab, 'woodgrove'))];
     reload(
       lab,
-      withConnection(lab.documents.gw, 'contoso', (s) =>
-        s.replace('start: demand', 'start: demand\n        dpdSeconds: 10'),
-      ),
+      withConnection(lab.documents.gw, 'contoso', (s) => s.replace('start: demand', `start: demand\n        ${line}`)),
     );
     lab.timeline.advanceTo(lab.timeline.now + 100);
     expect(connectionOf(lab, 'contoso').state).toBe('down');

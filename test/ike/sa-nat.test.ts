@@ -170,8 +170,11 @@ describe('RFC 7296 §2.23: dynamic update of the peer’s address', () => {
     expect(at(w)).toBe('203.0.113.7:24500');
   });
 
-  it('follows authentic ESP that came in from elsewhere', () => {
+  it('follows authentic ESP that came in from elsewhere, and tells ESP that it may do so itself', () => {
     const w = behindNat();
+    const peerMoves = (end: 'a' | 'b') =>
+      [...w[end].ike.sas].flatMap((sa) => [...sa.children].map((c) => c.sa.peerMoves));
+    expect([peerMoves('a'), peerMoves('b')]).toEqual([[false], [true]]);
     const [spiIn] = w.b.esp.keys();
     w.do('b', { type: 'inbound', spiIn: spiIn!, from: undefined });
     expect(at(w)).toBe('203.0.113.7:24500');

@@ -1,6 +1,6 @@
 /** The two ends of the tests here: a connection of Bulkhead's and its mirror image in strongSwan's terms. */
-import type { ConnectionText, DocumentText, TenantText } from '../support/bulkhead.ts';
-import { ADDRESSES, type Topology } from '../support/netns.ts';
+import type { ConnectionText, DocumentText, InterfaceText, TenantText } from '../support/bulkhead.ts';
+import { ADDRESSES, type ADDRESSES6, type Topology } from '../support/netns.ts';
 import { until } from '../support/process.ts';
 import type { Strongswan, SwanChild, SwanConnection, SwanOptions } from '../support/strongswan.ts';
 
@@ -43,6 +43,37 @@ export const bulkheadEnd = (
   gateway: DocumentText['gateway'] = {},
   side: Side = 'A',
 ): DocumentText => ({ gateway, tenants: [tenant(changes, side)] });
+
+/** Both families inside, and what carries them. */
+export interface Carriage {
+  readonly carrier: 'ip-50' | 'udp';
+  readonly outer: typeof ADDRESSES | typeof ADDRESSES6;
+}
+
+/** One of two Bulkheads, with both families inside. `inside` is what its device has beside its addresses. */
+export function pairEnd(
+  side: Side,
+  { carrier, outer }: Carriage,
+  inside: Partial<InterfaceText> = {},
+  { child, ...changes }: ConnectionChanges = {},
+): DocumentText {
+  const there = other(side);
+  const place = (at: Side): string => (at === 'A' ? outer.gwA : outer.gwB);
+  const connection: ConnectionChanges = {
+    local: { address: place(side) },
+    remote: { address: place(there) },
+    child: { local: BOTH_FAMILIES[side], remote: BOTH_FAMILIES[there], ...child },
+    encapsulation: carrier === 'udp' ? 'udp' : 'auto',
+    ...changes,
+  };
+  const addresses = ['10.9.0.1/24', 'fd09::1/64'];
+  const interfaces = [{ name: 'inside', device: 'bh0', addresses, ...inside }];
+  const routes = BOTH_FAMILIES[side].map((prefix) => ({ prefix, via: 'inside' }));
+  const external = { addresses: [place(side)] };
+  return { gateway: { external }, tenants: [{ ...tenant(connection, side), interfaces, routes }] };
+}
+
+const BOTH_FAMILIES = { A: [NETWORKS.A, 'fd01::/64'], B: [NETWORKS.B, 'fd02::/64'] } as const;
 
 export interface SwanChanges extends Partial<Omit<SwanConnection, 'children'>> {
   readonly child?: Partial<SwanChild>;

@@ -1,5 +1,6 @@
 /** iperf3 between two places of a test network, in numbers. */
-import type { Place, Topology } from './netns.ts';
+import { ADDRESSES, type Place, type Topology } from './netns.ts';
+import type { TestProcess } from './process.ts';
 
 export interface IperfOptions {
   readonly seconds?: number;
@@ -59,6 +60,47 @@ export async function iperf(
   } finally {
     await daemon.stop();
   }
+}
+
+/**
+ * TCP from hostA to hostB and back at once, so many seconds, while something happens at the given times. Gives the longest time in
+ * seconds in which nothing arrived at one of them.
+ */
+export async function longestSilence(
+  topology: Topology,
+  seconds: number,
+  happens: readonly (readonly [atMillis: number, what: () => void])[],
+): Promise<number> {
+  const words = ['-R', '-b', '50M', '-i', '0.1', '-t', String(seconds), '-J'];
+  const hosts = ['hostA', 'hostB'] as const;
+  const servers = hosts.map((host) =>
+    topology.start(host, 'iperf3', ['-s', '-1', '-B', ADDRESSES[host], '--forceflush']),
+  );
+  const receivers: TestProcess[] = [];
+  const timers: ReturnType<typeof setTimeout>[] = [];
+  try {
+    for (const server of servers) await server.line(/Server listening/);
+    receivers.push(topology.start('hostA', 'iperf3', ['-c', ADDRESSES.hostB, ...words]));
+    receivers.push(topology.start('hostB', 'iperf3', ['-c', ADDRESSES.hostA, ...words]));
+    timers.push(...happens.map(([at, what]) => setTimeout(what, at)));
+    const ends = await Promise.all(receivers.map((receiver) => receiver.end()));
+    if (ends.some((code) => code !== 0)) throw new Error(`iperf3: ${receivers.map(({ output }) => output).join('')}`);
+    return Math.max(...receivers.map(({ stdout }) => silenceIn(stdout, seconds)));
+  } finally {
+    timers.forEach(clearTimeout);
+    for (const each of [...receivers, ...servers]) await each.stop();
+  }
+}
+
+function silenceIn(report: string, seconds: number): number {
+  const { intervals } = JSON.parse(report) as { intervals: { sum: { bytes: number; seconds: number } }[] };
+  if (intervals.length < 5 * seconds) throw new Error(`iperf3 tells of ${intervals.length} intervals in ${seconds} s`);
+  let [now, longest] = [0, 0];
+  for (const { sum } of intervals) {
+    now = sum.bytes === 0 ? now + sum.seconds : 0;
+    longest = Math.max(longest, now);
+  }
+  return longest;
 }
 
 interface Report {

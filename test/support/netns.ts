@@ -125,11 +125,30 @@ export class Topology {
     sh('ip', ['-n', this.name('inet'), 'link', 'set', 'dev', device, down ? 'down' : 'up']);
   }
 
+  /** What inet passes on to a gateway at most from here on, as if a narrower link followed; undefined: as much as the link takes. */
+  narrow(gateway: 'gwA' | 'gwB', mtu: number | undefined): void {
+    const device = gateway === 'gwA' ? 'toA' : 'toB';
+    for (const address of [ADDRESSES[gateway], ADDRESSES6[gateway]]) {
+      const way = [address, 'dev', device];
+      if (mtu === undefined) sh('ip', ['-n', this.name('inet'), 'route', 'del', ...way], true);
+      else sh('ip', ['-n', this.name('inet'), 'route', 'replace', ...way, 'mtu', 'lock', String(mtu)]);
+    }
+  }
+
+  /** The kernel of a place forgets what routers told it of MTUs, as it does by itself after ten minutes (RFC 1191 §6.3). */
+  forgetMtus(place: Place): void {
+    for (const family of ['-4', '-6']) sh('ip', ['-n', this.name(place), family, 'route', 'flush', 'cache']);
+  }
+
   /** Forgets all NAT mappings of inet, as a NAT box does that restarts; translations afterwards use ports of another range. */
   renat(): void {
-    this.#nft('flush', 'chain', 'ip', 'bhnat', 'post');
+    this.nft('inet', 'flush', 'chain', 'ip', 'bhnat', 'post');
     this.#masquerade();
     sh('ip', ['netns', 'exec', this.name('inet'), process.execPath, '-e', FLUSH_CONNTRACK]);
+  }
+
+  nft(place: Place, ...words: readonly string[]): void {
+    sh('ip', ['netns', 'exec', this.name(place), 'nft', ...words]);
   }
 
   /** Removes namespaces, devices and whatever still runs in them. */
@@ -229,8 +248,8 @@ export class Topology {
   }
 
   #translate(timeouts: TopologyOptions['natTimeouts']): void {
-    this.#nft('add', 'table', 'ip', 'bhnat');
-    this.#nft('add', 'chain', 'ip', 'bhnat', 'post', '{ type nat hook postrouting priority 100 ; }');
+    this.nft('inet', 'add', 'table', 'ip', 'bhnat');
+    this.nft('inet', 'add', 'chain', 'ip', 'bhnat', 'post', '{ type nat hook postrouting priority 100 ; }');
     this.#masquerade();
     if (timeouts === undefined) return;
     this.#sysctl('inet', [
@@ -242,12 +261,8 @@ export class Topology {
   #masquerade(): void {
     const first = 20_000 + 1000 * (this.#ranges++ % 40);
     const ports = `to :${first}-${first + 999}`;
-    this.#nft('add', 'rule', 'ip', 'bhnat', 'post', `oifname "toB" ip protocol udp masquerade ${ports}`);
-    this.#nft('add', 'rule', 'ip', 'bhnat', 'post', 'oifname "toB" masquerade');
-  }
-
-  #nft(...words: readonly string[]): void {
-    sh('ip', ['netns', 'exec', this.name('inet'), 'nft', ...words]);
+    this.nft('inet', 'add', 'rule', 'ip', 'bhnat', 'post', `oifname "toB" ip protocol udp masquerade ${ports}`);
+    this.nft('inet', 'add', 'rule', 'ip', 'bhnat', 'post', 'oifname "toB" masquerade');
   }
 
   #sysctl(place: Place, settings: readonly string[]): void {

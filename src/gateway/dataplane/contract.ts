@@ -37,6 +37,8 @@ export interface SaPair {
   readonly localEndpoint: Endpoint;
   readonly remoteEndpoint: Endpoint;
   readonly udpEncapsulation: boolean;
+  /** The peer may be followed to where its newest authentic packet came from. */
+  readonly peerMoves?: boolean;
   readonly cellsIn: number;
   readonly cellsOut: number;
 }
@@ -95,7 +97,7 @@ export type PlaneEvent =
   | { readonly type: 'acquire'; readonly tunnel: number; readonly flow: FlowRecord | undefined }
   /** An SA was counted to its soft or hard limit. */
   | { readonly type: 'expire'; readonly spiIn: number; readonly hard: boolean }
-  /** The peer of an SA lives; `from` where it sends from another address than the known one. */
+  /** The peer of an SA lives; `from` where it sends from another address than control named. */
   | { readonly type: 'inbound'; readonly spiIn: number; readonly from: Endpoint | undefined }
   /** ESP for another data plane, which control knows by the SPI. */
   | {

@@ -38,7 +38,9 @@ export class Ingress {
     if (sa === undefined) return;
     // RFC 7296 §2.23: only the newest authentic packet may move the peer's address.
     const { udpEncapsulation, remoteEndpoint } = sa.outbound;
-    const moved = newest && udpEncapsulation && remote.port !== 0 && !sameEndpoint(remote, remoteEndpoint);
+    const decides = newest && udpEncapsulation && remote.port !== 0;
+    if (decides && !sameEndpoint(remote, remoteEndpoint)) sa.tunnel.follow(sa, remote);
+    const moved = decides && !sameEndpoint(remote, sa.peerAt);
     if (now - sa.toldAt < (moved || sa.phase === 'standby' ? TELL_AGAIN : TELL_ALIVE)) return;
     sa.toldAt = now;
     const from = moved ? { address: remote.address, port: remote.port } : undefined;

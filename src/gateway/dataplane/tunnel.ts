@@ -26,6 +26,8 @@ export interface PlaneSa {
   readonly inbound: InboundSa;
   readonly outbound: OutboundSa;
   phase: SaPhase;
+  /** Where control says that the peer is. */
+  peerAt: Endpoint;
   /** When control was last told that the peer lives. */
   toldAt: Millis;
 }
@@ -87,7 +89,9 @@ export class PlaneTunnel {
       },
       random,
     );
-    const sa: PlaneSa = { pair, tunnel: this, inbound, outbound, phase, toldAt: phase === 'standby' ? NEVER : now };
+    const { remoteEndpoint: peerAt } = outbound;
+    const toldAt = phase === 'standby' ? NEVER : now;
+    const sa: PlaneSa = { pair, tunnel: this, inbound, outbound, phase, peerAt, toldAt };
     this.sas.set(pair.spiIn, sa);
     this.#measure();
     return sa;
@@ -104,7 +108,13 @@ export class PlaneTunnel {
 
   move(sa: PlaneSa, local: Endpoint, remote: Endpoint, udp: boolean): void {
     sa.outbound.move(carried(local, udp), carried(remote, udp), udp);
+    sa.peerAt = sa.outbound.remoteEndpoint;
     this.#measure();
+  }
+
+  /** RFC 7296 §2.23: the newest authentic packet came from there. What goes to the peer follows, before control has a say. */
+  follow({ pair, outbound }: PlaneSa, remote: Endpoint): void {
+    if (pair.peerMoves === true) outbound.move(outbound.localEndpoint, remote, outbound.udpEncapsulation);
   }
 
   /** Both directions end: neither seals nor opens another packet. */
@@ -138,16 +148,22 @@ export class PlaneTunnel {
     return true;
   }
 
-  /** The MTU inside follows the newest active SA: its suite, its carrier, and the way to its peer. */
+  /**
+   * The MTU inside follows the newest active SA: its suite, its carrier, and the way to its peer. One that is configured stands
+   * unless the way is known not to carry it and DF would keep routers from cutting it.
+   */
   #measure(): void {
-    if (this.parameters.mtu !== 'auto') return;
+    const { mtu, df } = this.parameters;
     let newest: PlaneSa | undefined;
     for (const sa of this.sas.values()) if (sa.phase === 'active') newest = sa;
     if (newest === undefined) return;
     const { remoteEndpoint, protection, udpEncapsulation } = newest.outbound;
     const family = remoteEndpoint.address.length === 4 ? 4 : 6;
-    const outer = this.#outerMtu === Number.POSITIVE_INFINITY ? OUTER_MTU : this.#outerMtu;
-    this.#mtu = Math.max(LEAST_MTU, innerMtu(outer, protection, udpEncapsulation ? 'udp' : 'ip-50', family));
+    const known = this.#outerMtu !== Number.POSITIVE_INFINITY;
+    const outer = known ? this.#outerMtu : OUTER_MTU;
+    const fits = Math.max(LEAST_MTU, innerMtu(outer, protection, udpEncapsulation ? 'udp' : 'ip-50', family));
+    if (mtu === 'auto') this.#mtu = fits;
+    else this.#mtu = known && df !== 'clear' ? Math.min(mtu, fits) : mtu;
     this.tenant.compartment.setMtu(this.interface, this.#mtu);
   }
 }

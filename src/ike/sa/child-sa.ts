@@ -76,6 +76,7 @@ export function installChild(sa: IkeSa, inputs: ChildInputs, outbound: 'active' 
       localEndpoint: sa.local,
       remoteEndpoint: sa.remote,
       udpEncapsulation: sa.udpEncapsulation,
+      peerMoves: sa.peerMoves,
       tfcPadding: inputs.tfcPadding,
     },
     suiteText: formatProposal(inputs.proposal),

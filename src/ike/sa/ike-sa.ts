@@ -127,6 +127,11 @@ export class IkeSa {
     return this.nat.local || this.nat.remote || this.nat.forced;
   }
 
+  /** A peer behind NAT is followed, by an end that is not (§2.23). */
+  get peerMoves(): boolean {
+    return this.nat.remote && !this.nat.local;
+  }
+
   /** How long a request is repeated. An end that owes a DELETE is given as long before we send it ourselves. */
   get giveUpMillis(): Millis {
     const seconds = this.connection?.config.giveUpSeconds;
@@ -251,9 +256,9 @@ export class IkeSa {
     this.heardAt = now;
     this.env.touch(this);
     if (sameEndpoint(remote, this.remote) && sameEndpoint(local, this.local)) return;
-    // The initiator chooses the ports with its IKE_AUTH; later only a peer behind NAT is followed, by an end that is not.
+    // The initiator chooses the ports with its IKE_AUTH.
     const chosen = this.phase === 'auth' && !this.initiator;
-    if (chosen || (this.nat.remote && !this.nat.local)) this.move(local, remote);
+    if (chosen || this.peerMoves) this.move(local, remote);
   }
 
   /** Follows the peer to another endpoint, with all Child SAs. */

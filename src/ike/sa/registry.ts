@@ -247,8 +247,7 @@ export class Registry implements Environment {
     const { sa, child } = found;
     sa.heardAt = now;
     if (child.phase === 'standby' && !child.deleting) activateChild(sa, child);
-    // RFC 7296 §2.23: follow the peer's NAT, unless we stand behind one ourselves.
-    if (from !== undefined && sa.nat.remote && !sa.nat.local && !sameEndpoint(from, sa.remote)) sa.move(sa.local, from);
+    if (from !== undefined && sa.peerMoves && !sameEndpoint(from, sa.remote)) sa.move(sa.local, from);
   }
 
   /** Keeps the answer to the last request of an SA that has gone. */
