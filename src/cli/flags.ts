@@ -79,6 +79,15 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
   };
 }
 
+/** A number without sign or exponent. */
+export function decimal(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+(\.\d+)?$/.test(text) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`A number from ${min} to ${max} is needed.`);
+  };
+}
+
 export function oneOf(...words: readonly string[]): (text: string) => string {
   return (text) => {
     if (words.includes(text)) return text;
