@@ -4,7 +4,7 @@
  * `lab` and `decode` bring their own commander commands; they are loaded only when named.
  */
 import { Command } from 'commander';
-import { addLeaf, type Flag, type Leaf, oneOf, wholeNumber } from './flags.ts';
+import { addLeaf, decimal, type Flag, type Leaf, oneOf, wholeNumber } from './flags.ts';
 import type { Io } from './io.ts';
 
 const JSON_FLAG: Flag = { flags: '--json', text: 'print JSON' };
@@ -46,6 +46,22 @@ const LEAVES: readonly Leaf[] = [
     example: 'bulkhead status',
     flags: COMMON,
     run: async (call) => (await import('./status.ts')).showStatus(call),
+  },
+  {
+    usage: 'top',
+    text: 'Show live rates: packets, bits and drops a second of tenants, connections and SAs',
+    example: 'bulkhead top --sort drops',
+    flags: [
+      { flags: '--interval <seconds>', text: 'between two looks, default 1', parse: decimal(0.1, 3600) },
+      { flags: '-n, --count <number>', text: 'intervals to show, default until Ctrl-C', parse: wholeNumber(1, 1e9) },
+      {
+        flags: '--sort <by>',
+        text: 'traffic (default), packets, in, out, drops or name',
+        parse: oneOf('traffic', 'packets', 'in', 'out', 'drops', 'name'),
+      },
+      ...COMMON,
+    ],
+    run: async (call) => (await import('./top.ts')).top(call),
   },
   {
     usage: 'tenants',
@@ -214,7 +230,8 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 degraded, 4 no gateway answers, 5 document
 Examples:
   bulkhead lab
   bulkhead run -c gateway.yaml
-  bulkhead status`;
+  bulkhead status
+  bulkhead top`;
 
 /** `exit` is called with the exit code of the command that ran. */
 export async function createProgram(argv: readonly string[], io: Io, exit: (code: number) => void): Promise<Command> {
