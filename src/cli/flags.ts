@@ -25,6 +25,8 @@ export interface Leaf {
   readonly flags: readonly Flag[];
   /** The parent without a further word means this one. */
   readonly isDefault?: true;
+  /** Only other commands call it. */
+  readonly isHidden?: true;
   /** Gives the exit code. */
   readonly run: (call: Call) => Promise<number>;
 }
@@ -55,7 +57,7 @@ export function addLeaf(
     const options = optionsOf(command, leaf.flags, io.env);
     exit(await leaf.run({ io, args: command.args, options }));
   });
-  parent.addCommand(command, { isDefault: leaf.isDefault === true });
+  parent.addCommand(command, { isDefault: leaf.isDefault === true, hidden: leaf.isHidden === true });
 }
 
 export function addFlags(command: Command, flags: readonly Flag[]): void {
@@ -92,6 +94,15 @@ export function oneOf(...words: readonly string[]): (text: string) => string {
   return (text) => {
     if (words.includes(text)) return text;
     throw new InvalidArgumentError(`One of ${words.join(', ')} is needed.`);
+  };
+}
+
+/** Several words with commas between them. */
+export function someOf(...words: readonly string[]): (text: string) => readonly string[] {
+  return (text) => {
+    const chosen = text.split(',');
+    if (chosen.every((word) => words.includes(word))) return chosen;
+    throw new InvalidArgumentError(`One or more of ${words.join(', ')} are needed, with commas between them.`);
   };
 }
 
