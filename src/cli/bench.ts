@@ -24,7 +24,7 @@ import { VERSION } from './version.ts';
 /** Exit 1 with a sentence when something does not work; what was measured until then is not shown. */
 export async function bench(call: Call): Promise<Exit> {
   const { io } = call;
-  const { seconds = 1, rounds = 2, suite: word = 'aes128gcm16', only = PARTS } = call.options as BenchOptions;
+  const { seconds = 0.8, rounds = 2, suite: word = 'aes128gcm16', only = PARTS } = call.options as BenchOptions;
   const suite = suiteOf(word);
   const progress = new Progress(io);
   const parts = new Set(only);

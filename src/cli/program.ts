@@ -202,7 +202,7 @@ const LEAVES: readonly Leaf[] = [
     text: 'Measure this machine: two gateways and a tunnel between them beside the bare network, and the crypto engines',
     example: 'bulkhead bench --suite aes256gcm16 --rounds 5',
     flags: [
-      { flags: '--seconds <seconds>', text: 'for each measurement, default 1', parse: decimal(0.05, 60) },
+      { flags: '--seconds <seconds>', text: 'for each measurement, default 0.8', parse: decimal(0.05, 60) },
       { flags: '--rounds <number>', text: 'medians of so many, default 2', parse: wholeNumber(1, 100) },
       { flags: '--suite <suite>', text: 'of ESP, as documents name it; default aes128gcm16' },
       {
