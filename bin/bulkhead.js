@@ -20,8 +20,10 @@ process.stdout.on('error', (error) => process.exit(error.code === 'EPIPE' ? 0 : 
 
 const argv = process.argv.slice(2);
 const interrupt = new AbortController();
-// `run` and `lab` end in their own way.
-if (argv[0] !== 'run' && argv[0] !== 'lab') process.once('SIGINT', () => interrupt.abort());
+// `run` and `lab` end in their own way; `decode` and `config` may wait for standard input, where no handler would run.
+if (!['run', 'lab', 'decode', 'config'].includes(argv[0])) {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => interrupt.abort());
+}
 
 process.exitCode = await cli.main(argv, {
   stdout: process.stdout,

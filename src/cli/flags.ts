@@ -25,6 +25,8 @@ export interface Leaf {
   readonly flags: readonly Flag[];
   /** The parent without a further word means this one. */
   readonly isDefault?: true;
+  /** Only other commands call it. */
+  readonly isHidden?: true;
   /** Gives the exit code. */
   readonly run: (call: Call) => Promise<number>;
 }
@@ -55,7 +57,7 @@ export function addLeaf(
     const options = optionsOf(command, leaf.flags, io.env);
     exit(await leaf.run({ io, args: command.args, options }));
   });
-  parent.addCommand(command, { isDefault: leaf.isDefault === true });
+  parent.addCommand(command, { isDefault: leaf.isDefault === true, hidden: leaf.isHidden === true });
 }
 
 export function addFlags(command: Command, flags: readonly Flag[]): void {
@@ -79,10 +81,28 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
   };
 }
 
+/** A number without sign or exponent. */
+export function decimal(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+(\.\d+)?$/.test(text) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`A number from ${min} to ${max} is needed.`);
+  };
+}
+
 export function oneOf(...words: readonly string[]): (text: string) => string {
   return (text) => {
     if (words.includes(text)) return text;
     throw new InvalidArgumentError(`One of ${words.join(', ')} is needed.`);
+  };
+}
+
+/** Several words with commas between them. */
+export function someOf(...words: readonly string[]): (text: string) => readonly string[] {
+  return (text) => {
+    const chosen = text.split(',');
+    if (chosen.every((word) => words.includes(word))) return chosen;
+    throw new InvalidArgumentError(`One or more of ${words.join(', ')} are needed, with commas between them.`);
   };
 }
 

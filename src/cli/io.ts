@@ -4,6 +4,11 @@ import { errorEnvelope } from '../api/envelope.ts';
 export interface Output {
   write(text: string): unknown;
   readonly isTTY?: boolean | undefined;
+  /** Of a terminal, which says when they change. */
+  readonly columns?: number | undefined;
+  readonly rows?: number | undefined;
+  on?(event: 'resize', changed: () => void): unknown;
+  off?(event: 'resize', changed: () => void): unknown;
 }
 
 /** The world of one command: tests give their own. */
@@ -11,7 +16,7 @@ export interface Io {
   readonly stdout: Output;
   readonly stderr: Output;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Ends what would go on: Ctrl-C. */
+  /** Ends what would go on: Ctrl-C, SIGTERM, SIGHUP. */
   readonly signal: AbortSignal;
   /** Answers instead of the control socket. */
   readonly fetch?: (request: Request) => Response | Promise<Response>;

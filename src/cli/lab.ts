@@ -6,12 +6,12 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { createApi, envelope, serveApi } from '../api/index.ts';
 import { seededRandom } from '../core/index.ts';
 import { Lab, runScenario, type TenantName } from '../lab/index.ts';
 import { errorWords } from '../runtime/syscalls.ts';
-import { addFlags, type Flag, optionsOf, wholeNumber } from './flags.ts';
+import { addFlags, decimal, type Flag, optionsOf, wholeNumber } from './flags.ts';
 import { CliError, EXIT, type Io, printJson, printLines, reportError } from './io.ts';
 import { LabKeys, LabSession } from './lab-session.ts';
 import { invitationLines, labLines } from './lab-text.ts';
@@ -41,8 +41,8 @@ const FLAGS: readonly Flag[] = [
     text: 'write all packets, outside and inside, to this file (.pcap: classic, else pcapng)',
   },
   { flags: '--keys <folder>', text: 'write keys for Wireshark into this folder' },
-  { flags: '--loss <percent>', text: 'packets the outer network loses', parse: number(0, 100) },
-  { flags: '--delay <milliseconds>', text: 'of the outer network, one way, default 5', parse: number(0, 1000) },
+  { flags: '--loss <percent>', text: 'packets the outer network loses', parse: decimal(0, 100) },
+  { flags: '--delay <milliseconds>', text: 'of the outer network, one way, default 5', parse: decimal(0, 1000) },
   { flags: '--seed <number>', text: 'of everything random, default 1', parse: wholeNumber(0, 0xffffffff) },
   { flags: '--api <socket>', text: 'stay up and serve the control API on this socket, unix:PATH' },
 ];
@@ -160,14 +160,6 @@ const aborted = (signal: AbortSignal): Promise<void> =>
     if (signal.aborted) resolve();
     else signal.addEventListener('abort', () => resolve(), { once: true });
   });
-
-function number(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^\d+(\.\d+)?$/.test(text) && value >= min && value <= max) return value;
-    throw new InvalidArgumentError(`A number from ${min} to ${max} is needed.`);
-  };
-}
 
 const EXAMPLES = `
 Examples:

@@ -4,7 +4,7 @@
  * `lab` and `decode` bring their own commander commands; they are loaded only when named.
  */
 import { Command } from 'commander';
-import { addLeaf, type Flag, type Leaf, oneOf, wholeNumber } from './flags.ts';
+import { addLeaf, decimal, type Flag, type Leaf, oneOf, someOf, wholeNumber } from './flags.ts';
 import type { Io } from './io.ts';
 
 const JSON_FLAG: Flag = { flags: '--json', text: 'print JSON' };
@@ -46,6 +46,22 @@ const LEAVES: readonly Leaf[] = [
     example: 'bulkhead status',
     flags: COMMON,
     run: async (call) => (await import('./status.ts')).showStatus(call),
+  },
+  {
+    usage: 'top',
+    text: 'Show live rates: packets, bits and drops a second of tenants, connections and SAs',
+    example: 'bulkhead top --sort drops',
+    flags: [
+      { flags: '--interval <seconds>', text: 'between two looks, default 1', parse: decimal(0.1, 3600) },
+      { flags: '-n, --count <number>', text: 'intervals to show, default until Ctrl-C', parse: wholeNumber(1, 1e9) },
+      {
+        flags: '--sort <by>',
+        text: 'traffic (default), packets, in, out, drops or name',
+        parse: oneOf('traffic', 'packets', 'in', 'out', 'drops', 'name'),
+      },
+      ...COMMON,
+    ],
+    run: async (call) => (await import('./top.ts')).top(call),
   },
   {
     usage: 'tenants',
@@ -181,6 +197,32 @@ const LEAVES: readonly Leaf[] = [
     flags: [CONFIG, JSON_FLAG],
     run: async (call) => (await import('./doctor.ts')).showDoctor(call),
   },
+  {
+    usage: 'bench',
+    text: 'Measure this machine: two gateways and a tunnel between them beside the bare network, and the crypto engines',
+    example: 'bulkhead bench --suite aes256gcm16 --rounds 5',
+    flags: [
+      { flags: '--seconds <seconds>', text: 'for each measurement, default 0.8', parse: decimal(0.05, 60) },
+      { flags: '--rounds <number>', text: 'medians of so many, default 2', parse: wholeNumber(1, 100) },
+      { flags: '--suite <suite>', text: 'of ESP, as documents name it; default aes128gcm16' },
+      {
+        flags: '--only <parts>',
+        text: 'of tcp, udp, ping, ike, crypto; several with commas',
+        parse: someOf('tcp', 'udp', 'ping', 'ike', 'crypto'),
+      },
+      { flags: '--loopback', text: 'without network namespaces, also where there could be some' },
+      JSON_FLAG,
+    ],
+    run: async (call) => (await import('./bench.ts')).bench(call),
+  },
+  {
+    usage: 'bench-traffic',
+    text: 'Make traffic for bench',
+    example: 'bulkhead bench',
+    flags: [],
+    isHidden: true,
+    run: async () => (await import('./bench/traffic.ts')).traffic(),
+  },
 ];
 
 const PARENTS: Readonly<Record<string, string>> = {
@@ -214,7 +256,9 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 degraded, 4 no gateway answers, 5 document
 Examples:
   bulkhead lab
   bulkhead run -c gateway.yaml
-  bulkhead status`;
+  bulkhead status
+  bulkhead top
+  bulkhead bench`;
 
 /** `exit` is called with the exit code of the command that ran. */
 export async function createProgram(argv: readonly string[], io: Io, exit: (code: number) => void): Promise<Command> {

@@ -108,6 +108,16 @@ export function formatOctets(octets: number): string {
   return `${unit > 0 && value < 9.95 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
 }
 
+/** `0.5`, `812`, `1.43 k`, `23.0 M`: three digits, powers of ten. */
+export function formatAmount(amount: number): string {
+  const prefixes = ['', ' k', ' M', ' G', ' T'];
+  let [value, prefix] = [amount, 0];
+  while (value >= 999.5 && prefix < prefixes.length - 1) [value, prefix] = [value / 1000, prefix + 1];
+  const whole = prefix === 0 && Number.isInteger(value);
+  const digits = whole || value >= 99.95 ? 0 : value >= 9.995 || prefix === 0 ? 1 : 2;
+  return `${value.toFixed(digits)}${prefixes[prefix]}`;
+}
+
 /** `no-route 3, ttl 1`; the most frequent first. */
 export const formatDrops = (drops: Readonly<Record<string, number>>): string =>
   Object.entries(drops)

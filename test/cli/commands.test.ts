@@ -359,6 +359,7 @@ describe('usage', () => {
       'lab',
       'run',
       'status',
+      'top',
       'tenants',
       'connections',
       'sas',
@@ -368,8 +369,8 @@ describe('usage', () => {
       'config',
       'reload',
     ];
-    for (const name of [...names, 'doctor', 'decode']) expect(out).toMatch(new RegExp(`^ {2}${name} `, 'm'));
-    for (const line of ['status', 'connections up', 'config check', 'ping', 'doctor', 'run']) {
+    for (const name of [...names, 'doctor', 'bench', 'decode']) expect(out).toMatch(new RegExp(`^ {2}${name} `, 'm'));
+    for (const line of ['status', 'top', 'connections up', 'config check', 'ping', 'doctor', 'bench', 'run']) {
       const help = await run(`${line} --help`);
       expect(help.exit).toBe(0);
       expect(help.out).toMatch(/\nExample:\n {2}bulkhead /);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { doctorLines } from '../../src/cli/doctor.ts';
-import { formatOctets, formatSeconds, paletteFor, table } from '../../src/cli/text.ts';
+import { formatAmount, formatOctets, formatSeconds, paletteFor, table } from '../../src/cli/text.ts';
 
 const plain = paletteFor({
   stdout: { write: () => true },
@@ -34,6 +34,19 @@ describe('amounts', () => {
     [1e11, '100 GB'],
     [2 ** 53, '9.0 PB'],
   ])('%d octets: %s', (octets, text) => expect(formatOctets(octets)).toBe(text));
+
+  test.each([
+    [0, '0'],
+    [0.25, '0.3'],
+    [9.96, '10.0'],
+    [12, '12'],
+    [99.97, '100'],
+    [999.4, '999'],
+    [999.5, '1.00 k'],
+    [1234, '1.23 k'],
+    [23_400_000, '23.4 M'],
+    [2 ** 53, '9007 T'],
+  ])('%d of something: %s', (amount, text) => expect(formatAmount(amount)).toBe(text));
 });
 
 test('a table is as wide as its cells and ends without blanks', () => {
