@@ -9,8 +9,8 @@ import { ADDRESSES, type Place, sweepNamespaces, Topology } from '../test/suppor
 import { missingPeers } from '../test/support/peers.ts';
 import { sh } from '../test/support/process.ts';
 import type { Strongswan } from '../test/support/strongswan.ts';
+import { cpuSeconds } from './processor.ts';
 import {
-  cpuSeconds,
   demand,
   fastStrongswan,
   GatewayProcess,
