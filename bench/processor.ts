@@ -9,8 +9,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 
 /** User and system time of a process with all its threads, in seconds. */
 export function cpuSeconds(pid: number): number {
-  const { user, system } = statOf(pid)!;
-  return (user + system) / HERTZ;
+  const stat = statOf(pid);
+  if (stat === undefined) throw new Error(`process ${pid} has ended`);
+  return (stat.user + stat.system) / HERTZ;
 }
 
 /** From its making until `share` is asked. */
