@@ -1,209 +1,175 @@
 /**
- * ESP throughput through two gateways: Bulkhead and strongSwan's libipsec side by side, and the bare veth pairs under both.
+ * Throughput of site-to-site gateways, side by side: Bulkhead with two engines, strongSwan's libipsec, wireguard-go, OpenVPN, a
+ * relay in C that does nothing but move, and the bare network under them all.
  *
- * Three networks of five namespaces, the same AEAD, ESP in UDP in both; rounds interleaved, medians. One TCP stream in each direction and
- * a flood of small UDP datagrams, of which those that arrive are counted. TCP runs with reno everywhere: BBR would pace.
+ *     npm run bench:esp -- [--only KEY,KEY…] [--json]        BENCH_ROUNDS, BENCH_SECONDS
+ *
+ * A network of five namespaces for each; rounds in which each has a turn (`turn.ts`), so that what disturbs the machine disturbs
+ * all. TCP runs with reno in every namespace: BBR would pace. Read the ratios (`targets.ts`), not the numbers.
  */
-import { iperf } from '../test/support/iperf.ts';
-import { ADDRESSES, type Place, sweepNamespaces, Topology } from '../test/support/netns.ts';
-import { missingPeers } from '../test/support/peers.ts';
+import { parseArgs } from 'node:util';
+import { ADDRESSES, PLACES, sweepNamespaces, Topology } from '../test/support/netns.ts';
 import { sh } from '../test/support/process.ts';
-import type { Strongswan } from '../test/support/strongswan.ts';
-import {
-  cpuSeconds,
-  demand,
-  fastStrongswan,
-  GatewayProcess,
-  median,
-  PSK,
-  print,
-  printFacts,
-  printTable,
-  routePlain,
-  spread,
-} from './support.ts';
+import { asJson, DISTURBED, printRows, printTargets, type Row } from './esp-report.ts';
+import { CONTENDERS } from './paths/index.ts';
+import type { Contender, Gateways } from './paths/path.ts';
+import { demand, machineFacts, print, printFacts } from './support.ts';
+import { type Turn, takeTurn, warmUp } from './turn.ts';
 
-const ROUNDS = 5;
-const SECONDS = 2;
-const SMALL = 64;
-const IKE = 'aes128gcm16-prfsha256-curve25519';
-const ESP = 'aes128gcm16';
-
-interface Path {
-  readonly name: string;
+/** One that takes part. */
+interface Entrant {
+  readonly contender: Contender;
   readonly topology: Topology;
-  /** Gateway processes whose CPU time counts. */
-  readonly pids: readonly number[];
-  stop(): Promise<void>;
+  readonly gateways: Gateways;
+  readonly turns: Turn[];
 }
 
-interface Sample {
-  readonly forward: number;
-  readonly backward: number;
-  readonly packets: number;
-  /** Microseconds of CPU time of both gateways for a datagram that arrived. */
-  readonly microsPerPacket: number;
-  /** CPU time of both gateways for an octet of TCP payload, in nanoseconds. */
-  readonly nanosPerOctet: number;
-}
+const KEYS: readonly string[] = CONTENDERS.map(({ key }) => key);
+const CONGESTION_CONTROL = 'reno';
 
-const NETWORKS = { gwA: '10.1.0.0/24', gwB: '10.2.0.0/24' } as const;
-type Side = keyof typeof NETWORKS;
-const otherSide = (side: Side): Side => (side === 'gwA' ? 'gwB' : 'gwA');
-
-function document(side: Side): object {
-  const other = otherSide(side);
-  const connection = {
-    name: 'peer',
-    remote: { address: ADDRESSES[other] },
-    auth: { psk: { env: 'BENCH_PSK' } },
-    ike: { proposals: [IKE] },
-    child: { proposals: [ESP], local: [NETWORKS[side]], remote: [NETWORKS[other]] },
-    start: side === 'gwA' ? 'boot' : 'listen',
-    encapsulation: 'udp',
-  };
-  const tenant = {
-    name: 'bench',
-    interfaces: [{ name: 'inside', driver: 'tun', device: 'bh0', addresses: ['10.9.0.1/24'] }],
-    routes: [{ prefix: NETWORKS[side], via: 'inside' }],
-    connections: [connection],
-  };
-  return { version: 1, gateway: { external: { addresses: [ADDRESSES[side]] } }, tenants: [tenant] };
-}
-
-const strongswan = (side: Side) => ({
-  connections: {
-    s2s: {
-      localAddress: ADDRESSES[side],
-      remoteAddress: ADDRESSES[otherSide(side)],
-      psk: PSK,
-      proposals: IKE,
-      children: { net: { localTs: [NETWORKS[side]], remoteTs: [NETWORKS[otherSide(side)]], proposals: ESP } },
-    },
-  },
-});
-
-async function bulkheadPath(): Promise<Path> {
-  const topology = new Topology({ offloads: true });
-  const b = await GatewayProcess.start(document('gwB'), topology, 'gwB');
-  const a = await GatewayProcess.start(document('gwA'), topology, 'gwA');
-  const stop = async (): Promise<void> => {
-    await Promise.all([a.stop(), b.stop()]);
-    await topology.close();
-  };
-  return { name: 'Bulkhead', topology, pids: [a.pid, b.pid], stop };
-}
-
-async function strongswanPath(): Promise<Path> {
-  const topology = new Topology({ offloads: true });
-  const swans: Strongswan[] = [];
-  for (const side of ['gwB', 'gwA'] as const) swans.push(await fastStrongswan(topology, side, strongswan(side)));
-  const { code, stdout, stderr } = await swans[1]!.initiate();
-  if (code !== 0) throw new Error(`strongSwan does not connect: ${stdout}${stderr}`);
-  const stop = async (): Promise<void> => {
-    await Promise.all(swans.map((swan) => swan.stop()));
-    await topology.close();
-  };
-  return { name: 'strongSwan libipsec', topology, pids: swans.map((swan) => swan.pid), stop };
-}
-
-async function plainPath(): Promise<Path> {
-  const topology = new Topology({ offloads: true });
-  await routePlain(topology);
-  return { name: 'bare veth', topology, pids: [], stop: () => topology.close() };
-}
-
-const cpuOf = (path: Path): number => path.pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
-
-async function sample({ topology, ...path }: Path): Promise<Sample> {
-  const whole = { topology, ...path };
-  const [client, server]: readonly [Place, Place] = ['hostA', 'hostB'];
-  const before = cpuOf(whole);
-  const forward = await iperf(topology, client, server, ADDRESSES.hostB, { seconds: SECONDS });
-  const backward = await iperf(topology, client, server, ADDRESSES.hostB, { seconds: SECONDS, reverse: true });
-  const between = cpuOf(whole);
-  const flood = await iperf(topology, client, server, ADDRESSES.hostB, { seconds: SECONDS, udp: true, length: SMALL });
-  const after = cpuOf(whole);
-  const arrived = flood.packets - flood.lost;
-  return {
-    forward: forward.bitsPerSecond / 1e6,
-    backward: backward.bitsPerSecond / 1e6,
-    packets: arrived / SECONDS / 1000,
-    microsPerPacket: ((after - between) * 1e6) / arrived,
-    nanosPerOctet: ((between - before) * 1e9) / (forward.bytes + backward.bytes),
-  };
-}
-
-function report(samples: ReadonlyMap<string, readonly Sample[]>): void {
-  const rows = [...samples].map(([name, of]) => {
-    const bare = name === 'bare veth';
-    return [
-      name,
-      spread(of.map((s) => s.forward)),
-      spread(of.map((s) => s.backward)),
-      spread(
-        of.map((s) => s.packets),
-        1,
-      ),
-      bare ? '' : median(of.map((s) => s.nanosPerOctet)).toFixed(1),
-      bare ? '' : median(of.map((s) => s.microsPerPacket)).toFixed(1),
-    ];
-  });
-  const [ours, theirs] = [samples.get('Bulkhead'), samples.get('strongSwan libipsec')];
-  if (ours !== undefined && theirs !== undefined) {
-    const ratio = (of: (s: Sample) => number): string =>
-      `${(median(ours.map(of)) / median(theirs.map(of))).toFixed(2)}x`;
-    const rates = [ratio((s) => s.forward), ratio((s) => s.backward), ratio((s) => s.packets)];
-    rows.push(['Bulkhead / strongSwan', ...rates, ratio((s) => s.nanosPerOctet), ratio((s) => s.microsPerPacket)]);
-  }
-  const titles = [
-    'path',
-    'TCP A→B Mbit/s',
-    'TCP B→A Mbit/s',
-    `UDP ${SMALL} octets kpps`,
-    'TCP CPU ns/octet',
-    'UDP CPU µs/packet',
-  ];
-  printTable(titles, rows);
-  print(
-    '  CPU: user and system time of both gateway processes, for what arrived. The flood is not paced: what arrives is what the',
-  );
-  print('  receiver of an overloaded path sees, and sender, gateways and receiver share the cores named above.');
+/** Of this run: who takes part, and why the others do not. */
+interface Field {
+  readonly entrants: Entrant[];
+  readonly absent: Map<string, string>;
 }
 
 async function main(): Promise<void> {
   demand('linux', 'root', 'koffi', 'netns', 'tun', 'ethtool', 'iperf3');
-  printFacts(
-    `bench:esp: TCP and small UDP through two gateways, ${ESP}, ESP in UDP, outer MTU 1500`,
-    `${ROUNDS} interleaved rounds of ${SECONDS} s a measurement; medians (least–most)`,
-    'strongSwan: kernel-libipsec with the OpenSSL plugin first; veth with its offloads, so that superframes reach whoever takes them',
-  );
+  const { chosen, json } = options();
+  const [rounds, seconds] = [numberOf('BENCH_ROUNDS', 5, 1, 100), numberOf('BENCH_SECONDS', 2, 1, 20)];
+  const field: Field = { entrants: [], absent: new Map() };
   sweepNamespaces();
-  const paths: Path[] = [];
   try {
-    paths.push(await bulkheadPath());
-    const missing = missingPeers('strongswan');
-    if (missing.length === 0) paths.push(await strongswanPath());
-    else print(`strongSwan is left out: ${missing.join('; ')}`);
-    paths.push(await plainPath());
-    print(`  congestion control: ${paths.map((path) => congestionControl(path.topology)).join(', ')}\n`);
-    const samples = new Map<string, Sample[]>(paths.map(({ name }) => [name, []]));
-    for (const { name, topology } of paths) {
-      if ((await topology.ping('hostA', ADDRESSES.hostB, 5)) < 3)
-        throw new Error(`${name}: the hosts do not reach each other`);
+    for (const contender of chosen) await admit(field, contender);
+    if (!json) {
+      const title = 'bench:esp: TCP and small UDP through two gateways, outer MTU 1500';
+      printFacts(title, ...facts(field.entrants, rounds, seconds));
     }
-    for (let round = 0; round < ROUNDS; round++) {
-      for (const path of paths) samples.get(path.name)!.push(await sample(path));
+    for (let round = 0; round < rounds; round++) await playRound(field, round, rounds, seconds);
+    const rows = chosen.map(({ key, name }): Row => {
+      const turns = field.entrants.find(({ contender }) => contender.key === key)?.turns ?? [];
+      return { key, name, absent: field.absent.get(key), turns };
+    });
+    if (json) print(asJson(rows, { machine: machineFacts(), rounds, seconds }));
+    else {
+      printRows(rows);
+      printTargets(rows);
     }
-    report(samples);
   } finally {
-    for (const path of paths) await path.stop();
+    for (const entrant of field.entrants) await leave(entrant);
   }
 }
 
-function congestionControl(topology: Topology): string {
-  const words = ['netns', 'exec', topology.name('hostA'), 'sysctl', '-n', 'net.ipv4.tcp_congestion_control'];
-  return sh('ip', words).trim();
+async function admit({ entrants, absent }: Field, contender: Contender): Promise<void> {
+  if (contender.absent !== undefined) {
+    absent.set(contender.key, contender.absent);
+    return;
+  }
+  tell(`joining: ${contender.name}`);
+  try {
+    entrants.push(await enter(contender));
+  } catch (error) {
+    exclude(absent, contender, 'does not come up', error);
+  }
 }
+
+/** What is installed but fails is absent too, and the run counts as failed. */
+function exclude(absent: Map<string, string>, { key, name }: Contender, what: string, error: unknown): void {
+  const why = `${what}: ${error instanceof Error ? error.message : error}`;
+  tell(`${name} ${why}`);
+  absent.set(key, why);
+  process.exitCode = 1;
+}
+
+/** A network with this contender's gateways in it, through which the hosts reach each other. */
+async function enter(contender: Contender): Promise<Entrant> {
+  const topology = new Topology({ offloads: true });
+  try {
+    for (const place of PLACES) demandReno(topology.name(place));
+    const gateways = await contender.join(topology);
+    const entrant: Entrant = { contender, topology, gateways, turns: [] };
+    try {
+      if ((await topology.ping('hostA', ADDRESSES.hostB, 5)) < 3) throw new Error('the hosts do not reach each other');
+      await warmUp(topology);
+      return entrant;
+    } catch (error) {
+      await gateways.stop();
+      throw error;
+    }
+  } catch (error) {
+    await topology.close();
+    throw error;
+  }
+}
+
+async function leave({ gateways, topology }: Entrant): Promise<void> {
+  await gateways.stop();
+  await topology.close();
+}
+
+/** Who begins moves on by one from round to round. */
+async function playRound({ entrants, absent }: Field, round: number, rounds: number, seconds: number): Promise<void> {
+  const began = performance.now();
+  const played: Turn[] = [];
+  const disturbed: string[] = [];
+  for (let i = 0; i < entrants.length; i++) {
+    const { contender, topology, gateways, turns } = entrants[(i + round) % entrants.length]!;
+    if (absent.has(contender.key)) continue;
+    try {
+      const turn = await takeTurn(topology, gateways.pids, seconds);
+      turns.push(turn);
+      played.push(turn);
+      if (turn.foreign > DISTURBED) disturbed.push(`${contender.name} ${percent(turn.foreign)}`);
+    } catch (error) {
+      exclude(absent, contender, `failed in round ${round + 1}`, error);
+    }
+  }
+  const took = ((performance.now() - began) / 1000).toFixed(0);
+  const foreign = played.reduce((sum, turn) => sum + turn.foreign, 0) / Math.max(1, played.length);
+  const marked = disturbed.length === 0 ? '' : `; disturbed: ${disturbed.join(', ')}`;
+  tell(`round ${round + 1} of ${rounds}: ${took} s, foreign CPU ${percent(foreign)}${marked}`);
+}
+
+const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
+
+const facts = (entrants: readonly Entrant[], rounds: number, seconds: number): readonly string[] => [
+  `${rounds} interleaved rounds, ${seconds} s a measurement, after a second of TCP each way that is not counted`,
+  `${CONGESTION_CONTROL} in every namespace; checksum and segmentation offloads of the veth pairs on in all of them, so that a`,
+  'superframe of the hosts reaches whoever takes it, and is cut by the kernel at the device of whoever does not',
+  ...entrants.map(({ contender: { name, setup }, gateways: { found } }) =>
+    [`${name}: ${setup}`, ...(found === undefined ? [] : [found])].join('; '),
+  ),
+];
+
+function demandReno(namespace: string): void {
+  const used = sh('ip', ['netns', 'exec', namespace, 'sysctl', '-n', 'net.ipv4.tcp_congestion_control']).trim();
+  if (used !== CONGESTION_CONTROL) throw new Error(`${namespace} uses ${used}, not ${CONGESTION_CONTROL}`);
+}
+
+function options(): { readonly chosen: readonly Contender[]; readonly json: boolean } {
+  try {
+    const { values } = parseArgs({ options: { only: { type: 'string' }, json: { type: 'boolean' } } });
+    const only = values.only?.split(',') ?? KEYS;
+    const unknown = only.filter((key) => !KEYS.includes(key));
+    if (unknown.length > 0) throw new Error(`no path ${unknown.join(', ')}; there are ${KEYS.join(', ')}`);
+    return { chosen: CONTENDERS.filter(({ key }) => only.includes(key)), json: values.json ?? false };
+  } catch (error) {
+    return refuse(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function numberOf(name: string, otherwise: number, least: number, most: number): number {
+  const value = Number(process.env[name] ?? otherwise);
+  if (Number.isInteger(value) && value >= least && value <= most) return value;
+  return refuse(`${name} is a whole number from ${least} to ${most}`);
+}
+
+function refuse(why: string): never {
+  tell(why);
+  process.exit(2);
+}
+
+/** How far the run has come; stdout is for results. */
+const tell = (text: string): void => void process.stderr.write(`${text}\n`);
 
 await main();

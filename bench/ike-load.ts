@@ -19,7 +19,7 @@ import {
   selectorOfPrefix,
 } from '../src/ip/index.ts';
 import { type DatagramSocket, monotonicMillis, openUdp, Readiness, systemRandom } from '../src/runtime/index.ts';
-import { cpuSeconds } from './support.ts';
+import { cpuSeconds } from './processor.ts';
 
 export interface Target {
   readonly name: string;

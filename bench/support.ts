@@ -32,15 +32,25 @@ export function demand(...needs: readonly Need[]): void {
 export const print = (text = ''): void => void process.stdout.write(`${text}\n`);
 
 export function printFacts(title: string, ...measured: readonly string[]): void {
-  const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
-  const versionOf = (...command: readonly [string, string]): string =>
-    spawnSync(command[0], [command[1]], { encoding: 'utf8' }).stdout?.match(/\d+\.\d+\S*/)?.[0] ?? 'not installed';
-  const peers = `strongSwan ${versionOf('swanctl', '--help')}, iperf3 ${versionOf('iperf3', '--version')}`;
   print(title);
-  print(`  ${cpus().length} cores (${cpus()[0]?.model.trim()}), Linux ${sh('uname', ['-r']).trim()}`);
-  print(`  Bulkhead ${version}, Node ${process.version}, OpenSSL ${process.versions.openssl}; ${peers}`);
-  for (const line of measured) print(`  ${line}`);
+  for (const line of [...machineFacts(), ...measured]) print(`  ${line}`);
   print();
+}
+
+/** What numbers of this run hold for. */
+export function machineFacts(): readonly string[] {
+  const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
+  const [swan, iperf] = [versionOf('swanctl', '--help'), versionOf('iperf3', '--version')];
+  const peers = `strongSwan ${swan ?? 'not installed'}, iperf3 ${iperf ?? 'not installed'}`;
+  return [
+    `${cpus().length} cores (${cpus()[0]?.model.trim()}), Linux ${sh('uname', ['-r']).trim()}`,
+    `Bulkhead ${version}, Node ${process.version}, OpenSSL ${process.versions.openssl}; ${peers}`,
+  ];
+}
+
+/** The first version that a program tells of itself; undefined when there is no such program. */
+export function versionOf(program: string, flag: string): string | undefined {
+  return spawnSync(program, [flag], { encoding: 'utf8' }).stdout?.match(/v?\d+\.\d+[^\s,;)]*/)?.[0];
 }
 
 /** The first column is text, the others are numbers: aligned to the right. */
@@ -64,14 +74,6 @@ export function spread(values: readonly number[], digits = 0): string {
   return `${text(median(values))} (${text(Math.min(...values))}–${text(Math.max(...values))})`;
 }
 
-/** User and system time of a process with all its threads, in seconds; the kernel counts in hundredths. */
-export function cpuSeconds(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    .replace(/^.*\) /, '')
-    .split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / 100;
-}
-
 /** From /proc/PID/status, in octets. `RssAnon` leaves out files mapped, such as the node binary. */
 export function memory(pid: number, field: 'VmRSS' | 'VmHWM' | 'RssAnon'): number {
   const text = readFileSync(`/proc/${pid}/status`, 'utf8');
@@ -86,24 +88,34 @@ export function pin(pid: number, core: number): void {
 /** Documents name it as `env: BENCH_PSK`. */
 export const PSK = 'a pre-shared key for benches';
 
+export interface GatewayOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly logLevel?: 'info' | 'warn';
+}
+
 /** A gateway process in a folder of its own; `document` is its document, JSON being YAML. */
 export class GatewayProcess {
   readonly process: TestProcess;
   readonly #folder: string;
 
-  private constructor(document: object, topology: Topology, place: Place) {
+  private constructor(document: object, topology: Topology, place: Place, options: GatewayOptions) {
     this.#folder = mkdtempSync(join(tmpdir(), `bh-bench-${process.pid}-`));
     onExit(this, () => rmSync(this.#folder, { recursive: true, force: true }));
     const file = join(this.#folder, 'gateway.json');
     writeFileSync(file, JSON.stringify(document), { mode: 0o600 });
-    const words = ['bin/bulkhead.js', 'run', '-c', file, '--api', this.#api, '--log-level', 'warn'];
-    const env = { BENCH_PSK: PSK };
+    const words = ['bin/bulkhead.js', 'run', '-c', file, '--api', this.#api, '--log-level', options.logLevel ?? 'warn'];
+    const env = { ...options.env, BENCH_PSK: PSK };
     this.process = topology.start(place, process.execPath, words, { cwd: ROOT, env });
   }
 
   /** Listening when this resolves. */
-  static async start(document: object, topology: Topology, place: Place): Promise<GatewayProcess> {
-    const gateway = new GatewayProcess(document, topology, place);
+  static async start(
+    document: object,
+    topology: Topology,
+    place: Place,
+    options: GatewayOptions = {},
+  ): Promise<GatewayProcess> {
+    const gateway = new GatewayProcess(document, topology, place, options);
     await until(
       async () => {
         if (!gateway.process.running) throw new Error(`the gateway ended: ${gateway.process.output}`);

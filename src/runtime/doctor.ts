@@ -8,7 +8,7 @@ import { totalmem } from 'node:os';
 import { chooseEngine } from '../crypto/index.ts';
 import type { Address } from '../ip/index.ts';
 import { formatAddress, PacketPool } from '../ip/index.ts';
-import { engineCandidates } from './engines/index.ts';
+import { engineCandidates, SWITCHED_OFF } from './engines/index.ts';
 import { loadKoffi } from './koffi.ts';
 import { openRaw } from './raw.ts';
 import { Readiness } from './readiness.ts';
@@ -86,6 +86,7 @@ function engines(): DoctorCheck[] {
       return ok(title, `knows its known answers for ${suites} suites; ${use}`);
     }
     const { cost, advice } = ENGINE_ADVICE[name] ?? NO_ADVICE;
+    if (why === SWITCHED_OFF) return warn(title, why, cost, 'unset BULKHEAD_WITHOUT_ENGINES, or name others in it');
     if (!loadKoffi().ok) return warn(title, why, cost, 'see koffi above');
     return suites === 0 ? warn(title, why, cost, advice) : fail(title, why, cost, advice);
   });

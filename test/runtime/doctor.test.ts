@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { PacketPool, parseAddress } from '../../src/ip/index.ts';
 import { doctor, openUdp } from '../../src/runtime/index.ts';
 
@@ -31,6 +31,17 @@ describe('doctor', () => {
       if (check.level === 'ok') expect([check.cost, check.advice]).toEqual(['', '']);
       else expect(check.cost).not.toBe('');
     }
+  });
+
+  it('says of an engine that the environment excludes how to have it back', async () => {
+    vi.stubEnv('BULKHEAD_WITHOUT_ENGINES', 'openssl');
+    const checks = await doctor({ addresses: [loopback], ports: { ike: 0, natt: 0 } });
+    expect(checks.find((check) => check.name === 'crypto openssl')).toMatchObject({
+      level: 'warning',
+      found: 'switched off (BULKHEAD_WITHOUT_ENGINES)',
+      advice: 'unset BULKHEAD_WITHOUT_ENGINES, or name others in it',
+    });
+    vi.unstubAllEnvs();
   });
 
   it('finds a port in use', async () => {

@@ -3,6 +3,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { chooseEngine, NO_ESN, nobleEngine, nodeEngine, SUITES } from '../../src/crypto/index.ts';
+import { engineCandidates } from '../../src/runtime/engines/index.ts';
 import { bindIpsecMb, loadIpsecMb } from '../../src/runtime/engines/ipsec-mb-library.ts';
 import { opensslEngine } from '../../src/runtime/engines/openssl.ts';
 import { loadOpenSsl, type OpenSsl } from '../../src/runtime/engines/openssl-library.ts';
@@ -166,5 +167,39 @@ describe('where native code cannot be called', () => {
     const { engine, tried } = chooseEngine([ipsecMb!, openssl!, nodeEngine, nobleEngine]);
     expect(engine.name).toBe('node');
     expect(tried[0]).toEqual({ name: 'ipsec-mb', ok: false, why, suites: 0, serves: 0 });
+  });
+});
+
+describe('BULKHEAD_WITHOUT_ENGINES', () => {
+  const why = 'switched off (BULKHEAD_WITHOUT_ENGINES)';
+  const absent = (): readonly string[] =>
+    engineCandidates().flatMap((c) => ('why' in c && c.why === why ? c.name : []));
+
+  afterEach(() => {
+    vi.unstubAllEnvs();
+  });
+
+  test.each([
+    ['', []],
+    ['ipsec-mb', ['ipsec-mb']],
+    ['ipsec-mb, openssl', ['ipsec-mb', 'openssl']],
+    ['node,openssl,ipsec-mb', ['ipsec-mb', 'openssl', 'node']],
+    ['aesni', []],
+  ])('%j: those it names are absent', (value, names) => {
+    vi.stubEnv('BULKHEAD_WITHOUT_ENGINES', value);
+    expect(absent()).toEqual(names);
+    expect(engineCandidates().map(({ name }) => name)).toEqual(['ipsec-mb', 'openssl', 'node', 'noble']);
+  });
+
+  test('the next engine serves in its place', () => {
+    vi.stubEnv('BULKHEAD_WITHOUT_ENGINES', 'ipsec-mb,openssl');
+    const { engine, tried } = chooseEngine(engineCandidates());
+    expect(engine.name).toBe('node');
+    expect(tried[0]).toEqual({ name: 'ipsec-mb', ok: false, why, suites: 0, serves: 0 });
+  });
+
+  test('one engine always stays', () => {
+    vi.stubEnv('BULKHEAD_WITHOUT_ENGINES', 'ipsec-mb,openssl,node,noble');
+    expect(chooseEngine(engineCandidates()).engine.name).toBe('noble');
   });
 });

@@ -26,6 +26,8 @@ import {
 
 export type Place = 'hostA' | 'gwA' | 'inet' | 'gwB' | 'hostB';
 
+export const PLACES: readonly Place[] = ['hostA', 'gwA', 'inet', 'gwB', 'hostB'];
+
 export interface TopologyOptions {
   /** inet hides gwA's address behind its own 198.51.100.254, as a NAT box does. */
   readonly nat?: boolean;
@@ -299,7 +301,6 @@ function removeNamespace(name: string): void {
   sh('ip', ['netns', 'del', name], true);
 }
 
-const PLACES: readonly Place[] = ['hostA', 'gwA', 'inet', 'gwB', 'hostB'];
 let topologies = 0;
 
 /**

@@ -54,6 +54,10 @@ const CHECKS = {
   nft: () => program('nft'),
   ethtool: () => program('ethtool'),
   ping: () => program('ping'),
+  cc: () => program('cc'),
+  openssl: () => program('openssl'),
+  openvpn: () => program('openvpn'),
+  wg: () => program('wg'),
 } satisfies Record<string, () => string | undefined>;
 
 function program(name: string): string | undefined {
