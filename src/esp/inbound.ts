@@ -1,39 +1,46 @@
 /**
- * What becomes of a packet on its way in under one SA: sequence number and ICV first, then lifetime, trailer and inner packet.
+ * What becomes of a packet on its way in, around the cipher: `locate`, `numberOf` and `admit` before it, `deliver` after it.
  *
  * Read first: RFC 4303 §3.4; RFC 4301 §5.2 (the order of inbound checks). Leaves to others: the octets (`packet.ts`), the
- * window (`replay.ts`), which SA (`processing.ts`).
+ * window (`replay.ts`), the cipher (`processing.ts` packet by packet, `open-queue.ts` in bursts).
  * Invariants: window and counters of an SA change only after the ICV verified; what passes lies within the SA's selectors.
  */
 import type { Millis } from '../core/index.ts';
-import { NO_ESN } from '../crypto/index.ts';
 import { checkIp, DROP, ipLength, ipVersion, PASS, type Packet } from '../ip/index.ts';
 import { combineEcn } from './outer.ts';
-import { checkLength, decapsulate, NEXT_HEADER, sequenceOf, stripTrailer } from './packet.ts';
-import type { InboundSa, Sad } from './sad.ts';
-import { highHalf, LAST_EXTENDED_SEQUENCE, recoverSequence } from './sequence.ts';
+import { checkLength, ESP_HEADER_LENGTH, NEXT_HEADER, sequenceOf, spiOf, stripTrailer, unframe } from './packet.ts';
+import { type InboundSa, refuse, type Sad } from './sad.ts';
+import { LAST_EXTENDED_SEQUENCE, recoverSequence } from './sequence.ts';
 
-/** RFC 4303 §3.4.3 and §3.4.4: sequence number, ICV, window, in this order. Leaves payload and trailer. */
-export function authenticate(sad: Sad, sa: InboundSa, packet: Packet): number {
-  const { window, protection, esn } = sa;
-  if (sa.usage.stopped) return DROP.espExpired;
-  const length = checkLength(packet, protection);
-  if (length !== PASS) return length;
-  const low = sequenceOf(packet.buf, packet.start);
-  const sequence = esn ? recoverSequence(window.top, window.size, low) : low;
-  if (!window.fresh(sequence)) return DROP.espReplay;
-  if (sequence > LAST_EXTENDED_SEQUENCE) return DROP.espSequence;
-  const verdict = decapsulate(packet, protection, esn ? highHalf(sequence) : NO_ESN);
-  if (verdict !== PASS) return verdict;
-  sad.authentic = true;
-  sad.newest = sequence > window.top;
-  window.accept(sequence);
-  return PASS;
+/** Finds the SA: after PASS it is `sad.last`. Otherwise the drop is counted in the SAD. */
+export function locate(sad: Sad, packet: Packet): number {
+  sad.last = undefined;
+  sad.authentic = false;
+  sad.newest = false;
+  if (packet.end - packet.start < ESP_HEADER_LENGTH) return refuse(sad.drops, DROP.espShort);
+  sad.last = sad.find(spiOf(packet.buf, packet.start));
+  return sad.last === undefined ? refuse(sad.drops, DROP.espUnknownSpi) : PASS;
 }
 
-/** From the verified plaintext to the inner packet: lifetime, trailer, inner header, selectors, ECN. */
+/** The sequence number, as the window stands. Its low half is the packet's, and so is the rest unless the ICV says otherwise. */
+export function numberOf(sa: InboundSa, packet: Packet): number {
+  const low = sequenceOf(packet.buf, packet.start);
+  return sa.esn ? recoverSequence(sa.window.top, sa.window.size, low) : low;
+}
+
+/** RFC 4303 §3.4.3: whether the cipher is worth its time. Changes and counts nothing. */
+export function admit(sa: InboundSa, packet: Packet, sequence: number): number {
+  if (sa.usage.stopped) return DROP.espExpired;
+  const length = checkLength(packet, sa.protection);
+  if (length !== PASS) return length;
+  if (!sa.window.fresh(sequence)) return DROP.espReplay;
+  return sequence > LAST_EXTENDED_SEQUENCE ? DROP.espSequence : PASS;
+}
+
+/** From the decrypted packet to the inner one: lifetime, trailer, inner header, selectors, ECN. Changes nothing of the window. */
 export function deliver(sa: InboundSa, packet: Packet, outerTos: number, now: Millis): number {
   const { buf } = packet;
+  unframe(packet, sa.protection);
   const length = packet.end - packet.start;
   if (!sa.usage.admits(length)) return DROP.espExpired;
   sa.usage.count(length, now);

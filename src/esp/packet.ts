@@ -48,26 +48,56 @@ export function encapsulate(
   padTo: number,
   writeIv: IvWriter,
 ): number {
+  const padded = Math.max(packet.end - packet.start, padTo);
+  const length = protectedLength(protection, padded);
+  if (!fits(packet, protection, length)) return DROP.noRoom;
+  frame(packet, protection, spi, high, low, nextHeader, padded, length, writeIv);
+  encrypt(packet, protection, high);
+  return PASS;
+}
+
+/** Whether there is room around the payload for everything else, `length` octets being protected. */
+export function fits(packet: Packet, measures: Measures, length: number): boolean {
+  const { buf, start } = packet;
+  return start >= ESP_HEADER_LENGTH + measures.ivLength && length <= buf.length - start - measures.icvLength;
+}
+
+/**
+ * All of `encapsulate` but the cipher, for a packet that `fits`. `padded` is the payload with its TFC padding, `length` what is
+ * protected. The bounds are final; the ICV is room only.
+ */
+export function frame(
+  packet: Packet,
+  measures: Measures,
+  spi: number,
+  high: number,
+  low: number,
+  nextHeader: number,
+  padded: number,
+  length: number,
+  writeIv: IvWriter,
+): void {
   const { buf } = packet;
-  const payload = packet.end - packet.start;
-  const padded = Math.max(payload, padTo);
-  const iv = packet.start - protection.ivLength;
+  const iv = packet.start - measures.ivLength;
   const start = iv - ESP_HEADER_LENGTH;
-  const end = packet.start + protectedLength(protection, padded);
-  if (start < 0 || end + protection.icvLength > buf.length) return DROP.noRoom;
+  const end = packet.start + length;
   putU32(buf, start, spi);
   putU32(buf, start + 4, low);
   writeIv(buf, iv, high === NO_ESN ? 0 : high, low);
   const padding = packet.start + padded;
-  if (padded > payload) buf.fill(0, packet.end, padding);
+  if (padding > packet.end) buf.fill(0, packet.end, padding);
   const padLength = end - TRAILER_LENGTH - padding;
   for (let i = 0; i < padLength; i++) buf[padding + i] = i + 1;
   buf[end - 2] = padLength;
   buf[end - 1] = nextHeader;
-  protection.seal(buf, start, iv, end, high);
   packet.start = start;
-  packet.end = end + protection.icvLength;
-  return PASS;
+  packet.end = end + measures.icvLength;
+}
+
+/** The cipher, for a packet that `frame` left. */
+export function encrypt(packet: Packet, protection: Protection, high: number): void {
+  const { buf, start, end } = packet;
+  protection.seal(buf, start, start + ESP_HEADER_LENGTH, end - protection.icvLength, high);
 }
 
 /** Whether the lengths allow an ESP packet of this protection: enough octets, whole blocks. */
@@ -82,12 +112,21 @@ export function checkLength(packet: Packet, protection: Protection): number {
  * the Next Header; after anything else its bounds are as before and its octets undefined.
  */
 export function decapsulate(packet: Packet, protection: Protection, high: number): number {
-  const iv = packet.start + ESP_HEADER_LENGTH;
-  const end = packet.end - protection.icvLength;
-  if (!protection.open(packet.buf, packet.start, iv, end, high)) return DROP.espIntegrity;
-  packet.start = iv + protection.ivLength;
-  packet.end = end;
+  if (!decrypt(packet, protection, high)) return DROP.espIntegrity;
+  unframe(packet, protection);
   return PASS;
+}
+
+/** The cipher alone. False: the ICV does not verify. */
+export function decrypt(packet: Packet, protection: Protection, high: number): boolean {
+  const { buf, start, end } = packet;
+  return protection.open(buf, start, start + ESP_HEADER_LENGTH, end - protection.icvLength, high);
+}
+
+/** Leaves what was protected. */
+export function unframe(packet: Packet, measures: Measures): void {
+  packet.start += ESP_HEADER_LENGTH + measures.ivLength;
+  packet.end -= measures.icvLength;
 }
 
 /** Checks the padding (RFC 4303 §2.4: "SHOULD inspect") and leaves the payload, TFC padding included. */

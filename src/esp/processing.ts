@@ -9,10 +9,11 @@
  */
 import type { Millis } from '../core/index.ts';
 import { DROP, PASS, type Packet } from '../ip/index.ts';
-import { authenticate, deliver } from './inbound.ts';
-import { protect, sealInner } from './outbound.ts';
-import { ESP_HEADER_LENGTH, NEXT_HEADER, spiOf } from './packet.ts';
-import type { OutboundSa, Sad } from './sad.ts';
+import { admit, deliver, locate, numberOf } from './inbound.ts';
+import { prepare, prepareDummy } from './outbound.ts';
+import { decrypt, encrypt } from './packet.ts';
+import { type OutboundSa, refuse, type Sad } from './sad.ts';
+import { cipherHigh } from './sequence.ts';
 
 /**
  * Makes the IP packet an ESP packet, ready to be the payload of UDP or protocol 50; `sa.tos` and `sa.dontFragment` say what its
@@ -20,20 +21,15 @@ import type { OutboundSa, Sad } from './sad.ts';
  * On any other verdict than PASS the packet is as before. Drops are counted in the SA.
  */
 export function seal(sa: OutboundSa, packet: Packet, now: Millis, padTo = 0): number {
-  const inner = packet.end - packet.start;
-  const verdict = sealInner(sa, packet, now, padTo);
-  if (verdict === PASS) sa.usage.innerBytes += inner;
-  else sa.drops[verdict]! += 1;
+  const verdict = prepare(sa, packet, now, padTo);
+  if (verdict === PASS) encrypt(packet, sa.protection, sa.high);
   return verdict;
 }
 
 /** A dummy packet of so many payload octets (RFC 4303 §2.6), made in an empty packet of the pool. */
 export function sealDummy(sa: OutboundSa, packet: Packet, length: number, now: Millis): number {
-  packet.end = packet.start;
-  sa.tos = 0;
-  sa.dontFragment = 0;
-  const verdict = protect(sa, packet, NEXT_HEADER.none, length, now);
-  if (verdict !== PASS) sa.drops[verdict]! += 1;
+  const verdict = prepareDummy(sa, packet, length, now);
+  if (verdict === PASS) encrypt(packet, sa.protection, sa.high);
   return verdict;
 }
 
@@ -43,19 +39,15 @@ export function sealDummy(sa: OutboundSa, packet: Packet, length: number, now: M
  * On any other verdict than PASS the octets are undefined. Drops are counted in the SA, or in the SAD when there is none.
  */
 export function open(sad: Sad, packet: Packet, outerTos: number, now: Millis): number {
-  sad.last = undefined;
-  sad.authentic = false;
-  sad.newest = false;
-  if (packet.end - packet.start < ESP_HEADER_LENGTH) return refuse(sad.drops, DROP.espShort);
-  const sa = sad.find(spiOf(packet.buf, packet.start));
-  if (sa === undefined) return refuse(sad.drops, DROP.espUnknownSpi);
-  sad.last = sa;
-  let verdict = authenticate(sad, sa, packet);
-  if (verdict === PASS) verdict = deliver(sa, packet, outerTos, now);
+  let verdict = locate(sad, packet);
+  if (verdict !== PASS) return verdict;
+  const sa = sad.last!;
+  const sequence = numberOf(sa, packet);
+  verdict = admit(sa, packet, sequence);
+  if (verdict === PASS && !decrypt(packet, sa.protection, cipherHigh(sa.esn, sequence))) verdict = DROP.espIntegrity;
+  if (verdict !== PASS) return refuse(sa.drops, verdict);
+  sad.authentic = true;
+  sad.newest = sa.window.accept(sequence);
+  verdict = deliver(sa, packet, outerTos, now);
   return verdict === PASS ? PASS : refuse(sa.drops, verdict);
-}
-
-function refuse(drops: Float64Array, verdict: number): number {
-  drops[verdict]! += 1;
-  return verdict;
 }

@@ -46,13 +46,15 @@ export class ReplayWindow {
     return ((this.#words[(sequence >>> 5) & this.#mask]! >>> (sequence & 31)) & 1) === 0;
   }
 
-  /** Marks a sequence number that was `fresh` and whose packet is authentic. */
-  accept(sequence: number): void {
-    if (sequence > this.#top) {
+  /** Marks a sequence number that was `fresh` and whose packet is authentic. True: it is the highest so far. */
+  accept(sequence: number): boolean {
+    const newest = sequence > this.#top;
+    if (newest) {
       this.#clear(Math.floor(this.#top / WORD_BITS), Math.floor(sequence / WORD_BITS));
       this.#top = sequence;
     }
     this.#words[(sequence >>> 5) & this.#mask]! |= 1 << (sequence & 31);
+    return newest;
   }
 
   /** Empties the words after `from` up to `to`; never more than the ring has, however far the jump. */

@@ -7,7 +7,7 @@
  */
 import type { Random } from '../core/index.ts';
 import { invariant, u32 } from '../core/index.ts';
-import type { Protection } from '../crypto/index.ts';
+import { NO_ESN, type Protection } from '../crypto/index.ts';
 import { dropCounters, type Endpoint, type SelectorMatcher } from '../ip/index.ts';
 import type { DfPolicy, InboundParameters, OutboundParameters, SaCommon } from './contract.ts';
 import { type IvWriter, ivWriter } from './iv.ts';
@@ -68,6 +68,8 @@ export class OutboundSa extends Sa {
   tos = 0;
   /** DF, 0 or 1, that the outer IPv4 header of the packet just sealed wants. */
   dontFragment = 0;
+  /** Upper half of the number of the packet just sealed, or NO_ESN, that its cipher wants. */
+  high = NO_ESN;
 
   /** `random` draws the IVs of suites that need unpredictable ones. */
   constructor(parameters: OutboundParameters, random: Random) {
@@ -144,4 +146,10 @@ export class Sad {
   [Symbol.iterator](): Iterator<InboundSa> {
     return this.#bySpi.values();
   }
+}
+
+/** Counts a drop, and gives its reason back. */
+export function refuse(drops: Float64Array, reason: number): number {
+  drops[reason]! += 1;
+  return reason;
 }

@@ -5,6 +5,7 @@
  * Deliberate limits: a 64-bit sequence number stops at 2^53 - 1, far beyond any lifetime; no re-synchronisation after the
  * undetected loss of 2^32 packets in a row (Appendix A3): liveness checks and rekeys come long before.
  */
+import { NO_ESN } from '../crypto/index.ts';
 
 /** The last number an SA with 32-bit sequence numbers sends; the one after would cycle (RFC 4303 §3.3.3). */
 export const LAST_SEQUENCE = 0xffff_ffff;
@@ -17,6 +18,8 @@ export const lastSequence = (esn: boolean): number => (esn ? LAST_EXTENDED_SEQUE
 
 export const lowHalf = (sequence: number): number => sequence >>> 0;
 export const highHalf = (sequence: number): number => Math.floor(sequence / SUBSPACE);
+/** What a Protection is told of a number. */
+export const cipherHigh = (esn: boolean, sequence: number): number => (esn ? highHalf(sequence) : NO_ESN);
 
 /**
  * RFC 4303 Appendix A2.2: the only sequence number with this low half that lies neither left of the window nor a whole
