@@ -3,6 +3,7 @@
  */
 import type { Protection } from '../crypto/index.ts';
 import type { Endpoint, SelectorMatcher } from '../ip/index.ts';
+import type { SequenceSource } from './sequence.ts';
 
 /** Policy for the outer header's DF bit (RFC 4301 §8.1). */
 export type DfPolicy = 'copy' | 'set' | 'clear';
@@ -39,4 +40,6 @@ export interface OutboundParameters extends SaCommon {
   readonly df: DfPolicy;
   /** RFC 4301 §5.1.2.1: copy the inner DSCP to the outer header (default true). */
   readonly copyDscp: boolean;
+  /** Default: numbers of its own. */
+  readonly numbers?: SequenceSource;
 }

@@ -27,5 +27,7 @@ export {
   lowHalf,
   recoverSequence,
   SEQUENCE_MARGIN,
+  SequenceCounter,
+  type SequenceSource,
 } from './sequence.ts';
 export { classify, DATAGRAM, KEEPALIVE_OCTET, NAT_T_PORT, NON_ESP_MARKER_LENGTH } from './udp.ts';

@@ -39,16 +39,15 @@ export function prepareDummy(sa: OutboundSa, packet: Packet, length: number, now
 function protect(sa: OutboundSa, packet: Packet, nextHeader: number, padTo: number, now: Millis): number {
   const { usage, protection, esn } = sa;
   const last = lastSequence(esn);
-  if (sa.sequence >= last) {
+  const padded = Math.max(packet.end - packet.start, padTo);
+  const length = protectedLength(protection, padded);
+  if (!usage.admits(length)) return sa.sequence < last ? DROP.espExpired : DROP.espSequence;
+  if (!fits(packet, protection, length)) return DROP.noRoom;
+  const sequence = sa.nextSequence();
+  if (sequence === 0) {
     usage.stop();
     return DROP.espSequence;
   }
-  const padded = Math.max(packet.end - packet.start, padTo);
-  const length = protectedLength(protection, padded);
-  if (!usage.admits(length)) return DROP.espExpired;
-  if (!fits(packet, protection, length)) return DROP.noRoom;
-  const sequence = sa.sequence + 1;
-  sa.sequence = sequence;
   sa.high = cipherHigh(esn, sequence);
   frame(packet, protection, sa.spi, sa.high, lowHalf(sequence), nextHeader, padded, length, sa.writeIv);
   usage.count(length, now);

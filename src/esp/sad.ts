@@ -13,7 +13,7 @@ import type { DfPolicy, InboundParameters, OutboundParameters, SaCommon } from '
 import { type IvWriter, ivWriter } from './iv.ts';
 import { Usage } from './lifetime.ts';
 import { MIN_REPLAY_WINDOW, ReplayWindow } from './replay.ts';
-import { lastSequence } from './sequence.ts';
+import { lastSequence, SequenceCounter, type SequenceSource } from './sequence.ts';
 
 /** RFC 4303 §2.1: SPIs 1 to 255 are reserved by IANA, 0 is never sent. */
 export const FIRST_SPI = 0x100;
@@ -62,14 +62,13 @@ export class OutboundSa extends Sa {
   localEndpoint: Endpoint;
   remoteEndpoint: Endpoint;
   udpEncapsulation: boolean;
-  /** The last number sent (RFC 4303 §3.3.3: the first packet has 1); `seal` counts it up. */
-  sequence = 0;
   /** TOS or traffic class, DSCP and ECN, that the outer header of the packet just sealed wants. */
   tos = 0;
   /** DF, 0 or 1, that the outer IPv4 header of the packet just sealed wants. */
   dontFragment = 0;
   /** Upper half of the number of the packet just sealed, or NO_ESN, that its cipher wants. */
   high = NO_ESN;
+  readonly #numbers: SequenceSource;
 
   /** `random` draws the IVs of suites that need unpredictable ones. */
   constructor(parameters: OutboundParameters, random: Random) {
@@ -81,6 +80,17 @@ export class OutboundSa extends Sa {
     this.udpEncapsulation = parameters.udpEncapsulation;
     const { ivKind, ivLength } = parameters.protection;
     this.writeIv = ivWriter(ivKind, ivLength, random);
+    this.#numbers = parameters.numbers ?? new SequenceCounter();
+  }
+
+  /** The last number taken, by this SA or whoever shares its numbers; RFC 4303 §3.3.3: the first packet has 1. */
+  get sequence(): number {
+    return this.#numbers.last;
+  }
+
+  /** The number of the next packet; 0: all are used up. */
+  nextSequence(): number {
+    return this.#numbers.next(lastSequence(this.esn));
   }
 
   /** Whether the packet buf[start, end) is within the selectors, as RFC 4301 §5.1 asks before it is sealed. */
@@ -98,7 +108,7 @@ export class OutboundSa extends Sa {
   /** Leaves sequence numbers out; never backwards, because a number used twice breaks counter modes. */
   advanceTo(sequence: number): void {
     invariant(sequence >= this.sequence && sequence <= lastSequence(this.esn), 'sequence numbers only grow');
-    this.sequence = sequence;
+    this.#numbers.advanceTo(sequence);
   }
 }
 

@@ -14,6 +14,35 @@ export const LAST_EXTENDED_SEQUENCE = Number.MAX_SAFE_INTEGER;
 /** So many numbers before the last one, the SA asks for its replacement: 16 s at a million packets a second. */
 export const SEQUENCE_MARGIN = 0x100_0000;
 
+/** Where an outbound SA takes its numbers from. The SAs of several threads may share one, if it is made for that. */
+export interface SequenceSource {
+  /** The last number taken, by whomever; 0 before the first. */
+  readonly last: number;
+  /** The next number, which nobody else is given; 0: there is none up to `limit`. Numbers never cycle (RFC 4303 §3.3.3). */
+  next(limit: number): number;
+  /** Leaves out the numbers up to this one, if they have not been taken already. */
+  advanceTo(sequence: number): void;
+}
+
+/** Numbers for one thread. */
+export class SequenceCounter implements SequenceSource {
+  #last = 0;
+
+  get last(): number {
+    return this.#last;
+  }
+
+  next(limit: number): number {
+    if (this.#last >= limit) return 0;
+    this.#last += 1;
+    return this.#last;
+  }
+
+  advanceTo(sequence: number): void {
+    if (sequence > this.#last) this.#last = sequence;
+  }
+}
+
 export const lastSequence = (esn: boolean): number => (esn ? LAST_EXTENDED_SEQUENCE : LAST_SEQUENCE);
 
 export const lowHalf = (sequence: number): number => sequence >>> 0;

@@ -5,9 +5,11 @@ import {
   ivWriter,
   LAST_EXTENDED_SEQUENCE,
   LAST_SEQUENCE,
+  type OutboundSa,
   open,
   protectedLength,
   SEQUENCE_MARGIN,
+  SequenceCounter,
   SIGNAL,
   seal,
   sequenceOf,
@@ -197,5 +199,34 @@ describe('RFC 4303 §3.3.3: sequence numbers never cycle', () => {
     sa.advanceTo(10);
     expect(() => sa.advanceTo(9)).toThrow('only grow');
     expect(() => sa.advanceTo(LAST_SEQUENCE + 1)).toThrow('only grow');
+  });
+
+  it('SAs that share their numbers never send one twice, and all stop after the last', () => {
+    const numbers = new SequenceCounter();
+    const sas = [0, 1, 2].map(() => outbound({ protection, numbers }));
+    const send = (sa: OutboundSa): number => {
+      const packet = packetOf(DATA);
+      return seal(sa, packet, 0) === PASS ? sequenceOf(packet.buf, packet.start) : 0;
+    };
+    expect([...sas, ...sas].map(send)).toEqual([1, 2, 3, 4, 5, 6]);
+    sas[0]!.advanceTo(LAST_SEQUENCE - 2);
+    expect(sas.map((sa) => sa.sequence)).toEqual([LAST_SEQUENCE - 2, LAST_SEQUENCE - 2, LAST_SEQUENCE - 2]);
+    expect([...sas, ...sas].map(send)).toEqual([LAST_SEQUENCE - 1, LAST_SEQUENCE, 0, 0, 0, 0]);
+    expect(sas.map((sa) => [sa.usage.stopped, sa.usage.packets])).toEqual([
+      [true, 3],
+      [true, 3],
+      [true, 2],
+    ]);
+    // A number left out by one is no step back for another that is further.
+    numbers.advanceTo(5);
+    expect(numbers.last).toBe(LAST_SEQUENCE);
+  });
+
+  it('no number left for it, the packet stays as it was', () => {
+    const sa = outbound({ protection, numbers: { last: 7, next: () => 0, advanceTo: () => {} } });
+    const packet = packetOf(DATA);
+    expect(seal(sa, packet, 0)).toBe(DROP.espSequence);
+    expect(copyOf(packet)).toEqual(DATA);
+    expect([sa.usage.packets, sa.usage.takeSignal(), sa.drops[DROP.espSequence]]).toEqual([0, SIGNAL.hard, 1]);
   });
 });
