@@ -17,6 +17,8 @@ export interface SaCommon {
   /** Inner source and destination as seen from here; both directions of a Child SA have the same. */
   readonly selectors: SelectorMatcher;
   readonly lifetime: Lifetime;
+  /** Where the SA keeps its counters: SA_CELLS numbers, shared memory perhaps. Default: its own. */
+  readonly cells?: Float64Array;
 }
 
 /** Soft limits ask for a rekey, hard limits stop the SA. Infinity: none. Sequence numbers add a limit of their own. */

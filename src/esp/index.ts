@@ -1,3 +1,4 @@
+export { readSaCells, SA_CELL, SA_CELLS, type SaCounters } from './cells.ts';
 export type * from './contract.ts';
 export { type IvWriter, ivWriter } from './iv.ts';
 export { SIGNAL, Usage } from './lifetime.ts';

@@ -5,28 +5,49 @@
  * Invariants: each signal is given once; a packet that would pass a hard limit is not processed ("SHOULD be discarded").
  */
 import type { Millis } from '../core/index.ts';
+import { beginSaCells, SA_CELL } from './cells.ts';
 import type { Lifetime } from './contract.ts';
 
 /** What `takeSignal` says. */
 export const SIGNAL = { none: 0, soft: 1, hard: 2 } as const;
 
 export class Usage {
-  /** Packets processed, dummies included. */
-  packets = 0;
-  /** Octets of the inner packets sent or delivered: what people are told. */
-  innerBytes = 0;
-  /** Octets the cipher was applied to, padding and trailer included: what lifetimes count (RFC 4301 §4.4.2.1 (a)). */
-  protectedBytes = 0;
-  lastUsedAt: Millis | undefined;
   /** A hard limit is reached: the SA processes nothing more. */
   stopped = false;
   /** Other than SIGNAL.none: the gateway has something to fetch with `takeSignal`. */
   signal: number = SIGNAL.none;
   readonly #limits: Lifetime;
+  readonly #cells: Float64Array;
   #asked = false;
 
-  constructor(limits: Lifetime) {
+  /** `cells` as `beginSaCells` leaves them. */
+  constructor(limits: Lifetime, cells = beginSaCells()) {
     this.#limits = limits;
+    this.#cells = cells;
+  }
+
+  /** Packets processed, dummies included. */
+  get packets(): number {
+    return this.#cells[SA_CELL.packets]!;
+  }
+
+  /** Octets of the inner packets sent or delivered: what people are told. */
+  get innerBytes(): number {
+    return this.#cells[SA_CELL.innerBytes]!;
+  }
+
+  set innerBytes(octets: number) {
+    this.#cells[SA_CELL.innerBytes] = octets;
+  }
+
+  /** Octets the cipher was applied to, padding and trailer included: what lifetimes count (RFC 4301 §4.4.2.1 (a)). */
+  get protectedBytes(): number {
+    return this.#cells[SA_CELL.protectedBytes]!;
+  }
+
+  get lastUsedAt(): Millis | undefined {
+    const at = this.#cells[SA_CELL.lastUsedAt]!;
+    return Number.isNaN(at) ? undefined : at;
   }
 
   /** Whether one more packet of so many protected octets stays within the hard limits; if not, the SA stops. */
@@ -39,9 +60,10 @@ export class Usage {
   }
 
   count(protectedBytes: number, now: Millis): void {
-    this.packets += 1;
-    this.protectedBytes += protectedBytes;
-    this.lastUsedAt = now;
+    const cells = this.#cells;
+    cells[SA_CELL.packets]! += 1;
+    cells[SA_CELL.protectedBytes]! += protectedBytes;
+    cells[SA_CELL.lastUsedAt] = now;
     const { softBytes, softPackets } = this.#limits;
     if (!this.#asked && (this.packets >= softPackets || this.protectedBytes >= softBytes)) this.ask();
   }

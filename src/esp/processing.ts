@@ -47,7 +47,7 @@ export function open(sad: Sad, packet: Packet, outerTos: number, now: Millis): n
   if (verdict === PASS && !decrypt(packet, sa.protection, cipherHigh(sa.esn, sequence))) verdict = DROP.espIntegrity;
   if (verdict !== PASS) return refuse(sa.drops, verdict);
   sad.authentic = true;
-  sad.newest = sa.window.accept(sequence);
+  sad.newest = sa.accept(sequence);
   verdict = deliver(sa, packet, outerTos, now);
   return verdict === PASS ? PASS : refuse(sa.drops, verdict);
 }

@@ -9,6 +9,7 @@ import type { Random } from '../core/index.ts';
 import { invariant, u32 } from '../core/index.ts';
 import { NO_ESN, type Protection } from '../crypto/index.ts';
 import { dropCounters, type Endpoint, type SelectorMatcher } from '../ip/index.ts';
+import { beginSaCells, SA_CELL } from './cells.ts';
 import type { DfPolicy, InboundParameters, OutboundParameters, SaCommon } from './contract.ts';
 import { type IvWriter, ivWriter } from './iv.ts';
 import { Usage } from './lifetime.ts';
@@ -26,8 +27,10 @@ class Sa {
   readonly esn: boolean;
   readonly selectors: SelectorMatcher;
   readonly usage: Usage;
+  /** The counters as others may read them: `readSaCells`. */
+  readonly cells: Float64Array;
   /** By DROP reason. */
-  readonly drops: Float64Array = dropCounters();
+  readonly drops: Float64Array;
 
   constructor(parameters: SaCommon) {
     this.spi = parameters.spi;
@@ -35,7 +38,9 @@ class Sa {
     this.protection = parameters.protection;
     this.esn = parameters.esn;
     this.selectors = parameters.selectors;
-    this.usage = new Usage(parameters.lifetime);
+    this.cells = beginSaCells(parameters.cells);
+    this.drops = this.cells.subarray(SA_CELL.drops);
+    this.usage = new Usage(parameters.lifetime, this.cells);
   }
 }
 
@@ -52,6 +57,13 @@ export class InboundSa extends Sa {
   /** The highest sequence number received. */
   get sequence(): number {
     return this.window.top;
+  }
+
+  /** Marks the number of an authentic packet. True: it is the newest. */
+  accept(sequence: number): boolean {
+    const newest = this.window.accept(sequence);
+    this.cells[SA_CELL.sequence] = this.window.top;
+    return newest;
   }
 }
 
@@ -90,7 +102,9 @@ export class OutboundSa extends Sa {
 
   /** The number of the next packet; 0: all are used up. */
   nextSequence(): number {
-    return this.#numbers.next(lastSequence(this.esn));
+    const sequence = this.#numbers.next(lastSequence(this.esn));
+    if (sequence > 0) this.cells[SA_CELL.sequence] = sequence;
+    return sequence;
   }
 
   /** Whether the packet buf[start, end) is within the selectors, as RFC 4301 §5.1 asks before it is sealed. */
@@ -109,6 +123,7 @@ export class OutboundSa extends Sa {
   advanceTo(sequence: number): void {
     invariant(sequence >= this.sequence && sequence <= lastSequence(this.esn), 'sequence numbers only grow');
     this.#numbers.advanceTo(sequence);
+    this.cells[SA_CELL.sequence] = sequence;
   }
 }
 
