@@ -137,6 +137,7 @@ export class Sad {
   newest = false;
   /** Drops before an SA was found; each SA counts its own. */
   readonly drops: Float64Array = dropCounters();
+  /** By the SPI as a signed number: V8 allocates none of those. */
   readonly #bySpi = new Map<number, InboundSa>();
 
   get size(): number {
@@ -144,27 +145,27 @@ export class Sad {
   }
 
   add(sa: InboundSa): void {
-    invariant(!this.#bySpi.has(sa.spi), 'an SPI belongs to one SA');
-    this.#bySpi.set(sa.spi, sa);
+    invariant(!this.#bySpi.has(sa.spi | 0), 'an SPI belongs to one SA');
+    this.#bySpi.set(sa.spi | 0, sa);
   }
 
   /** The SA that was there. Packets for it are dropped as espUnknownSpi from here on. */
   remove(spi: number): InboundSa | undefined {
-    const sa = this.#bySpi.get(spi);
-    this.#bySpi.delete(spi);
+    const sa = this.#bySpi.get(spi | 0);
+    this.#bySpi.delete(spi | 0);
     if (this.last === sa) this.last = undefined;
     return sa;
   }
 
   find(spi: number): InboundSa | undefined {
-    return this.#bySpi.get(spi);
+    return this.#bySpi.get(spi | 0);
   }
 
   /** An SPI nobody has, outside the reserved range. */
   unusedSpi(random: Random): number {
     for (;;) {
       const spi = u32(random(4), 0);
-      if (spi >= FIRST_SPI && !this.#bySpi.has(spi)) return spi;
+      if (spi >= FIRST_SPI && !this.#bySpi.has(spi | 0)) return spi;
     }
   }
 
