@@ -3,6 +3,7 @@ export { readSaCells, SA_CELL, SA_CELLS, type SaCounters } from './cells.ts';
 export type * from './contract.ts';
 export { type IvWriter, ivWriter } from './iv.ts';
 export { SIGNAL, Usage } from './lifetime.ts';
+export { OpenQueue } from './open-queue.ts';
 export { type Carrier, combineEcn, ECN, innerMtu, outerDf, outerLength, outerTos } from './outer.ts';
 export {
   alignmentOf,
