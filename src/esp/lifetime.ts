@@ -59,6 +59,12 @@ export class Usage {
     return false;
   }
 
+  /** Whether the SA goes on, or is stopped, whatever becomes of up to so many packets with so many octets. */
+  settled(packets: number, octets: number): boolean {
+    const { hardBytes, hardPackets } = this.#limits;
+    return this.stopped || (this.packets + packets <= hardPackets && this.protectedBytes + octets <= hardBytes);
+  }
+
   count(protectedBytes: number, now: Millis): void {
     const cells = this.#cells;
     cells[SA_CELL.packets]! += 1;

@@ -39,22 +39,18 @@ export function prepareDummy(sa: OutboundSa, packet: Packet, length: number, now
 function protect(sa: OutboundSa, packet: Packet, nextHeader: number, padTo: number, now: Millis): number {
   const { usage, protection, esn } = sa;
   const last = lastSequence(esn);
-  if (sa.sequence >= last) return exhausted(sa);
   const padded = Math.max(packet.end - packet.start, padTo);
   const length = protectedLength(protection, padded);
-  if (!usage.admits(length)) return DROP.espExpired;
+  if (!usage.admits(length)) return sa.sequence < last ? DROP.espExpired : DROP.espSequence;
   if (!fits(packet, protection, length)) return DROP.noRoom;
   const sequence = sa.nextSequence();
-  // Whoever shares the numbers may have taken the last one meanwhile.
-  if (sequence === 0) return exhausted(sa);
+  if (sequence === 0) {
+    usage.stop();
+    return DROP.espSequence;
+  }
   sa.high = cipherHigh(esn, sequence);
   frame(packet, protection, sa.spi, sa.high, lowHalf(sequence), nextHeader, padded, length, sa.writeIv);
   usage.count(length, now);
   if (sequence >= last - SEQUENCE_MARGIN) usage.ask();
   return PASS;
-}
-
-function exhausted(sa: OutboundSa): number {
-  sa.usage.stop();
-  return DROP.espSequence;
 }

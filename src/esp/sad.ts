@@ -136,39 +136,36 @@ export class Sad {
   /** The last packet was authentic and the newest of its SA: only such a one may move the peer's address. */
   newest = false;
   /** Drops before an SA was found; each SA counts its own. */
-  readonly drops: Float64Array;
+  readonly drops: Float64Array = dropCounters();
+  /** By the SPI as a signed number: V8 allocates none of those. */
   readonly #bySpi = new Map<number, InboundSa>();
-
-  constructor(drops: Float64Array = dropCounters()) {
-    this.drops = drops;
-  }
 
   get size(): number {
     return this.#bySpi.size;
   }
 
   add(sa: InboundSa): void {
-    invariant(!this.#bySpi.has(sa.spi), 'an SPI belongs to one SA');
-    this.#bySpi.set(sa.spi, sa);
+    invariant(!this.#bySpi.has(sa.spi | 0), 'an SPI belongs to one SA');
+    this.#bySpi.set(sa.spi | 0, sa);
   }
 
   /** The SA that was there. Packets for it are dropped as espUnknownSpi from here on. */
   remove(spi: number): InboundSa | undefined {
-    const sa = this.#bySpi.get(spi);
-    this.#bySpi.delete(spi);
+    const sa = this.#bySpi.get(spi | 0);
+    this.#bySpi.delete(spi | 0);
     if (this.last === sa) this.last = undefined;
     return sa;
   }
 
   find(spi: number): InboundSa | undefined {
-    return this.#bySpi.get(spi);
+    return this.#bySpi.get(spi | 0);
   }
 
   /** An SPI nobody has, outside the reserved range. */
   unusedSpi(random: Random): number {
     for (;;) {
       const spi = u32(random(4), 0);
-      if (spi >= FIRST_SPI && !this.#bySpi.has(spi)) return spi;
+      if (spi >= FIRST_SPI && !this.#bySpi.has(spi | 0)) return spi;
     }
   }
 

@@ -222,7 +222,7 @@ describe('RFC 4303 §3.3.3: sequence numbers never cycle', () => {
     expect(numbers.last).toBe(LAST_SEQUENCE);
   });
 
-  it('the last number taken between the look and the taking: the packet stays as it was', () => {
+  it('no number left for it, the packet stays as it was', () => {
     const sa = outbound({ protection, numbers: { last: 7, next: () => 0, advanceTo: () => {} } });
     const packet = packetOf(DATA);
     expect(seal(sa, packet, 0)).toBe(DROP.espSequence);

@@ -1,0 +1,81 @@
+/**
+ * What the queues of ESP have in common: packets of one memory that wait for the cipher, as the columns of a burst.
+ *
+ * Read first: `crypto/burst.ts`. Leaves to others: all before and after the cipher (`seal-queue.ts`, `open-queue.ts`).
+ * One queue serves burst after burst: `add` until RUN_FIRST or until nothing more is there, `run`, read the columns, `clear`.
+ * Limits: BURST_PACKETS packets. The cipher is given as many as stand side by side under one protection.
+ * Preconditions: from `add` to `run` nobody else processes packets of an SA that waits here, and its protection is not disposed of.
+ */
+import { invariant } from '../core/index.ts';
+import { BURST_PACKETS, Burst, type Protection } from '../crypto/index.ts';
+import type { Packet } from '../ip/index.ts';
+import { ESP_HEADER_LENGTH } from './packet.ts';
+
+/** Instead of a verdict: nothing has happened to the packet or its SA. `run` and `clear` the queue; added again, it gets one. */
+export const RUN_FIRST = -1;
+
+export class BurstQueue<S extends { readonly protection: Protection }> {
+  protected readonly burst: Burst;
+  /** How many of the packets have been run. */
+  protected done = 0;
+  readonly #memory: ArrayBufferLike;
+  readonly #offset: number;
+  readonly #packets: (Packet | undefined)[] = new Array(BURST_PACKETS).fill(undefined);
+  readonly #sas: (S | undefined)[] = new Array(BURST_PACKETS).fill(undefined);
+
+  /** `memory` is that of all packets: of their pool. */
+  constructor(memory: Uint8Array) {
+    this.burst = new Burst(memory);
+    this.#memory = memory.buffer;
+    this.#offset = memory.byteOffset;
+  }
+
+  get count(): number {
+    return this.burst.count;
+  }
+
+  get full(): boolean {
+    return this.burst.count === this.burst.capacity;
+  }
+
+  /** The packet added as number i. */
+  packetAt(i: number): Packet {
+    return this.#packets[i]!;
+  }
+
+  saAt(i: number): S {
+    return this.#sas[i]!;
+  }
+
+  /** Forgets the packets, and keeps no SA alive. */
+  clear(): void {
+    const { count } = this;
+    this.#packets.fill(undefined, 0, count);
+    this.#sas.fill(undefined, 0, count);
+    this.burst.clear();
+    this.done = 0;
+  }
+
+  /** Takes an ESP packet whose bounds are as on the wire. Gives its index. */
+  protected push(sa: S, packet: Packet, high: number): number {
+    const { view, start, end } = packet;
+    const base = view.byteOffset - this.#offset;
+    invariant(
+      view.buffer === this.#memory && base + start >= 0 && base + end <= this.burst.buf.length,
+      'a packet lies in the memory of its queue',
+    );
+    const from = base + start;
+    const i = this.burst.add(from, from + ESP_HEADER_LENGTH, base + end - sa.protection.icvLength, high);
+    this.#packets[i] = packet;
+    this.#sas[i] = sa;
+    return i;
+  }
+
+  /** Where the packets from `first` on under one protection end. */
+  protected stopOf(first: number): number {
+    const { protection } = this.saAt(first);
+    let stop = first + 1;
+    while (stop < this.count && this.saAt(stop).protection === protection) stop++;
+    return stop;
+  }
+}
