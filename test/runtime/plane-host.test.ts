@@ -279,7 +279,12 @@ describeWithPeers('a data plane in a worker', () => {
     });
   });
 
-  it('a process that has started and closed one ends by itself', async () => {
+  it.each([
+    { what: 'closed it', rest: 'await host.close();', code: 0 },
+    { what: 'nothing else to do', rest: '', code: 0 },
+    { what: 'failed', rest: 'throw new Error("ours");', code: 1 },
+    { what: 'lost it and closed', rest: 'host.fail("kill"); await host.close();', code: 0 },
+  ])('a process that has started one and $what ends by itself', async ({ rest, code: wanted }) => {
     const source = `
       import { PlaneHost } from 'src/runtime/worker/plane-host.ts';
       import { requireSyscalls } from 'src/runtime/syscalls.ts';
@@ -288,10 +293,11 @@ describeWithPeers('a data plane in a worker', () => {
       const cells = new SharedCells().memory;
       const host = new PlaneHost({ sys: requireSyscalls(), log, cells, plane: 0, planes: 1, packets: 64, cpu: undefined });
       await host.start();
-      await host.close();
-      console.log('closed');
+      console.log('runs');
+      ${rest}
     `;
     const { code, stdout, stderr } = await compiled.run(source, { milliseconds: 10_000 });
-    expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: 'closed\n', stderr: '' });
+    expect({ code, stdout }).toEqual({ code: wanted, stdout: 'runs\n' });
+    if (wanted === 0) expect(stderr).toBe('');
   });
 });

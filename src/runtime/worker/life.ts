@@ -4,7 +4,8 @@
  * Orders that find no room in the ring wait here; the worker asks for them. Whatever held keys is wiped when the life is over.
  * Leaves to others: what outlasts a life, and what follows on its end (`plane-host.ts`).
  * Limits: each has its name at the end of this file; a worker that exceeds one is ended, and the reason says which.
- * Invariant: `ended` is called once, after the thread's last use of any descriptor.
+ * Invariants: `ended` is called once, after the thread's last use of any descriptor; a worker keeps the process while it starts
+ * and ends, not while it runs.
  */
 import { Worker } from 'node:worker_threads';
 import { invariant } from '../../core/index.ts';
@@ -113,6 +114,7 @@ export class WorkerLife {
 
   /** Asks it to end, and makes it end when it does not; resolves when the thread is gone. */
   async end(): Promise<void> {
+    this.#worker.ref();
     this.order({ do: 'end' });
     const late = setTimeout(() => this.kill(`did not end within ${END_MILLIS} ms`), END_MILLIS);
     await this.#gone;
@@ -149,6 +151,7 @@ export class WorkerLife {
       this.#state = 'running';
       this.#runsSince = performance.now();
       this.#beatAt = this.#runsSince;
+      this.#worker.unref();
     }
     this.#options.hear(news);
     return true;

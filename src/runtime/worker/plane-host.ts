@@ -89,7 +89,7 @@ export class PlaneHost {
   /** Resolves when the worker runs its loop. Rejects when it cannot; everything is closed then. */
   async start(): Promise<void> {
     this.#lookedAt = performance.now();
-    this.#watch = setInterval(() => this.#look(), LOOK_MILLIS);
+    this.#watch = setInterval(() => this.#look(), LOOK_MILLIS).unref();
     try {
       await new Promise<void>((resolve, reject) => {
         this.#starting = { resolve, reject };
@@ -247,7 +247,7 @@ export class PlaneHost {
     const when = pause === 0 ? '' : ` in ${pause / 1000} s`;
     this.#options.log.error(`the worker of the data plane ${why}: it is started anew${when}`);
     this.#lostBy = why;
-    this.#next = setTimeout(() => this.#begin(), pause);
+    this.#next = setTimeout(() => this.#begin(), pause).unref();
     this.listener.lost(why);
   }
 }
