@@ -136,9 +136,13 @@ export class Sad {
   /** The last packet was authentic and the newest of its SA: only such a one may move the peer's address. */
   newest = false;
   /** Drops before an SA was found; each SA counts its own. */
-  readonly drops: Float64Array = dropCounters();
+  readonly drops: Float64Array;
   /** By the SPI as a signed number: V8 allocates none of those. */
   readonly #bySpi = new Map<number, InboundSa>();
+
+  constructor(drops: Float64Array = dropCounters()) {
+    this.drops = drops;
+  }
 
   get size(): number {
     return this.#bySpi.size;

@@ -5,12 +5,14 @@
  * Invariant: each packet taken is handed out, refused to its compartment, or waits for its tunnel.
  */
 import type { Millis } from '../../core/index.ts';
-import { SIGNAL, seal } from '../../esp/index.ts';
+import { BURST_PACKETS } from '../../crypto/index.ts';
+import { RUN_FIRST, SealQueue, SIGNAL } from '../../esp/index.ts';
 import {
   checkSuperframe,
   completeChecksum,
   cutSuperframe,
   DROP,
+  type Endpoint,
   flowRecord,
   PASS,
   type Packet,
@@ -20,10 +22,23 @@ import { type PlaneSa, type PlaneTunnel, sends } from './tunnel.ts';
 
 export class Egress {
   readonly #plane: DataPlane;
+  readonly #queue: SealQueue;
   readonly #pieces: Packet[] = [];
+  /** Of each packet in the queue: what its datagram is to be. */
+  readonly #sas: PlaneSa[] = [];
+  readonly #locals: Endpoint[] = [];
+  readonly #remotes: Endpoint[] = [];
+  readonly #tos = new Uint8Array(BURST_PACKETS);
+  readonly #flags = new Uint8Array(BURST_PACKETS);
 
   constructor(plane: DataPlane) {
     this.#plane = plane;
+    this.#queue = new SealQueue(plane.pool.memory);
+  }
+
+  /** Packets wait for `flush`. */
+  get pending(): boolean {
+    return this.#queue.count > 0;
   }
 
   /** Into the tunnel; the first packet opens it. */
@@ -43,7 +58,28 @@ export class Egress {
     for (const packet of tunnel.waiting.splice(0)) tunnel.tenant.compartment.refuse(packet, DROP.noSa, now);
   }
 
-  flush(): void {}
+  /** Seals what waits and hands it out, in order. */
+  flush(): void {
+    const queue = this.#queue;
+    const { output } = this.#plane;
+    const { count } = queue;
+    if (count === 0) return;
+    queue.run();
+    for (let i = 0; i < count; i++) {
+      const flags = this.#flags[i]!;
+      const { tunnel } = this.#sas[i]!;
+      output.datagram(
+        (flags & UDP) !== 0,
+        this.#locals[i]!,
+        this.#remotes[i]!,
+        queue.packetAt(i),
+        this.#tos[i]!,
+        (flags & DONT_FRAGMENT) !== 0,
+        tunnel.parameters.tunnel,
+      );
+    }
+    queue.clear();
+  }
 
   /** Only here, where the wire begins, a superframe is cut and an owed checksum computed. */
   #sealAll(tunnel: PlaneTunnel, sa: PlaneSa, packet: Packet, now: Millis): void {
@@ -54,7 +90,12 @@ export class Egress {
     }
     const { pool } = this.#plane;
     const pieces = this.#pieces;
-    const count = cutSuperframe(packet, pool, pieces);
+    let count = cutSuperframe(packet, pool, pieces);
+    if (count === 0 && this.pending) {
+      // What waits here may be what the pool lacks.
+      this.flush();
+      count = cutSuperframe(packet, pool, pieces);
+    }
     if (count === 0) {
       const refused = checkSuperframe(packet);
       return compartment.refuse(packet, refused === PASS ? DROP.noBuffer : refused, now);
@@ -69,17 +110,28 @@ export class Egress {
 
   #seal(sa: PlaneSa, packet: Packet, now: Millis): void {
     const { outbound, tunnel, pair } = sa;
+    const queue = this.#queue;
     const fits = packet.end - packet.start <= tunnel.mtu;
-    const verdict = seal(outbound, packet, now);
+    let verdict = queue.add(outbound, packet, now);
+    if (verdict === RUN_FIRST) {
+      this.flush();
+      verdict = queue.add(outbound, packet, now);
+    }
     if (outbound.usage.signal !== SIGNAL.none) {
       const hard = outbound.usage.takeSignal() === SIGNAL.hard;
       this.#plane.tell({ type: 'expire', spiIn: pair.spiIn, hard });
     }
     if (verdict !== PASS) return tunnel.tenant.compartment.refuse(packet, verdict, now);
-    const { localEndpoint, remoteEndpoint, tos, udpEncapsulation } = outbound;
+    const i = queue.count - 1;
+    this.#sas[i] = sa;
+    this.#locals[i] = outbound.localEndpoint;
+    this.#remotes[i] = outbound.remoteEndpoint;
+    this.#tos[i] = outbound.tos;
     // RFC 8200 §5: an IPv6 packet of 1280 octets gets through, and where the way is too narrow for that, in fragments.
-    const dontFragment = fits && outbound.dontFragment === 1;
-    const { tunnel: index } = tunnel.parameters;
-    this.#plane.output.datagram(udpEncapsulation, localEndpoint, remoteEndpoint, packet, tos, dontFragment, index);
+    const whole = fits && outbound.dontFragment === 1;
+    this.#flags[i] = (outbound.udpEncapsulation ? UDP : 0) | (whole ? DONT_FRAGMENT : 0);
   }
 }
+
+const UDP = 1;
+const DONT_FRAGMENT = 2;

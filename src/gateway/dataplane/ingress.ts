@@ -4,30 +4,60 @@
  * Read first: RFC 4301 §5.2, RFC 4303 §3.4, RFC 7296 §2.23 (moving peers). The SPI is the door: nothing else chooses a compartment.
  */
 import type { Millis } from '../../core/index.ts';
-import { type InboundSa, open, SIGNAL } from '../../esp/index.ts';
+import { type InboundSa, OpenQueue, RUN_FIRST, SIGNAL } from '../../esp/index.ts';
 import { type Endpoint, PASS, type Packet, sameEndpoint } from '../../ip/index.ts';
 import type { DataPlane } from './plane.ts';
 
 export class Ingress {
   readonly #plane: DataPlane;
+  readonly #queue: OpenQueue;
+  /** Of each packet in the queue: who sent it. */
+  readonly #remotes: Endpoint[] = [];
 
   constructor(plane: DataPlane) {
     this.#plane = plane;
+    this.#queue = new OpenQueue(plane.pool.memory);
+  }
+
+  /** Packets wait for `flush`. */
+  get pending(): boolean {
+    return this.#queue.count > 0;
   }
 
   /** An ESP packet, whatever carried it. `remote.port` is 0 for protocol 50. */
-  add(remote: Endpoint, packet: Packet, tos: number, now: Millis): void {
+  add(remote: Endpoint, packet: Packet, outerTos: number, now: Millis): void {
     const { sad, pool } = this.#plane;
-    const verdict = open(sad, packet, tos < 0 ? NO_TOS : tos, now);
-    const { last, authentic, newest } = sad;
-    if (last === undefined) return pool.release(packet);
-    this.#heed(last, authentic, newest, remote, now);
-    const tunnel = this.#plane.tunnels.get(last.tunnel);
-    if (verdict !== PASS || tunnel === undefined) return pool.release(packet);
-    this.#plane.deliver(tunnel, packet, now);
+    const tos = outerTos < 0 ? NO_TOS : outerTos;
+    let verdict = this.#queue.add(sad, packet, tos);
+    if (verdict === RUN_FIRST) {
+      this.flush(now);
+      verdict = this.#queue.add(sad, packet, tos);
+    }
+    if (verdict === PASS) {
+      this.#remotes[this.#queue.count - 1] = remote;
+      return;
+    }
+    if (sad.last !== undefined) this.#heed(sad.last, false, false, remote, now);
+    pool.release(packet);
   }
 
-  flush(_now: Millis): void {}
+  /** Opens what waits, and delivers what is sound. */
+  flush(now: Millis): void {
+    const queue = this.#queue;
+    const { pool, tunnels } = this.#plane;
+    const { count } = queue;
+    if (count === 0) return;
+    queue.run(now);
+    for (let i = 0; i < count; i++) {
+      const packet = queue.packetAt(i);
+      const sa = queue.saAt(i);
+      this.#heed(sa, queue.authenticAt(i), queue.newestAt(i), this.#remotes[i]!, now);
+      const tunnel = tunnels.get(sa.tunnel);
+      if (queue.verdictAt(i) === PASS && tunnel !== undefined) this.#plane.deliver(tunnel, packet, now);
+      else pool.release(packet);
+    }
+    queue.clear();
+  }
 
   /** What a packet tells control beside its contents. */
   #heed(inbound: InboundSa, authentic: boolean, newest: boolean, remote: Endpoint, now: Millis): void {

@@ -183,6 +183,8 @@ export class DataPlane {
   /** Between batches. Commands that name what is gone do nothing. */
   command(command: PlaneCommand, now: Millis): void {
     this.#now = now;
+    // No SA goes while packets of it wait.
+    if (this.#ingress.pending || this.#egress.pending) this.flush(now);
     switch (command.do) {
       case 'add-compartment':
         return this.#addCompartment(command.compartment, command.name, command.cells);

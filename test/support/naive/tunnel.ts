@@ -50,15 +50,21 @@ export function move(sa: NaiveSa, local: Endpoint, remote: Endpoint, udp: boolea
   measure(sa.tunnel);
 }
 
-/** The longest packet whose ESP packet, with the outer headers of the newest active SA, fits the way; 68 at least. */
+/**
+ * The longest packet whose ESP packet, with the outer headers of the newest active SA, fits the way; 68 at least. A configured MTU
+ * counts instead, unless the way is known and narrower and DF may keep routers from cutting.
+ */
 export function measure({ sas, parameters, interface: inside, outerMtu }: NaiveTunnel): void {
   const newest = sas.findLast(({ phase }) => phase === 'active');
-  if (parameters.mtu !== 'auto' || newest === undefined) return;
+  if (newest === undefined) return;
   const { suite } = newest.outbound;
   const outer = (newest.remote.address.length === 4 ? 20 : 40) + (newest.udp ? 8 : 0);
   const room = (outerMtu === Number.POSITIVE_INFINITY ? 1500 : outerMtu) - outer - 8 - suite.ivLength - suite.icvLength;
   const align = Math.max(4, suite.blockSize);
-  inside.mtu = Math.max(68, room - (((room % align) + align) % align) - 2);
+  const fits = Math.max(68, room - (((room % align) + align) % align) - 2);
+  const { mtu, df } = parameters;
+  const bounded = outerMtu !== Number.POSITIVE_INFINITY && df !== 'clear';
+  inside.mtu = mtu === 'auto' ? fits : bounded ? Math.min(mtu, fits) : mtu;
 }
 
 /** RFC 4301 §5.1.2.1 and §8.1, RFC 6040 §4.1. What does not fit the tunnel goes in fragments, because it has to go. */
