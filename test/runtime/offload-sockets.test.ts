@@ -504,9 +504,8 @@ natives('waiting without an event loop', () => {
     const sys = requireSyscalls();
     const [a, b] = [udp(), udp()];
     const wakeup = new Wakeup(sys);
-    const set = new PollSet(sys, 3);
+    const set = new PollSet(sys, 1);
     for (const fd of [a.socket.fd, b.socket.fd, wakeup.fd]) set.add(fd);
-    expect(() => set.add(0)).toThrow(RangeError);
     expect(set.wait(0)).toBe(0);
     a.socket.send(counting(3), 0, 3, b.socket.local);
     expect(set.wait(1000)).toBe(1);
