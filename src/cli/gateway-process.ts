@@ -72,6 +72,7 @@ export async function runGateway(options: GatewayProcessOptions): Promise<number
     log,
     planes: hosted?.planes,
     offloads: first.gateway.dataplane.offloads,
+    sockets: first.gateway.dataplane,
     observe: (action) => backend.observe(action),
   });
 

@@ -12,6 +12,7 @@ import { Departures, words } from './departures.ts';
 import { KeyLog } from './keylog.ts';
 import { Listeners } from './listeners.ts';
 import type { Log } from './log.ts';
+import type { SocketOffloadOptions } from './offload.ts';
 import { Outbox } from './outbox.ts';
 import { pathMtu } from './path-mtu.ts';
 import { Readiness } from './readiness.ts';
@@ -24,6 +25,8 @@ export interface HostOptions {
   readonly log: Log;
   /** Superframes and batches where the kernel has them. Default true; they need packets of `SUPERFRAME_MAX` octets. */
   readonly offloads?: boolean;
+  /** How the sockets use theirs. */
+  readonly sockets?: SocketOffloadOptions;
   /** Hosts the data plane of a gateway that was made for that (`remote`); undefined: packets pass through the main thread. */
   readonly planes?: Planes | undefined;
   /** Sees every action after it was performed; packets in it are gone by then. */
@@ -83,7 +86,7 @@ export class Host {
       outbox: this.#outbox,
       departures: this.#departures,
       readiness: this.#readiness,
-      offloads: this.#offloads,
+      offload: this.#offloads ? (options.sockets ?? {}) : undefined,
       planes: options.planes,
       dispatch: (event) => this.dispatch(event),
     });

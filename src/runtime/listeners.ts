@@ -8,6 +8,7 @@ import type { GatewayAction, GatewayEvent } from '../gateway/index.ts';
 import { type Address, formatAddress, octetsOf, type PacketPool, sameAddress } from '../ip/index.ts';
 import { type Departures, words } from './departures.ts';
 import type { Log } from './log.ts';
+import type { SocketOffloadOptions } from './offload.ts';
 import type { Outbox } from './outbox.ts';
 import { openRaw } from './raw.ts';
 import type { Readiness } from './readiness.ts';
@@ -21,7 +22,8 @@ export interface ListenersOptions {
   readonly outbox: Outbox;
   readonly departures: Departures;
   readonly readiness: Readiness | undefined;
-  readonly offloads: boolean;
+  /** Undefined: one datagram a call. */
+  readonly offload: SocketOffloadOptions | undefined;
   readonly planes: Planes | undefined;
   readonly dispatch: (event: GatewayEvent) => void;
 }
@@ -97,19 +99,17 @@ export class Listeners {
 
   async #open(listening: Listening, ike: number, natt: number): Promise<boolean> {
     const { address, sockets, lent } = listening;
-    const { pool, log, readiness, offloads, planes, departures, dispatch } = this.#options;
+    const { pool, log, readiness, offload, planes, departures, dispatch } = this.#options;
     await departures.of(formatAddress(address));
     if (!this.#listening.includes(listening)) return false;
     for (const port of [ike, natt]) {
       const local = { address, port };
       const receive: Receive = (packet, remote, tos) => dispatch({ type: 'udp', local, remote, packet, tos });
-      const offload = offloads ? {} : undefined;
       if (port === natt && planes !== undefined) lent.push(planes.lendUdp(local, offload));
       else sockets.push(await openUdp({ local, pool, receive, readiness, offload }));
     }
     if (readiness === undefined) return false;
     try {
-      const offload = offloads ? {} : undefined;
       const receive: Receive = (packet, { address: remote }, tos) =>
         dispatch({ type: 'esp', local: address, remote, packet, tos });
       if (planes !== undefined) lent.push(planes.lendRaw(address, offload));

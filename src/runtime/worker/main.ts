@@ -8,7 +8,7 @@ import { PollSet, Wakeup } from '../batch-wait.ts';
 import { systemRandom } from '../clock.ts';
 import { engineCandidates } from '../engines/index.ts';
 import { packetMemory } from '../sums.ts';
-import { requireSyscalls } from '../syscalls.ts';
+import { requireSyscalls, type Syscalls } from '../syscalls.ts';
 import type { WorkerData } from './contract.ts';
 import { PlaneLoop } from './loop.ts';
 import { News } from './news.ts';
@@ -18,6 +18,7 @@ function begin(data: WorkerData): void {
   invariant(parentPort !== null, 'this is a worker');
   const port = parentPort;
   const sys = requireSyscalls();
+  if (data.cpu !== undefined) pin(sys, data.cpu);
   const { pool, why } = packetMemory(data.packets, SUPERFRAME_MAX);
   const { engine } = chooseEngine(engineCandidates());
   const tell = (): void => port.postMessage(undefined);
@@ -40,5 +41,16 @@ function begin(data: WorkerData): void {
   news.report({ type: 'ready', engine: engine.name, sums: why });
   loop.run();
 }
+
+/** Keeps this thread on one processor; where there is none of that number it stays free. */
+function pin({ scratch, sched_setaffinity }: Syscalls, cpu: number): void {
+  const { bytes, base } = scratch;
+  bytes.fill(0, 0, CPU_SET);
+  bytes[cpu >>> 3] = 1 << (cpu & 7);
+  sched_setaffinity(0, CPU_SET, base);
+}
+
+/** Octets of a cpu_set_t. */
+const CPU_SET = 128;
 
 begin(workerData as WorkerData);
