@@ -7,7 +7,7 @@
  * routing table a namespace.
  */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { Bulkhead, HOSTINGS, hostedBy, type TenantText, withFaults } from '../support/bulkhead.ts';
+import { Bulkhead, HOSTINGS, type Hosting, hostedBy, type TenantText, withFaults } from '../support/bulkhead.ts';
 import { ADDRESSES, Topology } from '../support/netns.ts';
 import { requirePeers } from '../support/peers.ts';
 import { sh, type TestProcess, until } from '../support/process.ts';
@@ -17,6 +17,18 @@ import { noneLeft, oneOfEach, swanEnd } from './ends.ts';
 const describeWithPeers = requirePeers('linux', 'root', 'netns', 'tun', 'koffi', 'strongswan', 'ethtool', 'ping');
 
 const SECOND_SITE = '203.0.113.1';
+/** What is done to workers in turn, and who notices: of two workers each has one of the tenants. */
+const LOSSES: readonly Loss[] = [
+  { hosting: 'worker', fault: 'kill', lost: ['blue', 'red'] },
+  { hosting: 'worker', fault: 'wedge', lost: ['blue', 'red'] },
+  { hosting: 'two workers', fault: 'kill@1', lost: ['red'] },
+  { hosting: 'two workers', fault: 'wedge@0', lost: ['blue'] },
+];
+interface Loss {
+  readonly hosting: Hosting;
+  readonly fault: Parameters<typeof withFaults>[number];
+  readonly lost: readonly string[];
+}
 /** A rekeyed SA of strongSwan's is gone soon. */
 const QUICK = { lines: ['delete_rekeyed_delay = 1'] };
 
@@ -32,7 +44,7 @@ const CLIENT = `
   socket.on('timeout', () => socket.destroy(new Error('timeout')));
 `;
 
-describeWithPeers.each(HOSTINGS)('two tenants that are alike (%s)', (hosting) => {
+describeWithPeers.each([...HOSTINGS, 'two workers'] as const)('two tenants that are alike (%s)', (hosting) => {
   const names = ['blue', 'red'] as const;
   const networks: Topology[] = [];
   const swans: Strongswan[] = [];
@@ -62,8 +74,8 @@ describeWithPeers.each(HOSTINGS)('two tenants that are alike (%s)', (hosting) =>
       await Strongswan.start(red, 'gwB', swanEnd({ psk: 'the key of red', localAddress: SECOND_SITE }, QUICK)),
     );
     const tenants = [tenantOf('blue', ADDRESSES.gwB), tenantOf('red', SECOND_SITE)];
-    const options = hosting === 'worker' ? withFaults('kill', 'wedge') : hostedBy(hosting);
-    gateway = await Bulkhead.start(blue, 'gwA', { tenants }, options);
+    const faults = withFaults(...LOSSES.filter((loss) => loss.hosting === hosting).map(({ fault }) => fault));
+    gateway = await Bulkhead.start(blue, 'gwA', { tenants }, { env: { ...hostedBy(hosting).env, ...faults.env } });
     for (const [i, network] of networks.entries()) {
       const name = names[i]!;
       sh('ip', ['-n', blue.name('gwA'), 'link', 'set', 'dev', `bh-${name}`, 'netns', network.name('hostA')]);
@@ -115,9 +127,9 @@ describeWithPeers.each(HOSTINGS)('two tenants that are alike (%s)', (hosting) =>
     for (const network of networks) expect(await network.ping('hostB', ADDRESSES.hostA, 2)).toBe(2);
   });
 
-  it.runIf(hosting === 'worker').each(['kill', 'wedge'])(
-    'the worker is lost: both tunnels get new SAs, and each leads where it led (%s)',
-    async () => {
+  it.runIf(hosting !== 'main thread').each(LOSSES.filter((loss) => loss.hosting === hosting))(
+    'a worker is lost ($fault): the tunnels of $lost get new SAs, and each leads where it led',
+    async ({ lost }) => {
       const [written, before] = [gateway.log.length, await Promise.all(names.map((name) => spisOf(name)))];
       gateway.signal('SIGUSR2');
       // Meanwhile both ask on: whoever is answered is answered by the site of its own.
@@ -132,11 +144,14 @@ describeWithPeers.each(HOSTINGS)('two tenants that are alike (%s)', (hosting) =>
         await oneOfEach(swans[i]!);
       }
       await Promise.all(asking);
-      for (const [i, answer] of answers)
-        expect([`site-${names[i]} sees ${ADDRESSES.hostA}`, 'nobody']).toContain(answer);
+      for (const [i, answer] of answers) {
+        const own = `site-${names[i]} sees ${ADDRESSES.hostA}`;
+        expect(lost.includes(names[i]!) ? [own, 'nobody'] : [own]).toContain(answer);
+      }
       const after = await Promise.all(names.map((name) => spisOf(name)));
-      expect(after.flat().filter((spi) => before.flat().includes(spi))).toEqual([]);
       expect(after.map(({ length }) => length)).toEqual([2, 2]);
+      for (const [i, name] of names.entries())
+        expect(after[i]!.filter((spi) => before.flat().includes(spi))).toEqual(lost.includes(name) ? [] : before[i]);
     },
   );
 

@@ -85,17 +85,19 @@ export interface BulkheadOptions {
   readonly folder?: string;
 }
 
-/** Which thread moves packets: one of its own, as `run` does by itself, or the main thread. */
-export type Hosting = 'worker' | 'main thread';
+/** Which thread moves packets: one of its own, as `run` does by itself, two that share the tenants, or the main thread. */
+export type Hosting = 'worker' | 'two workers' | 'main thread';
 
 /** For `describe.each`: what must hold whichever it is. */
 export const HOSTINGS: readonly Hosting[] = ['worker', 'main thread'];
 
 export const hostedBy = (hosting: Hosting): BulkheadOptions =>
-  hosting === 'worker' ? {} : { env: { BULKHEAD_WORKERS: '0' } };
+  hosting === 'worker' ? {} : { env: { BULKHEAD_WORKERS: hosting === 'two workers' ? '2' : '0' } };
 
-/** Each SIGUSR2 does the next of these to the worker, over and over. */
-export const withFaults = (...faults: readonly ('wedge' | 'throw' | 'kill')[]): BulkheadOptions => ({
+type Fault = 'wedge' | 'throw' | 'kill';
+
+/** Each SIGUSR2 does the next of these to the workers, or to the one behind `@`, over and over. */
+export const withFaults = (...faults: readonly (Fault | `${Fault}@${number}`)[]): BulkheadOptions => ({
   env: { BULKHEAD_FAULTS: faults.join() },
 });
 
