@@ -7,7 +7,15 @@
  * routing table a namespace.
  */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { Bulkhead, HOSTINGS, type Hosting, hostedBy, type TenantText, withFaults } from '../support/bulkhead.ts';
+import {
+  Bulkhead,
+  type FaultOrder,
+  HOSTINGS,
+  type Hosting,
+  hostedBy,
+  type TenantText,
+  withFaults,
+} from '../support/bulkhead.ts';
 import { ADDRESSES, Topology } from '../support/netns.ts';
 import { requirePeers } from '../support/peers.ts';
 import { sh, type TestProcess, until } from '../support/process.ts';
@@ -26,7 +34,7 @@ const LOSSES: readonly Loss[] = [
 ];
 interface Loss {
   readonly hosting: Hosting;
-  readonly fault: Parameters<typeof withFaults>[number];
+  readonly fault: FaultOrder;
   readonly lost: readonly string[];
 }
 /** A rekeyed SA of strongSwan's is gone soon. */

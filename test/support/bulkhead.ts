@@ -94,10 +94,13 @@ export const HOSTINGS: readonly Hosting[] = ['worker', 'main thread'];
 export const hostedBy = (hosting: Hosting): BulkheadOptions =>
   hosting === 'worker' ? {} : { env: { BULKHEAD_WORKERS: hosting === 'two workers' ? '2' : '0' } };
 
-type Fault = 'wedge' | 'throw' | 'kill';
+export type Fault = 'wedge' | 'throw' | 'kill';
+
+/** What is done, to all workers or to the one behind `@`. */
+export type FaultOrder = Fault | `${Fault}@${number}`;
 
 /** Each SIGUSR2 does the next of these to the workers, or to the one behind `@`, over and over. */
-export const withFaults = (...faults: readonly (Fault | `${Fault}@${number}`)[]): BulkheadOptions => ({
+export const withFaults = (...faults: readonly FaultOrder[]): BulkheadOptions => ({
   env: { BULKHEAD_FAULTS: faults.join() },
 });
 

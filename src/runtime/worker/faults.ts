@@ -1,7 +1,7 @@
 /**
- * Faults on demand, for tests of the whole process: each SIGUSR2 does to the worker of the data plane what BULKHEAD_FAULTS says
- * next, over and over: `wedge` (it stands still), `throw` (it fails), `kill` (it is ended). Without that variable nobody listens
- * to the signal.
+ * Faults on demand, for tests of the whole process: each SIGUSR2 does to the workers of the data plane what BULKHEAD_FAULTS says
+ * next, over and over: `wedge` (they stand still), `throw` (they fail), `kill` (they are ended); `wedge@1` does it to worker 1
+ * only. Without that variable nobody listens to the signal.
  */
 import type { Log } from '../log.ts';
 
@@ -9,15 +9,18 @@ const FAULTS = ['wedge', 'throw', 'kill'] as const;
 export type Fault = (typeof FAULTS)[number];
 
 /** What it returns takes the handler away again. */
-export function faultsOnSignal(strike: (fault: Fault) => void, log: Log): () => void {
-  const wanted = (process.env.BULKHEAD_FAULTS ?? '').split(',');
-  const faults = wanted.flatMap((word) => FAULTS.filter((fault) => fault === word));
-  if (faults.length === 0) return () => {};
+export function faultsOnSignal(plane: number, strike: (fault: Fault) => void, log: Log): () => void {
+  const turns = (process.env.BULKHEAD_FAULTS ?? '').split(',').flatMap((turn) => {
+    const [word, at] = turn.split('@');
+    return FAULTS.filter((fault) => fault === word).map((fault) => ({ fault, at: at ?? String(plane) }));
+  });
+  if (turns.length === 0) return () => {};
   let next = 0;
   const onSignal = (): void => {
-    const fault = faults[next % faults.length]!;
+    const { fault, at } = turns[next % turns.length]!;
     next += 1;
-    log.warn(`SIGUSR2: the worker of the data plane gets a fault: ${fault}`);
+    if (at !== String(plane)) return;
+    log.warn(`SIGUSR2: the worker of the data plane gets a fault: ${fault}`, { plane });
     strike(fault);
   };
   process.on('SIGUSR2', onSignal);

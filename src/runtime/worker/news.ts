@@ -2,8 +2,8 @@
  * What a worker tells the main thread, when that may be slow to look: news that finds room in the ring goes at once; what is said
  * only once waits here for room; anything else is dropped, because it comes again.
  *
- * Limits: TRAFFIC_SHARE of the ring for IKE messages, whose senders repeat them; what waits has a key, so that there is no more of
- * it than ports, sockets, SAs and tunnels.
+ * Limits: TRAFFIC_SHARE of the ring for IKE messages, whose senders repeat them, and packets that strayed; what waits has a key, so
+ * that there is no more of it than ports, sockets, SAs and tunnels.
  */
 import type { PlaneEvent } from '../../gateway/index.ts';
 import { encodeNews, TOLD, type WorkerNews } from './contract.ts';
@@ -43,14 +43,12 @@ export class News {
   #push(news: WorkerNews): boolean {
     const { capacity, used } = this.#ring;
     const octets = encodeNews(news);
-    const room = news.type === 'plane' && isTraffic(news.event) ? capacity * TRAFFIC_SHARE : capacity;
+    const room = isTraffic(news) ? capacity * TRAFFIC_SHARE : capacity;
     if (used + octets.length > room || !this.#ring.push(octets)) return false;
     if (Atomics.exchange(this.#signs, TOLD, 1) === 0) this.#tell();
     return true;
   }
 }
-
-const isTraffic = (event: PlaneEvent): boolean => event.type === 'ike' || event.type === 'stray';
 
 /** Of what is not said again by itself; undefined for the rest. */
 function keyOf(news: WorkerNews): string | undefined {
@@ -78,5 +76,8 @@ function keyOfEvent(event: PlaneEvent): string | undefined {
       return undefined;
   }
 }
+
+const isTraffic = (news: WorkerNews): boolean =>
+  news.type === 'plane' && (news.event.type === 'ike' || news.event.type === 'stray');
 
 const TRAFFIC_SHARE = 0.75;

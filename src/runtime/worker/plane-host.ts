@@ -81,6 +81,11 @@ export class PlaneHost {
     return this.#engine;
   }
 
+  /** Whether orders are carried out; if not they are dropped. */
+  get running(): boolean {
+    return this.#life?.running === true;
+  }
+
   /** How often the worker had to be started anew. */
   get restarts(): number {
     return this.#restarts;
@@ -95,7 +100,7 @@ export class PlaneHost {
         this.#starting = { resolve, reject };
         this.#begin();
       });
-      this.#noFaults = faultsOnSignal((fault) => this.fail(fault), this.#options.log);
+      this.#noFaults = faultsOnSignal(this.#options.plane, (fault) => this.fail(fault), this.#options.log);
     } catch (error) {
       await this.close();
       throw error;
@@ -176,11 +181,11 @@ export class PlaneHost {
   }
 
   #order(order: WorkerOrder): void {
-    if (this.#life?.running === true) this.#life.order(order);
+    if (this.running) this.#life!.order(order);
   }
 
   #detach(order: WorkerOrder, key: string): Promise<void> {
-    if (this.#life?.running !== true) return Promise.resolve();
+    if (!this.running) return Promise.resolve();
     return new Promise((resolve) => {
       this.#detaching.set(key, [...(this.#detaching.get(key) ?? []), resolve]);
       this.#order(order);
@@ -245,7 +250,9 @@ export class PlaneHost {
     const doubled = PAUSE_MILLIS * 2 ** (this.#short - QUICK_RESTARTS - 1);
     const pause = this.#short <= QUICK_RESTARTS ? 0 : Math.min(doubled, LONGEST_PAUSE_MILLIS);
     const when = pause === 0 ? '' : ` in ${pause / 1000} s`;
-    this.#options.log.error(`the worker of the data plane ${why}: it is started anew${when}`);
+    const { log, plane, planes } = this.#options;
+    const which = planes === 1 ? {} : { plane };
+    log.error(`the worker of the data plane ${why}: it is started anew${when}`, which);
     this.#lostBy = why;
     this.#next = setTimeout(() => this.#begin(), pause).unref();
     this.listener.lost(why);

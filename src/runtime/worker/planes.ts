@@ -20,9 +20,9 @@ export interface PlanesListener {
   event(event: PlaneEvent): void;
   tooBig(local: Address, remote: Address): void;
   portFailed(port: number, why: string): void;
-  /** No packet passes this one until `restarted`. */
+  /** No packet of its tenants passes until `restarted`. */
   lost(plane: number, why: string): void;
-  /** A new worker runs in place of this one, everything is attached, and it knows nothing else. */
+  /** A new worker runs in place of this one, has its sockets, and knows nothing else. */
   restarted(plane: number, why: string): void;
 }
 
@@ -66,9 +66,9 @@ export class Planes {
     this.#hosts[plane]?.command(command);
   }
 
-  /** A datagram of control's own, from the NAT-T port. */
+  /** A datagram of control's own, from the NAT-T port: each worker has a socket there. */
   send(local: Endpoint, remote: Endpoint, octets: Uint8Array): void {
-    this.#hosts[0]?.send(local, remote, octets);
+    this.#hosts.find((host) => host.running)?.send(local, remote, octets);
   }
 
   /** Throws SystemError. */
