@@ -1,7 +1,7 @@
 /**
  * The sockets of a host, by the address of the gateway they are bound to: the IKE port, the NAT-T port, protocol 50.
  *
- * Where the data plane has a thread of its own it is lent those that carry ESP, and sends the messages that leave by them.
+ * Where the data plane has threads of its own they are lent those that carry ESP, and send the messages that leave by them.
  * Limit: MAX_WAITING datagrams wait for the sockets of an address to open.
  */
 import type { GatewayAction, GatewayEvent } from '../gateway/index.ts';

@@ -235,7 +235,7 @@ requirePeers(...NEEDS)('a tunnel between two data planes', () => {
     await server.stop();
     const { still, megabits } = judge(client);
     process.stderr.write(
-      `  ${megabits.toFixed(0)} Mbit/s; given in ${given.toFixed(0)} ms, taken in ${took.toFixed(0)} ms\n`,
+      `  ${megabits.toFixed(0)} Mbit/s, still for ${still} tenths; given in ${given.toFixed(0)} ms, taken in ${took.toFixed(0)} ms\n`,
     );
     expect(still).toBeLessThan(10);
     expect(megabits).toBeGreaterThan(20);

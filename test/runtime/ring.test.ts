@@ -101,6 +101,17 @@ describe('a ring', () => {
     expect(seen.slice(3)).toEqual([11, 12, 13].map((seed) => record(8, seed)));
   });
 
+  it('drains as many as are asked for', () => {
+    const { writer, reader } = ends(64);
+    for (const seed of [1, 2, 3]) writer.push(record(8, seed));
+    const seen: Uint8Array[] = [];
+    const visit = (octets: Uint8Array): void => void seen.push(octets);
+    expect([reader.drain(visit, 0), reader.drain(visit, 2), reader.drain(visit, 2), reader.drain(visit)]).toEqual([
+      0, 2, 1, 0,
+    ]);
+    expect(seen).toEqual([1, 2, 3].map((seed) => record(8, seed)));
+  });
+
   it('is wiped with what nobody read', () => {
     const { writer } = ends(64);
     writer.push(record(40, 5));

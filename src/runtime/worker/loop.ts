@@ -2,9 +2,9 @@
  * The loop of a thread that hosts a data plane: it waits for descriptors and orders, and runs each batch to completion.
  *
  * One turn: orders, devices, sockets, flush, news. Packets are never handed to another thread. An order written before a packet
- * was sent is carried out before that packet is looked at: orders are looked for again after each read.
- * Limits: BATCH packets a source and turn; orders written while others are carried out wait for the next turn; news for which there
- * is no room (`news.ts`) is counted.
+ * was sent is carried out before that packet is looked at, unless very many wait: orders are looked for again after each read.
+ * Limits: BATCH packets a source and turn; ORDERS a turn, so that packets pass while thousands of tenants come; news for which
+ * there is no room (`news.ts`) is counted.
  */
 import { performance } from 'node:perf_hooks';
 import { invariant, type Millis } from '../../core/index.ts';
@@ -52,6 +52,8 @@ export class PlaneLoop {
   readonly #clockOffset: Millis;
   #now: Millis;
   #read = 0;
+  /** That may still be carried out in this turn. */
+  #ordersLeft = 0;
   #tooBigAfter: Millis = 0;
   #ended = false;
 
@@ -73,7 +75,7 @@ export class PlaneLoop {
 
   /** Returns after the order to end. */
   run(): void {
-    const { wakeup, poll, signs } = this.#options;
+    const { wakeup, poll, signs, orders } = this.#options;
     poll.add(wakeup.fd);
     let busy = false;
     while (!this.#ended) {
@@ -81,6 +83,7 @@ export class PlaneLoop {
       const ready = poll.wait(busy ? 0 : this.#patience());
       this.#now = performance.now() + this.#clockOffset;
       if (poll.ready(wakeup.fd)) wakeup.clear();
+      this.#ordersLeft = ORDERS;
       this.#takeOrders();
       this.#read = 0;
       if (ready > 0) poll.eachReady(this.#readSource);
@@ -92,7 +95,7 @@ export class PlaneLoop {
       }
       this.#outbox.flush();
       this.#publish();
-      busy = this.#read > 0;
+      busy = this.#read > 0 || orders.used > 0;
     }
     for (const queue of this.#ports.values()) queue.stop();
     for (const socket of this.#sockets.values()) void socket.close();
@@ -117,10 +120,10 @@ export class PlaneLoop {
 
   #takeOrders(): void {
     const { orders, signs } = this.#options;
-    if (orders.used === 0) return;
+    if (orders.used === 0 || this.#ordersLeft === 0) return;
     // What came before an order is finished under what held before it.
     this.#plane.flush(this.#now);
-    orders.drain(this.#takeOrder);
+    this.#ordersLeft -= orders.drain(this.#takeOrder, this.#ordersLeft);
     if (Atomics.load(signs, STARVED) !== 0) this.#options.tell();
   }
 
@@ -242,5 +245,7 @@ export class PlaneLoop {
 
 /** Packets a source hands over before the others have their turn. */
 const BATCH = 64;
+/** About ten milliseconds' worth. */
+const ORDERS = 256;
 const TOO_BIG_AGAIN: Millis = 20;
 const LONGEST_WAIT = 200;

@@ -61,10 +61,12 @@ export class Ring {
     return record;
   }
 
-  /** Hands over the records that are here now, oldest first; what is written meanwhile waits for the next call. */
-  drain(visit: (record: Uint8Array<ArrayBuffer>) => void): void {
+  /** Hands over the records that are here now, oldest first, at most so many; what is written meanwhile waits. Gives how many. */
+  drain(visit: (record: Uint8Array<ArrayBuffer>) => void, most = Number.POSITIVE_INFINITY): number {
     const end = Atomics.load(this.#positions, WRITTEN);
-    while (Atomics.load(this.#positions, READ) !== end) visit(this.shift()!);
+    let count = 0;
+    for (; count < most && Atomics.load(this.#positions, READ) !== end; count++) visit(this.shift()!);
+    return count;
   }
 
   /** When neither end is used any more. */
