@@ -6,7 +6,7 @@
  * The doors into a compartment are `packet` (a port of the tenant's own) and the SPI of an ESP packet. Packets are taken in
  * at any pace and leave at `flush`, which ends a batch; commands come between batches.
  * Invariants: each packet taken is given to the output or released, once; an event is kept until `takeEvents`, but IKE messages
- * beyond EVENTS are dropped like packets, and counted.
+ * and strays beyond EVENTS are dropped like packets, and counted.
  */
 import type { Sink } from '../../compartment/index.ts';
 import { Agenda, type Bytes, type Deadline, invariant, type Millis, type Random } from '../../core/index.ts';
@@ -33,7 +33,7 @@ export interface DataPlaneOptions {
   readonly slot?: number;
 }
 
-/** Events between two batches from which on no IKE message is taken; of other events an SA, a tunnel, a ping causes a few. */
+/** Events between two batches from which on no message and no stray is taken; of other events an SA, a tunnel, a ping causes a few. */
 const EVENTS = 1024;
 
 export class DataPlane {
@@ -152,7 +152,7 @@ export class DataPlane {
 
   /** False: dropped, because control does not keep up. */
   tell(event: PlaneEvent): boolean {
-    if (event.type === 'ike' && this.#events.length >= EVENTS) {
+    if ((event.type === 'ike' || event.type === 'stray') && this.#events.length >= EVENTS) {
       this.drops[DROP.queueFull]! += 1;
       return false;
     }
