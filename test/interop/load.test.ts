@@ -72,13 +72,15 @@ const LOADS: readonly Load[] = [
 const SECONDS = 30;
 
 requirePeers(...NEEDS, 'strongswan').each(LOADS)('$title, to a host behind strongSwan', (load) => {
-  const folder = mkdtempSync(join(tmpdir(), `bh-load-${process.pid}-`));
-  const espLog = join(folder, 'esp.log');
+  let folder: string;
+  let espLog: string;
   let network: Topology;
   let gateway: Bulkhead;
   let swan: Strongswan;
 
   beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), `bh-load-${process.pid}-`));
+    espLog = join(folder, 'esp.log');
     network = new Topology({ offloads: true });
     const log = `filelog {\n esp {\n path = ${espLog}\n default = -1\n esp = ${load.espLog}\n flush_line = yes\n }\n }`;
     swan = await Strongswan.start(network, 'gwB', swanEnd({}, { lines: ['delete_rekeyed_delay = 1', log] }));

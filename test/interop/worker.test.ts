@@ -22,14 +22,16 @@ const describeWithPeers = requirePeers(...NEEDS, 'strongswan');
 const RUNS_ANEW = /it runs anew, with new Child SAs/;
 
 describeWithPeers.each(['another Bulkhead, protocol 50', 'strongSwan, UDP'] as const)('a tunnel to %s', (kind) => {
-  const folder = mkdtempSync(join(tmpdir(), `bh-worker-${process.pid}-`));
-  const keyLog = join(folder, 'keys');
+  let folder: string;
+  let keyLog: string;
   let network: Topology;
   let gateway: Bulkhead;
   let other: Bulkhead | undefined;
   let swan: Strongswan | undefined;
 
   beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), `bh-worker-${process.pid}-`));
+    keyLog = join(folder, 'keys');
     network = new Topology();
     if (kind.startsWith('strongSwan'))
       swan = await Strongswan.start(network, 'gwB', swanEnd({}, { lines: ['delete_rekeyed_delay = 1'] }));
