@@ -6,9 +6,7 @@
  */
 import { COMPARTMENT_CELLS } from '../../compartment/index.ts';
 import { invariant } from '../../core/index.ts';
-
 import { SA_CELLS } from '../../esp/index.ts';
-
 import { DROP_COUNT } from '../../ip/index.ts';
 
 /** Doubles of one slot. */

@@ -9,7 +9,7 @@ import type { InterfaceConfig, PingRequest, PingResult, Route, RouteOrigin } fro
 import type { Bytes } from '../../core/index.ts';
 import type { Encryption, Integrity } from '../../crypto/index.ts';
 import type { DfPolicy, Lifetime } from '../../esp/index.ts';
-import type { Address, Endpoint, FlowRecord, Packet, Prefix, TrafficSelector } from '../../ip/index.ts';
+import type { Endpoint, FlowRecord, Packet, Prefix, TrafficSelector } from '../../ip/index.ts';
 
 /** A tunnel as the data plane knows it. */
 export interface TunnelParameters {
@@ -131,10 +131,3 @@ export interface PlaneOutput {
   /** An IP packet for the host's end of an interface. */
   packet(port: number, packet: Packet): void;
 }
-
-/** Where ESP comes from, to tell NAT-T from IKE ports. */
-export interface PlanePorts {
-  readonly natt: number;
-}
-
-export type { Address };
