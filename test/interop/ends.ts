@@ -1,7 +1,7 @@
 /** The two ends of the tests here: a connection of Bulkhead's and its mirror image in strongSwan's terms. */
 import type { ConnectionText, DocumentText, InterfaceText, TenantText } from '../support/bulkhead.ts';
 import { ADDRESSES, type ADDRESSES6, type Topology } from '../support/netns.ts';
-import { until } from '../support/process.ts';
+import { sh, until } from '../support/process.ts';
 import type { Strongswan, SwanChild, SwanConnection, SwanOptions } from '../support/strongswan.ts';
 
 export const PSK = 'a key that both of them know';
@@ -151,4 +151,22 @@ export interface FloodResult {
   readonly sent: number;
   readonly lost: readonly number[];
   readonly doubled: number;
+}
+
+/** Addresses of a cable between the `inet`s of two networks. */
+export const CABLE_ENDS = { left: '172.31.0.1', right: '172.31.0.2' } as const;
+
+/** Lays the cable; gives the names of both `inet`s. Routes over it are the caller's. */
+export function cableBetween(first: Topology, second: Topology): readonly [left: string, right: string] {
+  const [left, right] = [first.name('inet'), second.name('inet')];
+  sh('ip', ['-n', left, 'link', 'add', 'toRed', 'type', 'veth', 'peer', 'name', 'toBlue', 'netns', right]);
+  for (const [netns, device, address] of [
+    [left, 'toRed', CABLE_ENDS.left],
+    [right, 'toBlue', CABLE_ENDS.right],
+  ] as const) {
+    sh('ip', ['-n', netns, 'addr', 'add', `${address}/30`, 'dev', device]);
+    sh('ip', ['-n', netns, 'link', 'set', 'dev', device, 'up']);
+    sh('ip', ['netns', 'exec', netns, 'ethtool', '-K', device, 'tx', 'off'], true);
+  }
+  return [left, right];
 }

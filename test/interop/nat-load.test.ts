@@ -10,7 +10,7 @@ import { ADDRESSES, Topology } from '../support/netns.ts';
 import { requirePeers } from '../support/peers.ts';
 import { sh, type TestProcess } from '../support/process.ts';
 import { Strongswan } from '../support/strongswan.ts';
-import { bulkheadEnd, flood, swanEnd } from './ends.ts';
+import { bulkheadEnd, CABLE_ENDS, cableBetween, flood, swanEnd } from './ends.ts';
 
 const NEEDS = ['linux', 'root', 'netns', 'tun', 'koffi', 'ethtool', 'nft', 'ping', 'iperf3'] as const;
 const describeWithPeers = requirePeers(...NEEDS);
@@ -180,18 +180,9 @@ describeWithSwan('two gateways behind one NAT box, with tenants that are alike',
 
 /** A cable between the two `inet`s; the second gateway A has an address of its own, and reaches the first gateway B through the NAT box. */
 function join(first: Topology, second: Topology): void {
-  const [left, right] = [first.name('inet'), second.name('inet')];
-  sh('ip', ['-n', left, 'link', 'add', 'toRed', 'type', 'veth', 'peer', 'name', 'toBlue', 'netns', right]);
-  for (const [netns, device, address] of [
-    [left, 'toRed', '172.31.0.1/30'],
-    [right, 'toBlue', '172.31.0.2/30'],
-  ] as const) {
-    sh('ip', ['-n', netns, 'addr', 'add', address, 'dev', device]);
-    sh('ip', ['-n', netns, 'link', 'set', 'dev', device, 'up']);
-    sh('ip', ['netns', 'exec', netns, 'ethtool', '-K', device, 'tx', 'off'], true);
-  }
+  const [left, right] = cableBetween(first, second);
   sh('ip', ['-n', second.name('gwA'), 'addr', 'add', `${SECOND}/32`, 'dev', 'out']);
   sh('ip', ['-n', right, 'route', 'add', `${SECOND}/32`, 'via', ADDRESSES.gwA]);
-  sh('ip', ['-n', right, 'route', 'add', `${ADDRESSES.gwB}/32`, 'via', '172.31.0.1']);
-  sh('ip', ['-n', left, 'route', 'add', `${SECOND}/32`, 'via', '172.31.0.2']);
+  sh('ip', ['-n', right, 'route', 'add', `${ADDRESSES.gwB}/32`, 'via', CABLE_ENDS.left]);
+  sh('ip', ['-n', left, 'route', 'add', `${SECOND}/32`, 'via', CABLE_ENDS.right]);
 }

@@ -20,7 +20,7 @@ import { ADDRESSES, Topology } from '../support/netns.ts';
 import { requirePeers } from '../support/peers.ts';
 import { sh, type TestProcess, until } from '../support/process.ts';
 import { Strongswan } from '../support/strongswan.ts';
-import { noneLeft, oneOfEach, swanEnd } from './ends.ts';
+import { CABLE_ENDS, cableBetween, noneLeft, oneOfEach, swanEnd } from './ends.ts';
 
 const describeWithPeers = requirePeers('linux', 'root', 'netns', 'tun', 'koffi', 'strongswan', 'ethtool', 'ping');
 
@@ -193,18 +193,9 @@ describeWithPeers.each([...HOSTINGS, 'two workers'] as const)('two tenants that 
 
 /** A cable between the two `inet`s; the strongSwan of `red` gets an address that the other network can reach. */
 function join(blue: Topology, red: Topology): void {
-  const [left, right] = [blue.name('inet'), red.name('inet')];
-  sh('ip', ['-n', left, 'link', 'add', 'toRed', 'type', 'veth', 'peer', 'name', 'toBlue', 'netns', right]);
-  for (const [netns, device, address] of [
-    [left, 'toRed', '172.31.0.1/30'],
-    [right, 'toBlue', '172.31.0.2/30'],
-  ] as const) {
-    sh('ip', ['-n', netns, 'addr', 'add', address, 'dev', device]);
-    sh('ip', ['-n', netns, 'link', 'set', 'dev', device, 'up']);
-    sh('ip', ['netns', 'exec', netns, 'ethtool', '-K', device, 'tx', 'off'], true);
-  }
-  sh('ip', ['-n', left, 'route', 'add', `${SECOND_SITE}/32`, 'via', '172.31.0.2']);
+  const [left, right] = cableBetween(blue, red);
+  sh('ip', ['-n', left, 'route', 'add', `${SECOND_SITE}/32`, 'via', CABLE_ENDS.right]);
   sh('ip', ['-n', right, 'route', 'add', `${SECOND_SITE}/32`, 'via', ADDRESSES.gwB]);
-  sh('ip', ['-n', right, 'route', 'add', `${ADDRESSES.gwA}/32`, 'via', '172.31.0.1']);
+  sh('ip', ['-n', right, 'route', 'add', `${ADDRESSES.gwA}/32`, 'via', CABLE_ENDS.left]);
   sh('ip', ['-n', red.name('gwB'), 'addr', 'add', `${SECOND_SITE}/32`, 'dev', 'out']);
 }
