@@ -62,11 +62,14 @@ export class Child {
 
   /** The next line it writes; undefined: it has ended, or the time is over, or `signal` says so. */
   async line(millis: number, signal: AbortSignal): Promise<string | undefined> {
-    const timer = setTimeout(() => this.#wake(), millis);
-    const until = performance.now() + millis;
+    let over = false;
+    const timer = setTimeout(() => {
+      over = true;
+      this.#wake();
+    }, millis);
     const interrupt = (): void => this.#wake();
     signal.addEventListener('abort', interrupt);
-    while (this.#lines.length === 0 && this.#problem === undefined && !signal.aborted && performance.now() < until) {
+    while (this.#lines.length === 0 && this.#problem === undefined && !signal.aborted && !over) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
