@@ -43,6 +43,20 @@ export const DROP = {
   bounce: 35,
   superframe: 36,
   strayed: 37,
+  gre: 38,
+  vsid: 39,
+  vlanTag: 40,
+  etherType: 41,
+  neighbourMessage: 42,
+  neighbour: 43,
+  spoofed: 44,
+  noRecord: 45,
+  replication: 46,
+  natNoSession: 47,
+  natFiltered: 48,
+  natNoPort: 49,
+  natLimit: 50,
+  natProtocol: 51,
 } as const;
 
 export type DropReason = keyof typeof DROP;
@@ -85,6 +99,20 @@ export const DROP_TEXT: Readonly<Record<DropReason, string>> = {
   bounce: 'its way out is the point-to-point link it came in by',
   strayed: 'for another thread of the data plane, handed on by control',
   superframe: 'superframe whose protocol, flags or segment size rule out cutting it',
+  gre: 'GRE that is not NVGRE: other flags, version or protocol, or cut short',
+  vsid: 'no virtual subnet here has this VSID',
+  vlanTag: 'an inner frame with a VLAN tag',
+  etherType: 'a frame that is neither IP nor ARP',
+  neighbourMessage: 'malformed ARP or neighbour discovery',
+  neighbour: 'the next hop does not answer for its address',
+  spoofed: 'a source MAC or address that is not of its sender',
+  noRecord: 'no lookup record for the destination',
+  replication: 'more receivers of a broadcast than are served',
+  natNoSession: 'no NAT session and no rule for it',
+  natFiltered: 'from an address the session has not sent to',
+  natNoPort: 'every external port of the NAT address is in use',
+  natLimit: 'the NAT sessions of the tenant are at their limit',
+  natProtocol: 'a protocol that has nothing for NAT to translate',
 };
 
 export const DROP_NAMES: readonly (DropReason | 'pass')[] = (() => {

@@ -10,8 +10,8 @@ import { SA_CELLS } from '../../esp/index.ts';
 import { DROP_COUNT } from '../../ip/index.ts';
 
 /** Doubles of one slot. */
-export const SLOT_CELLS = 64;
-/** 32 MB of address space, of which the kernel gives what is touched: 65,536 slots of 512 octets. */
+export const SLOT_CELLS = 96;
+/** 48 MB of address space, of which the kernel gives what is touched: 65,536 slots of 768 octets. */
 export const SLOTS = 0x1_0000;
 /** Counted in nobody's view. */
 export const NO_SLOT = -1;
