@@ -65,13 +65,15 @@ export async function runGateway(options: GatewayProcessOptions): Promise<number
   const engine = engineFor(log);
   const hosted = await startPlanes(first.gateway, log);
   const pool = hosted?.pool ?? packetMemory(first.gateway.limits.packets, SUPERFRAME_MAX).pool;
-  const gateway = new Gateway({ random: systemRandom, pool, version: VERSION, engine, ...hosted?.options });
+  const { offloads } = first.gateway.dataplane;
+  const own = { random: systemRandom, pool, version: VERSION, engine, superframes: offloads };
+  const gateway = new Gateway({ ...own, ...hosted?.options });
   const host: Host = new Host({
     gateway,
     pool,
     log,
     planes: hosted?.planes,
-    offloads: first.gateway.dataplane.offloads,
+    offloads,
     sockets: first.gateway.dataplane,
     observe: (action) => backend.observe(action),
   });
@@ -159,6 +161,7 @@ async function startPlanes({ limits, dataplane }: GatewayConfig, log: Log): Prom
         plane,
         planes: asked,
         packets: limits.packets,
+        superframes: dataplane.offloads,
         cpu: dataplane.cpus[plane],
       }),
   );

@@ -51,6 +51,7 @@ import {
   setHopLimit,
   TCP_HEADER,
   updateChecksum16,
+  wirePackets,
 } from '../ip/index.ts';
 import type {
   CompartmentCounters,
@@ -219,9 +220,25 @@ export class Compartment {
       this.#drop(packet, DROP.linkDown, from);
       return;
     }
-    into.countReceived(packet.end - packet.start);
+    into.countReceived(packet);
     const verdict = this.#forward(packet, into, now);
     if (verdict !== PASS) this.#drop(packet, verdict, from);
+  }
+
+  /**
+   * Whether `receive` would pass a packet on through a port, as it is, and with it all that differ from it in length up to its
+   * own, number and payload: they may come as one superframe. Changes and counts nothing.
+   */
+  forwards(packet: Packet, from: number): boolean {
+    const { buf, start, end } = packet;
+    const into = this.#interfaces.get(from);
+    if (into?.up !== true || checkIp(buf, start, end) !== PASS || isLinkScoped(buf, start)) return false;
+    const entry = this.#destined(packet);
+    const back = this.#sourced(packet);
+    if (entry?.kind !== ENTRY.unicast || (back !== undefined && back.kind !== ENTRY.unicast)) return false;
+    const { out } = entry;
+    if (out.kind === 'connection' || (out === into && out.pointToPoint)) return false;
+    return hopLimit(buf, start) > 1 && end - start <= linkMtu(packet, out);
   }
 
   /** Takes a packet of this compartment's own and routes it: PASS, or the DROP code that was counted. Causes no ICMP error. */
@@ -297,8 +314,9 @@ export class Compartment {
     }
     setHopLimit(buf, start, hops - 1);
     if (into.clampMss || out.clampMss) this.#clamp(packet, Math.min(linkMtu(packet, into), mtu));
+    const packets = wirePackets(packet);
     const sent = fits ? this.#emit(packet, out) : this.#cut(packet, out, mtu);
-    if (sent === PASS) this.#counters.forwarded += 1;
+    if (sent === PASS) this.#counters.forwarded += packets;
     return sent;
   }
 
@@ -341,7 +359,7 @@ export class Compartment {
   }
 
   #emit(packet: Packet, out: Interface): number {
-    out.countSent(packet.end - packet.start);
+    out.countSent(packet);
     this.#sink.emit(packet, out.number);
     return PASS;
   }
@@ -407,7 +425,7 @@ export class Compartment {
   }
 
   #drop(packet: Packet, reason: number, into: number): void {
-    this.#drops[reason]! += 1;
+    this.#drops[reason]! += wirePackets(packet);
     this.#sink.dropped?.(packet, reason, into);
     this.#release(packet);
   }

@@ -5,7 +5,7 @@
  * Leaves to others: what an interface is made of (a driver, a tunnel) and when it is up.
  */
 import { invariant } from '../core/index.ts';
-import type { Address, Prefix } from '../ip/index.ts';
+import { type Address, type Packet, type Prefix, wireOctets, wirePackets } from '../ip/index.ts';
 import type { InterfaceConfig, InterfaceKind, InterfaceView } from './contract.ts';
 import { INTERFACE_CELLS } from './counters.ts';
 
@@ -35,14 +35,15 @@ export class Interface {
     this.#mtu = checkedMtu(config.mtu);
   }
 
-  countReceived(octets: number): void {
-    this.#cells[0]! += 1;
-    this.#cells[1]! += octets;
+  /** A superframe counts as the packets it is on the wire, here and below. */
+  countReceived(packet: Packet): void {
+    this.#cells[0]! += wirePackets(packet);
+    this.#cells[1]! += wireOctets(packet);
   }
 
-  countSent(octets: number): void {
-    this.#cells[2]! += 1;
-    this.#cells[3]! += octets;
+  countSent(packet: Packet): void {
+    this.#cells[2]! += wirePackets(packet);
+    this.#cells[3]! += wireOctets(packet);
   }
 
   get mtu(): number {

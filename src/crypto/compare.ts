@@ -12,3 +12,10 @@ export function equalSecretAt(a: Bytes, aAt: number, b: Bytes, bAt: number, leng
   for (let i = 0; i < length; i++) difference |= a[aAt + i]! ^ b[bAt + i]!;
   return difference === 0;
 }
+
+/** The same by words, `length` being a multiple of four. */
+export function equalSecretWords(a: DataView, aAt: number, b: DataView, bAt: number, length: number): boolean {
+  let difference = 0;
+  for (let i = 0; i < length; i += 4) difference |= a.getInt32(aAt + i) ^ b.getInt32(bAt + i);
+  return difference === 0;
+}

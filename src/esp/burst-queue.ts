@@ -18,16 +18,12 @@ export class BurstQueue<S extends { readonly protection: Protection }> {
   protected readonly burst: Burst;
   /** How many of the packets have been run. */
   protected done = 0;
-  readonly #memory: ArrayBufferLike;
-  readonly #offset: number;
   readonly #packets: (Packet | undefined)[] = new Array(BURST_PACKETS).fill(undefined);
   readonly #sas: (S | undefined)[] = new Array(BURST_PACKETS).fill(undefined);
 
   /** `memory` is that of all packets: of their pool. */
   constructor(memory: Uint8Array) {
     this.burst = new Burst(memory);
-    this.#memory = memory.buffer;
-    this.#offset = memory.byteOffset;
   }
 
   get count(): number {
@@ -58,12 +54,8 @@ export class BurstQueue<S extends { readonly protection: Protection }> {
 
   /** Takes an ESP packet whose bounds are as on the wire. Gives its index. */
   protected push(sa: S, packet: Packet, high: number): number {
-    const { view, start, end } = packet;
-    const base = view.byteOffset - this.#offset;
-    invariant(
-      view.buffer === this.#memory && base + start >= 0 && base + end <= this.burst.buf.length,
-      'a packet lies in the memory of its queue',
-    );
+    const { base, start, end } = packet;
+    invariant(packet.memory === this.burst.buf, 'a packet lies in the memory of its queue');
     const from = base + start;
     const i = this.burst.add(from, from + ESP_HEADER_LENGTH, base + end - sa.protection.icvLength, high);
     this.#packets[i] = packet;

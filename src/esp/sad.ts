@@ -119,6 +119,13 @@ export class OutboundSa extends Sa {
     this.udpEncapsulation = udpEncapsulation;
   }
 
+  /** Whether it will seal so many packets with so many protected octets, all of them. */
+  carries(packets: number, octets: number): boolean {
+    return (
+      !this.usage.stopped && this.usage.settled(packets, octets) && this.sequence + packets <= lastSequence(this.esn)
+    );
+  }
+
   /** Leaves sequence numbers out; never backwards, because a number used twice breaks counter modes. */
   advanceTo(sequence: number): void {
     invariant(sequence >= this.sequence && sequence <= lastSequence(this.esn), 'sequence numbers only grow');
@@ -139,6 +146,8 @@ export class Sad {
   readonly drops: Float64Array;
   /** By the SPI as a signed number: V8 allocates none of those. */
   readonly #bySpi = new Map<number, InboundSa>();
+  /** By the last `find`: the next packet is mostly of the same SA. */
+  #found: InboundSa | undefined;
 
   constructor(drops: Float64Array = dropCounters()) {
     this.drops = drops;
@@ -158,11 +167,16 @@ export class Sad {
     const sa = this.#bySpi.get(spi | 0);
     this.#bySpi.delete(spi | 0);
     if (this.last === sa) this.last = undefined;
+    if (this.#found === sa) this.#found = undefined;
     return sa;
   }
 
   find(spi: number): InboundSa | undefined {
-    return this.#bySpi.get(spi | 0);
+    const known = this.#found;
+    if (known !== undefined && (known.spi | 0) === (spi | 0)) return known;
+    const sa = this.#bySpi.get(spi | 0);
+    if (sa !== undefined) this.#found = sa;
+    return sa;
   }
 
   /** An SPI nobody has, outside the reserved range. */

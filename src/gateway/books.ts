@@ -23,6 +23,8 @@ export interface GatewayOptions {
   readonly version?: string;
   /** Protects ESP packets. Default: what needs no native code. */
   readonly engine?: Engine;
+  /** Packets of one flow leave as superframes, where the data plane is not hosted elsewhere. Default: false. */
+  readonly superframes?: boolean;
   /** The data plane is hosted elsewhere: commands for it become actions, and it counts in these cells. */
   readonly remote?: RemotePlanes;
   /** Retransmission and give-up times of IKE; for tests and labs. */
@@ -86,7 +88,8 @@ export class Books {
     this.ike = newEndpoint(options, {});
     this.cells = options.remote?.cells ?? new LocalCells();
     const { pool, random, engine, cells } = this;
-    this.plane = new DataPlane({ pool, random, engine, cells, output: this.#output() });
+    const superframes = options.superframes === true;
+    this.plane = new DataPlane({ pool, random, engine, cells, superframes, output: this.#output() });
   }
 
   /** How many data planes pass packets. */

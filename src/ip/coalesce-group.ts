@@ -1,21 +1,19 @@
 /**
  * The rules of coalescing: what of a packet decides whether it may join others, and packets that grow into a superframe.
  *
- * Read first: coalesce.ts, which holds the packets; this file only looks at them, and writes the first one's header.
+ * Read first: coalesce.ts, which holds the groups.
  */
 import { putU16, u16 } from '../core/index.ts';
-import { foldSum, internetChecksum, pseudoHeaderSum } from './checksum.ts';
+import { foldSum, pseudoHeaderSum } from './checksum.ts';
 import { IP_PROTOCOL } from './iana.ts';
 import { findUpperLayer, ipVersion } from './ip.ts';
 import { IPV4_DF, IPV4_HEADER, ipv4Identification, setIpv4TotalLength } from './ipv4.ts';
 import { IPV6_HEADER, newUpperLayer, OPAQUE_PROTOCOL, setIpv6PayloadLength } from './ipv6.ts';
-import { type Packet, SUPERFRAME_MAX, wrapPacket } from './packet.ts';
-import { TCP_CHECKSUM, UDP_CHECKSUM } from './superframe-layout.ts';
-import { sumOctets } from './superframe-sum.ts';
+import { newPart, type Packet, type PacketPool, SUPERFRAME_MAX } from './packet.ts';
+import { copySum, sumOctets } from './superframe-sum.ts';
 import { TCP_FLAG, TCP_HEADER, tcpFlags, tcpHeaderFits, tcpHeaderLength, tcpSequence } from './tcp.ts';
 import { UDP_HEADER, udpChecksum, udpLength } from './udp.ts';
 import { PASS } from './verdict.ts';
-import { kindOf, OFFLOAD_KIND, type Offload } from './virtio.ts';
 
 /** Packets in one superframe: UDP_GRO_CNT_MAX of Linux, and as many as its UDP_SEGMENT sends. */
 export const COALESCE_SEGMENTS_MAX = 64;
@@ -81,38 +79,38 @@ export function readForCoalescing(packet: Packet, out: Reading): void {
   if (out.payload < upper.end) out.standing = MERGEABLE;
 }
 
-/** In place of a packet where none is. */
-export const NOTHING: Packet = wrapPacket(new Uint8Array(0));
-
 /** Packets of one flow that become one superframe. Offsets and lengths count from the first octet of the first packet. */
 export class Group {
-  /** Places of its first and last packet with its holder. */
-  head = 0;
-  tail = 0;
+  /** The first packet, behind which the payloads of the others stand. */
+  packet: Packet = newPart();
   count = 0;
   /** Nothing may join any more. */
   ended = false;
-  first: Packet = NOTHING;
-  protocol = 0;
-  transport = 0;
-  headers = 0;
+  readonly #pool: PacketPool;
+  #protocol = 0;
+  #transport = 0;
+  #headers = 0;
   /** Octets of payload of each packet, the last one's excepted. */
-  segment = 0;
-  octets = 0;
-  #verified = false;
+  #segment = 0;
+  #octets = 0;
+  /** What of the pseudo header is the same in all packets. */
+  #addresses = 0;
   #sequence = 0;
   #flags = 0;
   #fixedIdentification = false;
 
-  /** Begins with a mergeable packet. */
-  start(packet: Packet, seen: Reading): void {
-    this.first = packet;
-    this.protocol = seen.protocol;
-    this.transport = seen.transport - packet.start;
-    this.headers = seen.payload - packet.start;
-    this.segment = seen.end - seen.payload;
-    this.octets = this.headers + this.segment;
-    this.#verified = false;
+  constructor(pool: PacketPool) {
+    this.#pool = pool;
+  }
+
+  /** `packet` is mergeable: others may join it. */
+  start(seen: Reading): void {
+    const { packet } = this;
+    this.#protocol = seen.protocol;
+    this.#transport = seen.transport - packet.start;
+    this.#headers = seen.payload - packet.start;
+    this.#segment = seen.end - seen.payload;
+    this.#octets = this.#headers + this.#segment;
     this.#sequence = nextSequence(packet, seen);
     this.#flags = seen.flags;
     this.#fixedIdentification = false;
@@ -121,61 +119,107 @@ export class Group {
 
   /** Whether addresses (and, unless it is a fragment, protocol and ports) are those of the group. */
   concerns(packet: Packet, seen: Reading): boolean {
-    const { first } = this;
+    const first = this.packet;
     if (!sameAddresses(first, packet)) return false;
     if (seen.standing === FRAGMENT) return true;
-    if (this.protocol !== seen.protocol) return false;
-    return first.view.getInt32(first.start + this.transport) === packet.view.getInt32(seen.transport);
+    if (this.#protocol !== seen.protocol) return false;
+    return first.view.getInt32(first.start + this.#transport) === packet.view.getInt32(seen.transport);
   }
 
-  /** Takes a mergeable packet that the group concerns, when it goes on where the group ends and both checksums hold. */
-  join(packet: Packet, seen: Reading): boolean {
+  /** Whether a mergeable packet that the group concerns goes on where the group ends, whatever its transport checksum. */
+  fits(packet: Packet, seen: Reading): boolean {
     const payload = seen.end - seen.payload;
-    if (payload > this.segment || this.octets + payload > SUPERFRAME_MAX) return false;
-    if (seen.payload - packet.start !== this.headers || !this.#sameNetwork(packet)) return false;
-    if (this.protocol === IP_PROTOCOL.tcp && !this.#sameStream(packet, seen)) return false;
-    if (!this.#verify() || !transportHolds(packet, seen.transport, seen.end, seen.protocol)) return false;
-    if (this.count === 1) this.#fixedIdentification = identificationsDiffer(this.first, packet) === 0;
+    if (payload > this.#segment || this.#octets + payload > SUPERFRAME_MAX) return false;
+    if (seen.payload - packet.start !== this.#headers || !this.#sameNetwork(packet)) return false;
+    return this.#protocol !== IP_PROTOCOL.tcp || this.#sameStream(packet, seen);
+  }
+
+  /** Reads a packet that goes on where the group ends, and most do, with nothing but comparisons; false: it takes more to say. */
+  continues(packet: Packet, seen: Reading): boolean {
+    const first = this.packet;
+    const { buf, view, start, end } = packet;
+    const length = end - start;
+    if (length <= this.#headers || packet.segment !== 0) return false;
+    if (ipVersion(first.buf, first.start) === 4) {
+      // Addresses are looked at below, the rest of the header by `fits`.
+      if (buf[start] !== PLAIN_IPV4 || view.getUint16(start + 2) !== length) return false;
+    } else if (ipVersion(buf, start) !== 6 || view.getUint16(start + 4) !== length - IPV6_HEADER) return false;
+    const at = start + this.#transport;
+    if (!sameAddresses(first, packet) || view.getInt32(at) !== first.view.getInt32(first.start + this.#transport))
+      return false;
+    seen.protocol = this.#protocol;
+    seen.transport = at;
+    seen.payload = start + this.#headers;
+    seen.end = end;
+    seen.flags = 0;
+    if (this.#protocol === IP_PROTOCOL.tcp) seen.flags = tcpFlags(buf, at);
+    else if (udpLength(buf, at) !== end - at || (udpChecksum(buf, at) === 0 && !packet.partial)) return false;
+    return this.fits(packet, seen);
+  }
+
+  /** Takes in the payload of a packet that `fits`; false when a checksum is wrong, or there is no room. The packet stays the caller's. */
+  join(packet: Packet, seen: Reading): boolean {
+    if (this.count === 1 && !this.#makeRoom()) return false;
+    const payload = seen.end - seen.payload;
+    const first = this.packet;
+    const to = first.start + this.#octets;
+    if (to + payload > first.buf.length) return false;
+    const sum = copySum(packet.view, seen.payload, first.view, to, payload);
+    if (!this.#holds(packet, seen.transport, sum, seen.end)) return false;
+    if (this.count === 1) this.#fixedIdentification = identificationsDiffer(first, packet) === 0;
     this.count += 1;
-    this.octets += payload;
+    this.#octets += payload;
     this.#sequence = nextSequence(packet, seen);
     this.#flags |= seen.flags;
-    this.ended = payload < this.segment || this.count === COALESCE_SEGMENTS_MAX || (seen.flags & TCP_FLAG.fin) !== 0;
+    this.ended = payload < this.#segment || this.count === COALESCE_SEGMENTS_MAX || (seen.flags & TCP_FLAG.fin) !== 0;
     return true;
   }
 
-  /** Makes the first packet's header that of the superframe, and says so. */
-  describe(out: Offload): void {
-    const { first, protocol, octets } = this;
-    const { buf, start } = first;
-    const version = ipVersion(buf, start);
-    const at = start + this.transport;
-    const length = octets - this.transport;
-    if (version === 4) setIpv4TotalLength(buf, start, octets);
-    else setIpv6PayloadLength(buf, start, octets - IPV6_HEADER);
-    if (protocol === IP_PROTOCOL.tcp) buf[at + 13]! |= this.#flags & (TCP_FLAG.fin | TCP_FLAG.psh);
-    else putU16(buf, at + 4, length);
-    out.kind = kindOf(version, protocol);
-    out.segment = this.segment;
-    out.ecn = out.kind !== OFFLOAD_KIND.udp && (tcpFlags(buf, at) & TCP_FLAG.cwr) !== 0;
-    out.partial = true;
-    out.headerLength = this.headers;
-    out.checksumStart = this.transport;
-    out.checksumOffset = protocol === IP_PROTOCOL.tcp ? TCP_CHECKSUM : UDP_CHECKSUM;
-    putU16(buf, at + out.checksumOffset, foldSum(pseudoHeaderSum(buf, start, protocol, length)));
+  /** Makes the packet the superframe of all that joined. */
+  finish(): void {
+    const { packet } = this;
+    const { buf, start } = packet;
+    const at = start + this.#transport;
+    if (ipVersion(buf, start) === 4) setIpv4TotalLength(buf, start, this.#octets);
+    else setIpv6PayloadLength(buf, start, this.#octets - IPV6_HEADER);
+    if (this.#protocol === IP_PROTOCOL.tcp) buf[at + 13]! |= this.#flags & (TCP_FLAG.fin | TCP_FLAG.psh);
+    else putU16(buf, at + 4, this.#octets - this.#transport);
+    packet.end = start + this.#octets;
+    packet.segment = this.#segment;
+    packet.partial = true;
   }
 
-  /** The first packet's checksum is looked at when a second one wants to join. */
-  #verify(): boolean {
-    const { first } = this;
-    this.#verified ||= transportHolds(first, first.start + this.transport, first.start + this.octets, this.protocol);
-    return this.#verified;
+  /** When a second packet wants to join: the first one's checksum holds, and it has a slot of its own. */
+  #makeRoom(): boolean {
+    const first = this.packet;
+    const { start } = first;
+    const [at, payload, end] = [start + this.#transport, start + this.#headers, start + this.#octets];
+    this.#addresses = pseudoHeaderSum(first.buf, start, 0, 0);
+    if (first.slot >= 0) return this.#holds(first, at, sumOctets(first.view, payload, end), end);
+    const own = this.#pool.take();
+    if (own === undefined) return false;
+    for (let i = 0; i < this.#headers; i++) own.buf[own.start + i] = first.buf[start + i]!;
+    const sum = copySum(first.view, payload, own.view, own.start + this.#headers, this.#segment);
+    if (!this.#holds(first, at, sum, end)) {
+      this.#pool.release(own);
+      return false;
+    }
+    own.partial = first.partial;
+    this.packet = own;
+    return true;
+  }
+
+  /** Whether the transport checksum holds, `sum` being that of the payload. One that is still owed does by definition. */
+  #holds(packet: Packet, at: number, sum: number, end: number): boolean {
+    if (packet.partial) return true;
+    const header = sumOctets(packet.view, at, packet.start + this.#headers);
+    return foldSum(this.#addresses + this.#protocol + end - at + header + sum) === 0xffff;
   }
 
   #sameNetwork(packet: Packet): boolean {
-    const a = this.first.view;
+    const a = this.packet.view;
     const b = packet.view;
-    const i = this.first.start;
+    const i = this.packet.start;
     const j = packet.start;
     // Version, traffic class, flow label; next header and hop limit.
     if (ipVersion(packet.buf, j) === 6)
@@ -183,15 +227,15 @@ export class Group {
     // Version and traffic class; DF, the only flag there is; TTL and protocol.
     if (a.getInt16(i) !== b.getInt16(j) || a.getInt16(i + 6) !== b.getInt16(j + 6)) return false;
     if (a.getInt16(i + 8) !== b.getInt16(j + 8)) return false;
-    const step = identificationsDiffer(this.first, packet);
+    const step = identificationsDiffer(this.packet, packet);
     if (this.count === 1) return step === 1 || (step === 0 && (b.getUint16(j + 6) & IPV4_DF) !== 0);
     return step === (this.#fixedIdentification ? 0 : this.count);
   }
 
   #sameStream(packet: Packet, seen: Reading): boolean {
-    const a = this.first.view;
+    const a = this.packet.view;
     const b = packet.view;
-    const i = this.first.start + this.transport;
+    const i = this.packet.start + this.#transport;
     const j = seen.transport;
     if (tcpSequence(packet.buf, j) !== this.#sequence || (seen.flags & TCP_FLAG.cwr) !== 0) return false;
     // Acknowledgment; header length, reserved bits, flags; window; urgent pointer; options.
@@ -203,13 +247,14 @@ export class Group {
   }
 }
 
+/** Version 4, five words of header. */
+const PLAIN_IPV4 = 0x45;
+
 const MAY_DIFFER = TCP_FLAG.cwr | TCP_FLAG.fin | TCP_FLAG.psh;
 
-/** A header without options, of a packet that is whole, with nothing but DF among the flags, and a checksum that holds. */
+/** A header without options, of a packet that is whole, with nothing but DF among the flags. */
 const plainIpv4 = (buf: Uint8Array, start: number, transport: number): boolean =>
-  transport - start === IPV4_HEADER &&
-  (u16(buf, start + 6) & ~IPV4_DF) === 0 &&
-  internetChecksum(buf, start, transport) === 0;
+  transport - start === IPV4_HEADER && (u16(buf, start + 6) & ~IPV4_DF) === 0;
 
 const identificationsDiffer = (first: Packet, later: Packet): number =>
   ipVersion(first.buf, first.start) === 4
@@ -218,11 +263,6 @@ const identificationsDiffer = (first: Packet, later: Packet): number =>
 
 const nextSequence = (packet: Packet, seen: Reading): number =>
   seen.protocol === IP_PROTOCOL.tcp ? (tcpSequence(packet.buf, seen.transport) + seen.end - seen.payload) >>> 0 : 0;
-
-/** A checksum that is still owed holds by definition. */
-const transportHolds = (packet: Packet, at: number, end: number, protocol: number): boolean =>
-  packet.partial ||
-  foldSum(pseudoHeaderSum(packet.buf, packet.start, protocol, end - at) + sumOctets(packet.view, at, end)) === 0xffff;
 
 function sameAddresses(a: Packet, b: Packet): boolean {
   const version = ipVersion(a.buf, a.start);

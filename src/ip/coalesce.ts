@@ -1,125 +1,108 @@
 /**
- * Puts consecutive packets of one flow together into superframes for a device that takes them: the opposite of cutting.
+ * Puts consecutive packets of one flow together into superframes: the opposite of cutting.
  *
- * Read first: superframe.ts, virtio.ts; the rules are those of Linux GRO (net/ipv4/tcp_offload.c, udp_offload.c, af_inet.c).
+ * Read first: superframe.ts; the rules are those of Linux GRO (net/ipv4/tcp_offload.c, udp_offload.c, af_inet.c).
  * Packets join when addresses, ports, TTL or hop limit, traffic class, DF, flow label, window, acknowledgment and TCP options
  * are the same, sequence numbers and IPv4 identifications go on, payloads are equally long except a shorter last one, and
- * both checksums hold. No fragments, IP options, extension headers, SYN, RST or URG; CWR only first, FIN only last.
+ * transport checksums hold. No fragments, IP options, extension headers, SYN, RST or URG; CWR only first, FIN only last.
  * Unlike Linux, PSH does not end a superframe: it counts for the whole and so for its last segment.
- * Invariants: packets of one flow leave in the order they came; each packet given is emitted exactly once; a packet that
- * stays alone leaves as it came.
- * Deliberate limit: identifications that stay the same with DF (RFC 6864 §4.1: of no meaning) join as in Linux, but the
- * device has no way to hear of it: whoever cuts the superframe counts them up.
+ * The payload of a packet that joins is copied behind the first one, in a slot of the pool; a sum of what is copied costs nothing.
+ * Invariants: packets of one flow leave in the order they came; each packet given is emitted exactly once, or released because
+ * it joined; a packet that stays alone leaves as it came, a part of another one's slot too.
+ * Deliberate limit: identifications that stay the same with DF (RFC 6864 §4.1: of no meaning) join as in Linux, but nothing
+ * says so: whoever cuts the superframe counts them up.
  */
-import { invariant } from '../core/index.ts';
 import {
   COALESCE_SEGMENTS_MAX,
   FRAGMENT,
   Group,
   MERGEABLE,
   NO_FLOW,
-  NOTHING,
   newReading,
   readForCoalescing,
 } from './coalesce-group.ts';
-import type { Packet } from './packet.ts';
-import { describeOffload, newOffload, type Offload } from './virtio.ts';
+import type { Packet, PacketPool } from './packet.ts';
 
 export { COALESCE_SEGMENTS_MAX };
 /** Flows that may still grow: MAX_GRO_SKBS of Linux. */
 export const COALESCE_OPEN_MAX = 8;
-/** Packets held until they are flushed: two full bursts of decryption. */
-export const COALESCE_HELD_MAX = 256;
+/** Packets and superframes held until they are flushed: a full burst of decryption. */
+export const COALESCE_HELD_MAX = 128;
 
-/** buf[offset, offset + length) of a packet. */
-export interface Slice {
-  packet: Packet;
-  offset: number;
-  length: number;
-}
-
-/** What leaves: one IP packet in `count` slices, each of another packet, and what the device is to be told about it. */
-export interface Coalesced extends Offload {
-  count: number;
-  /** Octets of all slices. */
-  octets: number;
-  /** Those from `count` on are left over from others. */
-  readonly slices: readonly Slice[];
+export interface CoalescerOptions {
+  readonly pool: PacketPool;
+  /** Takes over what leaves: packets that nobody releases (`Part`) as they came, others are the receiver's. It adds none meanwhile. */
+  readonly emit: (packet: Packet) => void;
+  /** Whether packets like this one, which differ in length and number only, may leave as one. */
+  readonly grows: (packet: Packet) => boolean;
 }
 
 export class Coalescer {
-  /** Superframes emitted, packets in them, flows that ended because others began, packets refused because it was full. */
-  readonly counters = { superframes: 0, merged: 0, evicted: 0, full: 0 };
-  readonly #packets: Packet[] = Array.from({ length: COALESCE_HELD_MAX }, () => NOTHING);
-  /** For each packet held, the next of its group, or -1. */
-  readonly #next = new Int16Array(COALESCE_HELD_MAX);
-  #held = 0;
+  /** Superframes emitted, packets in them, flows that ended because others began. */
+  readonly counters = { superframes: 0, merged: 0, evicted: 0 };
+  readonly #options: CoalescerOptions;
   /** In the order of their first packets. */
-  readonly #groups: readonly Group[] = Array.from({ length: COALESCE_HELD_MAX }, () => new Group());
+  readonly #groups: readonly Group[];
   #count = 0;
   /** Those that may grow, oldest first. */
-  readonly #open: Group[] = this.#groups.slice(0, COALESCE_OPEN_MAX);
+  readonly #open: Group[];
   #opened = 0;
   readonly #seen = newReading();
-  readonly #out: Coalesced = {
-    ...newOffload(),
-    count: 0,
-    octets: 0,
-    slices: Array.from({ length: COALESCE_SEGMENTS_MAX }, () => ({ packet: NOTHING, offset: 0, length: 0 })),
-  };
 
-  /** Packets waiting for `flush`. */
-  get held(): number {
-    return this.#held;
+  constructor(options: CoalescerOptions) {
+    this.#options = options;
+    this.#groups = Array.from({ length: COALESCE_HELD_MAX }, () => new Group(options.pool));
+    this.#open = this.#groups.slice(0, COALESCE_OPEN_MAX);
   }
 
-  /** Takes a packet, of any octets, until `flush`; false when full: flush, then add it again. */
-  add(packet: Packet): boolean {
-    if (this.#held === COALESCE_HELD_MAX) {
-      this.counters.full += 1;
-      return false;
-    }
+  /** Packets and superframes waiting for `flush`. */
+  get held(): number {
+    return this.#count;
+  }
+
+  /** Takes over a packet that passed `checkIp`, until `flush`; when there is no room for it, the others go first. */
+  add(packet: Packet): void {
+    if (this.#count === COALESCE_HELD_MAX) this.flush();
     const seen = this.#seen;
+    const youngest = this.#opened - 1;
+    if (youngest >= 0 && this.#open[youngest]!.continues(packet, seen) && this.#join(youngest, packet)) return;
     readForCoalescing(packet, seen);
-    const entry = this.#held;
-    this.#held += 1;
-    this.#packets[entry] = packet;
-    this.#next[entry] = -1;
     let open = seen.standing === NO_FLOW ? -1 : this.#find(packet);
-    if (open >= 0 && seen.standing === MERGEABLE) {
-      const group = this.#open[open]!;
-      if (group.join(packet, seen)) {
-        this.#next[group.tail] = entry;
-        group.tail = entry;
-        if (group.ended) this.#close(open);
-        return true;
-      }
-    }
+    if (open >= 0 && seen.standing === MERGEABLE && this.#open[open]!.fits(packet, seen) && this.#join(open, packet))
+      return;
     for (; open >= 0; open = seen.standing === FRAGMENT ? this.#find(packet) : -1) this.#close(open);
     const group = this.#groups[this.#count]!;
     this.#count += 1;
-    group.head = entry;
-    group.tail = entry;
+    group.packet = packet;
     group.count = 1;
-    if (seen.standing !== MERGEABLE) return true;
-    group.start(packet, seen);
+    if (seen.standing !== MERGEABLE) return;
+    group.start(seen);
     if (!group.ended) this.#keepOpen(group);
-    return true;
   }
 
-  /**
-   * Emits all it holds, in the order of first packets. The record is reused for each; its packets then belong to the
-   * receiver, who adds none meanwhile.
-   */
-  flush(emit: (coalesced: Coalesced) => void): void {
+  /** Emits all it holds, in the order of first packets. */
+  flush(): void {
     const groups = this.#count;
     this.#opened = 0;
     for (let i = 0; i < groups; i++) {
-      this.#fill(this.#groups[i]!);
-      emit(this.#out);
+      const group = this.#groups[i]!;
+      if (group.count > 1) {
+        this.counters.superframes += 1;
+        this.counters.merged += group.count;
+        group.finish();
+      }
+      this.#options.emit(group.packet);
     }
     this.#count = 0;
-    this.#held = 0;
+  }
+
+  #join(open: number, packet: Packet): boolean {
+    const { pool, grows } = this.#options;
+    const group = this.#open[open]!;
+    if ((group.count === 1 && !grows(group.packet)) || !group.join(packet, this.#seen)) return false;
+    if (packet.slot >= 0) pool.release(packet);
+    if (group.ended) this.#close(open);
+    return true;
   }
 
   /** Index of the youngest open group that the packet may not overtake, or -1. */
@@ -141,36 +124,5 @@ export class Coalescer {
   #close(open: number): void {
     this.#opened -= 1;
     for (let i = open; i < this.#opened; i++) this.#open[i] = this.#open[i + 1]!;
-  }
-
-  #fill(group: Group): void {
-    const out = this.#out;
-    const first = this.#packets[group.head]!;
-    const slice = out.slices[0]!;
-    slice.packet = first;
-    slice.offset = first.start;
-    out.count = group.count;
-    if (group.count === 1) {
-      describeOffload(first, out);
-      slice.length = first.end - first.start;
-      out.octets = slice.length;
-      return;
-    }
-    this.counters.superframes += 1;
-    this.counters.merged += group.count;
-    group.describe(out);
-    out.octets = group.octets;
-    slice.length = group.headers + group.segment;
-    let left = group.octets - slice.length;
-    let entry = group.head;
-    for (let i = 1; i < group.count; i++) {
-      entry = this.#next[entry]!;
-      const following = out.slices[i]!;
-      following.packet = this.#packets[entry]!;
-      following.offset = following.packet.start + group.headers;
-      following.length = Math.min(group.segment, left);
-      left -= following.length;
-    }
-    invariant(left === 0, 'the slices of a superframe are its octets');
   }
 }

@@ -12,7 +12,10 @@ export interface Packet {
   readonly buf: Uint8Array;
   /** The same octets at the same offsets, for what reads words. */
   readonly view: DataView;
-  /** Its place in the pool; negative for a packet that belongs to none. */
+  /** All packets of its pool, and where `buf` begins in there. */
+  readonly memory: Uint8Array;
+  readonly base: number;
+  /** Its place in the pool; negative for a packet that nobody releases. */
   readonly slot: number;
   start: number;
   end: number;
@@ -34,7 +37,7 @@ export class PacketPool {
   readonly size: number;
   /** Octets of payload each slot takes between headroom and tailroom. */
   readonly capacity: number;
-  /** All slots, one behind the other. Where a packet lies in `memory.buffer`, its `buf.byteOffset` says. */
+  /** All slots, one behind the other. */
   readonly memory: Uint8Array;
   #refused = 0;
   #peak = 0;
@@ -58,7 +61,7 @@ export class PacketPool {
     this.#taken = new Uint8Array(size);
     for (let slot = 0; slot < size; slot++) {
       const buf = this.memory.subarray(slot * stride, (slot + 1) * stride);
-      this.#packets.push(packetIn(buf, slot, HEADROOM, HEADROOM));
+      this.#packets.push(packetIn(buf, this.memory, slot * stride, slot, HEADROOM, HEADROOM));
       this.#free[slot] = size - 1 - slot;
     }
     this.#top = size;
@@ -100,12 +103,10 @@ export class PacketPool {
   }
 
   /** A packet holding a copy of the octets [from, to) of another one of this pool; undefined when the pool is empty. */
-  copyOf({ buf }: Packet, from: number, to: number): Packet | undefined {
+  copyOf({ base }: Packet, from: number, to: number): Packet | undefined {
     const packet = this.take();
     if (packet === undefined) return undefined;
-    const start = buf.byteOffset - this.memory.byteOffset;
-    const into = packet.buf.byteOffset - this.memory.byteOffset + HEADROOM;
-    this.memory.copyWithin(into, start + from, start + to);
+    this.memory.copyWithin(packet.base + HEADROOM, base + from, base + to);
     packet.end = HEADROOM + to - from;
     return packet;
   }
@@ -134,13 +135,45 @@ export class PacketPool {
 export const octetsOf = (p: Packet): Uint8Array => p.buf.subarray(p.start, p.end);
 
 /** A packet over octets that belong to no pool: nobody releases it. */
-export const wrapPacket = (buf: Uint8Array, start = 0, end = buf.length): Packet => packetIn(buf, -1, start, end);
+export const wrapPacket = (buf: Uint8Array, start = 0, end = buf.length): Packet =>
+  packetIn(buf, buf, 0, UNPOOLED, start, end);
+
+/** A packet within the slot of another one, its host: nobody releases it, and it is gone when its host is. */
+export type Part = { -readonly [Key in keyof Packet]: Packet[Key] };
+
+/** A part of nothing yet. */
+export const newPart = (): Part => wrapPacket(NOTHING);
+
+/** Makes `part` the packet [start, end) of its host. */
+export function placePart(part: Part, host: Packet, start: number, end: number): void {
+  part.buf = host.buf;
+  part.view = host.view;
+  part.memory = host.memory;
+  part.base = host.base;
+  part.start = start;
+  part.end = end;
+  part.segment = 0;
+  part.partial = false;
+}
+
+const NOTHING = new Uint8Array(0);
+const UNPOOLED = -1;
 
 const strideOf = (capacity: number): number => HEADROOM + capacity + TAILROOM;
 
-const packetIn = (buf: Uint8Array, slot: number, start: number, end: number): Packet => ({
+/** All packets have their fields in one order, so that code compiled for one is good for all. */
+const packetIn = (
+  buf: Uint8Array,
+  memory: Uint8Array,
+  base: number,
+  slot: number,
+  start: number,
+  end: number,
+): Packet => ({
   buf,
   view: new DataView(buf.buffer, buf.byteOffset, buf.byteLength),
+  memory,
+  base,
   slot,
   start,
   end,

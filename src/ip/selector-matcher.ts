@@ -9,6 +9,8 @@ import type { Bytes } from '../core/index.ts';
 import { u32 } from '../core/index.ts';
 import { ipv4Number } from './address.ts';
 import { type Flow, newFlow, OPAQUE_PORT, readFlow } from './flow.ts';
+import { IP_PROTOCOL } from './iana.ts';
+import { IPV4_HEADER, ipv4IsFragment, ipv4TotalLength } from './ipv4.ts';
 import { isAnyPorts, isOpaquePorts, isSelector, type TrafficSelector } from './selector.ts';
 import { PASS } from './verdict.ts';
 
@@ -25,15 +27,70 @@ export function compileSelectors(
 ): SelectorMatcher {
   const here = compileEnd(local);
   const there = compileEnd(remote);
+  const [known, knownOutbound] = [new Memo(), new Memo()];
   const matchFlow = (buf: Bytes, flow: Flow, outbound: boolean): boolean =>
     endMatches(outbound ? here : there, buf, flow, flow.sourceAt, flow.sourcePort, false) &&
     endMatches(outbound ? there : here, buf, flow, flow.destinationAt, flow.destinationPort, flow.typed);
   return {
     matchFlow,
-    match: (buf, start, end, outbound) =>
-      readFlow(buf, start, end, scratch) === PASS && matchFlow(buf, scratch, outbound),
+    match: (buf, start, end, outbound) => {
+      const memo = outbound ? knownOutbound : known;
+      if (memo.holds(buf, start, end)) return true;
+      const matches = readFlow(buf, start, end, scratch) === PASS && matchFlow(buf, scratch, outbound);
+      if (matches) memo.keep(buf, start, end);
+      return matches;
+    },
   };
 }
+
+/**
+ * The last flow that matched, as far as it is TCP or UDP over IPv4 without options, in whole packets: the next packet is mostly of
+ * the same one.
+ */
+class Memo {
+  #kept = false;
+  #protocol = 0;
+  #source = 0;
+  #destination = 0;
+  #ports = 0;
+
+  holds(buf: Bytes, at: number, end: number): boolean {
+    return (
+      this.#kept &&
+      end - at >= IPV4_HEADER + 4 &&
+      buf[at] === PLAIN &&
+      buf[at + 9] === this.#protocol &&
+      word(buf, at + 12) === this.#source &&
+      word(buf, at + 16) === this.#destination &&
+      word(buf, at + 20) === this.#ports &&
+      isWhole(buf, at, end)
+    );
+  }
+
+  keep(buf: Bytes, at: number, end: number): void {
+    const protocol = buf[at + 9]!;
+    if (end - at < IPV4_HEADER + 4 || buf[at] !== PLAIN || !isWhole(buf, at, end)) return;
+    if (protocol !== IP_PROTOCOL.tcp && protocol !== IP_PROTOCOL.udp) return;
+    this.#kept = true;
+    this.#protocol = protocol;
+    this.#source = word(buf, at + 12);
+    this.#destination = word(buf, at + 16);
+    this.#ports = word(buf, at + 20);
+  }
+}
+
+/** No fragment, and long enough for ports by its own length. */
+const isWhole = (buf: Bytes, at: number, end: number): boolean => {
+  const total = ipv4TotalLength(buf, at);
+  return total >= IPV4_HEADER + 4 && total <= end - at && !ipv4IsFragment(buf, at);
+};
+
+/** Four octets as a signed number, which V8 does not box. */
+const word = (buf: Bytes, at: number): number =>
+  (buf[at]! << 24) | (buf[at + 1]! << 16) | (buf[at + 2]! << 8) | buf[at + 3]!;
+
+/** Version 4, five words of header. */
+const PLAIN = 0x45;
 
 interface End {
   readonly v4: Family;

@@ -40,6 +40,16 @@ export function segmentCount(packet: Packet): number {
   return checkSuperframe(packet) === PASS ? count(packet.segment) : 0;
 }
 
+/** What counters count: packets of the wire. One where it cannot be cut. */
+export const wirePackets = (packet: Packet): number => (packet.segment === 0 ? 1 : Math.max(1, segmentCount(packet)));
+
+/** And the octets of all of them. */
+export function wireOctets(packet: Packet): number {
+  const { start, end } = packet;
+  if (packet.segment === 0 || checkSuperframe(packet) !== PASS) return end - start;
+  return layout.end - start + (count(packet.segment) - 1) * (layout.payload - start);
+}
+
 /** Octets of the largest IP packet it will be on the wire: what an MTU is compared with. */
 export function segmentLength(packet: Packet): number {
   const { start, end, segment } = packet;
@@ -69,22 +79,30 @@ export function completeChecksum(packet: Packet): number {
  * its slots are.
  */
 export function cutSuperframe(packet: Packet, pool: PacketPool, out: Packet[]): number {
-  if (checkSuperframe(packet) !== PASS) return 0;
-  const pieces = count(packet.segment);
-  if (pieces > pool.size - pool.taken || largest(packet) > pool.capacity) return 0;
-  sumHeaders(packet);
+  const pieces = beginCut(packet);
+  if (pieces === 0 || pieces > pool.size - pool.taken || largest(packet) > pool.capacity) return 0;
   for (let i = 0; i < pieces; i++) {
     const piece = pool.take()!;
-    piece.end = piece.start + writeSegment(packet, i, i === pieces - 1, piece.buf, piece.view, piece.start);
+    piece.end = piece.start + writeSegment(packet, i, piece, piece.start);
     out[i] = piece;
   }
   return pieces;
+}
+
+/** How many segments `writeSegment` may write of this superframe until another one begins; 0: `checkSuperframe` refuses it. */
+export function beginCut(packet: Packet): number {
+  if (checkSuperframe(packet) !== PASS) return 0;
+  Object.assign(cutting, layout);
+  sumHeaders(packet);
+  return count(packet.segment);
 }
 
 /** The sums of what all segments of the superframe in `layout` have in common. */
 let ipSum = 0;
 let transportSum = 0;
 const layout = newLayout();
+/** That of the superframe that is being cut. */
+const cutting = newLayout();
 
 const largest = (packet: Packet): number =>
   layout.payload - packet.start + Math.min(packet.segment, layout.end - layout.payload);
@@ -94,36 +112,32 @@ const count = (segment: number): number => Math.max(1, Math.ceil((layout.end - l
 /** Leaves out what differs: lengths, identification, sequence number, flags, checksums. */
 function sumHeaders(packet: Packet): void {
   const { buf, view, start } = packet;
-  const at = layout.transport;
+  const at = cutting.transport;
   ipSum =
-    layout.version === 4
+    cutting.version === 4
       ? sumOctets(view, start, at) - u16(buf, start + 2) - u16(buf, start + 4) - u16(buf, start + 10)
       : 0;
-  transportSum = pseudoHeaderSum(buf, start, layout.protocol, 0);
+  transportSum = pseudoHeaderSum(buf, start, cutting.protocol, 0);
   transportSum +=
-    layout.protocol === IP_PROTOCOL.udp
+    cutting.protocol === IP_PROTOCOL.udp
       ? sumOctets(view, at, at + 4)
       : sumOctets(view, at, at + 4) +
         sumOctets(view, at + 8, at + 12) +
         u16(buf, at + 14) +
-        sumOctets(view, at + 18, layout.payload);
+        sumOctets(view, at + 18, cutting.payload);
 }
 
-/** Writes the segment of that index with its headers at `to` of `buf`: how many octets it has. */
-function writeSegment(
-  packet: Packet,
-  index: number,
-  last: boolean,
-  buf: Uint8Array,
-  view: DataView,
-  to: number,
-): number {
+/** Writes the segment of that index with its headers at `to` of the other packet's octets: how many they are. */
+export function writeSegment(packet: Packet, index: number, into: Packet, to: number): number {
+  const { buf, view } = into;
   const { start, segment } = packet;
-  const { version, protocol, transport, payload, end } = layout;
+  const { version, protocol, transport, payload, end } = cutting;
+  const last = end - payload <= (index + 1) * segment;
   const headers = payload - start;
   const done = index * segment;
   const length = Math.min(segment, end - payload - done);
-  copySum(packet.view, start, view, to, headers);
+  // Both families and both protocols have headers of whole words.
+  for (let o = 0; o < headers; o += 4) view.setInt32(to + o, packet.view.getInt32(start + o));
   const dataSum = copySum(packet.view, payload + done, view, to + headers, length);
   const total = headers + length;
   if (version === 4) {

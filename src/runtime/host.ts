@@ -222,7 +222,6 @@ export class Host {
   }
 
   async #closeTun(port: number, tun: Tun): Promise<void> {
-    this.#outbox.forget(tun);
     await this.#planes?.detachPort(port);
     await tun.close();
   }

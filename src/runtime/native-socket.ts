@@ -20,7 +20,7 @@ import {
 } from './offload.ts';
 import type { Readiness } from './readiness.ts';
 import type { BatchSocket, Receive, SendResult, SocketCounters, SocketFeatures } from './socket.ts';
-import { FAILED, FULL, SENT, socketCounters, TOO_BIG, UNKNOWN_TOS } from './socket.ts';
+import { FAILED, FULL, SENT, sendSingly, socketCounters, TOO_BIG, UNKNOWN_TOS } from './socket.ts';
 import { SO_REUSEPORT } from './steering.ts';
 import { check, EAGAIN, EINTR, EMSGSIZE, ENOBUFS, requireSyscalls, type Syscalls, setOption } from './syscalls.ts';
 import { enlarge, prepareSocketOffloads, SO_RCVBUF, SO_RCVBUFFORCE, SO_SNDBUF, SO_SNDBUFFORCE } from './udp-gso.ts';
@@ -155,18 +155,7 @@ export class NativeSocket implements BatchSocket {
       if (df !== this.#df) this.#discover(df);
       return this.#sender.send(packets, from, count, remote, tos);
     }
-    let worst: SendResult = SENT;
-    for (let i = from; i < from + count; i++) {
-      const { buf, start, end, segment } = packets[i]!;
-      const step = segment === 0 ? end - start : segment;
-      let at = start;
-      do {
-        const result = this.send(buf, at, Math.min(at + step, end), remote, tos, df);
-        if (result > worst) worst = result;
-        at += step;
-      } while (at < end);
-    }
-    return worst;
+    return sendSingly(this, packets, from, count, remote, tos, df);
   }
 
   drain(max: number): number {

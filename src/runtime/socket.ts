@@ -84,3 +84,27 @@ export const TOO_BIG = 2;
 export const FAILED = 3;
 
 export const UNKNOWN_TOS = -1;
+
+/** As `sendBatch`, with one call a datagram. */
+export function sendSingly(
+  socket: DatagramSocket,
+  packets: readonly Packet[],
+  from: number,
+  count: number,
+  remote: Endpoint,
+  tos?: number,
+  df?: boolean,
+): SendResult {
+  let worst: SendResult = SENT;
+  for (let i = from; i < from + count; i++) {
+    const { buf, start, end, segment } = packets[i]!;
+    const step = segment === 0 ? end - start : segment;
+    let at = start;
+    do {
+      const result = socket.send(buf, at, Math.min(at + step, end), remote, tos, df);
+      if (result > worst) worst = result;
+      at += step;
+    } while (at < end);
+  }
+  return worst;
+}

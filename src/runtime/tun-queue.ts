@@ -5,7 +5,6 @@
  * Invariant: a descriptor has one reader at a time; nothing is allocated a packet.
  */
 import {
-  type Coalesced,
   completeChecksum,
   describeOffload,
   HEADROOM,
@@ -104,18 +103,6 @@ export class TunQueue {
     if (segment > 0 && described.kind === OFFLOAD_KIND.none) return this.#refused(0);
     while (this.#open && this.takes(described.kind)) {
       if (this.#vnet.write(buf, start, end, described) >= 0) return this.#sent(described.kind);
-      const errno = this.#sys.errno();
-      if (errno !== EINTR) return this.#refused(errno);
-    }
-    return this.#refused(0);
-  }
-
-  /** The same for what a Coalescer emits; its packets stay the caller's. */
-  writeGroup(group: Coalesced): SendResult {
-    const { kind, count, slices } = group;
-    if (this.#vnet === undefined) return count === 1 ? this.writePacket(slices[0]!.packet) : this.#refused(0);
-    while (this.#open && this.takes(kind)) {
-      if (this.#vnet.writeGroup(group) >= 0) return this.#sent(kind);
       const errno = this.#sys.errno();
       if (errno !== EINTR) return this.#refused(errno);
     }

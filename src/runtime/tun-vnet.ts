@@ -7,8 +7,6 @@
  */
 import {
   applyOffload,
-  COALESCE_SEGMENTS_MAX,
-  type Coalesced,
   newOffload,
   type Offload,
   PASS,
@@ -72,7 +70,7 @@ export function readVnetFrame(packet: Packet): number {
   return verdict === PASS ? applyOffload(packet, offload) : verdict;
 }
 
-/** Writes packets with a header before them, and packets made of slices, without copying them together. */
+/** Writes packets with a header before them, without copying the two together. */
 export class VnetWriter {
   readonly #sys: Syscalls;
   readonly #fd: number;
@@ -85,9 +83,9 @@ export class VnetWriter {
     this.#sys = sys;
     this.#fd = fd;
     this.#addresses = new AddressCache(sys.koffi);
-    this.#arena = new Arena(sys.koffi, 16 + (1 + COALESCE_SEGMENTS_MAX) * VECTOR);
+    this.#arena = new Arena(sys.koffi, 16 + 2 * VECTOR);
     this.#header = this.#arena.alloc(VIRTIO_HEADER);
-    this.#vectors = this.#arena.alloc((1 + COALESCE_SEGMENTS_MAX) * VECTOR);
+    this.#vectors = this.#arena.alloc(2 * VECTOR);
     this.#arena.putWord(this.#vectors, this.#arena.base + this.#header);
     this.#arena.putWord(this.#vectors + 8, VIRTIO_HEADER);
   }
@@ -95,25 +93,10 @@ export class VnetWriter {
   /** buf[start, end) with what `offload` says of it. What writev gives. */
   write(buf: Uint8Array, start: number, end: number, offload: Offload): number {
     writeVirtioHeader(this.#arena.bytes, this.#header, offload);
-    this.#slice(1, buf, start, end - start);
+    const vector = this.#vectors + VECTOR;
+    this.#arena.putWord(vector, this.#addresses.of(buf) + start);
+    this.#arena.putWord(vector + 8, end - start);
     return this.#sys.writev(this.#fd, this.#arena.base + this.#vectors, 2);
-  }
-
-  /** The slices one after the other as one packet. What writev gives. */
-  writeGroup(group: Coalesced): number {
-    const { count, slices } = group;
-    writeVirtioHeader(this.#arena.bytes, this.#header, group);
-    for (let i = 0; i < count; i++) {
-      const { packet, offset, length } = slices[i]!;
-      this.#slice(1 + i, packet.buf, offset, length);
-    }
-    return this.#sys.writev(this.#fd, this.#arena.base + this.#vectors, 1 + count);
-  }
-
-  #slice(i: number, buf: Uint8Array, offset: number, length: number): void {
-    const vector = this.#vectors + i * VECTOR;
-    this.#arena.putWord(vector, this.#addresses.of(buf) + offset);
-    this.#arena.putWord(vector + 8, length);
   }
 }
 

@@ -200,7 +200,7 @@ export function fenced(octets: Uint8Array, before = 6): Packet {
     getInt16: (at: number): number => words.getInt16(inside(at, 2)),
     getInt32: (at: number): number => words.getInt32(inside(at, 4)),
   } as unknown as DataView;
-  return { buf, view, slot: -1, start: before, end: inner.length, segment: 0, partial: false };
+  return { buf, view, memory: buf, base: 0, slot: -1, start: before, end: inner.length, segment: 0, partial: false };
 }
 
 /**

@@ -118,7 +118,7 @@ export type PlaneEvent =
 
 /** Where packets leave. Whoever is called takes them over. */
 export interface PlaneOutput {
-  /** ESP on its way to the peer, in UDP or as protocol 50. */
+  /** ESP on its way to the peer, in UDP or as protocol 50. A packet with a `segment` is a train: datagrams of that length back to back. */
   datagram(
     udp: boolean,
     local: Endpoint,

@@ -2,20 +2,28 @@
  * Into the tunnels: which SA carries a packet, superframes cut where the wire begins, bursts sealed, datagrams handed out.
  *
  * Read first: RFC 4301 §5.1, RFC 4303 §3.3. Order is kept within an SA.
+ * A superframe that its SA carries as a whole becomes trains: its ESP packets stand back to back in one slot, as UDP_SEGMENT
+ * sends them. Others become packets of their own.
  * Invariant: each packet taken is handed out, refused to its compartment, or waits for its tunnel.
  */
-import type { Millis } from '../../core/index.ts';
+import { invariant, type Millis } from '../../core/index.ts';
 import { BURST_PACKETS } from '../../crypto/index.ts';
-import { RUN_FIRST, SealQueue, SIGNAL } from '../../esp/index.ts';
+import { ESP_HEADER_LENGTH, protectedLength, RUN_FIRST, SealQueue, SIGNAL } from '../../esp/index.ts';
 import {
+  beginCut,
   checkSuperframe,
   completeChecksum,
   cutSuperframe,
   DROP,
   type Endpoint,
   flowRecord,
+  newPart,
   PASS,
   type Packet,
+  type Part,
+  placePart,
+  segmentLength,
+  writeSegment,
 } from '../../ip/index.ts';
 import type { DataPlane } from './plane.ts';
 import { type PlaneSa, type PlaneTunnel, sends } from './tunnel.ts';
@@ -24,7 +32,11 @@ export class Egress {
   readonly #plane: DataPlane;
   readonly #queue: SealQueue;
   readonly #pieces: Packet[] = [];
-  /** Of each packet in the queue: what its datagram is to be. */
+  /** One for each place in the queue. */
+  readonly #parts: readonly Part[] = Array.from({ length: BURST_PACKETS }, newPart);
+  /** Of each packet in the queue: what leaves with it, which is itself, or the train of which it is the last; or nothing. */
+  readonly #leaving: (Packet | undefined)[] = [];
+  /** And what its datagram is to be. */
   readonly #sas: PlaneSa[] = [];
   readonly #locals: Endpoint[] = [];
   readonly #remotes: Endpoint[] = [];
@@ -66,13 +78,15 @@ export class Egress {
     if (count === 0) return;
     queue.run();
     for (let i = 0; i < count; i++) {
+      const leaving = this.#leaving[i];
+      if (leaving === undefined) continue;
       const flags = this.#flags[i]!;
       const { tunnel } = this.#sas[i]!;
       output.datagram(
         (flags & UDP) !== 0,
         this.#locals[i]!,
         this.#remotes[i]!,
-        queue.packetAt(i),
+        leaving,
         this.#tos[i]!,
         (flags & DONT_FRAGMENT) !== 0,
         tunnel.parameters.tunnel,
@@ -88,6 +102,7 @@ export class Egress {
       const owed = completeChecksum(packet);
       return owed === PASS ? this.#seal(sa, packet, now) : compartment.refuse(packet, owed, now);
     }
+    if (this.#sealTrains(tunnel, sa, packet, now)) return;
     const { pool } = this.#plane;
     const pieces = this.#pieces;
     let count = cutSuperframe(packet, pool, pieces);
@@ -108,8 +123,42 @@ export class Egress {
     }
   }
 
+  /** False: nothing has happened, the pieces have to go one by one. */
+  #sealTrains(tunnel: PlaneTunnel, sa: PlaneSa, packet: Packet, now: Millis): boolean {
+    const { outbound } = sa;
+    const { protection } = outbound;
+    const { pool } = this.#plane;
+    const pieces = beginCut(packet);
+    const largest = segmentLength(packet);
+    if (pieces === 0 || largest > tunnel.mtu) return false;
+    const before = ESP_HEADER_LENGTH + protection.ivLength;
+    const length = protectedLength(protection, largest);
+    const stride = before + length + protection.icvLength;
+    const most = Math.min(BURST_PACKETS, Math.floor(pool.capacity / stride));
+    if (most === 0 || Math.ceil(pieces / most) > pool.size - pool.taken) return false;
+    if (!outbound.carries(pieces, pieces * length)) return false;
+    for (let first = 0; first < pieces; first += most) {
+      const count = Math.min(most, pieces - first);
+      if (this.#queue.count + count > BURST_PACKETS) this.flush();
+      const train = pool.take()!;
+      for (let i = 0; i < count; i++) {
+        const part = this.#parts[this.#queue.count]!;
+        const at = train.start + i * stride + before;
+        placePart(part, train, at, at + writeSegment(packet, first + i, train, at));
+        const verdict = this.#queue.add(outbound, part, now);
+        invariant(verdict === PASS, 'an SA seals what it said that it carries');
+        this.#note(sa, undefined, true);
+        train.end = part.end;
+      }
+      train.segment = count === 1 ? 0 : stride;
+      this.#leaving[this.#queue.count - 1] = train;
+    }
+    pool.release(packet);
+    return true;
+  }
+
   #seal(sa: PlaneSa, packet: Packet, now: Millis): void {
-    const { outbound, tunnel, pair } = sa;
+    const { outbound, tunnel } = sa;
     const queue = this.#queue;
     const fits = packet.end - packet.start <= tunnel.mtu;
     let verdict = queue.add(outbound, packet, now);
@@ -117,12 +166,18 @@ export class Egress {
       this.flush();
       verdict = queue.add(outbound, packet, now);
     }
-    if (outbound.usage.signal !== SIGNAL.none) {
-      const hard = outbound.usage.takeSignal() === SIGNAL.hard;
-      this.#plane.tell({ type: 'expire', spiIn: pair.spiIn, hard });
+    if (verdict === PASS) this.#note(sa, packet, fits);
+    else {
+      this.#listen(sa);
+      tunnel.tenant.compartment.refuse(packet, verdict, now);
     }
-    if (verdict !== PASS) return tunnel.tenant.compartment.refuse(packet, verdict, now);
-    const i = queue.count - 1;
+  }
+
+  /** What is to become of the packet that was queued last. */
+  #note(sa: PlaneSa, leaving: Packet | undefined, fits: boolean): void {
+    const { outbound } = sa;
+    const i = this.#queue.count - 1;
+    this.#leaving[i] = leaving;
     this.#sas[i] = sa;
     this.#locals[i] = outbound.localEndpoint;
     this.#remotes[i] = outbound.remoteEndpoint;
@@ -130,6 +185,14 @@ export class Egress {
     // RFC 8200 §5: an IPv6 packet of 1280 octets gets through, and where the way is too narrow for that, in fragments.
     const whole = fits && outbound.dontFragment === 1;
     this.#flags[i] = (outbound.udpEncapsulation ? UDP : 0) | (whole ? DONT_FRAGMENT : 0);
+    this.#listen(sa);
+  }
+
+  /** An SA may have come near its end. */
+  #listen({ outbound, pair }: PlaneSa): void {
+    if (outbound.usage.signal === SIGNAL.none) return;
+    const hard = outbound.usage.takeSignal() === SIGNAL.hard;
+    this.#plane.tell({ type: 'expire', spiIn: pair.spiIn, hard });
   }
 }
 

@@ -1,22 +1,55 @@
 /**
- * Out of the tunnels: ESP packets opened in bursts and delivered to the compartment of their SA.
+ * Out of the tunnels: ESP packets opened in bursts and delivered to the compartment of their SA, as superframes where they are
+ * packets of one flow that the compartment passes on.
  *
  * Read first: RFC 4301 §5.2, RFC 4303 §3.4, RFC 7296 §2.23 (moving peers). The SPI is the door: nothing else chooses a compartment.
+ * A train's packets are opened where they lie; one that leaves by itself is copied, because its train ends with the batch.
+ * Invariant: packets of two tunnels never become one.
  */
 import type { Millis } from '../../core/index.ts';
+import { BURST_PACKETS } from '../../crypto/index.ts';
 import { type InboundSa, OpenQueue, RUN_FIRST, SIGNAL } from '../../esp/index.ts';
-import { type Endpoint, PASS, type Packet, sameEndpoint } from '../../ip/index.ts';
+import {
+  Coalescer,
+  DROP,
+  type Endpoint,
+  newPart,
+  PASS,
+  type Packet,
+  type Part,
+  placePart,
+  sameEndpoint,
+} from '../../ip/index.ts';
 import type { DataPlane } from './plane.ts';
+import type { PlaneSa, PlaneTunnel } from './tunnel.ts';
 
 export class Ingress {
   readonly #plane: DataPlane;
   readonly #queue: OpenQueue;
+  readonly #coalescer: Coalescer | undefined;
   /** Of each packet in the queue: who sent it. */
   readonly #remotes: Endpoint[] = [];
+  /** Used in turn: as many as may wait, and the one at hand. */
+  readonly #parts: readonly Part[] = Array.from({ length: 2 * BURST_PACKETS }, newPart);
+  #nextPart = 0;
+  /** Whose parts wait. */
+  readonly #trains: Packet[] = [];
+  /** Whose packets the coalescer holds. */
+  #into: PlaneTunnel | undefined;
+  #now: Millis = 0;
+  /** Found for the last packet: the next one is mostly of the same SA. */
+  #inbound: InboundSa | undefined;
+  #sa: PlaneSa | undefined;
 
-  constructor(plane: DataPlane) {
+  constructor(plane: DataPlane, superframes: boolean) {
     this.#plane = plane;
     this.#queue = new OpenQueue(plane.pool.memory);
+    if (superframes)
+      this.#coalescer = new Coalescer({
+        pool: plane.pool,
+        emit: (packet) => this.#deliver(this.#into!, packet),
+        grows: (packet) => this.#into!.tenant.compartment.forwards(packet, this.#into!.interface),
+      });
   }
 
   /** Packets wait for `flush`. */
@@ -26,7 +59,7 @@ export class Ingress {
 
   /** An ESP packet, whatever carried it. `remote.port` is 0 for protocol 50. */
   add(remote: Endpoint, packet: Packet, outerTos: number, now: Millis): void {
-    const { sad, pool } = this.#plane;
+    const { sad } = this.#plane;
     const tos = outerTos < 0 ? NO_TOS : outerTos;
     let verdict = this.#queue.add(sad, packet, tos);
     if (verdict === RUN_FIRST) {
@@ -38,25 +71,64 @@ export class Ingress {
       return;
     }
     if (sad.last !== undefined) this.#heed(sad.last, false, false, remote, now);
-    pool.release(packet);
+    this.#release(packet);
+  }
+
+  /** The same for the octets [start, end) of a train; behind the last one of it comes `end`. */
+  addPart(remote: Endpoint, train: Packet, start: number, end: number, outerTos: number, now: Millis): void {
+    const part = this.#parts[this.#nextPart]!;
+    this.#nextPart = (this.#nextPart + 1) % this.#parts.length;
+    placePart(part, train, start, end);
+    this.add(remote, part, outerTos, now);
+  }
+
+  /** Takes over a train whose parts were added. */
+  end(train: Packet): void {
+    if (this.pending) this.#trains.push(train);
+    else this.#plane.pool.release(train);
   }
 
   /** Opens what waits, and delivers what is sound. */
   flush(now: Millis): void {
     const queue = this.#queue;
-    const { pool, tunnels } = this.#plane;
     const { count } = queue;
     if (count === 0) return;
+    this.#now = now;
     queue.run(now);
     for (let i = 0; i < count; i++) {
       const packet = queue.packetAt(i);
-      const sa = queue.saAt(i);
-      this.#heed(sa, queue.authenticAt(i), queue.newestAt(i), this.#remotes[i]!, now);
-      const tunnel = tunnels.get(sa.tunnel);
-      if (queue.verdictAt(i) === PASS && tunnel !== undefined) this.#plane.deliver(tunnel, packet, now);
-      else pool.release(packet);
+      this.#heed(queue.saAt(i), queue.authenticAt(i), queue.newestAt(i), this.#remotes[i]!, now);
+      if (queue.verdictAt(i) === PASS && this.#sa !== undefined) this.#pass(this.#sa.tunnel, packet);
+      else this.#release(packet);
     }
+    this.#coalescer?.flush();
+    this.#into = undefined;
+    this.#inbound = undefined;
+    this.#sa = undefined;
     queue.clear();
+    for (const train of this.#trains) this.#plane.pool.release(train);
+    this.#trains.length = 0;
+  }
+
+  #pass(tunnel: PlaneTunnel, packet: Packet): void {
+    const coalescer = this.#coalescer;
+    if (coalescer === undefined) return this.#deliver(tunnel, packet);
+    if (tunnel !== this.#into) {
+      coalescer.flush();
+      this.#into = tunnel;
+    }
+    coalescer.add(packet);
+  }
+
+  #deliver(tunnel: PlaneTunnel, packet: Packet): void {
+    const { pool, drops } = this.#plane;
+    const own = packet.slot < 0 ? pool.copyOf(packet, packet.start, packet.end) : packet;
+    if (own === undefined) drops[DROP.noBuffer]! += 1;
+    else this.#plane.deliver(tunnel, own, this.#now);
+  }
+
+  #release(packet: Packet): void {
+    if (packet.slot >= 0) this.#plane.pool.release(packet);
   }
 
   /** What a packet tells control beside its contents. */
@@ -64,8 +136,12 @@ export class Ingress {
     const { spi, usage } = inbound;
     if (usage.signal !== SIGNAL.none)
       this.#plane.tell({ type: 'expire', spiIn: spi, hard: usage.takeSignal() === SIGNAL.hard });
-    const sa = authentic ? this.#plane.sas.get(spi) : undefined;
-    if (sa === undefined) return;
+    if (inbound !== this.#inbound) {
+      this.#inbound = inbound;
+      this.#sa = this.#plane.sas.get(spi);
+    }
+    const sa = this.#sa;
+    if (!authentic || sa === undefined) return;
     // RFC 7296 §2.23: only the newest authentic packet may move the peer's address.
     const { udpEncapsulation, remoteEndpoint } = sa.outbound;
     const decides = newest && udpEncapsulation && remote.port !== 0;

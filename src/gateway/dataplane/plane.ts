@@ -31,6 +31,8 @@ export interface DataPlaneOptions {
   readonly spis?: { readonly modulus: number; readonly residue: number };
   /** The first of its own two slots: drops before a tenant was known, with the pool; drops before an SA was. */
   readonly slot?: number;
+  /** Packets of one flow may leave as superframes. Default: false. */
+  readonly superframes?: boolean;
 }
 
 /** Events between two batches from which on no message and no stray is taken; of other events an SA, a tunnel, a ping causes a few. */
@@ -71,7 +73,7 @@ export class DataPlane {
     this.sad = new Sad(this.#cells.at(slot + 1).subarray(0, DROP_COUNT));
     this.#spis = options.spis ?? { modulus: 1, residue: 0 };
     this.#egress = new Egress(this);
-    this.#ingress = new Ingress(this);
+    this.#ingress = new Ingress(this, options.superframes === true);
   }
 
   get stopping(): boolean {
@@ -322,10 +324,9 @@ export class DataPlane {
     else this.#egress.transmit(way, packet, this.#now);
   }
 
-  /** Of several data planes each has SPIs of its own; what the kernel brought to the wrong one goes round by control. */
+  /** What the kernel brought to the wrong data plane goes round by control. */
   #opened(udp: boolean, local: Endpoint, remote: Endpoint, packet: Packet, tos: number, now: Millis): void {
-    const { modulus, residue } = this.#spis;
-    if (modulus === 1 || packet.end - packet.start < 4 || spiOf(packet.buf, packet.start) % modulus === residue)
+    if (packet.end - packet.start < 4 || this.#isOwn(packet.buf, packet.start))
       return this.#ingress.add(remote, packet, tos, now);
     const octets = octetsOf(packet).slice();
     this.drop(packet, DROP.strayed);
@@ -339,15 +340,26 @@ export class DataPlane {
     this.tell({ type: 'ike', local, remote, octets });
   }
 
-  /** Datagrams of one length back to back, as UDP_GRO brings them: each becomes a packet of its own. */
+  /** Datagrams of one length back to back, as UDP_GRO brings them. ESP is opened where it lies, others are copied. */
   #train(local: Endpoint, remote: Endpoint, train: Packet, tos: number, natt: boolean, now: Millis): void {
     const { pool, drops } = this;
-    const { segment, end } = train;
+    const { buf, segment, end } = train;
     for (let at = train.start; at < end; at += segment) {
-      const datagram = pool.copyOf(train, at, Math.min(at + segment, end));
+      const to = Math.min(at + segment, end);
+      if (natt && classify(buf, at, to) === DATAGRAM.esp && this.#isOwn(buf, at)) {
+        this.#ingress.addPart(remote, train, at, to, tos, now);
+        continue;
+      }
+      const datagram = pool.copyOf(train, at, to);
       if (datagram === undefined) drops[DROP.noBuffer]! += 1;
       else this.udp(local, remote, datagram, tos, natt, now);
     }
-    pool.release(train);
+    this.#ingress.end(train);
+  }
+
+  /** Of several data planes each has SPIs of its own. */
+  #isOwn(buf: Bytes, start: number): boolean {
+    const { modulus, residue } = this.#spis;
+    return modulus === 1 || spiOf(buf, start) % modulus === residue;
   }
 }

@@ -53,4 +53,30 @@ export function addresses(koffi: Pick<Koffi, 'address'>): AddressOf {
   };
 }
 
+/** Octets of somebody else, as native code and words see them. */
+export interface Memory {
+  readonly buf: Uint8Array;
+  readonly view: DataView;
+  /** The address of buf[0]. */
+  readonly base: number;
+}
+
+/** What is known of the memory asked for last: all packets of a pool lie in one. */
+export class Memories {
+  readonly #addressOf: AddressOf;
+  #last: Memory | undefined;
+
+  constructor(koffi: Pick<Koffi, 'address'>) {
+    this.#addressOf = addresses(koffi);
+  }
+
+  of(buf: Uint8Array): Memory {
+    const last = this.#last;
+    if (last !== undefined && last.buf === buf) return last;
+    const memory = { buf, view: new DataView(buf.buffer, buf.byteOffset, buf.length), base: this.#addressOf(buf) };
+    this.#last = memory;
+    return memory;
+  }
+}
+
 const ALIGNMENT = 64;

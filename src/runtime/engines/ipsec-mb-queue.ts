@@ -49,6 +49,7 @@ export class JobQueue {
   readonly words: Uint32Array;
   /** The octets beside the jobs; `besideAt(i)` is where those of job i begin. */
   readonly beside: Uint8Array;
+  readonly besideView: DataView;
   readonly #besideBase: number;
   readonly #library: IpsecMb;
   /** The lower half of the address of the ring: jobs are told apart by it. */
@@ -63,6 +64,7 @@ export class JobQueue {
     this.#first = (library.memory.base + RING) >>> 0;
     const beside = new Block(library.koffi, RING_JOBS * BESIDE_SIZE);
     this.beside = beside.bytes;
+    this.besideView = new DataView(beside.bytes.buffer, beside.bytes.byteOffset, beside.bytes.byteLength);
     this.#besideBase = beside.base;
   }
 

@@ -11,13 +11,13 @@ import {
   checkKeys,
   type Encryption,
   type Engine,
-  equalSecretAt,
+  equalSecretWords,
   type Integrity,
   NO_ESN,
   type Protection,
   type ProtectionKeys,
 } from '../../crypto/index.ts';
-import { type AddressOf, addresses, Block } from './block.ts';
+import { Block, Memories, type Memory } from './block.ts';
 import { checkBounds } from './bounds.ts';
 import { GCM_KEY_DATA, type IpsecMb, MAX_BURST } from './ipsec-mb-library.ts';
 import { BESIDE, JobQueue, type JobTemplate, newTemplate, WORD } from './ipsec-mb-queue.ts';
@@ -25,7 +25,7 @@ import { type Traits, traitsOf } from './native-protection.ts';
 
 export function ipsecMbEngine(library: IpsecMb): Engine {
   const queue = new JobQueue(library);
-  const addressOf = addresses(library.koffi);
+  const memories = new Memories(library.koffi);
   return {
     name: 'ipsec-mb',
 
@@ -41,7 +41,7 @@ export function ipsecMbEngine(library: IpsecMb): Engine {
       checkKeys(encryption, integrity, keys);
       return new IpsecMbProtection(
         queue,
-        addressOf,
+        memories,
         encryption,
         integrity,
         new Keys(library, encryption, integrity, keys),
@@ -56,7 +56,7 @@ class IpsecMbProtection implements Protection {
   readonly blockSize: Traits['blockSize'];
   readonly icvLength: Traits['icvLength'];
   readonly #queue: JobQueue;
-  readonly #addressOf: AddressOf;
+  readonly #memories: Memories;
   readonly #keys: Keys;
   readonly #aead: boolean;
   readonly #cipher: number;
@@ -67,7 +67,7 @@ class IpsecMbProtection implements Protection {
 
   constructor(
     queue: JobQueue,
-    addressOf: AddressOf,
+    memories: Memories,
     encryption: Encryption,
     integrity: Integrity | undefined,
     keys: Keys,
@@ -78,7 +78,7 @@ class IpsecMbProtection implements Protection {
     this.blockSize = traits.blockSize;
     this.icvLength = traits.icvLength;
     this.#queue = queue;
-    this.#addressOf = addressOf;
+    this.#memories = memories;
     this.#keys = keys;
     this.#aead = encryption.aead;
     this.#cipher = cipherOf(encryption)!;
@@ -89,40 +89,40 @@ class IpsecMbProtection implements Protection {
 
   seal(buf: Bytes, from: number, iv: number, end: number, high: number): void {
     this.#begin(1);
-    this.#sealJob(0, buf, this.#addressOf(buf), from, iv, end, high);
+    this.#sealJob(0, this.#memories.of(buf), from, iv, end, high);
     this.#queue.run(1);
   }
 
   open(buf: Bytes, from: number, iv: number, end: number, high: number): boolean {
     this.#begin(1);
-    this.#openJob(0, buf, this.#addressOf(buf), from, iv, end, high);
+    this.#openJob(0, this.#memories.of(buf), from, iv, end, high);
     this.#queue.run(1);
-    return this.#verdict(0, buf, iv, end, high);
+    return this.#verdict(0, this.#memories.of(buf), iv, end, high);
   }
 
   sealBurst({ buf, from, iv, end, high }: Burst, first: number, stop: number): void {
-    const base = this.#addressOf(buf);
+    const memory = this.#memories.of(buf);
     for (let at = first; at < stop; at += MAX_BURST) {
       const count = Math.min(stop - at, MAX_BURST);
       this.#begin(count);
       for (let i = 0; i < count; i++) {
-        this.#sealJob(i, buf, base, from[at + i]!, iv[at + i]!, end[at + i]!, high[at + i]!);
+        this.#sealJob(i, memory, from[at + i]!, iv[at + i]!, end[at + i]!, high[at + i]!);
       }
       this.#queue.run(count);
     }
   }
 
   openBurst({ buf, from, iv, end, high, authentic }: Burst, first: number, stop: number): void {
-    const base = this.#addressOf(buf);
+    const memory = this.#memories.of(buf);
     for (let at = first; at < stop; at += MAX_BURST) {
       const count = Math.min(stop - at, MAX_BURST);
       this.#begin(count);
       for (let i = 0; i < count; i++) {
-        this.#openJob(i, buf, base, from[at + i]!, iv[at + i]!, end[at + i]!, high[at + i]!);
+        this.#openJob(i, memory, from[at + i]!, iv[at + i]!, end[at + i]!, high[at + i]!);
       }
       this.#queue.run(count);
       for (let i = 0; i < count; i++) {
-        authentic[at + i] = this.#verdict(i, buf, iv[at + i]!, end[at + i]!, high[at + i]!) ? 1 : 0;
+        authentic[at + i] = this.#verdict(i, memory, iv[at + i]!, end[at + i]!, high[at + i]!) ? 1 : 0;
       }
     }
   }
@@ -136,30 +136,28 @@ class IpsecMbProtection implements Protection {
     this.#queue.take(count);
   }
 
-  #sealJob(i: number, buf: Bytes, base: number, from: number, iv: number, end: number, high: number): void {
-    checkBounds(this, buf.length, from, iv, end, high);
+  #sealJob(i: number, memory: Memory, from: number, iv: number, end: number, high: number): void {
+    checkBounds(this, memory.buf.length, from, iv, end, high);
     const queue = this.#queue;
     if (queue.fill(i, this.#sealing)) this.#fillBeside(i);
-    this.#job(i, buf, base, from, iv, end, high);
-    queue.put(queue.at(i) + WORD.tag, base + end);
+    this.#job(i, memory, from, iv, end, high);
+    queue.put(queue.at(i) + WORD.tag, memory.base + end);
     // RFC 4303 §2.2.1, as in `#openJob`; the MAC is written over it.
-    if (!this.#aead && high !== NO_ESN) putU32(buf, end, high);
+    if (!this.#aead && high !== NO_ESN) memory.view.setUint32(end, high);
   }
 
-  #openJob(i: number, buf: Bytes, base: number, from: number, iv: number, end: number, high: number): void {
-    checkBounds(this, buf.length, from, iv, end, high);
+  #openJob(i: number, memory: Memory, from: number, iv: number, end: number, high: number): void {
+    checkBounds(this, memory.buf.length, from, iv, end, high);
     const queue = this.#queue;
     if (queue.fill(i, this.#opening)) {
       this.#fillBeside(i);
       queue.put(queue.at(i) + WORD.tag, queue.besideAddress(i) + BESIDE.mac);
     }
-    this.#job(i, buf, base, from, iv, end, high);
+    this.#job(i, memory, from, iv, end, high);
     if (this.#aead || high === NO_ESN) return;
     // RFC 4303 §2.2.1: the high half follows the packet in the MAC's input; what it stands on comes back before the comparison.
-    const { beside } = queue;
-    const icv = queue.besideAt(i) + BESIDE.icv;
-    for (let k = 0; k < 4; k++) beside[icv + k] = buf[end + k]!;
-    putU32(buf, end, high);
+    queue.besideView.setInt32(queue.besideAt(i) + BESIDE.icv, memory.view.getInt32(end));
+    memory.view.setUint32(end, high);
   }
 
   /** What stays beside a job as long as its template: salt, and the block counter of CTR (RFC 3686 §4), which AEADs do not read. */
@@ -175,9 +173,10 @@ class IpsecMbProtection implements Protection {
   }
 
   /** What is the packet's own. */
-  #job(i: number, buf: Bytes, base: number, from: number, iv: number, end: number, high: number): void {
+  #job(i: number, memory: Memory, from: number, iv: number, end: number, high: number): void {
     const queue = this.#queue;
-    const { words, beside } = queue;
+    const { words, besideView: beside } = queue;
+    const { base, view } = memory;
     const at = queue.at(i);
     const start = iv + this.ivLength;
     queue.put(at + WORD.source, base + from);
@@ -186,7 +185,8 @@ class IpsecMbProtection implements Protection {
     words[at + WORD.cipherLength] = end - start;
     if (this.#ivBeside) {
       const nonce = queue.besideAt(i) + BESIDE.iv + SALT;
-      for (let k = 0; k < 8; k++) beside[nonce + k] = buf[iv + k]!;
+      beside.setInt32(nonce, view.getInt32(iv));
+      beside.setInt32(nonce + 4, view.getInt32(iv + 4));
     } else queue.put(at + WORD.iv, base + iv);
 
     if (!this.#aead) {
@@ -203,24 +203,21 @@ class IpsecMbProtection implements Protection {
     }
     // RFC 4106 §5: SPI | 64-bit sequence number, of which the packet carries the low half only.
     const aad = queue.besideAt(i) + BESIDE.aad;
-    for (let k = 0; k < 4; k++) {
-      beside[aad + k] = buf[from + k]!;
-      beside[aad + 8 + k] = buf[from + 4 + k]!;
-    }
-    putU32(beside, aad + 4, high);
+    beside.setInt32(aad, view.getInt32(from));
+    beside.setUint32(aad + 4, high);
+    beside.setInt32(aad + 8, view.getInt32(from + 4));
     queue.put(at + WORD.hash1, queue.besideAddress(i) + BESIDE.aad);
     words[at + WORD.hash2] = 12;
   }
 
   /** Compares the ICVs; the plaintext of a packet that is refused is erased. */
-  #verdict(i: number, buf: Bytes, iv: number, end: number, high: number): boolean {
-    const { beside } = this.#queue;
+  #verdict(i: number, memory: Memory, iv: number, end: number, high: number): boolean {
+    const { besideView: beside } = this.#queue;
+    const { view } = memory;
     const side = this.#queue.besideAt(i);
-    if (!this.#aead && high !== NO_ESN) {
-      for (let k = 0; k < 4; k++) buf[end + k] = beside[side + BESIDE.icv + k]!;
-    }
-    if (equalSecretAt(beside, side + BESIDE.mac, buf, end, this.icvLength)) return true;
-    buf.fill(0, iv + this.ivLength, end);
+    if (!this.#aead && high !== NO_ESN) view.setInt32(end, beside.getInt32(side + BESIDE.icv));
+    if (equalSecretWords(beside, side + BESIDE.mac, view, end, this.icvLength)) return true;
+    memory.buf.fill(0, iv + this.ivLength, end);
     return false;
   }
 }

@@ -68,6 +68,8 @@ export interface WorkerData {
   /** Eventfd that the worker waits for, too. */
   readonly wake: number;
   readonly packets: number;
+  /** Packets of one flow leave as superframes. */
+  readonly superframes: boolean;
   /** Processor the thread stays on; undefined: as the kernel pleases. */
   readonly cpu: number | undefined;
 }

@@ -165,7 +165,6 @@ export class PlaneLoop {
       case 'detach-port': {
         const queue = this.#ports.get(order.port);
         if (queue !== undefined) {
-          this.#outbox.forget(queue);
           queue.stop();
           this.#forget(queue.fd);
           this.#ports.delete(order.port);

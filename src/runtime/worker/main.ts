@@ -1,4 +1,5 @@
 /** Where a worker begins: memory, engines and the loop put together from what the main thread hands over. */
+import { setFlagsFromString } from 'node:v8';
 import { parentPort, workerData } from 'node:worker_threads';
 import { invariant } from '../../core/index.ts';
 import { chooseEngine } from '../../crypto/index.ts';
@@ -15,6 +16,7 @@ import { News } from './news.ts';
 import { Ring } from './ring.ts';
 
 function begin(data: WorkerData): void {
+  for (const flag of FLAGS) setFlagsFromString(flag);
   invariant(parentPort !== null, 'this is a worker');
   const port = parentPort;
   const sys = requireSyscalls();
@@ -26,7 +28,7 @@ function begin(data: WorkerData): void {
   const news = new News(new Ring(data.news), signs, tell);
   const cells = new SharedCells(data.cells);
   const { plane, planes } = data;
-  const spis = { modulus: planes, residue: plane };
+  const own = { spis: { modulus: planes, residue: plane }, slot: slotOf(plane), superframes: data.superframes };
   const loop = new PlaneLoop({
     sys,
     pool,
@@ -36,7 +38,7 @@ function begin(data: WorkerData): void {
     wakeup: new Wakeup(sys, data.wake),
     poll: new PollSet(sys),
     tell,
-    plane: (output) => new DataPlane({ pool, random: systemRandom, engine, output, cells, slot: slotOf(plane), spis }),
+    plane: (output) => new DataPlane({ pool, random: systemRandom, engine, output, cells, ...own }),
   });
   news.report({ type: 'ready', engine: engine.name, sums: why });
   loop.run();
@@ -49,6 +51,16 @@ function pin({ scratch, sched_setaffinity }: Syscalls, cpu: number): void {
   bytes[cpu >>> 3] = 1 << (cpu & 7);
   sched_setaffinity(0, CPU_SET, base);
 }
+
+/**
+ * V8 stops inlining when a function has grown to about 920 octets of bytecode; a packet's way goes through more small functions
+ * than that (docs/decisions/0008). All three were there in V8 11 and 13; unknown ones are ignored.
+ */
+const FLAGS = [
+  '--max-inlined-bytecode-size-cumulative=5000',
+  '--max-inlined-bytecode-size=1000',
+  '--max-optimized-bytecode-size=200000',
+];
 
 /** Octets of a cpu_set_t. */
 const CPU_SET = 128;

@@ -30,6 +30,7 @@ export interface PlaneHostOptions {
   readonly plane: number;
   readonly planes: number;
   readonly packets: number;
+  readonly superframes: boolean;
   readonly cpu: number | undefined;
   /** The file a worker begins with. Default: the built one, also where this one runs from source. */
   readonly entry?: URL;
@@ -165,13 +166,13 @@ export class PlaneHost {
   }
 
   #begin(): void {
-    const { cells, plane, planes, packets, cpu, entry = builtEntry() } = this.#options;
+    const { cells, plane, planes, packets, superframes, cpu, entry = builtEntry() } = this.#options;
     try {
       this.#life = new WorkerLife({
         entry,
         name: `bulkhead-plane-${plane}`,
         wakeup: this.#wakeup,
-        data: { cells, plane, planes, packets, cpu },
+        data: { cells, plane, planes, packets, superframes, cpu },
         hear: (news) => this.#hear(news),
         ended: (why) => this.#ended(why),
       });

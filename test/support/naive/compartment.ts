@@ -5,7 +5,16 @@
  * that are for it, its own IPv6 packets that need fragments. Identifications of the router's own packets are 0 here.
  */
 import type { DropReason } from '../../../src/ip/index.ts';
-import { type Frame, fragmentsOf, messageHolds, piecesOf, settled, superframeProblem, wireLength } from './frames.ts';
+import {
+  type Frame,
+  fragmentsOf,
+  messageHolds,
+  piecesOf,
+  settled,
+  superframeProblem,
+  wireLength,
+  wireLengths,
+} from './frames.ts';
 import {
   buildError,
   echoReply,
@@ -96,27 +105,29 @@ export class NaiveCompartment {
   receive({ octets, segment, partial }: Frame, from: number, now: number): void {
     const into = this.interfaces.get(from);
     if (into?.up !== true) return this.drop('linkDown');
-    into.counters[0] += 1;
-    into.counters[1] += octets.length;
+    const lengths = wireLengths({ octets, segment, partial });
+    into.counters[0] += lengths.length;
+    into.counters[1] += total(lengths);
     const ip = checkIp(octets);
     if (isRefusal(ip)) {
       const problem = ip === 'options' || ip === 'hopOptions' ? parameterProblem(octets) : undefined;
       if (problem !== undefined) this.#tell(problem, octets, into, now);
-      return this.drop(ip);
+      return this.drop(ip, lengths.length);
     }
     const frame = { octets: octets.slice(0, ip.length), segment, partial };
     const dropped = this.#forward(frame, ip, into, now);
-    if (dropped !== undefined) this.drop(dropped);
+    if (dropped !== undefined) this.drop(dropped, wireLengths(frame).length);
   }
 
   /** A packet that left and came back: whoever was to carry it could not. */
   refuse(frame: Frame, reason: DropReason, now: number): void {
     const occasion = REFUSALS[reason];
-    this.drop(occasion === undefined ? reason : this.#told(reason, occasion, frame, undefined, now));
+    const count = wireLengths(frame).length;
+    this.drop(occasion === undefined ? reason : this.#told(reason, occasion, frame, undefined, now), count);
   }
 
-  drop(reason: DropReason): void {
-    this.drops.set(reason, (this.drops.get(reason) ?? 0) + 1);
+  drop(reason: DropReason, packets = 1): void {
+    this.drops.set(reason, (this.drops.get(reason) ?? 0) + packets);
   }
 
   #count(name: string, by = 1): void {
@@ -140,7 +151,7 @@ export class NaiveCompartment {
     if (into.clampMss || way.clampMss) octets = this.#clamped(octets, Math.min(linkMtu(into, version), mtu));
     const gone = { ...frame, octets };
     const dropped = fits ? this.#emit(gone, way, now) : this.#cut(gone, way, mtu, now);
-    if (dropped === undefined) this.#count('forwarded');
+    if (dropped === undefined) this.#count('forwarded', wireLengths(gone).length);
     return dropped;
   }
 
@@ -258,8 +269,9 @@ export class NaiveCompartment {
   }
 
   #emit(frame: Frame, out: NaiveInterface, now: number): undefined {
-    out.counters[2] += 1;
-    out.counters[3] += frame.octets.length;
+    const lengths = wireLengths(frame);
+    out.counters[2] += lengths.length;
+    out.counters[3] += total(lengths);
     this.#leave(frame, out.number, now);
   }
 
@@ -349,3 +361,5 @@ const sameRoute = (a: Omit<NaiveRoute, 'preference'>, b: Omit<NaiveRoute, 'prefe
   a.origin === b.origin &&
   a.prefix.length === b.prefix.length &&
   hexOf(a.prefix.address) === hexOf(b.prefix.address);
+
+const total = (lengths: readonly number[]): number => lengths.reduce((octets, length) => octets + length, 0);

@@ -59,6 +59,12 @@ export function wireLength({ octets, segment }: Frame): number {
   return Math.min(octets.length, found.data + segment);
 }
 
+/** What is counted: the packets that it is on the wire, or what it is where it cannot be cut. */
+export const wireLengths = (frame: Frame): number[] =>
+  frame.segment > 0 && superframeProblem(frame) === undefined
+    ? piecesOf(frame).map(({ length }) => length)
+    : [frame.octets.length];
+
 /** With the checksum it owes; or why it can have none. */
 export function settled({ octets, segment, partial }: Frame): Octets | DropReason {
   if (!partial || segment > 0) return octets;

@@ -25,7 +25,11 @@ export class Recorder implements PlaneOutput {
   }
 
   datagram: PlaneOutput['datagram'] = (udp, local, remote, packet, tos, dontFragment, tunnel) => {
-    this.datagrams.push({ udp, local, remote, octets: this.#taken(packet), tos, dontFragment, tunnel });
+    const { segment } = packet;
+    const train = this.#taken(packet);
+    const step = segment === 0 ? train.length : segment;
+    for (let at = 0; at < train.length; at += step)
+      this.datagrams.push({ udp, local, remote, octets: train.slice(at, at + step), tos, dontFragment, tunnel });
   };
 
   packet(port: number, packet: Packet): void {
