@@ -63,7 +63,8 @@ export class Arena {
     new Uint8Array(this.memory.buffer, at, this.#stride).fill(MARK);
     const buf = new Uint8Array(this.memory.buffer, at, HEADROOM + octets.length + tailroom);
     buf.set(octets, HEADROOM);
-    return wrapPacket(buf, HEADROOM, HEADROOM + octets.length);
+    const packet = wrapPacket(buf, HEADROOM, HEADROOM + octets.length);
+    return { ...packet, memory: this.memory, base: slot * this.#stride };
   }
 
   /** Whether all of the slot is marked but what lay at the place of `length` octets. */

@@ -225,16 +225,14 @@ describe('a queue of packets to seal', () => {
     expect([queue.count, sa.drops[DROP.version]]).toEqual([0, 1]);
   });
 
-  test('packets of another memory, or beyond the one given, are a bug', () => {
+  test('packets of another memory are a bug', () => {
     const arena = new Arena(2, 100);
     const sa = outbound({ protection: GCM });
     const message = 'in the memory of its queue';
     const elsewhere = new Arena(2, 100);
     expect(() => new SealQueue(arena.memory).add(sa, elsewhere.place(0, V4), 0)).toThrow(message);
     const half = new SealQueue(arena.memory.subarray(0, arena.memory.length / 2));
-    expect(half.add(sa, arena.place(0, V4), 0)).toBe(PASS);
-    expect(() => half.add(sa, arena.place(1, V4), 0)).toThrow(message);
-    const other = new SealQueue(arena.memory.subarray(arena.memory.length / 2));
-    expect(() => other.add(sa, arena.place(0, V4), 0)).toThrow(message);
+    expect(() => half.add(sa, arena.place(0, V4), 0)).toThrow(message);
+    expect(new SealQueue(arena.memory).add(sa, arena.place(1, V4), 0)).toBe(PASS);
   });
 });

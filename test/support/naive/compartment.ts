@@ -104,8 +104,8 @@ export class NaiveCompartment {
 
   receive({ octets, segment, partial }: Frame, from: number, now: number): void {
     const into = this.interfaces.get(from);
-    if (into?.up !== true) return this.drop('linkDown');
     const lengths = wireLengths({ octets, segment, partial });
+    if (into?.up !== true) return this.drop('linkDown', lengths.length);
     into.counters[0] += lengths.length;
     into.counters[1] += total(lengths);
     const ip = checkIp(octets);

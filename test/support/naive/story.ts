@@ -5,6 +5,8 @@
 import type { SaPhase } from '../../../src/gateway/dataplane/index.ts';
 import { Dice } from './dice.ts';
 import { padded } from './esp.ts';
+import { piecesOf, superframeProblem } from './frames.ts';
+import { isRefusal, readIp } from './ip.ts';
 import { be32, concat, type Octets } from './octets.ts';
 import {
   LOCAL,
@@ -20,7 +22,7 @@ import {
   tunnelOf,
   withoutPort,
 } from './tenants.ts';
-import { anyFrame, anyPacket, damaged, type Limits } from './traffic.ts';
+import { anyFrame, anyPacket, anySuperframe, damaged, type Limits, type SiteName } from './traffic.ts';
 
 export interface Batch {
   /** Milliseconds since the batch before. */
@@ -85,6 +87,7 @@ class Story {
     const tos = dice.pick([0, 0, 0, 1, 2, 3, 0xb9, -1]);
     const port = dice.percent(92) ? 4500 : dice.pick([4501, 40000]);
     if (this.#options.trains && dice.percent(12)) return this.#train(dice, peer, limits, tos, port);
+    if (dice.percent(12)) return this.#run(dice, peer, tos, port);
     const octets = this.#fromPeer(dice, peer, limits);
     if (dice.percent(4)) twin.esp(withoutPort(LOCAL), withoutPort(remoteOf(peer.pair.tunnel)), octets, tos);
     else this.#tenants.arrive(peer, octets, tos, port);
@@ -110,6 +113,24 @@ class Story {
     const last = dice.percent(50) ? datagrams.at(-1)! : datagrams.at(-1)!.slice(0, dice.below(first.length) + 1);
     const train = concat(first, ...datagrams.slice(0, -1), last);
     this.#tenants.arrive(peer, train.slice(0, 65000 - (65000 % first.length)), tos, port, first.length);
+  }
+
+  /** Packets of one flow in a row, as its sender cut a superframe; in a train, where they are of one length, or one by one. */
+  #run(dice: Dice, peer: Peer, tos: number, port: number): void {
+    const to = dice.weighed<SiteName>([80, 'inside'], [10, 'lan'], [5, 'hq'], [3, 'own'], [3, 'nowhere']);
+    const frame = anySuperframe(dice, peer.site, { superframes: true, without: [] }, to);
+    if (isRefusal(readIp(frame.octets)) || superframeProblem(frame) !== undefined) return;
+    const sent = piecesOf(frame).map((piece) => {
+      const octets = peer.send(dice.percent(3) ? spoiled(dice, piece, 50) : piece);
+      return dice.percent(2) ? spoiled(dice, octets, 100) : octets;
+    });
+    const [first] = sent as [Octets];
+    const whole = sent.findIndex(({ length }) => length !== first.length);
+    const together = sent.slice(0, whole < 0 ? sent.length : sent[whole]!.length < first.length ? whole + 1 : whole);
+    const most = Math.min(together.length, Math.floor(65000 / first.length));
+    const train = this.#options.trains && most > 1 && dice.percent(70) ? sent.slice(0, most) : [];
+    if (train.length > 0) this.#tenants.arrive(peer, concat(...train), tos, port, first.length);
+    for (const octets of sent.slice(train.length)) this.#tenants.arrive(peer, octets, tos, port);
   }
 
   /** A sound packet as long as another one, if one can be: TFC padding fills it up. */

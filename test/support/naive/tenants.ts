@@ -70,6 +70,8 @@ export interface TenantsOptions {
   readonly pool: PacketPool;
   readonly seed?: number;
   readonly spis?: Spis;
+  /** Packets of one flow may leave as superframes. */
+  readonly superframes?: boolean;
   /** Of the tunnels. */
   readonly mtu?: number | 'auto';
   readonly df?: 'copy' | 'set' | 'clear';

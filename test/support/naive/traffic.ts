@@ -213,8 +213,8 @@ export function anyFrame(dice: Dice, from: SiteName, limits: Limits): Frame {
   return { octets: dice.percent(12) ? broken(dice, octets) : octets, segment: 0, partial };
 }
 
-export function anySuperframe(dice: Dice, from: SiteName, { without }: Limits): Frame {
-  const all = dice.weighed<SiteName>([70, 'hq'], [12, 'branch'], [12, 'lan'], [4, 'own'], [3, 'nowhere']);
+export function anySuperframe(dice: Dice, from: SiteName, { without }: Limits, goesTo?: SiteName): Frame {
+  const all = goesTo ?? dice.weighed<SiteName>([70, 'hq'], [12, 'branch'], [12, 'lan'], [4, 'own'], [3, 'nowhere']);
   const to = without.includes(all) ? 'hq' : all;
   const family = dice.percent(60) ? 'v4' : 'v6';
   const [source, destination] = [dice.pick(SITES[from][family]), dice.pick(SITES[to][family])];
