@@ -4,8 +4,10 @@
  * SIGTERM and SIGINT send DELETE, close and remove; once more ends at once. SIGHUP reads the document again and touches only
  * what changed; a document with errors changes nothing.
  */
+import { availableParallelism } from 'node:os';
 import { ApiProblem, type Backend, GatewayBackend, type KeysStatus, type ReloadStatus } from '../api/index.ts';
 import {
+  type DataplaneConfig,
   type Document,
   diffDocuments,
   formatChanges,
@@ -162,6 +164,7 @@ async function startPlanes({ limits, dataplane }: GatewayConfig, log: Log): Prom
         planes: asked,
         packets: limits.packets,
         superframes: dataplane.offloads,
+        realtime: isRealtime(dataplane, asked),
         cpu: dataplane.cpus[plane],
       }),
   );
@@ -174,6 +177,11 @@ async function startPlanes({ limits, dataplane }: GatewayConfig, log: Log): Prom
   }
   const pool = new PacketPool(CONTROL_PACKETS, SUPERFRAME_MAX);
   return { pool, planes: new Planes(loaded.sys, hosts, pool), options: { remote: { cells, planes: asked } } };
+}
+
+/** By itself only where at least one processor is left for everything else: what is scheduled so comes before it. */
+function isRealtime({ scheduling }: DataplaneConfig, workers: number): boolean {
+  return scheduling === 'auto' ? availableParallelism() > workers : scheduling === 'realtime';
 }
 
 interface Hosted {

@@ -40,6 +40,8 @@ export interface DataplaneConfig {
   readonly offloads: boolean;
   /** Octets of the kernel's queue of each socket, each way. */
   readonly bufferOctets: number;
+  /** Of the threads; `auto`: real time, unless they have all processors. */
+  readonly scheduling: 'auto' | 'realtime' | 'normal';
   /** SO_BUSY_POLL of the sockets; 0: off. */
   readonly busyPollMicros: number;
 }

@@ -65,6 +65,7 @@ export const gatewaySchema = section(
       cpus: z.array(leaf(words.wholeNumber(0, 1023))).default([]),
       offloads: leaf(words.readBoolean).default(true),
       bufferOctets: leaf(words.readOctets).default(32 << 20),
+      scheduling: leaf(words.choice(['auto', 'realtime', 'normal'])).default('auto'),
       busyPollMicros: leaf(words.wholeNumber(0, 1_000_000)).default(0),
     }).prefault({}),
   },

@@ -242,6 +242,7 @@ const CAPABILITIES = [
   { name: 'CAP_NET_ADMIN', bit: 12, cost: 'no TUN devices, no host routes' },
   { name: 'CAP_NET_RAW', bit: 13, cost: 'no raw ESP' },
   { name: 'CAP_NET_BIND_SERVICE', bit: 10, cost: 'no port 500' },
+  { name: 'CAP_SYS_NICE', bit: 23, cost: 'threads that pass packets wait behind other programs' },
 ] as const;
 const WANTED_BUFFER = 4 << 20;
 const WANTED_MEMORY = 256 << 20;

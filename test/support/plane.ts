@@ -43,6 +43,7 @@ export class HostedPlane {
       packets,
       superframes: true,
       cpu: undefined,
+      realtime: false,
       entry,
     });
     this.host.listener = {

@@ -72,6 +72,8 @@ export interface WorkerData {
   readonly superframes: boolean;
   /** Processor the thread stays on; undefined: as the kernel pleases. */
   readonly cpu: number | undefined;
+  /** Scheduled before everything that is not (SCHED_RR), where there are rights for it. */
+  readonly realtime: boolean;
 }
 
 /** Counts up with each turn of the worker's loop. */

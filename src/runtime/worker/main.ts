@@ -21,6 +21,7 @@ function begin(data: WorkerData): void {
   const port = parentPort;
   const sys = requireSyscalls();
   if (data.cpu !== undefined) pin(sys, data.cpu);
+  if (data.realtime) hurry(sys);
   const { pool, why } = packetMemory(data.packets, SUPERFRAME_MAX);
   const { engine } = chooseEngine(engineCandidates());
   const tell = (): void => port.postMessage(undefined);
@@ -51,6 +52,15 @@ function pin({ scratch, sched_setaffinity }: Syscalls, cpu: number): void {
   bytes[cpu >>> 3] = 1 << (cpu & 7);
   sched_setaffinity(0, CPU_SET, base);
 }
+
+/** Real time at the lowest priority; without rights (CAP_SYS_NICE, RLIMIT_RTPRIO) nothing changes. docs/decisions/0009. */
+function hurry({ scratch, sched_setscheduler }: Syscalls): void {
+  scratch.view.setInt32(0, LOWEST_PRIORITY, true);
+  sched_setscheduler(0, SCHED_RR, scratch.base);
+}
+
+const SCHED_RR = 2;
+const LOWEST_PRIORITY = 1;
 
 /**
  * V8 stops inlining when a function has grown to about 920 octets of bytecode; a packet's way goes through more small functions

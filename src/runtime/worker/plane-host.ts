@@ -31,6 +31,7 @@ export interface PlaneHostOptions {
   readonly planes: number;
   readonly packets: number;
   readonly superframes: boolean;
+  readonly realtime: boolean;
   readonly cpu: number | undefined;
   /** The file a worker begins with. Default: the built one, also where this one runs from source. */
   readonly entry?: URL;
@@ -166,13 +167,13 @@ export class PlaneHost {
   }
 
   #begin(): void {
-    const { cells, plane, planes, packets, superframes, cpu, entry = builtEntry() } = this.#options;
+    const { cells, plane, planes, packets, superframes, cpu, realtime, entry = builtEntry() } = this.#options;
     try {
       this.#life = new WorkerLife({
         entry,
         name: `bulkhead-plane-${plane}`,
         wakeup: this.#wakeup,
-        data: { cells, plane, planes, packets, superframes, cpu },
+        data: { cells, plane, planes, packets, superframes, cpu, realtime },
         hear: (news) => this.#hear(news),
         ended: (why) => this.#ended(why),
       });
