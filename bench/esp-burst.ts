@@ -108,7 +108,7 @@ function subjectOf(engine: Engine, suite: Suite, length: number): Subject[] {
   );
   const pool = new PacketPool(BURSTS * BURST, 1536);
   const packets = Array.from({ length: pool.size }, () => pool.from(octets)!);
-  const memory = new Uint8Array(packets[0]!.buf.buffer);
+  const { memory } = pool;
   const sealing = new SealQueue(memory);
   const opening = new OpenQueue(memory);
   const single: Way = {

@@ -53,11 +53,12 @@ export function addresses(koffi: Pick<Koffi, 'address'>): AddressOf {
   };
 }
 
-/** Octets of somebody else, as native code and words see them. */
+/** The memory in which somebody's octets lie, as native code and words see it. */
 export interface Memory {
-  readonly buf: Uint8Array;
+  readonly buffer: ArrayBufferLike;
+  readonly bytes: Uint8Array;
   readonly view: DataView;
-  /** The address of buf[0]. */
+  /** The address of its first octet. */
   readonly base: number;
 }
 
@@ -70,10 +71,13 @@ export class Memories {
     this.#addressOf = addresses(koffi);
   }
 
+  /** All of the memory of `buf`, whose octets begin at `buf.byteOffset` there. */
   of(buf: Uint8Array): Memory {
+    const { buffer } = buf;
     const last = this.#last;
-    if (last !== undefined && last.buf === buf) return last;
-    const memory = { buf, view: new DataView(buf.buffer, buf.byteOffset, buf.length), base: this.#addressOf(buf) };
+    if (last !== undefined && last.buffer === buffer) return last;
+    const bytes = new Uint8Array(buffer);
+    const memory = { buffer, bytes, view: new DataView(buffer), base: this.#addressOf(bytes) };
     this.#last = memory;
     return memory;
   }

@@ -88,25 +88,31 @@ class IpsecMbProtection implements Protection {
   }
 
   seal(buf: Bytes, from: number, iv: number, end: number, high: number): void {
+    const at = this.#checked(buf, from, iv, end, high);
     this.#begin(1);
-    this.#sealJob(0, this.#memories.of(buf), from, iv, end, high);
+    this.#sealJob(0, this.#memories.of(buf), at + from, at + iv, at + end, high);
     this.#queue.run(1);
   }
 
   open(buf: Bytes, from: number, iv: number, end: number, high: number): boolean {
+    const at = this.#checked(buf, from, iv, end, high);
+    const memory = this.#memories.of(buf);
     this.#begin(1);
-    this.#openJob(0, this.#memories.of(buf), from, iv, end, high);
+    this.#openJob(0, memory, at + from, at + iv, at + end, high);
     this.#queue.run(1);
-    return this.#verdict(0, this.#memories.of(buf), iv, end, high);
+    return this.#verdict(0, memory, at + iv, at + end, high);
   }
 
   sealBurst({ buf, from, iv, end, high }: Burst, first: number, stop: number): void {
     const memory = this.#memories.of(buf);
-    for (let at = first; at < stop; at += MAX_BURST) {
-      const count = Math.min(stop - at, MAX_BURST);
+    const at = buf.byteOffset;
+    for (let next = first; next < stop; next += MAX_BURST) {
+      const count = Math.min(stop - next, MAX_BURST);
       this.#begin(count);
       for (let i = 0; i < count; i++) {
-        this.#sealJob(i, memory, from[at + i]!, iv[at + i]!, end[at + i]!, high[at + i]!);
+        const p = next + i;
+        this.#checked(buf, from[p]!, iv[p]!, end[p]!, high[p]!);
+        this.#sealJob(i, memory, at + from[p]!, at + iv[p]!, at + end[p]!, high[p]!);
       }
       this.#queue.run(count);
     }
@@ -114,15 +120,19 @@ class IpsecMbProtection implements Protection {
 
   openBurst({ buf, from, iv, end, high, authentic }: Burst, first: number, stop: number): void {
     const memory = this.#memories.of(buf);
-    for (let at = first; at < stop; at += MAX_BURST) {
-      const count = Math.min(stop - at, MAX_BURST);
+    const at = buf.byteOffset;
+    for (let next = first; next < stop; next += MAX_BURST) {
+      const count = Math.min(stop - next, MAX_BURST);
       this.#begin(count);
       for (let i = 0; i < count; i++) {
-        this.#openJob(i, memory, from[at + i]!, iv[at + i]!, end[at + i]!, high[at + i]!);
+        const p = next + i;
+        this.#checked(buf, from[p]!, iv[p]!, end[p]!, high[p]!);
+        this.#openJob(i, memory, at + from[p]!, at + iv[p]!, at + end[p]!, high[p]!);
       }
       this.#queue.run(count);
       for (let i = 0; i < count; i++) {
-        authentic[at + i] = this.#verdict(i, memory, iv[at + i]!, end[at + i]!, high[at + i]!) ? 1 : 0;
+        const p = next + i;
+        authentic[p] = this.#verdict(i, memory, at + iv[p]!, at + end[p]!, high[p]!) ? 1 : 0;
       }
     }
   }
@@ -131,13 +141,18 @@ class IpsecMbProtection implements Protection {
     this.#keys.wipe();
   }
 
+  /** Where buf[0] is in its memory, once the bounds are right. */
+  #checked(buf: Bytes, from: number, iv: number, end: number, high: number): number {
+    checkBounds(this, buf.length, from, iv, end, high);
+    return buf.byteOffset;
+  }
+
   #begin(count: number): void {
     this.#keys.inUse();
     this.#queue.take(count);
   }
 
   #sealJob(i: number, memory: Memory, from: number, iv: number, end: number, high: number): void {
-    checkBounds(this, memory.buf.length, from, iv, end, high);
     const queue = this.#queue;
     if (queue.fill(i, this.#sealing)) this.#fillBeside(i);
     this.#job(i, memory, from, iv, end, high);
@@ -147,7 +162,6 @@ class IpsecMbProtection implements Protection {
   }
 
   #openJob(i: number, memory: Memory, from: number, iv: number, end: number, high: number): void {
-    checkBounds(this, memory.buf.length, from, iv, end, high);
     const queue = this.#queue;
     if (queue.fill(i, this.#opening)) {
       this.#fillBeside(i);
@@ -217,7 +231,7 @@ class IpsecMbProtection implements Protection {
     const side = this.#queue.besideAt(i);
     if (!this.#aead && high !== NO_ESN) view.setInt32(end, beside.getInt32(side + BESIDE.icv));
     if (equalSecretWords(beside, side + BESIDE.mac, view, end, this.icvLength)) return true;
-    memory.buf.fill(0, iv + this.ivLength, end);
+    memory.bytes.fill(0, iv + this.ivLength, end);
     return false;
   }
 }
