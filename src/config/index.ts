@@ -8,6 +8,7 @@ export { type Change, type ChangeKind, diffDocuments, type FieldChange, formatCh
 export { type ReadResult, readDocument } from './document.ts';
 export { formatIssue, placeIssues } from './issue.ts';
 export { automaticMac, formatMac, type Mac, parseMac } from './mac.ts';
+export { assignNatAddresses } from './nat-addresses.ts';
 export { type AddressRange, formatRange } from './range.ts';
 export { formatReference, resolveSecret, type SecretSource, weakness } from './secrets.ts';
 export { showDocument } from './show.ts';
