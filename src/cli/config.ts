@@ -1,7 +1,14 @@
 /** `config check | show | diff` and `reload`. */
 import type { ReloadStatus } from '../api/backend.ts';
 import { envelope } from '../api/envelope.ts';
-import { diffDocuments, formatChanges, formatIssue, readDocument, showDocument } from '../config/index.ts';
+import {
+  type Document,
+  diffDocuments,
+  formatChanges,
+  formatIssue,
+  readDocument,
+  showDocument,
+} from '../config/index.ts';
 import { clientFor } from './client.ts';
 import { type Call, CliError, EXIT, printJson, printLines, wantsJson } from './io.ts';
 import { invalid, loadDocument, readFile, secretIssues } from './loading.ts';
@@ -15,10 +22,15 @@ export async function checkConfig(call: Call): Promise<number> {
   if (wantsJson(call)) printJson(call.io, envelope('issues', all));
   else printLines(call.io.stderr, all.map(formatIssue));
   if (document === undefined || all.some(({ severity }) => severity === 'error')) return EXIT.invalid;
-  const connections = document.tenants.reduce((sum, tenant) => sum + tenant.connections.length, 0);
-  const counts = `${plural(document.tenants.length, 'tenant')}, ${plural(connections, 'connection')}`;
-  if (!wantsJson(call)) printLines(call.io.stdout, [`${file}: valid, ${counts}`]);
+  if (!wantsJson(call)) printLines(call.io.stdout, [`${file}: valid, ${countsOf(document)}`]);
   return EXIT.ok;
+}
+
+function countsOf(document: Document): string {
+  const { role, tenants } = document;
+  const parts = role === 'gateway' ? tenants.map((t) => t.connections.length) : tenants.map((t) => t.vms.length);
+  const sum = parts.reduce((a, b) => a + b, 0);
+  return `${plural(tenants.length, 'tenant')}, ${plural(sum, role === 'gateway' ? 'connection' : 'VM')}`;
 }
 
 const plural = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`;

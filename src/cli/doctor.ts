@@ -18,7 +18,9 @@ export async function showDoctor(call: Call): Promise<number> {
 /** With a document: where that one would listen. */
 async function optionsOf(call: Call): Promise<DoctorOptions> {
   if (typeof call.options.config !== 'string') return {};
-  const { addresses, ports } = (await loadDocument(call.io, call.options.config)).document.gateway.external;
+  const { document } = await loadDocument(call.io, call.options.config);
+  if (document.role === 'host') return {};
+  const { addresses, ports } = document.gateway.external;
   return { addresses, ports };
 }
 

@@ -8,11 +8,11 @@ import { availableParallelism } from 'node:os';
 import { ApiProblem, type Backend, GatewayBackend, type KeysStatus, type ReloadStatus } from '../api/index.ts';
 import {
   type DataplaneConfig,
-  type Document,
   diffDocuments,
   formatChanges,
   formatIssue,
   type GatewayConfig,
+  type GatewayDocument,
   type Issue,
   placeIssues,
   readDocument,
@@ -219,13 +219,17 @@ function load(file: string): Loaded {
   }
   const { document, issues } = readDocument(text.text, file);
   if (document === undefined) return { resolved: undefined, issues };
+  if (document.role === 'host') {
+    const issue = placeIssues(text.text, file)('error', ['host'], 'this release runs gateways, not hosts');
+    return { resolved: undefined, issues: [...issues, issue] };
+  }
   const { secrets, problems } = fetchSecrets(document, file, text.text);
   const all = [...issues, ...problems];
   return { resolved: problems.length === 0 ? { document, secrets } : undefined, issues: all };
 }
 
 function fetchSecrets(
-  document: Document,
+  document: GatewayDocument,
   file: string,
   text: string,
 ): { secrets: Map<string, Secret>; problems: Issue[] } {

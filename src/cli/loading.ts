@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import {
   type Document,
   formatIssue,
+  gatewayTenants,
   type Issue,
   placeIssues,
   type ReadResult,
@@ -69,7 +70,7 @@ export function invalid(io: Io, file: string, issues: readonly Issue[]): CliErro
 export function secretIssues(document: Document, file: string, text: string, env: Io['env']): Issue[] {
   const source = secretSource(file, env);
   const issue = placeIssues(text, file === '-' ? 'stdin' : file);
-  return document.tenants.flatMap((tenant, t) =>
+  return gatewayTenants(document).flatMap((tenant, t) =>
     tenant.connections.flatMap(({ psk }, c): Issue[] => {
       if (psk.from === 'inline') return [];
       const secret = resolveSecret(psk, source);

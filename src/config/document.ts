@@ -1,14 +1,19 @@
 /**
  * Text to the validated document: every issue at once, each at its place.
  *
- * Entries (gateway, each tenant, interface, route and connection) are read one by one, so that a mistake in one hides none in
- * another; `rules.ts` then looks at what spans several of them. A document comes out only without errors; warnings let it pass.
+ * Entries (gateway, host, each tenant, subnet, record, interface, route, connection) are read one by one, so that a mistake in
+ * one hides none in another; `rules.ts` then looks at what spans several of them. A document comes out only without errors;
+ * warnings let it pass.
  */
 import { parseIdentity, parseProposal } from '../ike/index.ts';
-import { type Address, formatAddress, type Prefix, parseAddress, sameAddress } from '../ip/index.ts';
-import type { ConnectionConfig, Document, InterfaceDocument, Issue, StaticRoute, TenantConfig } from './contract.ts';
+import { type Address, formatAddress, type Prefix, sameAddress } from '../ip/index.ts';
+import type { ConnectionConfig, Document, Issue } from './contract.ts';
+import type { Draft, TenantDraft } from './draft.ts';
+import { finishGateway, finishHost, finishHostTenant, finishTenant } from './finish.ts';
 import { formatPath, ISSUE_LIMIT, IssueList } from './issue.ts';
-import { checkRules, type Draft, type Placed, type TenantDraft } from './rules.ts';
+import * as network from './read-network.ts';
+import { keysOf, nameOf, Reader } from './reader.ts';
+import { checkRules } from './rules.ts';
 import * as schema from './schema.ts';
 import { type Path, parseSource } from './source.ts';
 import { kindOf } from './words.ts';
@@ -43,9 +48,11 @@ export function readDocument(text: string, fileName: string): ReadResult {
 
 class Reading {
   readonly #issues: IssueList;
+  readonly #reader: Reader;
 
   constructor(issues: IssueList) {
     this.#issues = issues;
+    this.#reader = new Reader(issues);
   }
 
   document(value: unknown): Document | undefined {
@@ -56,55 +63,89 @@ class Reading {
       );
       return undefined;
     }
-    const shell = this.#parse(schema.documentSchema, value, []);
-    const root = value as Record<string, unknown>;
-    const gateway = this.#parse(schema.gatewaySchema, root.gateway, ['gateway']);
-    const external = gateway?.external.addresses ?? [];
-    const tenants = this.#entries(root.tenants, ['tenants'], (entry, path) => this.#tenant(entry, path, external));
-    const draft: Draft = { gateway, tenants };
+    const shell = this.#reader.parse(schema.documentSchema, value, []);
+    const draft = this.#draft(value as Record<string, unknown>);
     checkRules(draft, this.#issues);
-    if (this.#issues.hasErrors || shell === undefined || gateway === undefined) return undefined;
+    if (this.#issues.hasErrors || shell === undefined) return undefined;
+    const { listen } = shell.api.listen;
+    const common = { version: 1, api: listen === undefined ? undefined : { listen } } as const;
+    return draft.role === 'gateway'
+      ? {
+          ...common,
+          role: 'gateway',
+          gateway: finishGateway(draft),
+          tenants: draft.tenants.map((tenant) => finishTenant(tenant.value)),
+        }
+      : {
+          ...common,
+          role: 'host',
+          host: finishHost(draft),
+          tenants: draft.tenants.map((tenant) => finishHostTenant(tenant.value)),
+        };
+  }
+
+  #draft(root: Readonly<Record<string, unknown>>): Draft {
+    const reader = this.#reader;
+    const role = root.host !== undefined && root.gateway === undefined ? 'host' : 'gateway';
+    if (root.host !== undefined && root.gateway !== undefined) {
+      const other = this.#issues.line(['gateway'], 'key');
+      this.#issues.error(['host'], `a document is for a gateway (${other}) or for a host, never for both`, 'key');
+    }
+    const read = <T extends schema.Schema>(of: Draft['role'], shape: T): schema.Output<T> | undefined =>
+      of === role ? reader.parse(shape, root[of], [of]) : undefined;
+    const [gateway, host] = [read('gateway', schema.gatewaySchema), read('host', schema.hostSchema)];
+    const { external, underlay } = keysOf(root[role]);
+    const outside = keysOf(external);
     return {
-      version: 1,
-      gateway: { ...gateway, keyLog: gateway.keyLog },
-      tenants: tenants.map(({ value: tenant }) => finishTenant(tenant)),
-      api: shell.api.listen.listen === undefined ? undefined : { listen: shell.api.listen.listen },
+      role,
+      gateway,
+      host,
+      external: network.readExternalInterface(outside.interface, reader),
+      pool: network.readPool(outside.pool, reader),
+      underlay: network.readUnderlay(underlay, [role, 'underlay'], reader),
+      tenants: reader.entries(root.tenants, ['tenants'], (entry, path) =>
+        this.#tenant(entry, path, role, gateway?.external.addresses ?? []),
+      ),
     };
   }
 
-  #tenant(value: unknown, path: Path, external: readonly Address[]): TenantDraft {
-    const shell = this.#parse(schema.tenantSchema, value, path);
-    const record = (kindOf(value) === 'a section' ? value : {}) as Record<string, unknown>;
-    const name = typeof record.name === 'string' ? record.name : undefined;
+  #tenant(value: unknown, path: Path, role: Draft['role'], external: readonly Address[]): TenantDraft {
+    const reader = this.#reader;
+    const atGateway = role === 'gateway';
+    const shell = atGateway
+      ? reader.parse(schema.tenantSchema, value, path)
+      : reader.parse(schema.hostTenantSchema, value, path);
+    const keys = keysOf(value);
+    const name = nameOf(value);
+    const list = <T>(key: string, read: (entry: unknown, path: Path) => T, there = true) =>
+      there ? reader.entries(keys[key], [...path, key], read) : [];
     return {
       name,
       rdid: shell?.rdid,
-      interfaces: this.#entries(record.interfaces, [...path, 'interfaces'], (entry, at) => ({
-        name: nameOf(entry),
-        config: this.#interface(entry, at, name),
-      })),
-      routes: this.#entries(record.routes, [...path, 'routes'], (entry, at) =>
-        this.#parse(schema.routeSchema, entry, at),
+      subnets: list('subnets', (entry, at) =>
+        atGateway ? network.readSubnet(entry, at, reader) : network.readHostSubnet(entry, at, reader),
       ),
-      connections: this.#entries(record.connections, [...path, 'connections'], (entry, at) => ({
-        name: nameOf(entry),
-        config: this.#connection(entry, at, external),
-      })),
+      lookup: list('lookup', (entry, at) => network.readLookup(entry, at, reader)),
+      customerRoutes: list('customerRoutes', (entry, at) => reader.parse(schema.customerRouteSchema, entry, at)),
+      nat: atGateway ? network.readNat(keys.nat, [...path, 'nat'], reader) : undefined,
+      direct: keys.direct === true,
+      interfaces: list(
+        'interfaces',
+        (entry, at) => ({ name: nameOf(entry), config: network.readInterface(entry, at, name, reader) }),
+        atGateway,
+      ),
+      routes: list('routes', (entry, at) => reader.parse(schema.routeSchema, entry, at), atGateway),
+      connections: list(
+        'connections',
+        (entry, at) => ({ name: nameOf(entry), config: this.#connection(entry, at, external) }),
+        atGateway,
+      ),
+      vms: list('vms', (entry, at) => ({ name: nameOf(entry), config: network.readVm(entry, at, reader) }), !atGateway),
     };
   }
 
-  #interface(value: unknown, path: Path, tenant: string | undefined): InterfaceDocument | undefined {
-    const shape = this.#parse(schema.interfaceSchema, value, path);
-    if (shape === undefined) return undefined;
-    const device = shape.device ?? `bh-${tenant ?? ''}`;
-    if (device.length > 15) {
-      this.#issues.error([...path, 'device'], `is needed: ${device} is longer than the 15 characters of a device name`);
-    }
-    return { ...shape, device };
-  }
-
   #connection(value: unknown, path: Path, external: readonly Address[]): ConnectionConfig | undefined {
-    const shape = this.#parse(schema.connectionSchema, value, path);
+    const shape = this.#reader.parse(schema.connectionSchema, value, path);
     if (shape === undefined) return undefined;
     this.#checkWords(shape, path);
     const remote = shape.remote.address.address;
@@ -150,70 +191,6 @@ class Reading {
       if (parsed?.ok === false) this.#issues.error([...path, side, 'id'], parsed.problem);
     }
   }
-
-  #entries<T>(value: unknown, path: Path, read: (entry: unknown, path: Path) => T): readonly Placed<T>[] {
-    if (value === undefined) return [];
-    if (!Array.isArray(value)) {
-      this.#issues.error(path, `a list is needed, not ${kindOf(value)}`);
-      return [];
-    }
-    return value.map((entry, i) => ({ path: [...path, i], value: read(entry, [...path, i]) }));
-  }
-
-  #parse<T extends schema.Schema>(shape: T, value: unknown, path: Path): schema.Output<T> | undefined {
-    const result = shape.safeParse(value);
-    if (result.success) return result.data as schema.Output<T>;
-    for (const issue of result.error.issues) {
-      const at = [...path, ...(issue.path as (string | number)[])];
-      if (issue.code === 'unrecognized_keys') {
-        const sentences = issue.message.split('\n');
-        for (const [i, key] of issue.keys.entries()) this.#issues.error([...at, key], sentences[i]!, 'key');
-      } else {
-        this.#issues.error(
-          at,
-          explain(issue.code, (issue as { expected?: string }).expected, valueAt(value, issue.path), issue.message),
-        );
-      }
-    }
-    return undefined;
-  }
-}
-
-function explain(code: string, expected: string | undefined, found: unknown, message: string): string {
-  if (code === 'too_small') return 'needs at least one entry';
-  if (code !== 'invalid_type') return message;
-  if (found === undefined) return 'is needed';
-  return `${expected === 'array' ? 'a list' : 'a section'} is needed, not ${kindOf(found)}`;
-}
-
-function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
-  let at = value;
-  for (const step of path) at = (at as Record<PropertyKey, unknown> | null | undefined)?.[step];
-  return at;
-}
-
-function nameOf(entry: unknown): string | undefined {
-  const name = kindOf(entry) === 'a section' ? (entry as Record<string, unknown>).name : undefined;
-  return typeof name === 'string' ? name : undefined;
-}
-
-/** Called without errors only: every part of the draft is there. */
-function finishTenant(draft: TenantDraft): TenantConfig {
-  const interfaces = draft.interfaces.map(({ value }) => value.config!);
-  return {
-    name: draft.name!,
-    rdid: draft.rdid,
-    interfaces,
-    routes: draft.routes.map(
-      ({ value }): StaticRoute => ({
-        prefix: value!.prefix,
-        via: interfaces.some((i) => i.name === value!.via)
-          ? { interface: value!.via }
-          : { nextHop: parseAddress(value!.via)! },
-      }),
-    ),
-    connections: draft.connections.map(({ value }) => value.config!),
-  };
 }
 
 const uniquePrefixes = (prefixes: readonly Prefix[]): Prefix[] =>

@@ -3,10 +3,13 @@
  * document as it takes effect.
  */
 export type * from './contract.ts';
-export { DEFAULT_LISTEN } from './contract.ts';
-export { type Change, diffDocuments, type FieldChange, formatChanges } from './diff.ts';
+export { DEFAULT_LISTEN, gatewayTenants } from './contract.ts';
+export { type Change, type ChangeKind, diffDocuments, type FieldChange, formatChanges } from './diff.ts';
 export { type ReadResult, readDocument } from './document.ts';
 export { formatIssue, placeIssues } from './issue.ts';
+export { automaticMac, formatMac, type Mac, parseMac } from './mac.ts';
+export { assignNatAddresses } from './nat-addresses.ts';
+export { type AddressRange, formatRange } from './range.ts';
 export { formatReference, resolveSecret, type SecretSource, weakness } from './secrets.ts';
 export { showDocument } from './show.ts';
 export { formatDuration, formatSelector } from './words.ts';

@@ -56,6 +56,11 @@ export class IssueList {
     this.#add('warning', path, message, of);
   }
 
+  /** `line 12`: where the value at `path` stands, for sentences that name a second place. */
+  line(path: Path, of: 'value' | 'key' = 'value'): string {
+    return `line ${this.#source.locate(path, of).line}`;
+  }
+
   get hasErrors(): boolean {
     return this.#errors > 0;
   }

@@ -1,57 +1,158 @@
 /** The document as plain data in the words of the file: what `show` writes and `diff` compares. Secrets stay references. */
-import { formatAddress, formatPrefix } from '../ip/index.ts';
+import { formatAddress, formatEndpoint, formatPrefix } from '../ip/index.ts';
 import type {
   ConnectionConfig,
+  CustomerRoute,
   Document,
+  ExternalInterfaceConfig,
   GatewayConfig,
+  HostSubnetConfig,
+  HostTenantConfig,
   InterfaceDocument,
+  LookupConfig,
+  NatConfig,
   SecretReference,
   StaticRoute,
+  SubnetConfig,
   TenantConfig,
+  UnderlayConfig,
+  VmConfig,
 } from './contract.ts';
+import { networkText } from './draft.ts';
+import { formatMac, type Mac } from './mac.ts';
+import { formatRange } from './range.ts';
 import { formatSelector } from './words.ts';
 
 export type Plain = string | number | boolean | readonly Plain[] | { readonly [key: string]: Plain };
 
 /** The whole document; reading it again gives the same one, unless a secret stands inline. */
 export function plainDocument(document: Document): Plain {
+  const { version } = document;
+  const api = { listen: document.api?.listen ?? 'none' };
+  if (document.role === 'gateway') {
+    return { version, gateway: plainGateway(document.gateway), tenants: document.tenants.map(plainTenant), api };
+  }
+  const { name, underlay } = document.host;
   return {
-    version: document.version,
-    gateway: plainGateway(document.gateway),
-    tenants: document.tenants.map(plainTenant),
-    api: { listen: document.api?.listen ?? 'none' },
+    version,
+    host: { name, underlay: plainUnderlay(underlay) },
+    tenants: document.tenants.map(plainHostTenant),
+    api,
   };
 }
 
 export function plainGateway(gateway: GatewayConfig): Plain {
+  const { addresses, ports, interface: outside, pool } = gateway.external;
   return present({
     name: gateway.name,
-    external: { addresses: gateway.external.addresses.map(formatAddress), ports: { ...gateway.external.ports } },
+    external: present({
+      addresses: addresses.map(formatAddress),
+      ports: { ...ports },
+      interface: outside && plainExternalInterface(outside),
+      pool: pool.length === 0 ? undefined : pool.map(formatRange),
+    }),
+    underlay: gateway.underlay && plainUnderlay(gateway.underlay),
     keyLog: gateway.keyLog,
     limits: { ...gateway.limits },
     dataplane: { ...gateway.dataplane, cpus: [...gateway.dataplane.cpus] },
   });
 }
 
+export function plainExternalInterface(i: ExternalInterfaceConfig): Plain {
+  return {
+    driver: i.driver,
+    device: i.device,
+    mtu: i.mtu,
+    addresses: i.addresses.map(formatPrefix),
+    gateway: i.gateways.map(formatAddress),
+    mac: plainMac(i.mac),
+    hostRoutes: i.hostRoutes,
+  };
+}
+
+export const plainUnderlay = ({ addresses, encapsulation, mtu }: UnderlayConfig): Plain => ({
+  addresses: addresses.map(formatAddress),
+  encapsulation,
+  mtu,
+});
+
 function plainTenant(tenant: TenantConfig): Plain {
   return present({
     name: tenant.name,
     rdid: tenant.rdid,
+    subnets: tenant.subnets.flatMap(plainSubnet),
+    lookup: tenant.lookup.map(plainLookup),
+    customerRoutes: tenant.customerRoutes.map(plainCustomerRoute),
+    nat: tenant.nat === undefined ? 'off' : plainNat(tenant.nat),
+    direct: tenant.direct,
     interfaces: tenant.interfaces.map(plainInterface),
     routes: tenant.routes.map(plainRoute),
     connections: tenant.connections.map(plainConnection),
   });
 }
 
+function plainHostTenant(tenant: HostTenantConfig): Plain {
+  return present({
+    name: tenant.name,
+    rdid: tenant.rdid,
+    subnets: tenant.subnets.flatMap(plainHostSubnet),
+    lookup: tenant.lookup.map(plainLookup),
+    customerRoutes: tenant.customerRoutes.map(plainCustomerRoute),
+    vms: tenant.vms.map(plainVm),
+  });
+}
+
+/** The entries of one VSID. */
+const plainSubnet = ({ vsid, addresses, mac }: SubnetConfig): readonly Plain[] =>
+  addresses.map((own) => ({
+    vsid,
+    prefix: networkText(own),
+    address: formatAddress(own.address),
+    mac: plainMac(mac),
+  }));
+
+const plainHostSubnet = ({ vsid, prefixes }: HostSubnetConfig): readonly Plain[] =>
+  prefixes.map((prefix) => ({ vsid, prefix: formatPrefix(prefix) }));
+
+const plainLookup = ({ vsid, ca, mac, pa, type }: LookupConfig): Plain =>
+  present({ vsid, ca: ca && formatAddress(ca), mac: formatMac(mac), pa: formatAddress(pa), type });
+
+const plainCustomerRoute = ({ prefix, nextHop, metric }: CustomerRoute): Plain => ({
+  prefix: formatPrefix(prefix),
+  nextHop: formatAddress(nextHop),
+  metric,
+});
+
+export const plainVm = (vm: VmConfig): Plain => ({
+  name: vm.name,
+  vsid: vm.vsid,
+  mac: formatMac(vm.mac),
+  addresses: vm.addresses.map(formatAddress),
+  driver: vm.driver,
+  device: vm.device,
+});
+
+export function plainNat(nat: NatConfig): Plain {
+  return {
+    address: nat.address === 'auto' ? 'auto' : formatAddress(nat.address),
+    filtering: nat.filtering,
+    rules: nat.rules.map(({ protocol, externalPort, to }) => ({ protocol, externalPort, to: formatEndpoint(to) })),
+    timeouts: { ...nat.timeouts },
+    limits: { ...nat.limits },
+    routes: nat.routes.map(formatPrefix),
+  };
+}
+
 export function plainInterface(i: InterfaceDocument): Plain {
   const { name, driver, device, mtu, hostRoutes } = i;
   const [addresses, hostAddresses] = [i.addresses.map(formatPrefix), i.hostAddresses.map(formatPrefix)];
-  return { name, driver, device, mtu, addresses, hostAddresses, hostRoutes };
+  return { name, driver, device, mtu, addresses, mac: plainMac(i.mac), hostAddresses, hostRoutes };
 }
 
-export const plainRoute = ({ prefix, via }: StaticRoute): Plain => ({
+export const plainRoute = ({ prefix, via, metric }: StaticRoute): Plain => ({
   prefix: formatPrefix(prefix),
   via: 'interface' in via ? via.interface : formatAddress(via.nextHop),
+  metric,
 });
 
 export function plainConnection(c: ConnectionConfig): Plain {
@@ -88,6 +189,8 @@ export function plainConnection(c: ConnectionConfig): Plain {
 
 const plainSecret = (reference: SecretReference): Plain =>
   reference.from === 'inline' ? { inline: String(reference.value) } : { [reference.from]: reference.value };
+
+export const plainMac = (mac: Mac | 'auto'): string => (mac === 'auto' ? 'auto' : formatMac(mac));
 
 const limit = (value: number): Plain => (value === Number.POSITIVE_INFINITY ? 'unlimited' : value);
 

@@ -1,49 +1,33 @@
 /**
- * What must hold between the parts of a document: names, references, prefixes, peers that cannot be told apart.
+ * What must hold between the parts of a document: names, references, prefixes, peers that cannot be told apart. Virtual networks
+ * and the way outside have files of their own.
  *
  * Works on drafts, where a part that could not be read is undefined: its neighbours are checked all the same.
  */
-import {
-  type Address,
-  contains,
-  familyOf,
-  formatAddress,
-  formatPrefix,
-  networkOf,
-  type Prefix,
-  parseAddress,
-  sameAddress,
-} from '../ip/index.ts';
+import { contains, familyOf, formatAddress, formatPrefix, parseAddress, sameAddress } from '../ip/index.ts';
 import type { ConnectionConfig, InterfaceDocument } from './contract.ts';
+import {
+  clashes,
+  configsOf,
+  connectedOf,
+  type Draft,
+  type Extent,
+  networkText,
+  overlap,
+  ownAddressesOf,
+  type Placed,
+  readable,
+  type TenantDraft,
+  unique,
+} from './draft.ts';
 import type { IssueList } from './issue.ts';
+import { checkMtu } from './read-network.ts';
+import { checkExternal } from './rules-external.ts';
+import { checkOverlay } from './rules-overlay.ts';
 import type { GatewayShape, RouteShape } from './schema.ts';
 import { weakness } from './secrets.ts';
 import type { Path } from './source.ts';
 import { nearest } from './suggestion.ts';
-
-export interface Placed<T> {
-  readonly path: Path;
-  readonly value: T;
-}
-
-export interface Draft {
-  readonly gateway: GatewayShape | undefined;
-  readonly tenants: readonly Placed<TenantDraft>[];
-}
-
-export interface TenantDraft {
-  readonly name: string | undefined;
-  readonly rdid: string | undefined;
-  readonly interfaces: readonly Placed<Named<InterfaceDocument>>[];
-  readonly routes: readonly Placed<RouteShape | undefined>[];
-  readonly connections: readonly Placed<Named<ConnectionConfig>>[];
-}
-
-/** The name is known even where the rest could not be read. */
-export interface Named<T> {
-  readonly name: string | undefined;
-  readonly config: T | undefined;
-}
 
 export function checkRules(draft: Draft, issues: IssueList): void {
   const { gateway, tenants } = draft;
@@ -63,9 +47,11 @@ export function checkRules(draft: Draft, issues: IssueList): void {
     issues,
   );
   for (const { value: tenant } of tenants) checkTenant(tenant, gateway, issues);
-  checkDevices(tenants, issues);
+  checkDevices(draft, issues);
   checkHostRoutes(tenants, issues);
   checkPeers(tenants, issues);
+  checkOverlay(draft, issues);
+  checkExternal(draft, issues);
 }
 
 function checkGateway(gateway: GatewayShape, issues: IssueList): void {
@@ -98,38 +84,39 @@ function checkTenant(tenant: TenantDraft, gateway: GatewayShape | undefined, iss
     checkMtu(value.config.mtu, value.config.addresses, path, issues);
     checkHostAddresses(value.config, path, issues);
   }
-  const prefix = (route: RouteShape | undefined): string | undefined => route && formatPrefix(route.prefix);
-  unique(tenant.routes, prefix, 'prefix', (text) => `${text} has a route in this tenant already`, issues);
+  unique(
+    tenant.routes,
+    (route) => route && `${formatPrefix(route.prefix)} by ${route.via}`,
+    'prefix',
+    (text, first) => `${text} stands here a second time (${issues.line(first)})`,
+    issues,
+  );
   for (const { path, value } of tenant.routes) if (value !== undefined) checkRoute(value, path, tenant, issues);
   for (const { path, value } of tenant.connections) {
     if (value.config !== undefined) checkConnection(value.config, path, gateway, issues);
   }
 }
 
-/** RFC 8200 §5: IPv6 needs links of 1280 octets. */
-function checkMtu(mtu: number | 'auto', prefixes: readonly Prefix[], path: Path, issues: IssueList): void {
-  if (mtu !== 'auto' && mtu < 1280 && prefixes.some((prefix) => familyOf(prefix.address) === 6)) {
-    issues.error([...path, 'mtu'], 'must be at least 1280 where IPv6 passes (RFC 8200 §5)');
-  }
-}
-
+/** Connected prefixes of a tenant are apart, but for those of one interface; a subnet shares with nobody. */
 function checkAddresses(tenant: TenantDraft, issues: IssueList): void {
-  const seen: { readonly prefix: Prefix; readonly owner: string }[] = [];
+  const seen = new Set<string>();
+  const extents: Extent[] = [];
   for (const { path, value } of tenant.interfaces) {
     for (const [i, prefix] of (value.config?.addresses ?? []).entries()) {
       const at = [...path, 'addresses', i];
-      const owner = value.name ?? '';
-      const clash = seen.find((other) => overlap(other.prefix, prefix) && other.owner !== owner);
-      if (seen.some((other) => sameAddress(other.prefix.address, prefix.address))) {
-        issues.error(at, `${formatAddress(prefix.address)} stands here a second time in this tenant`);
-      } else if (clash !== undefined) {
-        issues.error(
-          at,
-          `${network(prefix)} and ${network(clash.prefix)} of ${clash.owner} overlap: no one could tell where to send`,
-        );
-      }
-      seen.push({ prefix, owner });
+      const address = formatAddress(prefix.address);
+      if (seen.has(address)) issues.error(at, `${address} stands here a second time in this tenant`);
+      else extents.push({ prefix, owner: value.name ?? '', group: value.name ?? '', path: at });
+      seen.add(address);
     }
+  }
+  for (const { path, value } of readable(tenant.subnets)) {
+    extents.push({ prefix: value.prefix, owner: `VSID ${value.vsid}`, group: value, path: [...path, 'prefix'] });
+  }
+  for (const [first, second] of clashes(extents)) {
+    const [here, there] = [networkText(second.prefix), `${networkText(first.prefix)} of ${first.owner}`];
+    const text = `${here} and ${there} (${issues.line(first.path)}) overlap: no one could tell where to send`;
+    issues.error(second.path, text);
   }
 }
 
@@ -169,11 +156,12 @@ function checkRoute(route: RouteShape, path: Path, tenant: TenantDraft, issues: 
     issues.error(at, `${route.via} is not of the family of ${formatPrefix(route.prefix)}`);
     return;
   }
-  const unread = tenant.interfaces.some(({ value }) => value.config === undefined);
-  const connected = tenant.interfaces.flatMap(({ value }) => value.config?.addresses ?? []);
-  if (!unread && !connected.some((prefix) => contains(prefix, nextHop))) {
-    issues.error(at, `${route.via} is on no interface of this tenant`);
-  } else if (connected.some((prefix) => sameAddress(prefix.address, nextHop))) {
+  const unread =
+    tenant.interfaces.some(({ value }) => value.config === undefined) ||
+    tenant.subnets.some(({ value }) => value === undefined);
+  if (!unread && !connectedOf(tenant).some((prefix) => contains(prefix, nextHop))) {
+    issues.error(at, `${route.via} is on no interface and in no subnet of this tenant`);
+  } else if (ownAddressesOf(tenant).some((address) => sameAddress(address, nextHop))) {
     issues.error(at, `${route.via} is the gateway's own address`);
   }
 }
@@ -247,10 +235,14 @@ function checkConnectionRoutes(c: ConnectionConfig, path: Path, issues: IssueLis
   }
 }
 
-function checkDevices(tenants: readonly Placed<TenantDraft>[], issues: IssueList): void {
-  const all = tenants.flatMap(({ value }) => value.interfaces);
-  const device = ({ config }: Named<InterfaceDocument>): string | undefined => config?.device;
-  unique(all, device, 'device', (name) => `device ${name} belongs to another interface`, issues);
+function checkDevices({ external, tenants }: Draft, issues: IssueList): void {
+  const all: readonly Placed<{ readonly device: string } | undefined>[] = [
+    ...(external === undefined ? [] : [external]),
+    ...tenants.flatMap(({ value }) => [...configsOf(value.interfaces), ...configsOf(value.vms)]),
+  ];
+  const message = (name: string, first: Path): string =>
+    `device ${name} belongs to another interface (${issues.line(first)})`;
+  unique(all, (owner) => owner?.device || undefined, 'device', message, issues);
 }
 
 /** The host has one routing table: a prefix behind two tenants can only lead into one of them. */
@@ -258,7 +250,7 @@ function checkHostRoutes(tenants: readonly Placed<TenantDraft>[], issues: IssueL
   const seen = new Map<string, string>();
   for (const { value: tenant } of tenants) {
     for (const { path, value } of tenant.interfaces) {
-      if (value.config?.driver !== 'tun' || value.config.hostRoutes !== 'auto') continue;
+      if (value.config?.hostRoutes !== 'auto' || value.config.driver === 'fabric') continue;
       const reached = tenant.connections.flatMap(({ value: connection }) => connection.config?.routes ?? []);
       const clash = reached.map(formatPrefix).find((text) => (seen.get(text) ?? tenant.name) !== tenant.name);
       if (clash !== undefined) {
@@ -297,27 +289,4 @@ function checkPeers(tenants: readonly Placed<TenantDraft>[], issues: IssueList):
       }
     }
   }
-}
-
-function unique<T>(
-  entries: readonly Placed<T>[],
-  of: (value: T) => string | undefined,
-  key: string,
-  message: (word: string) => string,
-  issues: IssueList,
-): void {
-  const seen = new Set<string>();
-  for (const { path, value } of entries) {
-    const word = of(value);
-    if (word === undefined) continue;
-    if (seen.has(word)) issues.error([...path, key], message(word));
-    seen.add(word);
-  }
-}
-
-const network = (prefix: Prefix): string => `${formatAddress(networkOf(prefix))}/${prefix.length}`;
-
-function overlap(a: Prefix, b: Prefix): boolean {
-  const [wide, narrow]: readonly [Prefix, Address] = a.length <= b.length ? [a, b.address] : [b, a.address];
-  return contains(wide, narrow);
 }

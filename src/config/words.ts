@@ -99,6 +99,12 @@ export function readInterfaceAddress(input: unknown): Prefix | Problem {
   return isNetwork ? new Problem(`${text} is the network's own address: write the interface's`) : prefix;
 }
 
+/** The one word that stands for a value nobody has to write. */
+export const orAuto =
+  <T>(read: (input: unknown) => T | Problem) =>
+  (input: unknown): T | 'auto' | Problem =>
+    input === 'auto' ? 'auto' : read(input);
+
 /** `10.1.0.0/24`, `10.1.0.0/24[tcp]`, `10.1.0.0/24[tcp/443]`, `10.1.0.0/24[udp/1000-2000]`, `10.1.0.0/24[icmp/2048]`. */
 export function readSelector(input: unknown): SelectorConfig | Problem {
   const text = readText(input);
@@ -166,12 +172,11 @@ export const readOctets = (input: unknown): number | Problem =>
 export const readPackets = (input: unknown): number | Problem =>
   quantity(input, { '': 1 }, 'a number of packets', 1000);
 
-/** A word of a list; `later` are words of other releases. */
+/** A word of a list. */
 export const choice =
-  <const T extends string>(words: readonly T[], later: readonly string[] = []) =>
+  <const T extends string>(words: readonly T[]) =>
   (input: unknown): T | Problem => {
     if (words.includes(input as T)) return input as T;
-    if (later.includes(input as string)) return new Problem(notInThisRelease(String(input)));
     const near = typeof input === 'string' ? nearest(input, words) : undefined;
     const hint = near === undefined ? '' : `; did you mean ${near}?`;
     return new Problem(`must be ${words.slice(0, -1).join(', ')} or ${words.at(-1)}, not ${found(input)}${hint}`);
@@ -268,7 +273,7 @@ const OCTETS: Readonly<Record<string, number>> = {
   TiB: 2 ** 40,
 };
 
-const show = (text: string): string => JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
+export const show = (text: string): string => JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
 const found = (input: unknown): string =>
   typeof input === 'string'
     ? show(input)

@@ -6,7 +6,7 @@
  * gateway's pool.
  */
 import type { PingRequest, PingResult } from '../compartment/index.ts';
-import type { Document, InterfaceDocument } from '../config/index.ts';
+import type { GatewayDocument, InterfaceDocument } from '../config/index.ts';
 import type { Secret } from '../core/index.ts';
 import type { Report } from '../ike/index.ts';
 import type { Address, Endpoint, Packet, Prefix } from '../ip/index.ts';
@@ -14,7 +14,7 @@ import type { PlaneCommand, PlaneEvent } from './dataplane/index.ts';
 
 /** A document with its secrets fetched; keys are `tenant/connection`. */
 export interface ResolvedDocument {
-  readonly document: Document;
+  readonly document: GatewayDocument;
   readonly secrets: ReadonlyMap<string, Secret>;
 }
 

@@ -9,7 +9,7 @@
  * ```
  * Both gateways read documents as a user writes them.
  */
-import { type Document, formatIssue, readDocument } from '../config/index.ts';
+import { formatIssue, type GatewayDocument, readDocument } from '../config/index.ts';
 import { invariant, type Random, type Secret, toHex } from '../core/index.ts';
 import type { ResolvedDocument } from '../gateway/index.ts';
 import { parseAddress } from '../ip/index.ts';
@@ -81,11 +81,11 @@ function tenantText(tenant: TenantName, psk: string, at: 'gw' | 'sites'): string
 /** A document that must be right; secrets stand inline or are given. */
 export function resolveDocument(text: string, secrets: ReadonlyMap<string, Secret> = new Map()): ResolvedDocument {
   const { document, issues } = readDocument(text, 'lab.yaml');
-  invariant(document !== undefined, `a document of the lab is right: ${issues.map(formatIssue).join('; ')}`);
+  invariant(document?.role === 'gateway', `a document of the lab is right: ${issues.map(formatIssue).join('; ')}`);
   return { document, secrets: inlineSecrets(document, secrets) };
 }
 
-function inlineSecrets(document: Document, given: ReadonlyMap<string, Secret>): ReadonlyMap<string, Secret> {
+function inlineSecrets(document: GatewayDocument, given: ReadonlyMap<string, Secret>): ReadonlyMap<string, Secret> {
   const secrets = new Map(given);
   for (const tenant of document.tenants)
     for (const { name, psk } of tenant.connections)

@@ -1,5 +1,5 @@
 import { describe, expect, it, test } from 'vitest';
-import { formatIssue, readDocument } from '../../src/config/index.ts';
+import { formatIssue, gatewayTenants, readDocument } from '../../src/config/index.ts';
 import { parseAddress, parsePrefix } from '../../src/ip/index.ts';
 
 const issuesOf = (text: string): string[] => readDocument(text, 'g.yaml').issues.map(formatIssue);
@@ -22,27 +22,37 @@ const withMore = (...lines: string[]): string => [...PEER, ...lines].join('\n');
 
 describe('the ten lines of a lab peer', () => {
   const { document, issues } = readDocument(PEER.join('\n'), 'g.yaml');
-  const connection = document!.tenants[0]!.connections[0]!;
+  const connection = gatewayTenants(document!)[0]!.connections[0]!;
 
   it('have no issues', () => expect(issues).toEqual([]));
 
   it('get every default', () => {
     expect(document).toMatchObject({
       version: 1,
+      role: 'gateway',
       gateway: {
-        external: { ports: { ike: 500, natt: 4500 } },
+        external: { ports: { ike: 500, natt: 4500 }, interface: undefined, pool: [] },
+        underlay: undefined,
         keyLog: undefined,
         limits: { cookieThreshold: 30, halfOpen: 1000, packets: 1024 },
       },
       api: { listen: 'unix:/run/bulkhead/control.sock' },
     });
-    expect(document!.tenants[0]!.interfaces).toEqual([
+    expect(gatewayTenants(document!)[0]).toMatchObject({
+      subnets: [],
+      lookup: [],
+      customerRoutes: [],
+      nat: undefined,
+      direct: false,
+    });
+    expect(gatewayTenants(document!)[0]!.interfaces).toEqual([
       {
         name: 'inside',
         driver: 'tun',
         device: 'bh-lab',
         mtu: 1500,
         addresses: [parsePrefix('10.2.0.1/24', true)],
+        mac: 'auto',
         hostAddresses: [],
         hostRoutes: 'auto',
       },
@@ -108,6 +118,7 @@ gateway:
   underlay: { a: 1 }
 tenants:
   - name: lab
+    bgp:
     nat:
     interfaces:
       - { name: inside, driver: nvgre, addresses: [10.2.0.0/24], mut: 3 }
@@ -128,24 +139,25 @@ tenants:
       'g.yaml:2:1: gatway: unknown key; did you mean gateway?',
       'g.yaml:4:9: gateway.name: "Lab" is not a name: 1 to 32 of a-z, 0-9, - and _',
       'g.yaml:5:3: gateway.external: a section is needed, not nothing',
-      'g.yaml:6:3: gateway.underlay: underlay is not in this release',
-      'g.yaml:9:5: tenants[0].nat: nat is not in this release',
-      'g.yaml:11:33: tenants[0].interfaces[0].driver: nvgre is not in this release',
-      "g.yaml:11:52: tenants[0].interfaces[0].addresses[0]: 10.2.0.0/24 is the network's own address: write the interface's",
-      'g.yaml:11:66: tenants[0].interfaces[0].mut: unknown key; did you mean mtu?',
-      'g.yaml:12:17: tenants[0].interfaces[1].name: inside stands here a second time in this tenant',
-      'g.yaml:12:58: tenants[0].interfaces[1].driver: must be tun or fabric, not "tunn"; did you mean tun?',
-      'g.yaml:13:24: tenants[0].routes[0].prefix: 10.1.1.1/8 has host bits set: did you mean 10.0.0.0/8?',
-      'g.yaml:13:77: tenants[0].routes[1].via: "insde" is neither an interface of this tenant nor an address; did you mean inside?',
-      'g.yaml:16:17: tenants[0].connections[0].remote.address: is needed',
-      'g.yaml:16:19: tenants[0].connections[0].remote.adress: unknown key; did you mean address?',
-      'g.yaml:17:22: tenants[0].connections[0].auth.psk: a secret is text: put it in quotes',
-      'g.yaml:18:62: tenants[0].connections[0].child.remote[1]: "tpc" is not an IP protocol',
-      'g.yaml:18:100: tenants[0].connections[0].child.lifetimeBytes: a number of octets, 100GB, 64GiB or unlimited is needed, not "100gb"',
-      'g.yaml:19:21: tenants[0].connections[0].dpdSeconds: seconds or a time like 30s, 5m, 8h, 1d is needed, not "5x"',
-      'g.yaml:20:16: tenants[0].connections[0].start: must be demand, boot or listen, not "on-demand"; did you mean demand?',
-      'g.yaml:21:14: tenants[0].connections[0].mtu: a whole number from 576 to 9216 is needed, not "atuo"',
-      'g.yaml:22:27: tenants[0].connections[0].ike.proposals: needs at least one entry',
+      'g.yaml:6:15: gateway.underlay.a: unknown key; known here: address, addresses, encapsulation, mtu',
+      'g.yaml:9:5: tenants[0].bgp: bgp is not in this release',
+      'g.yaml:10:5: tenants[0].nat: off or a section is needed, not nothing; {} takes an address of the pool',
+      'g.yaml:12:33: tenants[0].interfaces[0].driver: nvgre is no driver: write subnets',
+      "g.yaml:12:52: tenants[0].interfaces[0].addresses[0]: 10.2.0.0/24 is the network's own address: write the interface's",
+      'g.yaml:12:66: tenants[0].interfaces[0].mut: unknown key; did you mean mtu?',
+      'g.yaml:13:17: tenants[0].interfaces[1].name: inside stands here a second time in this tenant',
+      'g.yaml:13:58: tenants[0].interfaces[1].driver: must be tun, tap, packet or fabric, not "tunn"; did you mean tun?',
+      'g.yaml:14:24: tenants[0].routes[0].prefix: 10.1.1.1/8 has host bits set: did you mean 10.0.0.0/8?',
+      'g.yaml:14:77: tenants[0].routes[1].via: "insde" is neither an interface of this tenant nor an address; did you mean inside?',
+      'g.yaml:17:17: tenants[0].connections[0].remote.address: is needed',
+      'g.yaml:17:19: tenants[0].connections[0].remote.adress: unknown key; did you mean address?',
+      'g.yaml:18:22: tenants[0].connections[0].auth.psk: a secret is text: put it in quotes',
+      'g.yaml:19:62: tenants[0].connections[0].child.remote[1]: "tpc" is not an IP protocol',
+      'g.yaml:19:100: tenants[0].connections[0].child.lifetimeBytes: a number of octets, 100GB, 64GiB or unlimited is needed, not "100gb"',
+      'g.yaml:20:21: tenants[0].connections[0].dpdSeconds: seconds or a time like 30s, 5m, 8h, 1d is needed, not "5x"',
+      'g.yaml:21:16: tenants[0].connections[0].start: must be demand, boot or listen, not "on-demand"; did you mean demand?',
+      'g.yaml:22:14: tenants[0].connections[0].mtu: a whole number from 576 to 9216 is needed, not "atuo"',
+      'g.yaml:23:27: tenants[0].connections[0].ike.proposals: needs at least one entry',
     ]);
   });
 
@@ -188,7 +200,7 @@ tenants:
     ];
     const { document, issues } = readDocument([text, ...second].join('\n'), 'g.yaml');
     expect(issues).toEqual([]);
-    expect(document!.tenants[0]!.connections[1]!.psk).toEqual({ from: 'file', value: 'lab.psk' });
+    expect(gatewayTenants(document!)[0]!.connections[1]!.psk).toEqual({ from: 'file', value: 'lab.psk' });
   });
 
   test('two hundred issues are enough', () => {
@@ -238,7 +250,7 @@ describe('values', () => {
     ['1d', 86400],
   ])('a lifetime of %s is %d seconds', (text, seconds) => {
     const { document } = readDocument(withMore(`        ike: { lifetimeSeconds: ${text} }`), 'g.yaml');
-    expect(document!.tenants[0]!.connections[0]!.ike.lifetimeSeconds).toBe(seconds);
+    expect(gatewayTenants(document!)[0]!.connections[0]!.ike.lifetimeSeconds).toBe(seconds);
   });
 
   test.each([
@@ -249,7 +261,7 @@ describe('values', () => {
   ])('a lifetime of %s octets', (text, octets) => {
     const child = `        child: { local: [10.2.0.0/24], remote: [10.1.0.0/24], lifetimeBytes: ${text} }`;
     const { document } = readDocument(withLine(10, child), 'g.yaml');
-    expect(document!.tenants[0]!.connections[0]!.child.lifetimeBytes).toBe(octets);
+    expect(gatewayTenants(document!)[0]!.connections[0]!.child.lifetimeBytes).toBe(octets);
   });
 
   test.each([
@@ -262,7 +274,9 @@ describe('values', () => {
     const child = `        child: { local: [10.2.0.0/24], remote: ["${text}"] }`;
     const { document } = readDocument(withLine(10, child), 'g.yaml');
     const prefix = parsePrefix('10.1.0.0/24');
-    expect(document!.tenants[0]!.connections[0]!.child.remote).toEqual([{ prefix, protocol, startPort, endPort }]);
+    expect(gatewayTenants(document!)[0]!.connections[0]!.child.remote).toEqual([
+      { prefix, protocol, startPort, endPort },
+    ]);
   });
 
   test.each([

@@ -22,6 +22,7 @@ function holds(text: string): void {
 const KEYS = [
   'version',
   'gateway',
+  'host',
   'tenants',
   'api',
   'name',
@@ -30,6 +31,12 @@ const KEYS = [
   'interfaces',
   'routes',
   'connections',
+  'subnets',
+  'lookup',
+  'customerRoutes',
+  'nat',
+  'direct',
+  'vms',
 ];
 const MORE = [
   'local',
@@ -45,9 +52,21 @@ const MORE = [
   'mtu',
   'start',
   'id',
+  'interface',
+  'pool',
+  'underlay',
+  'vsid',
+  'ca',
+  'mac',
+  'pa',
+  'type',
+  'nextHop',
+  'rules',
+  'to',
 ];
 const word = fc.oneof(
   fc.constantFrom('10.1.0.0/24', '10.1.0.1', 'any', 'inside', 'aes256-sha256-modp2048', '::/0', 'listen', '', '1h'),
+  fc.constantFrom('auto', 'off', '00:15:5d:00:00:10', '10.1.0.2-10.1.0.9', '10.1.0.1:80', 'l2only', 'packet', 5001),
   fc.string({ maxLength: 12 }),
   fc.integer(),
   fc.double(),
@@ -66,9 +85,24 @@ const tree = fc.letrec<{ node: unknown }>((tie) => ({
 })).node;
 
 const VALID = `version: 1
-gateway: { name: gw1, external: { addresses: [192.0.2.1, "2001:db8::1"] } }
+gateway:
+  name: gw1
+  external:
+    addresses: [192.0.2.1, "2001:db8::1"]
+    interface: { driver: packet, device: eth0, addresses: [192.0.2.1/24], gateway: 192.0.2.254 }
+    pool: [192.0.2.16-192.0.2.31, 192.0.2.64/28]
+  underlay: { address: 192.168.50.10, mtu: 1600 }
 tenants:
+  - name: red
+    direct: true
+    subnets: [{ vsid: 6001, prefix: 198.51.100.0/24 }]
   - name: blue
+    subnets: [{ vsid: 5001, prefix: 10.3.0.0/24 }, { vsid: 5001, prefix: "fd00::/64", mac: 02:00:00:00:50:01 }]
+    lookup:
+      - { vsid: 5001, ca: 10.3.0.10, mac: 00:15:5d:00:00:10, pa: 192.168.50.21 }
+      - { vsid: 5001, mac: 00:15:5d:00:00:11, pa: 192.168.50.22, type: l2only }
+    customerRoutes: [{ prefix: 10.8.0.0/16, nextHop: 10.3.0.254 }]
+    nat: { rules: [{ protocol: tcp, externalPort: 443, to: "10.3.0.10:8443" }] }
     interfaces: [{ name: inside, addresses: [10.1.0.1/24] }]
     routes: [{ prefix: 10.9.0.0/16, via: 10.1.0.2 }]
     connections:
@@ -103,7 +137,7 @@ describe('readDocument', () => {
       fc.property(at, fc.nat(12), fc.string({ maxLength: 6 }), (start, length, text) => {
         holds(VALID.slice(0, start) + text + VALID.slice(start + length));
       }),
-      { numRuns: 500 },
+      { numRuns: 300 },
     );
   });
 

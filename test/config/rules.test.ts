@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { formatIssue, readDocument } from '../../src/config/index.ts';
+import { formatIssue, gatewayTenants, readDocument } from '../../src/config/index.ts';
+import { parsePrefix } from '../../src/ip/index.ts';
 
 interface Parts {
   readonly gateway?: string;
@@ -55,7 +56,7 @@ describe('names', () => {
   test('devices, over all tenants', () => {
     const more = '  - { name: red, interfaces: [{ name: inside, device: bh-blue, addresses: [10.1.0.1/24] }] }';
     expect(issuesOf({ more })).toEqual([
-      'g.yaml:9:55: tenants[1].interfaces[0].device: device bh-blue belongs to another interface',
+      'g.yaml:9:55: tenants[1].interfaces[0].device: device bh-blue belongs to another interface (line 5)',
     ]);
   });
 
@@ -80,7 +81,7 @@ describe('addresses and prefixes', () => {
   test('of interfaces', () => {
     const interfaces = '{ name: i, addresses: [10.1.0.1/24] }, { name: j, device: j, addresses: [10.1.0.2/16] }';
     expect(issuesOf({ interfaces })).toEqual([
-      'g.yaml:5:91: tenants[0].interfaces[1].addresses[0]: 10.1.0.0/16 and 10.1.0.0/24 of i overlap: no one could tell where to send',
+      'g.yaml:5:91: tenants[0].interfaces[1].addresses[0]: 10.1.0.0/16 and 10.1.0.0/24 of i (line 5) overlap: no one could tell where to send',
     ]);
     const twice = '{ name: i, addresses: [10.1.0.1/24, 10.1.0.1/32] }';
     expect(issuesOf({ interfaces: twice })).toEqual([
@@ -108,7 +109,10 @@ describe('routes', () => {
     ['{ prefix: 10.9.0.0/16, via: inside }', []],
     ['{ prefix: 10.9.0.0/16, via: 10.1.0.254 }', []],
     ['{ prefix: "fd09::/64", via: "fd00::2" }', []],
-    ['{ prefix: 10.9.0.0/16, via: 10.8.0.254 }', ['via: 10.8.0.254 is on no interface of this tenant']],
+    [
+      '{ prefix: 10.9.0.0/16, via: 10.8.0.254 }',
+      ['via: 10.8.0.254 is on no interface and in no subnet of this tenant'],
+    ],
     ['{ prefix: 10.9.0.0/16, via: 10.1.0.1 }', ["via: 10.1.0.1 is the gateway's own address"]],
     ['{ prefix: 10.9.0.0/16, via: "fd00::2" }', ['via: fd00::2 is not of the family of 10.9.0.0/16']],
     ['{ prefix: 10.9.0.0/16, via: a }', ['via: a is a connection: put the prefix into its own routes']],
@@ -120,10 +124,15 @@ describe('routes', () => {
     expect(issuesOf({ routes })).toEqual(messages.map((m) => `g.yaml:6:42: tenants[0].routes[0].${m}`));
   });
 
-  test('one a prefix', () => {
-    const routes = '{ prefix: 10.9.0.0/16, via: inside }, { prefix: 10.9.0.0/16, via: 10.1.0.2 }';
-    expect(issuesOf({ routes })).toEqual([
-      'g.yaml:6:62: tenants[0].routes[1].prefix: 10.9.0.0/16 has a route in this tenant already',
+  test('several next hops of one prefix, each once', () => {
+    const way = (hop: string): string => `{ prefix: 10.9.0.0/16, via: ${hop}, metric: 10 }`;
+    expect(issuesOf({ routes: `${way('10.1.0.2')}, ${way('10.1.0.3')}` })).toEqual([]);
+    expect(issuesOf({ routes: `${way('10.1.0.2')}, ${way('10.1.0.2')}` })).toEqual([
+      'g.yaml:6:76: tenants[0].routes[1].prefix: 10.9.0.0/16 by 10.1.0.2 stands here a second time (line 6)',
+    ]);
+    const { document } = readDocument(documentOf({ routes: way('inside') }), 'g.yaml');
+    expect(gatewayTenants(document!)[0]!.routes).toEqual([
+      { prefix: parsePrefix('10.9.0.0/16'), via: { interface: 'inside' }, metric: 10 },
     ]);
   });
 });
@@ -150,7 +159,7 @@ describe('connections', () => {
 
   test('the default local address is of the family of the remote one', () => {
     const { document } = readDocument(documentOf({ connection: peer('', undefined, '"2001:db8::9"') }), 'g.yaml');
-    expect(document!.tenants[0]!.connections[0]!.local.id).toBe('2001:db8::1');
+    expect(gatewayTenants(document!)[0]!.connections[0]!.local.id).toBe('2001:db8::1');
   });
 
   test('RFC 7296 §2.9: selectors of one family face each other', () => {
@@ -176,7 +185,7 @@ describe('connections', () => {
       'start: boot needs to know the remote address: only listen goes with any',
     ]);
     const { document } = readDocument(documentOf({ connection: any('') }), 'g.yaml');
-    expect(document!.tenants[0]!.connections[0]!).toMatchObject({
+    expect(gatewayTenants(document!)[0]!.connections[0]!).toMatchObject({
       start: 'listen',
       remote: { address: undefined, id: 'x' },
     });

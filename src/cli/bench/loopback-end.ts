@@ -117,7 +117,10 @@ export class LoopbackEnd {
     const { side, suite, secret } = this.#options;
     const text = documentText(side, suite, { driver: 'fabric' }, { env: 'UNUSED' });
     const { document, issues } = readDocument(text, 'bench');
-    invariant(document !== undefined, `the document of the bench is right: ${issues.map(formatIssue).join('; ')}`);
+    invariant(
+      document?.role === 'gateway',
+      `the document of the bench is right: ${issues.map(formatIssue).join('; ')}`,
+    );
     const secrets = new Map([[`${TENANT}/${CONNECTION}`, secret]]);
     this.dispatch({ type: 'apply', resolved: { document, secrets } });
   }

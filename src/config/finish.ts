@@ -1,0 +1,88 @@
+/** From a draft without errors, in which every part is there, to the document. */
+import { type Prefix, parseAddress } from '../ip/index.ts';
+import type {
+  GatewayConfig,
+  HostConfig,
+  HostSubnetConfig,
+  HostTenantConfig,
+  StaticRoute,
+  SubnetConfig,
+  TenantConfig,
+} from './contract.ts';
+import { configsOf, type Draft, type Placed, readable, type SubnetDraft, type TenantDraft } from './draft.ts';
+import { compareRanges } from './range.ts';
+
+export function finishGateway(draft: Draft): GatewayConfig {
+  const { external, keyLog, ...same } = draft.gateway!;
+  return {
+    ...same,
+    external: {
+      addresses: external.addresses,
+      ports: external.ports,
+      interface: draft.external?.value,
+      pool: draft.pool!.map(({ value }) => value).sort(compareRanges),
+    },
+    underlay: draft.underlay?.value,
+    keyLog,
+  };
+}
+
+export const finishHost = ({ host, underlay }: Draft): HostConfig => ({ name: host!.name, underlay: underlay!.value! });
+
+export function finishTenant(draft: TenantDraft): TenantConfig {
+  const interfaces = values(configsOf(draft.interfaces));
+  return {
+    ...virtualNetwork(draft),
+    subnets: groups(draft).map(
+      (entries): SubnetConfig => ({
+        vsid: entries[0]!.vsid,
+        addresses: entries.map(({ prefix, address }): Prefix => ({ address: address!, length: prefix.length })),
+        mac: entries.find(({ mac }) => mac !== 'auto')?.mac ?? 'auto',
+      }),
+    ),
+    nat: draft.nat?.value,
+    direct: draft.direct,
+    interfaces,
+    routes: values(readable(draft.routes)).map(
+      ({ prefix, via, metric }): StaticRoute => ({
+        prefix,
+        via: interfaces.some((i) => i.name === via) ? { interface: via } : { nextHop: parseAddress(via)! },
+        metric,
+      }),
+    ),
+    connections: values(configsOf(draft.connections)),
+  };
+}
+
+export function finishHostTenant(draft: TenantDraft): HostTenantConfig {
+  return {
+    ...virtualNetwork(draft),
+    subnets: groups(draft).map(
+      (entries): HostSubnetConfig => ({
+        vsid: entries[0]!.vsid,
+        prefixes: entries.map(({ prefix }) => prefix),
+      }),
+    ),
+    vms: values(configsOf(draft.vms)),
+  };
+}
+
+const virtualNetwork = (draft: TenantDraft) => ({
+  name: draft.name!,
+  rdid: draft.rdid,
+  lookup: values(readable(draft.lookup)),
+  customerRoutes: values(readable(draft.customerRoutes)),
+});
+
+const values = <T>(entries: readonly Placed<T>[]): readonly T[] => entries.map(({ value }) => value);
+
+/** Entries of one VSID together, in the order of their first. */
+function groups(draft: TenantDraft): readonly (readonly SubnetDraft[])[] {
+  const found = new Map<number, SubnetDraft[]>();
+  for (const { value } of readable(draft.subnets)) {
+    const group = found.get(value.vsid);
+    if (group === undefined) found.set(value.vsid, [value]);
+    else group.push(value);
+  }
+  return [...found.values()];
+}
