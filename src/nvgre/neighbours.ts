@@ -27,7 +27,7 @@ import {
   neighbourTargetAt,
 } from './inner.ts';
 import type { LookupPolicy } from './lookup.ts';
-import { admitSource, hasMac } from './source-guard.ts';
+import { admitSource, hasMac, isUnspecified } from './source-guard.ts';
 import type { Station } from './station.ts';
 
 /** Beside DROP codes: the frame has become the answer, and goes back. */
@@ -56,7 +56,7 @@ function resolveArp(policy: LookupPolicy, from: Station, frame: Packet, now: Mil
   if (admitted !== PASS) return admitted;
   if (arpOperation(buf, at) !== ARP_OPERATION.request) return TAKEN;
   const target = policy.neighbour(from.subnet, buf, arpTargetAt(at), 4);
-  const outcome = outcomeOf(from, target);
+  const outcome = outcomeOf(from, target, isUnspecified(buf, arpSenderAt(at), 4));
   if (outcome === ANSWERED) answerArp(frame, target!.mac);
   return outcome;
 }
@@ -74,16 +74,16 @@ function resolveNeighbour(policy: LookupPolicy, from: Station, frame: Packet, no
     return owned === PASS ? TAKEN : owned;
   }
   const target = policy.neighbour(from.subnet, buf, targetAt, WIDE);
-  const outcome = outcomeOf(from, target);
+  const outcome = outcomeOf(from, target, isUnspecified(buf, ip + 8, WIDE));
   if (outcome === ANSWERED) answerSolicitation(frame, target!.mac, target!.gateway);
   return outcome;
 }
 
 const WIDE: Width = 16;
 
-/** Nobody is told of his own address: he asks whether another has it. */
-function outcomeOf(from: Station, target: Station | undefined): number {
-  if (target === undefined) return DROP.noRecord;
+/** Nobody is told of his own address: he asks whether another has it. Silence is what a probe hopes for, and no drop. */
+function outcomeOf(from: Station, target: Station | undefined, probing: boolean): number {
+  if (target === undefined) return probing ? TAKEN : DROP.noRecord;
   if (target === from) return TAKEN;
   return from.isHere || target.isHere ? ANSWERED : DROP.notOurs;
 }

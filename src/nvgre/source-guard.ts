@@ -24,6 +24,10 @@ export const hasMac = (station: Station, buf: Bytes, at: number): boolean =>
 export const isAt = ({ remote }: Station, pa: ProviderAddress): boolean =>
   remote !== undefined && (remote === pa || isAddressAt(pa, 0, pa.length === 4 ? 4 : 16, remote));
 
+/** The address at `at` is none: `0.0.0.0` or `::`. */
+export const isUnspecified = (buf: Bytes, at: number, width: Width): boolean =>
+  width === 16 ? ipv6IsUnspecifiedAt(buf, at) : (buf[at]! | buf[at + 1]! | buf[at + 2]! | buf[at + 3]!) === 0;
+
 /** Whether the station may send from the CA at `at`: PASS or DROP.spoofed. An unspecified one is no CA. */
 export function admitSource(
   policy: LookupPolicy,
@@ -78,6 +82,3 @@ function nextHopOf(policy: LookupPolicy, buf: Bytes, at: number, width: Width): 
   if (hop === undefined || hop.vsid === NO_VSID) return undefined;
   return policy.binding(hop.vsid, hop.route.nextHop, 0, width)?.station;
 }
-
-const isUnspecified = (buf: Bytes, at: number, width: Width): boolean =>
-  width === 16 ? ipv6IsUnspecifiedAt(buf, at) : (buf[at]! | buf[at + 1]! | buf[at + 2]! | buf[at + 3]!) === 0;
