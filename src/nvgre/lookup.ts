@@ -71,15 +71,11 @@ export class LookupPolicy implements Keeper {
   /** What was known in a subnet that is gone goes with it; its ports must have gone before. */
   setSubnets(subnets: readonly VirtualSubnet[]): void {
     const named = new Set(subnets.map(({ vsid }) => vsid));
-    for (const [vsid, subnet] of this.#subnets) {
-      if (named.has(vsid)) continue;
-      invariant(subnet.local.length === 0, 'ports leave a virtual subnet before it goes');
-      this.#subnets.delete(vsid);
-    }
-    for (const vsid of named) {
-      invariant(isVsid(vsid), 'a VSID is 4096..16777214');
-      if (!this.#subnets.has(vsid)) this.#subnets.set(vsid, new Subnet(vsid));
-    }
+    const going = [...this.#subnets.values()].filter(({ vsid }) => !named.has(vsid));
+    for (const vsid of named) invariant(isVsid(vsid), 'a VSID is 4096..16777214');
+    for (const { local } of going) invariant(local.length === 0, 'ports leave a virtual subnet before it goes');
+    for (const { vsid } of going) this.#subnets.delete(vsid);
+    for (const vsid of named) if (!this.#subnets.has(vsid)) this.#subnets.set(vsid, new Subnet(vsid));
     const prefixes = subnets.flatMap((entry) => this.#onLink(entry));
     for (const subnet of this.#subnets.values()) {
       const own = prefixes.filter((entry) => entry.subnet === subnet);
@@ -296,6 +292,7 @@ export class LookupPolicy implements Keeper {
   #unbind(binding: Binding): void {
     const { station, ca, origin } = binding;
     const { vsid } = station.subnet;
+    binding.stands = false;
     if (ca.length === 4) this.#bindings.delete(vsid, u32(ca, 0), 0, 0, 0);
     else this.#bindings.delete(vsid | WIDE, u32(ca, 0), u32(ca, 4), u32(ca, 8), u32(ca, 12));
     if (origin === ORIGIN.learned) {
@@ -335,10 +332,10 @@ export class LookupPolicy implements Keeper {
       peers.set(subnet, new Set());
       subnet.wildcard = undefined;
     }
-    for (const { vsid, mac } of this.#records) {
+    for (const { vsid, mac, type } of this.#records) {
       const station = this.#stationOf(this.#subnet(vsid), mac);
       if (station.remote !== undefined) peers.get(station.subnet)!.add(station.remote);
-      if (station.wildcard) station.subnet.wildcard ??= station;
+      if (type === 'gateway-wildcard') station.subnet.wildcard ??= station;
     }
     for (const [subnet, addresses] of peers) subnet.peers = [...addresses];
     this.#electGateways();

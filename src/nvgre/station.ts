@@ -87,6 +87,8 @@ export class Binding implements Timed {
   readonly origin: number;
   /** When a packet from the CA was last seen; NaN: never. */
   seen: Millis;
+  /** It is in the table. */
+  stands = true;
   readonly #keeper: Keeper;
 
   constructor(keeper: Keeper, station: Station, ca: Address, origin: number, seen: Millis) {
@@ -98,7 +100,7 @@ export class Binding implements Timed {
   }
 
   deadline(): Deadline | undefined {
-    if (this.origin !== ORIGIN.learned) return undefined;
+    if (this.origin !== ORIGIN.learned || !this.stands) return undefined;
     return { at: this.seen + this.#keeper.dynamicAgeMs, why: 'a dynamic lookup record grows old' };
   }
 
