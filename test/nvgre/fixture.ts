@@ -90,12 +90,13 @@ export const subnet = (vsid: number, prefix?: string, router = true) => ({
   router,
 });
 
+/** `addresses`: null where they are learned. */
 export const port = (
   number: number,
   tenant: number,
   vsid: number,
   owner: string,
-  addresses: readonly string[] | undefined = [],
+  addresses: readonly string[] | null = [],
   role: PortConfig['role'] = 'vm',
 ): PortConfig => ({ port: number, tenant, vsid, mac: mac(owner), addresses: addresses?.map(addr), role });
 

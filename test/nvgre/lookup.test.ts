@@ -120,7 +120,7 @@ describe('lookup records, customer routes and ports against lists gone through o
     port: fc.constantFrom(1, 2, 3),
     vsid,
     owner,
-    addresses: fc.option(fc.array(ca, { maxLength: 3 }), { nil: undefined }),
+    addresses: fc.option(fc.array(ca, { maxLength: 3 }), { nil: null }),
     role: fc.constantFrom('vm', 'vm', 'gateway'),
   });
   const send = fc.record({ do: fc.constant('send' as const), vsid, owner, ca });

@@ -126,7 +126,7 @@ describe('a VSID is the only door: two tenants with identical MAC addresses and 
       { dynamicAgeMs: 50 },
     );
     node.switch.addPort(port(3, 1, 5002, vm(7), ['10.2.0.17']));
-    node.switch.addPort(port(13, 2, 6002, vm(7), undefined));
+    node.switch.addPort(port(13, 2, 6002, vm(7), null));
     const tenantOf = (place: string): number => {
       const [first, second] = place.split(' ');
       if (first === 'port') return Number(second) > 10 ? 2 : 1;
