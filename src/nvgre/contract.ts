@@ -75,8 +75,11 @@ export interface SwitchSink {
   toPort(port: number, frame: Packet, now: Millis): void;
   /** An NVGRE frame, GRE header first, for a provider address: the same object whenever it is the same address. */
   toFabric(pa: ProviderAddress, vsid: number, frame: Packet, now: Millis): void;
-  /** The frame went no further; it is counted, and released afterwards. `tenant` is undefined where no door was found. */
-  dropped?(frame: Packet, reason: number, tenant: number | undefined, now: Millis): void;
+  /**
+   * The frame, without its GRE header if a tenant was found, went no further; it is counted, and released afterwards. `tenant`
+   * is undefined where no door was found, `port` where it came from the fabric.
+   */
+  dropped?(frame: Packet, reason: number, tenant: number | undefined, port: number | undefined, now: Millis): void;
 }
 
 /** Named bounds of each tenant, each with a counter of what it refused. */

@@ -5,9 +5,16 @@
  * itself and to its default gateway otherwise is taken for granted.
  */
 import { toHex } from '../core/index.ts';
-import { type Address, formatAddress, formatPrefix, ipv4Number, ipv6IsMulticastAt } from '../ip/index.ts';
+import {
+  type Address,
+  formatAddress,
+  formatPrefix,
+  ipv4Number,
+  ipv6IsLinkLocalAt,
+  ipv6IsMulticastAt,
+} from '../ip/index.ts';
 import type { NextHopExplanation, NextHopQuery } from './contract.ts';
-import { type Hop, isAddressAt, lowestAddress, NO_VSID, type OnLink, type Width } from './customer-routes.ts';
+import { type Hop, lowestAddress, NO_VSID, type OnLink, type Width } from './customer-routes.ts';
 import type { LookupPolicy } from './lookup.ts';
 import { type Binding, NO_PORT, ORIGIN, type Station, type Subnet } from './station.ts';
 
@@ -26,41 +33,29 @@ function choose(policy: LookupPolicy, tenant: string, query: NextHopQuery, steps
   if (subnet === undefined) return nothing(steps, `VSID ${vsid} is no virtual subnet of ${tenant}`);
   steps.push(`VSID ${vsid} is a virtual subnet of ${tenant}`);
   const sender = bindingOf(policy, vsid, source);
-  if (sender !== undefined) steps.push(`the sender: ${bindingInWords(sender)}`);
-  else
-    steps.push(
-      `nobody in VSID ${vsid} is known to have ${formatAddress(source)}: only a gateway may send from it, or a VM whose addresses are learned`,
-    );
-  if (isGroup(destination)) {
-    const ports = subnet.local.filter((station) => station.isHere && station !== sender?.station).length;
+  steps.push(sender === undefined ? unknownInWords(vsid, source) : `the sender: ${bindingInWords(sender)}`);
+  if (isGroup(destination)) return nothing(steps, groupInWords(subnet, sender?.station, destination));
+  const width = widthOf(destination);
+  const onLink = policy.routes.onLink(destination, 0, width);
+  if (policy.isRouter(destination, 0, width)) {
     return nothing(
       steps,
-      `${formatAddress(destination)} is a group: a copy for ${ports} ports here and for ${subnet.peers.length} provider addresses`,
+      `${formatAddress(destination)} is the distributed router of VSID ${onLink!.subnet.vsid} itself`,
     );
   }
-  const onLink = policy.routes.onLink(destination, 0, widthOf(destination));
   const bound = bindingOf(policy, vsid, destination);
-  if (bound !== undefined && (onLink === undefined || onLink.subnet === subnet)) {
-    steps.push(`${formatAddress(destination)} is in the sender's own virtual subnet: bridged`);
-    return found(steps, bound.station, destination, bindingInWords(bound));
-  }
-  if (
-    onLink !== undefined &&
-    isAddressAt(destination, 0, widthOf(destination), onLink.router) &&
-    policy.isRouter(destination, 0, widthOf(destination))
-  ) {
-    return nothing(
-      steps,
-      `${formatAddress(destination)} is the distributed router of VSID ${onLink.subnet.vsid} itself`,
-    );
-  }
-  if (onLink?.subnet === subnet) {
-    return nothing(
-      steps,
-      `no record for ${formatAddress(destination)} in VSID ${vsid}: its ARP request or neighbour solicitation gets no answer`,
-    );
-  }
+  const isOwn = onLink === undefined ? bound !== undefined || isLinkLocal(destination) : onLink.subnet === subnet;
+  if (isOwn) return bridge(vsid, destination, bound, steps);
   return subnet.routed ? route(policy, subnet, destination, onLink, steps) : byGateway(policy, subnet, source, steps);
+}
+
+function bridge(vsid: number, destination: Address, bound: Binding | undefined, steps: string[]): Chosen {
+  if (bound === undefined) {
+    const silence = 'its ARP request or neighbour solicitation gets no answer';
+    return nothing(steps, `no record for ${formatAddress(destination)} in VSID ${vsid}: ${silence}`);
+  }
+  steps.push(`${formatAddress(destination)} is in the sender's own virtual subnet: bridged`);
+  return found(steps, bound.station, destination, bindingInWords(bound));
 }
 
 /** As the distributed router does. */
@@ -73,12 +68,12 @@ function route(
 ): Chosen {
   if (onLink !== undefined) {
     const { vsid } = onLink.subnet;
-    steps.push(
-      `${formatAddress(destination)} is in ${formatPrefix(onLink.prefix)} of VSID ${vsid}: the distributed router sends it there`,
-    );
+    const place = `${formatPrefix(onLink.prefix)} of VSID ${vsid}`;
+    steps.push(`${formatAddress(destination)} is in ${place}: the distributed router sends it there`);
     const bound = bindingOf(policy, vsid, destination);
-    if (bound === undefined)
+    if (bound === undefined) {
       return nothing(steps, `no record for ${formatAddress(destination)} in VSID ${vsid}: dropped`);
+    }
     return found(steps, bound.station, destination, bindingInWords(bound));
   }
   steps.push(`${formatAddress(destination)} is outside every virtual subnet`);
@@ -88,23 +83,18 @@ function route(
     return nothing(steps, `no customer route covers it, and VSID ${from.vsid} has no gateway: dropped`);
   }
   const origin = from.gateway === from.wildcard ? 'gateway-wildcard record' : "gateway's port here";
-  return found(
-    steps,
-    from.gateway,
-    undefined,
-    `no customer route covers it: ${stationInWords(from.gateway)} (${origin})`,
-  );
+  const why = `no customer route covers it: ${stationInWords(from.gateway)} (${origin})`;
+  return found(steps, from.gateway, undefined, why);
 }
 
 function byRoute(policy: LookupPolicy, hop: Hop, passedOver: readonly Hop[], steps: string[]): Chosen {
   const { nextHop } = hop.route;
   steps.push(`customer route ${routeInWords(hop)}`);
   for (const other of passedOver) steps.push(`passed over: ${routeInWords(other)}, ${whyNot(other, hop)}`);
-  if (hop.vsid === NO_VSID)
-    return nothing(steps, `no virtual subnet contains its next hop ${formatAddress(nextHop)}: dropped`);
+  const words = `its next hop ${formatAddress(nextHop)}`;
+  if (hop.vsid === NO_VSID) return nothing(steps, `no virtual subnet contains ${words}: dropped`);
   const bound = bindingOf(policy, hop.vsid, nextHop);
-  if (bound === undefined)
-    return nothing(steps, `no record for its next hop ${formatAddress(nextHop)} in VSID ${hop.vsid}: dropped`);
+  if (bound === undefined) return nothing(steps, `no record for ${words} in VSID ${hop.vsid}: dropped`);
   return found(steps, bound.station, nextHop, bindingInWords(bound));
 }
 
@@ -115,8 +105,7 @@ function byGateway(policy: LookupPolicy, from: Subnet, source: Address, steps: s
   const lowest = prefix === undefined ? undefined : lowestAddress(prefix);
   if (lowest === undefined) return nothing(steps, `no prefix of VSID ${from.vsid} says which that is`);
   const bound = bindingOf(policy, from.vsid, lowest);
-  if (bound === undefined)
-    return nothing(steps, `if it is ${formatAddress(lowest)}: no record for it, so it gets no answer`);
+  if (bound === undefined) return nothing(steps, `if it is ${formatAddress(lowest)}: no record, so it gets no answer`);
   return found(steps, bound.station, lowest, `if it is the lowest address: ${bindingInWords(bound)}`);
 }
 
@@ -141,20 +130,28 @@ const widthOf = (address: Address): Width => (address.length === 4 ? 4 : 16);
 const bindingOf = (policy: LookupPolicy, vsid: number, ca: Address): Binding | undefined =>
   policy.binding(vsid, ca, 0, widthOf(ca));
 
-function bindingInWords({ ca, station, origin }: Binding): string {
-  const source =
-    origin === ORIGIN.policy ? 'static record' : origin === ORIGIN.port ? 'address of its port' : 'dynamic record';
-  return `${formatAddress(ca)} is ${stationInWords(station)} (${source})`;
+const unknownInWords = (vsid: number, source: Address): string =>
+  `nobody in VSID ${vsid} is known to have ${formatAddress(source)}: only a gateway, or a VM whose CAs are learned, may send from it`;
+
+function groupInWords(subnet: Subnet, sender: Station | undefined, destination: Address): string {
+  const ports = subnet.local.filter((station) => station.isHere && station !== sender).length;
+  const copies = `a copy for ${ports} ports here and for ${subnet.peers.length} provider addresses`;
+  return `${formatAddress(destination)} is a group: ${copies}`;
 }
 
+function bindingInWords({ ca, station, origin }: Binding): string {
+  return `${formatAddress(ca)} is ${stationInWords(station)} (${ORIGIN_WORDS[origin]})`;
+}
+
+const ORIGIN_WORDS: Readonly<Record<number, string>> = {
+  [ORIGIN.policy]: 'static record',
+  [ORIGIN.port]: 'address of its port',
+  [ORIGIN.learned]: 'dynamic record',
+};
+
 function stationInWords({ mac, remote, port }: Station): string {
-  const place =
-    remote !== undefined
-      ? `at ${formatAddress(remote)}`
-      : port === NO_PORT
-        ? 'at this node, without a port'
-        : `at port ${port}`;
-  return `${macInWords(mac)} ${place}`;
+  if (remote !== undefined) return `${macInWords(mac)} at ${formatAddress(remote)}`;
+  return `${macInWords(mac)} ${port === NO_PORT ? 'at this node, without a port' : `at port ${port}`}`;
 }
 
 const macInWords = (mac: Uint8Array): string => toHex(mac).replace(/..(?!$)/g, '$&:');
@@ -169,3 +166,6 @@ function whyNot({ route }: Hop, { route: chosen }: Hop): string {
 
 const isGroup = (address: Address): boolean =>
   address.length === 4 ? ipv4Number(address) >= 0xe0000000 : ipv6IsMulticastAt(address, 0);
+
+const isLinkLocal = (address: Address): boolean =>
+  address.length === 4 ? ipv4Number(address) >>> 16 === 0xa9fe : ipv6IsLinkLocalAt(address, 0);

@@ -2,8 +2,8 @@
 import type { SwitchLimits } from './contract.ts';
 
 export const SWITCH_LIMITS: SwitchLimits = {
-  // Two families for every address of a few /16; a record is about 300 octets.
-  records: 200_000,
+  // More than a /16 has addresses; a record takes about 800 octets.
+  records: 100_000,
   routes: 10_000,
   // Four times the neighbours Linux keeps on all its interfaces (net.ipv4.neigh.default.gc_thresh3).
   dynamicPerSubnet: 4096,

@@ -222,7 +222,10 @@ export class LookupPolicy implements Keeper {
     return onLink.subnet === station.subnet && !isAddressAt(buf, at, width, onLink.router);
   }
 
-  /** Binds the CA to the station in place of what was learned of it before. False, and counted, when there is no room. */
+  /**
+   * Binds the CA, whose octets it keeps, to the station in place of what was learned of it before. False, and counted, when
+   * there is no room.
+   */
   learn(station: Station, ca: Address, before: Binding | undefined, now: Millis): boolean {
     const { subnet } = station;
     const full = before === undefined && subnet.learned >= this.#limits.dynamicPerSubnet;
@@ -269,15 +272,18 @@ export class LookupPolicy implements Keeper {
   }
 
   #bindPolicy(station: Station, ca: Address | undefined): Binding {
-    invariant(ca !== undefined, 'a static record has a CA');
+    invariant(
+      ca !== undefined && !isNobodys(ca, 0, ca.length === 4 ? 4 : 16),
+      'a static record has the CA of one host',
+    );
     const before = this.#bindingOf(station, ca);
     if (before?.station === station && before.origin === ORIGIN.policy) return before;
     if (before !== undefined) this.#unbind(before);
-    return this.#bind(station, ca, ORIGIN.policy, Number.NaN);
+    return this.#bind(station, ca.slice(), ORIGIN.policy, Number.NaN);
   }
 
   #bind(station: Station, ca: Address, origin: number, seen: Millis): Binding {
-    const binding = new Binding(this, station, ca.slice(), origin, seen);
+    const binding = new Binding(this, station, ca, origin, seen);
     const { vsid } = station.subnet;
     if (ca.length === 4) this.#bindings.set(vsid, u32(ca, 0), 0, 0, 0, binding);
     else this.#bindings.set(vsid | WIDE, u32(ca, 0), u32(ca, 4), u32(ca, 8), u32(ca, 12), binding);
@@ -308,7 +314,7 @@ export class LookupPolicy implements Keeper {
       const before = this.#bindingOf(station, ca);
       if (before !== undefined && before.origin !== ORIGIN.learned) continue;
       if (before !== undefined) this.#unbind(before);
-      this.#bind(station, ca, ORIGIN.port, Number.NaN);
+      this.#bind(station, ca.slice(), ORIGIN.port, Number.NaN);
     }
   }
 

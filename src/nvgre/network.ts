@@ -81,14 +81,14 @@ export class VirtualNetwork {
   fromPort(from: Station, frame: Packet, now: Millis): void {
     this.cells[CELL.fromPorts]! += 1;
     const verdict = this.#fromPort(from, frame, now);
-    if (verdict !== PASS) this.#drop(frame, verdict, now);
+    if (verdict !== PASS) this.#drop(frame, verdict, from.port, now);
   }
 
   /** The Ethernet frame out of an NVGRE frame of that VSID, which came from `pa`. */
   fromFabric(subnet: Subnet, pa: ProviderAddress, frame: Packet, now: Millis): void {
     this.cells[CELL.fromFabric]! += 1;
     const verdict = this.#fromFabric(subnet, pa, frame, now);
-    if (verdict !== PASS) this.#drop(frame, verdict, now);
+    if (verdict !== PASS) this.#drop(frame, verdict, undefined, now);
   }
 
   #fromPort(from: Station, frame: Packet, now: Millis): number {
@@ -195,9 +195,9 @@ export class VirtualNetwork {
     return PASS;
   }
 
-  #drop(frame: Packet, reason: number, now: Millis): void {
+  #drop(frame: Packet, reason: number, port: number | undefined, now: Millis): void {
     this.drops[reason]! += 1;
-    this.#sink.dropped?.(frame, reason, this.tenant, now);
+    this.#sink.dropped?.(frame, reason, this.tenant, port, now);
     this.#pool.release(frame);
   }
 }

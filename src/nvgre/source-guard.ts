@@ -6,7 +6,8 @@
  * whose CAs are learned, from what nobody else has by policy; a gateway, and the next hop of a customer route from what the
  * route covers, because they route. What a distributed router elsewhere routed comes from the provider address where the
  * tenant's packets to its source would go, and carries the router's MAC, or that of its sender where a router left it.
- * Between stations whose CAs are learned the last to send from a CA has it, as on any Ethernet.
+ * Between stations whose CAs are learned the last to send from a CA has it, as on any Ethernet; so it is with IPv6 link-local
+ * addresses, which are learned of every station.
  */
 import type { Bytes, Millis } from '../core/index.ts';
 import { DROP, ipv6IsUnspecifiedAt, PASS } from '../ip/index.ts';

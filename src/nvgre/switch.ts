@@ -130,7 +130,7 @@ export class VirtualSwitch {
   /** Takes an Ethernet frame, or one with a superframe behind its header, that came in by a port. */
   fromPort(port: number, frame: Packet, now: Millis): void {
     const door = this.#ports.get(port);
-    if (door === undefined) this.#drop(frame, DROP.linkDown, now);
+    if (door === undefined) this.#drop(frame, DROP.linkDown, port, now);
     else door.network.fromPort(door.place, frame, now);
   }
 
@@ -140,7 +140,7 @@ export class VirtualSwitch {
     const verdict = checkNvgre(buf, start, end);
     const door = verdict === PASS ? this.#subnets.get(vsidOf(buf, start)) : undefined;
     if (door === undefined) {
-      this.#drop(packet, verdict === PASS ? DROP.vsid : verdict, now);
+      this.#drop(packet, verdict === PASS ? DROP.vsid : verdict, undefined, now);
       return;
     }
     decapsulate(packet);
@@ -183,9 +183,9 @@ export class VirtualSwitch {
     return network;
   }
 
-  #drop(packet: Packet, reason: number, now: Millis): void {
+  #drop(packet: Packet, reason: number, port: number | undefined, now: Millis): void {
     this.drops[reason]! += 1;
-    this.#sink.dropped?.(packet, reason, undefined, now);
+    this.#sink.dropped?.(packet, reason, undefined, port, now);
     this.#pool.release(packet);
   }
 }

@@ -53,6 +53,7 @@ describe('"select next hop": what would become of a packet, in words', () => {
     ['10.78.1.1', 'no virtual subnet contains its next hop 192.0.2.1: dropped'],
     ['10.79.1.1', 'no record for its next hop 10.2.0.99 in VSID 5002: dropped'],
     ['8.8.8.8', 'no customer route covers it: 00:15:5d:00:00:99 at 192.168.50.22 (gateway-wildcard record)'],
+    ['169.254.7.7', 'no record for 169.254.7.7 in VSID 5001: its ARP request or neighbour solicitation gets no answer'],
     ['10.1.0.255', 'no record for 10.1.0.255 in VSID 5001: its ARP request or neighbour solicitation gets no answer'],
     ['255.255.255.255', '255.255.255.255 is a group: a copy for 1 ports here and for 2 provider addresses'],
     ['ff02::fb', 'ff02::fb is a group: a copy for 2 ports here and for 2 provider addresses'],

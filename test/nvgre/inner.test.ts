@@ -10,7 +10,7 @@ const check = (octets: Uint8Array): number => checkFrame(octets, 0, octets.lengt
 const checkNd = (octets: Uint8Array, partial = false): number =>
   checkNeighbourMessage({ ...wrapPacket(octets), partial });
 
-describe('frames the switch carries', () => {
+describe('RFC 826, RFC 7637 §3.3: frames the switch carries', () => {
   const changed = (octets: Uint8Array, at: number, value: number): Uint8Array => {
     const out = octets.slice();
     out[at] = value;
@@ -40,7 +40,7 @@ describe('frames the switch carries', () => {
     ['ARP with long protocol addresses', changed(request, 19, 16), DROP.neighbourMessage],
     ['RARP', changed(request, 21, 3), DROP.neighbourMessage],
     ['ARP reply', eth(vm(1), vm(2), 0x0806, arp(2, vm(2), '10.1.0.12', vm(1), '10.1.0.11')), PASS],
-  ])('RFC 826, RFC 7637 §3.3: %s', (_, octets, verdict) => {
+  ])('%s', (_, octets, verdict) => {
     expect(check(octets)).toBe(verdict);
   });
 

@@ -249,7 +249,8 @@ describe('a reload of the policy', () => {
   it("breaks on what the document's check never lets through", () => {
     const { policy } = new Bench();
     expect(() => policy.setRecords([record(6001, '10.1.0.13', vm(3), HOST_A)])).toThrow(/virtual subnets/);
-    expect(() => policy.setRecords([record(5001, '', vm(3), HOST_A)])).toThrow(/static record has a CA/);
+    expect(() => policy.setRecords([record(5001, '', vm(3), HOST_A)])).toThrow(/CA of one host/);
+    expect(() => policy.setRecords([record(5001, '0.0.0.0', vm(3), HOST_A)])).toThrow(/CA of one host/);
     expect(() => policy.setRecords([record(5001, '10.1.0.13', 'ff:ff:ff:ff:ff:ff', HOST_A)])).toThrow(/one station/);
     expect(() => policy.setSubnets([subnet(4095)])).toThrow(/4096/);
     policy.attach(port(1, 1, 5001, vm(1)));
