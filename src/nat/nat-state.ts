@@ -180,8 +180,8 @@ export class NatState {
     this.limits = { ...limits, sessions: Math.min(limits.sessions, SESSIONS_MAX) };
     this.filtering = filtering;
     this.table.setFiltering(filtering);
-    this.#setTimeouts(timeouts);
-    this.#setRules(rules);
+    this.#adoptTimeouts(timeouts);
+    this.#adoptRules(rules);
     this.#sweep.hasten(this.#now, this.#shortest);
   }
 
@@ -236,7 +236,8 @@ export class NatState {
     // Another rule's session of the same two endpoints: the inner host could not tell them apart.
     if (this.#find(head, protocol, inner, port, remote, remotePort) >= 0) return this.#refuse(DROP.natNoPort);
     if (this.isFull) return this.#refuse(DROP.natLimit);
-    const [state, timeout] = [TCP_STATE.fromOutside, this.#newTimeout(protocol)];
+    const state = TCP_STATE.fromOutside;
+    const timeout = this.#newTimeout(protocol);
     return this.#add(head, protocol, inner, port, externalPort, remote, remotePort, state, timeout, now);
   }
 
@@ -300,7 +301,7 @@ export class NatState {
     return protocol === IP_PROTOCOL.udp ? this.#udp : this.#icmp;
   }
 
-  #setTimeouts(timeouts: NatTimeouts): void {
+  #adoptTimeouts(timeouts: NatTimeouts): void {
     this.#established = timeouts.tcpEstablishedSeconds * 1000;
     this.#transient = timeouts.tcpTransientSeconds * 1000;
     this.#udp = timeouts.udpSeconds * 1000;
@@ -310,7 +311,7 @@ export class NatState {
   }
 
   /** Ports of rules are taken before the first session comes, and those of other sessions given back. */
-  #setRules(rules: readonly NatRule[]): void {
+  #adoptRules(rules: readonly NatRule[]): void {
     this.rules = new RuleTable(rules);
     this.#removeAll((row) => this.#contradicted(row));
     for (const ports of Object.values(this.#ports)) ports.clear();

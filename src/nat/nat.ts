@@ -114,7 +114,7 @@ export class Nat {
     return this.state.flush(filter);
   }
 
-  /** For people; seconds left count from the last time this NAT was told. */
+  /** For people; the seconds left are those at the last packet or `expire`. */
   sessions(filter: NatSessionFilter = {}): IterableIterator<NatSessionView> {
     return this.state.views(filter);
   }
