@@ -1,21 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import {
-  ACK,
-  be,
-  counting,
-  EXTERNAL,
-  error,
-  ipv4,
-  join,
-  num,
-  ping,
-  placed,
-  SYN,
-  tcp,
-  text,
-  udp,
-  World,
-} from './fixture.ts';
+import { ACK, be, counting, EXTERNAL, error, ipv4, join, ping, placed, SYN, tcp, udp, World } from './fixture.ts';
 
 const [A, B] = ['10.1.0.10', '10.1.0.11'];
 const [SERVER, OTHER, ROUTER] = ['192.0.2.1', '198.51.100.7', '198.51.100.254'];
