@@ -246,6 +246,7 @@ export class Compartment {
     const entry = this.#destined(packet);
     const back = this.#sourced(packet);
     if (entry?.kind !== ENTRY.unicast || (back !== undefined && back.kind !== ENTRY.unicast)) return false;
+    if (back?.out.kind === 'link' && back.out !== into) return false;
     const { out } = entry;
     if (out.kind === 'connection' || (out === into && out.pointToPoint)) return false;
     return hopLimit(buf, start) > 1 && end - start <= linkMtu(packet, out);
@@ -301,6 +302,8 @@ export class Compartment {
     if (!isLocal && (entry?.kind === ENTRY.broadcast || isLinkScoped(buf, start))) return DROP.notForwarded;
     const back = this.#sourced(packet);
     if (back !== undefined && back.kind !== ENTRY.unicast) return DROP.martian;
+    // RFC 3704 §2.2: what is behind a link to another compartment comes by that link, and nothing else does.
+    if ((into.kind === 'link' || back?.out.kind === 'link') && back?.out !== into) return DROP.spoofed;
     if (isLocal) return this.#host.deliver(packet, into, now);
     if (entry === undefined) {
       this.#errors.answer('noRoute', packet, into, now);
@@ -420,4 +423,8 @@ const REFUSALS: ReadonlyMap<number, IcmpError> = new Map<number, IcmpError>([
   [DROP.linkDown, 'addressUnreachable'],
   [DROP.noSa, 'addressUnreachable'],
   [DROP.neighbour, 'addressUnreachable'],
+  [DROP.noRecord, 'addressUnreachable'],
+  // RFC 5508 REQ-8.
+  [DROP.natNoPort, 'prohibited'],
+  [DROP.natLimit, 'prohibited'],
 ]);
