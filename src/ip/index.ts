@@ -12,6 +12,7 @@ export * from './ip.ts';
 export * from './ipv4.ts';
 export * from './ipv6.ts';
 export * from './lpm.ts';
+export * from './neighbour-discovery.ts';
 export * from './packet.ts';
 export * from './reassembly.ts';
 export * from './selector.ts';
