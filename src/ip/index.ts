@@ -5,6 +5,7 @@ export * from './coalesce.ts';
 export * from './describe.ts';
 export * from './ethernet.ts';
 export * from './flow.ts';
+export * from './flow-hash.ts';
 export * from './fragment.ts';
 export * from './iana.ts';
 export * from './icmp.ts';
