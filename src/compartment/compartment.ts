@@ -18,16 +18,11 @@ import { invariant, putU16, u16, u32 } from '../core/index.ts';
 import {
   type Address,
   checkIp,
-  checkSuperframe,
   clampMss,
-  completeChecksum,
-  cutSuperframe,
   DROP,
   type FlowRecord,
   findUpperLayer,
   formatAddress,
-  fragmentIpv4,
-  fragmentIpv6,
   hashFlow,
   hashFlowRecord,
   hopLimit,
@@ -68,6 +63,7 @@ import type {
   Sink,
 } from './contract.ts';
 import { COMPARTMENT_CELLS, type Counters, dropCells, newCounters, readCounters } from './counters.ts';
+import { Exit } from './exit.ts';
 import { LocalHost, UNPOOLED } from './host.ts';
 import { IcmpErrors } from './icmp-errors.ts';
 import { Interface } from './interface.ts';
@@ -97,11 +93,11 @@ export class Compartment {
   readonly limits: CompartmentLimits;
   readonly #pool: PacketPool;
   readonly #sink: Sink;
-  readonly #random: Random;
   readonly #interfaces = new Map<number, Interface>();
   readonly #routes: RoutingTable;
   readonly #errors: IcmpErrors;
   readonly #host: LocalHost;
+  readonly #exit: Exit;
   readonly #drops: Float64Array;
   readonly #counters: Counters;
   readonly #upper = newUpperLayer();
@@ -118,7 +114,6 @@ export class Compartment {
     this.#drops = dropCells(cells);
     this.#pool = options.pool;
     this.#sink = options.sink;
-    this.#random = options.random;
     const chance = options.random(4);
     this.#identification = u16(chance, 0);
     this.#flowSeed = mixLast(u32(chance, 0));
@@ -131,6 +126,14 @@ export class Compartment {
       sourceTowards: (address: Address, into?: Interface) => this.#sourceTowards(address, into),
       owns: (address: Address) => this.owns(address),
     };
+    this.#exit = new Exit({
+      pool: options.pool,
+      sink: options.sink,
+      random: options.random,
+      counters: this.#counters,
+      release: (packet) => this.#release(packet),
+      drop: (packet, reason, out) => this.#drop(packet, reason, out),
+    });
     this.#errors = new IcmpErrors(station, this.limits);
     this.#host = new LocalHost(station, this.#errors, this.limits, (result) => this.#sink.pinged?.(result));
   }
@@ -305,7 +308,7 @@ export class Compartment {
     }
     setHopLimit(buf, start, hops - 1);
     if (into.clampMss || out.clampMss) this.#clamp(packet, Math.min(linkMtu(packet, into), mtu));
-    const sent = fits ? this.#emit(packet, entry) : this.#cut(packet, entry, mtu);
+    const sent = fits ? this.#exit.emit(packet, entry) : this.#exit.cut(packet, entry, mtu);
     if (sent === PASS) this.#counters.forwarded += 1;
     return sent;
   }
@@ -323,8 +326,8 @@ export class Compartment {
     if (entry.kind === ENTRY.local) return pooled ? this.#host.deliver(packet, undefined, now) : DROP.noBuffer;
     const mtu = linkMtu(packet, entry.out);
     const largest = pooled ? mtu : Math.min(mtu, this.#pool.capacity);
-    if (packet.end - start > largest) return this.#cut(packet, entry, largest);
-    return pooled ? this.#emit(packet, entry) : this.#emitCopy(packet, entry);
+    if (packet.end - start > largest) return this.#exit.cut(packet, entry, largest);
+    return pooled ? this.#exit.emit(packet, entry) : this.#exit.emitCopy(packet, entry);
   }
 
   #destined({ buf, start, end }: Packet): Entry | undefined {
@@ -349,52 +352,6 @@ export class Compartment {
     if (upper.protocol !== IP_PROTOCOL.tcp || upper.fragmentOffset !== 0) return;
     const headers = (isIpv4(packet) ? IPV4_HEADER : IPV6_HEADER) + TCP_HEADER;
     if (clampMss(buf, upper.at, upper.end, mtu - headers)) this.#counters.mssClamped += 1;
-  }
-
-  #emit(packet: Packet, { out, nextHop }: Entry): number {
-    out.countSent(packet.end - packet.start);
-    this.#sink.emit(packet, out.number, nextHop);
-    return PASS;
-  }
-
-  #emitCopy(packet: Packet, entry: Entry): number {
-    const copy = this.#pool.from(packet.buf.subarray(packet.start, packet.end));
-    return copy === undefined ? DROP.noBuffer : this.#emit(copy, entry);
-  }
-
-  /** Emits the pieces once all are made: whoever takes one may take packets from the pool, too. */
-  #cut(packet: Packet, entry: Entry, mtu: number): number {
-    if (packet.segment > 0) return this.#cutSuperframe(packet, entry, mtu);
-    const owed = completeChecksum(packet);
-    if (owed !== PASS) return owed;
-    const pieces: Packet[] = [];
-    const collect = (piece: Packet): void => {
-      pieces.push(piece);
-    };
-    const verdict = isIpv4(packet)
-      ? fragmentIpv4(packet, mtu, this.#pool, collect)
-      : fragmentIpv6(packet, mtu, u32(this.#random(4), 0), this.#pool, collect);
-    if (verdict !== PASS) return verdict;
-    this.#release(packet);
-    this.#counters.fragmented += 1;
-    this.#counters.fragments += pieces.length;
-    for (const piece of pieces) this.#emit(piece, entry);
-    return PASS;
-  }
-
-  /** A superframe whose packets are larger than the link takes, and may be cut: into packets first, then into fragments. */
-  #cutSuperframe(packet: Packet, entry: Entry, mtu: number): number {
-    const pieces: Packet[] = [];
-    const refused = checkSuperframe(packet);
-    if (refused !== PASS) return refused;
-    if (cutSuperframe(packet, this.#pool, pieces) === 0) return DROP.noBuffer;
-    this.#release(packet);
-    for (const piece of pieces) {
-      const fits = piece.end - piece.start <= mtu;
-      const verdict = fits ? this.#emit(piece, entry) : this.#cut(piece, entry, mtu);
-      if (verdict !== PASS) this.#drop(piece, verdict, entry.out.number);
-    }
-    return PASS;
   }
 
   /** RFC 6864 §4.3: no two packets of ours in flight share an identification; a counter lasts longest. */
