@@ -15,6 +15,7 @@ export type {
 } from './contract.ts';
 export { COMPARTMENT_CELLS, INTERFACE_CELLS, SEGMENT_CELLS } from './counters.ts';
 export { COMPARTMENT_LIMITS, SEGMENT_LIMITS } from './limits.ts';
+export { Segment } from './segment.ts';
 export type {
   NeighbourState,
   NeighbourView,
