@@ -40,6 +40,7 @@ import {
   ipv4Source,
   ipv6DestinationAt,
   ipv6SourceAt,
+  mixLast,
   newUpperLayer,
   PASS,
   type Packet,
@@ -114,8 +115,9 @@ export class Compartment {
     this.#drops = dropCells(cells);
     this.#pool = options.pool;
     this.#sink = options.sink;
-    this.#identification = u16(options.random(2), 0);
-    this.#flowSeed = u32(options.random(4), 0);
+    const chance = options.random(4);
+    this.#identification = u16(chance, 0);
+    this.#flowSeed = mixLast(u32(chance, 0));
     this.#routes = new RoutingTable(this.limits.routes);
     const station = {
       pool: options.pool,
@@ -203,8 +205,7 @@ export class Compartment {
 
   /** Where packets to an address go; those of `flow`, whose destination that is, where several equal ways lead there. */
   explain(address: Address, flow?: FlowRecord): RouteExplanation {
-    const hash = flow === undefined ? undefined : hashFlowRecord(flow, this.#flowSeed);
-    const explanation = this.#routes.explain(address, hash);
+    const explanation = this.#routes.explain(address, flow && hashFlowRecord(flow, this.#flowSeed));
     const scope = this.owns(address) ? undefined : scopeInWords(address);
     if (scope === undefined) return explanation;
     return { chosen: undefined, why: `${formatAddress(address)} is ${scope}: not routed`, passedOver: [] };

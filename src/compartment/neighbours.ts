@@ -3,7 +3,7 @@
  * neighbour discovery and for ARP, whose replies stand for solicited advertisements that override.
  *
  * Read first: RFC 4861 §7.2–7.3 and Appendix C (states and events), RFC 826 (reception), RFC 1122 §2.3.2 (ageing, one request a
- * second, a packet that waits), RFC 7048 (why probes are few).
+ * second, a packet that waits).
  * Nobody becomes a neighbour by what he says unasked: `advertised` and `told` change known ones, `learn` is for those who asked
  * for us, and these are the first to go. A scan of a network through us has a share of the table (`unresolved`), not all of it.
  * Leaves to others: messages (`owner.solicit`), whom to believe, which addresses are on the link (`segment.ts`).

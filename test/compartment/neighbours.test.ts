@@ -349,6 +349,17 @@ describe('a full table', () => {
     expect(known.every((address) => desk.state(address) === 'reachable 1')).toBe(true);
   });
 
+  it('whoever asked for us and moved is still among the first to go', () => {
+    const desk = new Desk({ neighbours: 2 });
+    const [known, asked, other] = hosts(3) as [string, string, string];
+    reach(desk, [known]);
+    desk.pass(SEGMENT_LIMITS.reachableMs);
+    desk.told(asked, mac(1));
+    desk.told(asked, mac(2));
+    desk.told(other, mac(3));
+    expect([known, asked, other].map((address) => desk.state(address))).toEqual(['stale 1', 'none', 'stale 3']);
+  });
+
   it('somebody new takes the place of who was known longest, those in vain and idle first', () => {
     const desk = new Desk({ neighbours: 3 });
     const [first, second, third, fourth] = hosts(4) as [string, string, string, string];

@@ -302,6 +302,8 @@ describe('RFC 826: requests for us', () => {
     expect(port.receive(ethernet('33:33:ff:00:00:01', A, IPV6, detection))).toBe('pass');
     const answer = discovery(136, us, 'ff02::1', us, { flags: 0xa0, option: [2, US] });
     expect(port.sent()).toEqual(hex(ethernet('33:33:00:00:00:01', US, IPV6, answer)));
+    port.segment.answerFor({ address: addr('0.0.0.0'), length: 0 });
+    expect(port.receive(asks(A, '0.0.0.0', '10.3.0.1'))).toBe('pass');
     expect([port.states(), port.conflicts]).toEqual([[], []]);
   });
 

@@ -13,7 +13,6 @@ import {
   macNamesOneStation,
   parseMac,
   sameMac,
-  solicitedNode,
   writeEthernet,
   writeIpv4GroupMac,
   writeIpv6GroupMac,
@@ -115,9 +114,5 @@ describe('RFC 1112 §6.4, RFC 2464 §7: groups', () => {
     if (address.length === 4) writeIpv4GroupMac(buf, 1, ipv4Number(address));
     else writeIpv6GroupMac(buf, 1, address);
     expect([buf[0], formatMac(buf.subarray(1, 7)), buf[7]]).toEqual([0xa5, expected, 0xa5]);
-  });
-
-  it('RFC 4291 §2.7.1: the group of whoever may have an address', () => {
-    expect(solicitedNode(addr('4037::01:800:200e:8c6c'))).toEqual(addr('ff02::1:ff0e:8c6c'));
   });
 });

@@ -94,6 +94,10 @@ describe('RFC 4861 §4: messages that Linux sent', () => {
     expect(toHex(buf)).toBe(`a5a5${toHex(ADVERTISEMENT)}a5a5`);
   });
 
+  it('RFC 4291 §2.7.1: the group of whoever may have an address', () => {
+    expect(solicitedNode(addr('4037::01:800:200e:8c6c'))).toEqual(addr('ff02::1:ff0e:8c6c'));
+  });
+
   it.each([
     [132, false],
     [ICMPV6_TYPE.routerSolicitation, true],
