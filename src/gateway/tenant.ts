@@ -41,7 +41,7 @@ export class Tenant {
   readonly interfaces = new Map<string, TenantInterface>();
   readonly tunnels = new Map<string, Tunnel>();
   /** What an interface number stands for. */
-  readonly ways = new Map<number, TenantWay>();
+  readonly ways = new Map<number, TenantInterface | TenantWay>();
   readonly network: TenantNetwork;
   readonly #books: Books;
   #lastInterface = 0;
@@ -139,9 +139,11 @@ export class Tenant {
       cells,
       way: { tunnel: index, df: config.df, mtu: config.mtu },
     });
+    // Of two connections with the same route the second stands by: an interface is up whether its tunnel is or not.
+    const metric = this.tunnels.size;
     for (const prefix of config.routes) {
       const why = `route of connection ${config.name}`;
-      const route = { prefix, interface: number, origin: 'connection', preference: 5, why } as const;
+      const route = { prefix, interface: number, origin: 'connection', preference: 5, metric, why } as const;
       this.command({ do: 'add-route', compartment: this.number, route });
     }
   }
