@@ -34,7 +34,17 @@ export class HostedPlane {
   constructor(entry: URL, packets = 256) {
     const sys = requireSyscalls();
     const cells = this.cells.memory;
-    this.host = new PlaneHost({ sys, log: this.#log(), cells, plane: 0, planes: 1, packets, superframes: true, cpu: undefined, entry });
+    this.host = new PlaneHost({
+      sys,
+      log: this.#log(),
+      cells,
+      plane: 0,
+      planes: 1,
+      packets,
+      superframes: true,
+      cpu: undefined,
+      entry,
+    });
     this.host.listener = {
       event: (event) => this.events.push(event),
       tooBig: () => {},
