@@ -207,7 +207,7 @@ function deliver(kinds: Kinds, way: Way): { tcp: number; udp: number; merged: nu
       superframes.udp += device.superframes.udp;
       superframes.merged += coalescer.counters.merged;
     }),
-    { numRuns: 100, seed: 11 },
+    { numRuns: 50, seed: 11 },
   );
   return superframes;
 }
@@ -220,8 +220,8 @@ describe.each<[string, Kinds]>([
 ])('a device that %s', (_, kinds) => {
   it.each<Way>(['alone', 'joined', 'parts'])('%s', (way) => {
     const { tcp, udp, merged } = deliver(kinds, way);
-    // What came as superframes is most of 100; where packets join there are several hundred.
-    const some = way === 'alone' ? 50 : 400;
+    // What came as superframes is most of 50; where packets join there are hundreds.
+    const some = way === 'alone' ? 25 : 200;
     expect([tcp > some, udp > some]).toEqual([kinds.tcp, kinds.udp]);
     expect(merged > 1000).toBe(way !== 'alone');
   });
