@@ -21,7 +21,19 @@ const RANK: Record<string, number> = {
   api: 6,
   cli: 7,
 };
-const PURE = new Set(['core', 'crypto', 'ip', 'ike', 'esp', 'nat', 'nvgre', 'compartment', 'config', 'capture', 'gateway']);
+const PURE = new Set([
+  'core',
+  'crypto',
+  'ip',
+  'ike',
+  'esp',
+  'nat',
+  'nvgre',
+  'compartment',
+  'config',
+  'capture',
+  'gateway',
+]);
 /** Who may import which package; packages not listed may not be imported at all. */
 const PACKAGES: Record<string, readonly string[]> = {
   '@noble/ciphers': ['crypto'],
