@@ -8,6 +8,7 @@ import { availableParallelism } from 'node:os';
 import { ApiProblem, type Backend, GatewayBackend, type KeysStatus, type ReloadStatus } from '../api/index.ts';
 import {
   type DataplaneConfig,
+  type Document,
   diffDocuments,
   formatChanges,
   formatIssue,
@@ -21,7 +22,14 @@ import {
 } from '../config/index.ts';
 import { Secret } from '../core/index.ts';
 import { chooseEngine, type Engine } from '../crypto/index.ts';
-import { changedSecrets, Gateway, type GatewayOptions, type ResolvedDocument, SharedCells } from '../gateway/index.ts';
+import {
+  changedSecrets,
+  Gateway,
+  type GatewayOptions,
+  planHost,
+  type ResolvedDocument,
+  SharedCells,
+} from '../gateway/index.ts';
 import { PacketPool, SUPERFRAME_MAX } from '../ip/index.ts';
 import {
   createLog,
@@ -37,6 +45,7 @@ import {
   Planes,
   packetMemory,
   readText,
+  StateFile,
   SystemError,
   secretSource,
   systemRandom,
@@ -48,6 +57,8 @@ import { VERSION } from './version.ts';
 export interface GatewayProcessOptions {
   /** The document. */
   readonly file: string;
+  /** Instead of the state file in /var/lib/bulkhead. */
+  readonly state: string | undefined;
   /** Instead of the document's `api.listen`. */
   readonly listen: string | undefined;
   readonly logLevel: LogLevel;
@@ -69,7 +80,9 @@ export async function runGateway(options: GatewayProcessOptions): Promise<number
   const pool = hosted?.pool ?? packetMemory(first.gateway.limits.packets, SUPERFRAME_MAX).pool;
   const { offloads } = first.gateway.dataplane;
   const own = { random: systemRandom, pool, version: VERSION, engine, superframes: offloads };
-  const gateway = new Gateway({ ...own, ...hosted?.options });
+  const state = new StateFile(options.state ?? `/var/lib/bulkhead/${first.gateway.name}.json`);
+  if (state.problem !== undefined) log.warn(state.problem);
+  const gateway = new Gateway({ ...own, natAddresses: state.natAddresses, ...hosted?.options });
   const host: Host = new Host({
     gateway,
     pool,
@@ -77,7 +90,11 @@ export async function runGateway(options: GatewayProcessOptions): Promise<number
     planes: hosted?.planes,
     offloads,
     sockets: first.gateway.dataplane,
-    observe: (action) => backend.observe(action),
+    observe: (action) => {
+      backend.observe(action);
+      const problem = action.do === 'nat-addresses' ? state.write(action.addresses) : undefined;
+      if (problem !== undefined) log.warn(problem);
+    },
   });
 
   const keys = new Keys(host, first.gateway.keyLog, log);
@@ -86,7 +103,7 @@ export async function runGateway(options: GatewayProcessOptions): Promise<number
     if (next.resolved === undefined || loaded.resolved === undefined)
       return { applied: false, changes: [], issues: next.issues };
     const changes = [
-      ...formatChanges(diffDocuments(loaded.resolved.document, next.resolved.document)),
+      ...formatChanges(diffDocuments(loaded.document!, next.document!)),
       ...changedSecrets(loaded.resolved, next.resolved).map(
         (name) => `~ connection ${name}: auth.psk has other contents`,
       ),
@@ -103,7 +120,7 @@ export async function runGateway(options: GatewayProcessOptions): Promise<number
     keys: () => keys.status,
     setKeys: (enabled, folder) => keys.set(enabled, folder),
     reload,
-    configText: () => showDocument((loaded.resolved as ResolvedDocument).document),
+    configText: () => showDocument(loaded.document!),
     memoryBytes: () => process.memoryUsage.rss(),
   });
 
@@ -128,7 +145,7 @@ export async function runGateway(options: GatewayProcessOptions): Promise<number
   host.dispatch({ type: 'apply', resolved: loaded.resolved });
   await host.settled();
   const { listen: sockets, name } = gateway.status(monotonicMillis());
-  if (sockets.length === 0) {
+  if (sockets.length === 0 && first.gateway.external.addresses.length > 0) {
     await server?.close();
     await host.stop();
     throw new CliError(
@@ -139,7 +156,7 @@ export async function runGateway(options: GatewayProcessOptions): Promise<number
     );
   }
   log.info(
-    `${name} is running: ${sockets.map((s) => (s.port === 0 ? `${s.address} ESP` : `${s.address}:${s.port}`)).join(', ')}`,
+    `${name} is running${sockets.length === 0 ? '' : ': '}${sockets.map((s) => (s.port === 0 ? `${s.address} ESP` : `${s.address}:${s.port}`)).join(', ')}`,
   );
   const exit = await ended;
   await server?.close();
@@ -204,6 +221,8 @@ function engineFor(log: Log): Engine {
 }
 
 interface Loaded {
+  /** As it was written; there whenever `resolved` is. */
+  readonly document?: Document;
   readonly resolved: ResolvedDocument | undefined;
   readonly issues: readonly Issue[];
   /** Why there is no text. */
@@ -219,13 +238,12 @@ function load(file: string): Loaded {
   }
   const { document, issues } = readDocument(text.text, file);
   if (document === undefined) return { resolved: undefined, issues };
-  if (document.role === 'host') {
-    const issue = placeIssues(text.text, file)('error', ['host'], 'this release runs gateways, not hosts');
-    return { resolved: undefined, issues: [...issues, issue] };
-  }
+  if (document.role === 'host') return { document, resolved: { ...planHost(document), secrets: new Map() }, issues };
   const { secrets, problems } = fetchSecrets(document, file, text.text);
   const all = [...issues, ...problems];
-  return { resolved: problems.length === 0 ? { document, secrets } : undefined, issues: all };
+  return problems.length === 0
+    ? { document, resolved: { document, secrets }, issues: all }
+    : { resolved: undefined, issues: all };
 }
 
 function fetchSecrets(

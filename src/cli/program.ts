@@ -26,11 +26,12 @@ const COMMON = [API, JSON_FLAG];
 const LEAVES: readonly Leaf[] = [
   {
     usage: 'run [file]',
-    text: 'Run a gateway',
+    text: 'Run a gateway, or a virtualization host',
     example: 'bulkhead run -c gateway.yaml',
     flags: [
       CONFIG,
       { flags: '--api <socket>', text: 'control socket instead of the document’s; none for none' },
+      { flags: '--state <file>', text: 'who has which external address; default /var/lib/bulkhead/NAME.json' },
       {
         flags: '--log-level <level>',
         text: 'debug, info, warn or error',

@@ -12,6 +12,7 @@ export async function run(call: Call): Promise<number> {
   const { runGateway } = await import('./gateway-process.ts');
   return runGateway({
     file,
+    state: typeof call.options.state === 'string' ? call.options.state : undefined,
     listen: typeof call.options.api === 'string' ? call.options.api : undefined,
     logLevel: (call.options.logLevel ?? 'info') as GatewayProcessOptions['logLevel'],
     logFormat: (call.options.logFormat ?? 'auto') as GatewayProcessOptions['logFormat'],

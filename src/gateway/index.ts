@@ -3,5 +3,6 @@ export { type GatewayOptions, MAX_PLANES, slotOf } from './books.ts';
 export type * from './contract.ts';
 export * from './dataplane/index.ts';
 export { Gateway } from './gateway.ts';
+export { planHost } from './host-document.ts';
 export { changedSecrets } from './reconcile.ts';
 export type * from './status.ts';

@@ -36,6 +36,7 @@ export {
   TOO_BIG,
   UNKNOWN_TOS,
 } from './socket.ts';
+export { StateFile } from './state.ts';
 export { loadSums, type PacketMemory, packetMemory, type SumsOr, type WasmMemory } from './sums.ts';
 export { loadSyscalls, requireSyscalls, type Syscalls, SystemError } from './syscalls.ts';
 export { openTun, type Tun, type TunOptions } from './tun.ts';

@@ -462,7 +462,7 @@ describe('documents', () => {
     expect((await run('config check', undefined, { env: { BULKHEAD_CONFIG: file('good.yaml') } })).exit).toBe(0);
   });
 
-  test('a host: checked and shown, but not run', async () => {
+  test('a host: checked and shown', async () => {
     const yaml = file('host.yaml');
     writeFileSync(yaml, 'version: 1\nhost: { underlay: { address: 192.168.50.21 } }\ntenants: [{ name: blue }]\n');
     expect(await run(`config check ${yaml}`)).toEqual({
@@ -472,11 +472,6 @@ describe('documents', () => {
     });
     expect((await run(`config show ${yaml}`)).out).toContain('encapsulation: nvgre');
     expect((await run(`doctor -c ${yaml}`)).err).toBe('');
-    const { exit, err } = await run(`run --api none -c ${yaml}`, gateway());
-    expect([exit, err]).toEqual([
-      5,
-      expect.stringContaining(`${yaml}:2:7: host: this release runs gateways, not hosts`),
-    ]);
   });
 
   test('check: every error on stderr, exit 5; as JSON on stdout', async () => {
