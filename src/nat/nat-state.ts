@@ -253,7 +253,7 @@ export class NatState {
     timeout: number,
     now: Millis,
   ): number {
-    if (this.table.count === 0) this.#sweep.begin(now + timeout);
+    if (this.table.count === 0) this.#sweep.begin(now, this.#shortest);
     this.#cells[NAT_CELL.created]! += 1;
     this.#cells[NAT_CELL.sessions]! += 1;
     return this.table.add(head, protocol, inner, innerPort, external, remote, remotePort, state, now + timeout);

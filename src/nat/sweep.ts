@@ -19,10 +19,10 @@ export class Sweep {
   /** The earliest end that the sweep has seen. */
   #earliest = Number.POSITIVE_INFINITY;
 
-  /** The first session there is ends at `end`. */
-  begin(end: Millis): void {
+  /** There is a first session. */
+  begin(now: Millis, shortest: number): void {
     this.#cursor = 0;
-    this.at = end;
+    this.at = now + shortest;
   }
 
   /** From `now` on sessions may end `shortest` milliseconds later. */

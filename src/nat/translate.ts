@@ -43,9 +43,9 @@ export function rewriteQuery(
   address: number,
   identifier: number,
 ): void {
-  const { view } = packet;
   rewriteAddress(packet, end, address);
-  rewriteWord(view, at + 4, identifier, at + 2);
+  if (packet.partial) packet.view.setUint16(at + 4, identifier);
+  else rewriteWord(packet.view, at + 4, identifier, at + 2);
 }
 
 /** The address alone: of fragments other than the first, and of packets around an ICMP error. */

@@ -94,6 +94,19 @@ export class World {
     return this.in(outside);
   }
 
+  /** The fragments that may follow what was passed last. */
+  followers(direction: 'out' | 'in'): Uint8Array[] {
+    const found: Uint8Array[] = [];
+    for (;;) {
+      const into = wrapPacket(new Uint8Array(2000), BEFORE, BEFORE);
+      const more =
+        direction === 'out' ? this.nat.followOutbound(into, this.now) : this.nat.followInbound(into, this.now);
+      if (!more) return found;
+      found.push(into.buf.slice(into.start, into.end));
+      expectValid(found.at(-1)!);
+    }
+  }
+
   /** Waits, and looks after every deadline meanwhile. */
   wait(seconds: number): void {
     const until = this.now + seconds * 1000;
@@ -234,6 +247,25 @@ export function words(octets: Uint8Array): string {
     default:
       return `protocol ${octets[9]} ${src} > ${dst}`;
   }
+}
+
+/** The fragments of a whole packet, `octets` of data in each. */
+export function cut(packet: Uint8Array, octets: number): Uint8Array[] {
+  const data = packet.slice(20);
+  const fields = { src: text(be32(packet, 12)), dst: text(be32(packet, 16)), protocol: packet[9]!, id: be(packet, 4) };
+  const pieces: Uint8Array[] = [];
+  for (let offset = 0; offset < data.length; offset += octets) {
+    const mf = offset + octets < data.length;
+    pieces.push(ipv4({ ...fields, mf, offset }, data.slice(offset, offset + octets)));
+  }
+  return pieces;
+}
+
+/** The packet that fragments in order make. */
+export function whole(pieces: readonly Uint8Array[]): Uint8Array {
+  const first = pieces[0]!;
+  const fields = { src: text(be32(first, 12)), dst: text(be32(first, 16)), protocol: first[9]!, id: be(first, 4) };
+  return ipv4(fields, join(...pieces.map((piece) => piece.slice(20))));
 }
 
 export const text = (address: number): string =>
