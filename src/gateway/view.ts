@@ -116,7 +116,7 @@ function viewConnection(books: Books, tunnel: Tunnel, now: Millis): ConnectionSt
     remoteId: formatIdentity(ike.remoteId),
     ikeSas: sas.map((sa) => viewIkeSa(sa, now)),
     childSas: [...(tunnel.plane?.sas.values() ?? [])].flatMap((sa) => {
-      const child = tunnel.children.get(sa.pair.spiIn);
+      const child = tunnel.children.get(sa.inbound.spi);
       return child === undefined ? [] : [viewChildSa(tunnel, child, sa, sas, now)];
     }),
     ...(failure === undefined

@@ -59,7 +59,8 @@ export class DataPlane {
   readonly #spis: { readonly modulus: number; readonly residue: number };
   #events: PlaneEvent[] = [];
   #stopping = false;
-  #now: Millis = 0;
+  /** Begins without a value, because V8 makes a new object of what it reads from a field that never held anything but numbers. */
+  #now: Millis | undefined;
 
   constructor(options: DataPlaneOptions) {
     const { slot = 0 } = options;
@@ -282,7 +283,7 @@ export class DataPlane {
     if ('port' in way) this.#ports.delete(way.port);
     else {
       // The error about a packet that waits may be routed into the same tunnel.
-      while (way.waiting.length > 0) this.#egress.giveUp(way, this.#now);
+      while (way.waiting.length > 0) this.#egress.giveUp(way, this.#now!);
       for (const sa of [...way.sas.values()]) this.#remove(sa);
       this.tunnels.delete(way.parameters.tunnel);
     }
@@ -299,8 +300,8 @@ export class DataPlane {
   }
 
   #remove(sa: PlaneSa): void {
-    this.sas.delete(sa.pair.spiIn);
-    this.sad.remove(sa.pair.spiIn);
+    this.sas.delete(sa.inbound.spi);
+    this.sad.remove(sa.inbound.spi);
     sa.tunnel.remove(sa);
   }
 
@@ -319,9 +320,9 @@ export class DataPlane {
   /** The compartment's decision is made: out by interface `out`. */
   #leave(tenant: PlaneTenant, packet: Packet, out: number): void {
     const way = tenant.ways.get(out);
-    if (way === undefined) tenant.compartment.refuse(packet, DROP.linkDown, this.#now);
+    if (way === undefined) tenant.compartment.refuse(packet, DROP.linkDown, this.#now!);
     else if ('port' in way) this.output.packet(way.port, packet);
-    else this.#egress.transmit(way, packet, this.#now);
+    else this.#egress.transmit(way, packet, this.#now!);
   }
 
   /** What the kernel brought to the wrong data plane goes round by control. */
