@@ -105,6 +105,7 @@ export async function runGateway(options: GatewayProcessOptions): Promise<number
     reload,
     configText: () => showDocument((loaded.resolved as ResolvedDocument).document),
     memoryBytes: () => process.memoryUsage.rss(),
+    workers: () => hosted?.planes.facts ?? [],
   });
 
   if (first.gateway.keyLog !== undefined) keys.set(true, undefined);
