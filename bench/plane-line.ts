@@ -8,6 +8,7 @@ import type { Bytes } from '../src/core/index.ts';
 import type { Engine, Suite } from '../src/crypto/index.ts';
 import { DataPlane, type PlaneCommand, SharedCells } from '../src/gateway/index.ts';
 import {
+  type Address,
   buildIp,
   type Endpoint,
   type Packet,
@@ -113,6 +114,7 @@ export class PlaneLine {
         far.arriving[far.arrived] = packet;
         far.arrived += 1;
       },
+      underlay: (_local: Address, _remote: Address, packet: Packet): void => this.#pool.release(packet),
       packet: (_port: number, packet: Packet): void => {
         this.left += 1;
         this.#pool.release(packet);
