@@ -39,6 +39,14 @@ export interface GatewayHost {
   configText(): string;
   /** Left out where it says nothing about the gateway. */
   memoryBytes?(): number;
+  /** Of each data plane that has a thread of its own; left out where none has. */
+  workers?(): readonly WorkerFacts[];
+}
+
+/** What only the host knows of a worker. */
+export interface WorkerFacts {
+  readonly engine: string;
+  readonly restarts: number;
 }
 
 export class GatewayBackend implements Backend {
@@ -66,7 +74,9 @@ export class GatewayBackend implements Backend {
   status(): GatewayStatus {
     const { gateway, memoryBytes } = this.#host;
     const status = gateway.status(this.#host.now());
-    return memoryBytes === undefined ? status : { ...status, memoryBytes: memoryBytes() };
+    const facts = this.#host.workers?.() ?? [];
+    const workers = status.workers.map((worker) => ({ ...worker, ...facts[worker.worker] }));
+    return { ...status, workers, ...(memoryBytes === undefined ? {} : { memoryBytes: memoryBytes() }) };
   }
 
   tenants(): readonly TenantStatus[] {

@@ -2,5 +2,5 @@
 export { createApi, PATHS } from './app.ts';
 export * from './backend.ts';
 export { type Envelope, type ErrorEnvelope, envelope, errorEnvelope, SCHEMA_VERSION } from './envelope.ts';
-export { GatewayBackend, type GatewayHost } from './gateway-backend.ts';
+export { GatewayBackend, type GatewayHost, type WorkerFacts } from './gateway-backend.ts';
 export { type ApiServer, type Handler, serveApi } from './server.ts';

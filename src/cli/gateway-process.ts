@@ -122,6 +122,7 @@ export async function runGateway(options: GatewayProcessOptions): Promise<number
     reload,
     configText: () => showDocument(loaded.document!),
     memoryBytes: () => process.memoryUsage.rss(),
+    workers: () => hosted?.planes.facts ?? [],
   });
 
   if (first.gateway.keyLog !== undefined) keys.set(true, undefined);

@@ -13,6 +13,7 @@ import type {
   ConnectionStatus,
   GatewayStatus,
   TenantStatus,
+  WorkerStatus,
 } from '../gateway/status.ts';
 
 export interface Look {
@@ -56,6 +57,9 @@ export interface ChildSaRates extends TenantRates {
   readonly suite: string;
 }
 
+/** A worker between the looks; its packets are those of its tenants. */
+export interface WorkerRates extends Omit<WorkerStatus, 'drops'>, Rates {}
+
 type Kept = 'name' | 'version' | 'state' | 'upSeconds' | 'problems' | 'packets' | 'engine' | 'memoryBytes';
 
 /** The gateway between two looks. What is no rate is as the second one saw it. */
@@ -63,6 +67,7 @@ export interface GatewayRates extends Pick<GatewayStatus, Kept>, Rates {
   readonly moment: string;
   /** Between the looks. */
   readonly seconds: number;
+  readonly workers: readonly WorkerRates[];
   readonly tenants: readonly TenantRates[];
   readonly connections: readonly ConnectionRates[];
   readonly childSas: readonly ChildSaRates[];
@@ -98,6 +103,12 @@ export function ratesBetween(before: Look, after: Look): GatewayRates {
     const { in: received, out } = sum(connections.filter(({ tenant }) => tenant === name));
     return { tenant: name, in: received, out, dropsPerSecond: dropRates(earlier, drops, seconds) };
   });
+  const workers = after.status.workers.map(({ drops, ...worker }): WorkerRates => {
+    const own = after.tenants.filter((tenant) => tenant.worker === worker.worker).map(({ name }) => name);
+    const { in: received, out } = sum(tenants.filter(({ tenant }) => own.includes(tenant)));
+    const earlier = last?.workers.find((known) => known.worker === worker.worker)?.drops ?? {};
+    return { ...worker, in: received, out, dropsPerSecond: dropRates(earlier, drops, seconds) };
+  });
   const { name, version, state, upSeconds, problems, packets, engine, memoryBytes, drops } = after.status;
   const { in: received, out } = sum(connections);
   return {
@@ -106,7 +117,7 @@ export function ratesBetween(before: Look, after: Look): GatewayRates {
     ...{ name, version, state, upSeconds, problems, packets, engine },
     ...(memoryBytes === undefined ? {} : { memoryBytes }),
     ...{ in: received, out, dropsPerSecond: dropRates(last?.drops ?? {}, drops, seconds) },
-    ...{ tenants, connections, childSas },
+    ...{ workers, tenants, connections, childSas },
   };
 }
 

@@ -1,7 +1,7 @@
 /** `status`, `tenants`, `routes`, `sas`: looking at the gateway. */
 import type { RouteExplanationStatus, SaStatus } from '../api/backend.ts';
 import { envelope } from '../api/envelope.ts';
-import type { GatewayStatus, RouteStatus, TenantStatus } from '../gateway/status.ts';
+import type { GatewayStatus, RouteStatus, TenantStatus, WorkerStatus } from '../gateway/status.ts';
 import { clientFor } from './client.ts';
 import { type Call, CliError, EXIT, printJson, printLines, wantsJson } from './io.ts';
 import * as text from './text.ts';
@@ -16,7 +16,7 @@ export async function showStatus(call: Call): Promise<number> {
 
 /** Problems first: whoever asks for the status wants to know them. */
 export function statusLines(status: GatewayStatus, palette: text.Palette): string[] {
-  const { connections: c, packets: p } = status;
+  const { connections: c, packets, workers, countersRefused } = status;
   const style = status.state === 'ok' ? palette.good : palette.bad;
   const failed = c.failed > 0 ? `, ${c.failed} failed` : '';
   const drops = text.formatDrops(status.drops);
@@ -29,13 +29,12 @@ export function statusLines(status: GatewayStatus, palette: text.Palette): strin
     ['IKE SAs', `${status.ikeSas}, ${status.halfOpen} half-open`],
     ['Child SAs', String(status.childSas)],
     ['listens on', listen.length === 0 ? 'nothing' : listen.join(', ')],
-    [
-      'packets',
-      `${p.inUse} of ${p.poolSize} in use, at most ${p.peak}${p.refused > 0 ? `, ${p.refused} refused` : ''}`,
-    ],
+    ['packets', text.formatPackets(packets)],
     ['crypto', status.engine],
     ...(status.memoryBytes === undefined ? [] : [['memory', text.formatOctets(status.memoryBytes)] as const]),
     ...(drops === '' ? [] : [['drops', drops] as const]),
+    ...(countersRefused === 0 ? [] : [['counters', `no room for ${countersRefused}: shown as 0`] as const]),
+    ...workers.filter(({ thread }) => thread === 'own').map(workerRow),
   ];
   const width = Math.max(...rows.map(([name]) => name.length));
   return [
@@ -44,6 +43,18 @@ export function statusLines(status: GatewayStatus, palette: text.Palette): strin
     `${palette.bold(text.printable(status.name))}  ${style(status.state)}  up ${text.formatSeconds(status.upSeconds)}, bulkhead ${status.version}`,
     ...rows.map(([name, value]) => `${name.padEnd(width)}  ${text.printable(value)}`),
   ];
+}
+
+function workerRow(status: WorkerStatus): readonly [string, string] {
+  const { worker, state, engine, restarts = 0, tenants, packets, drops } = status;
+  const parts = [
+    `${state}${restarts === 0 ? '' : `, started anew ${restarts} ${restarts === 1 ? 'time' : 'times'}`}`,
+    `${tenants} ${tenants === 1 ? 'tenant' : 'tenants'}`,
+    `packets ${text.formatPackets(packets)}`,
+    `crypto ${engine}`,
+  ];
+  const dropped = text.formatDrops(drops);
+  return [`worker ${worker}`, [...parts, ...(dropped === '' ? [] : [`drops ${dropped}`])].join('; ')];
 }
 
 export async function showTenants(call: Call): Promise<number> {

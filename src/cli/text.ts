@@ -1,5 +1,5 @@
 /** Text for terminals: tables, colours where wanted, durations and amounts people can read. */
-import type { ConnectionState, Problem } from '../gateway/status.ts';
+import type { ConnectionState, PacketsStatus, Problem } from '../gateway/status.ts';
 import type { Io, Output } from './io.ts';
 
 export type Style = (text: string) => string;
@@ -117,6 +117,10 @@ export function formatAmount(amount: number): string {
   const digits = whole || value >= 99.95 ? 0 : value >= 9.995 || prefix === 0 ? 1 : 2;
   return `${value.toFixed(digits)}${prefixes[prefix]}`;
 }
+
+/** `3 of 1024 in use, at most 40`. */
+export const formatPackets = ({ inUse, poolSize, peak, refused }: PacketsStatus): string =>
+  `${inUse} of ${poolSize} in use, at most ${peak}${refused > 0 ? `, ${refused} refused` : ''}`;
 
 /** `no-route 3, ttl 1`; the most frequent first. */
 export const formatDrops = (drops: Readonly<Record<string, number>>): string =>

@@ -1,5 +1,5 @@
-/** What `bulkhead top` shows of one interval: problems, the gateway, then tenants with their connections and SAs. */
-import type { ChildSaRates, ConnectionRates, Flow, GatewayRates, Rates } from './rates.ts';
+/** What `bulkhead top` shows of one interval: problems, the gateway, its workers where it has some, then tenants with their connections and SAs. */
+import type { ChildSaRates, ConnectionRates, Flow, GatewayRates, Rates, WorkerRates } from './rates.ts';
 import * as text from './text.ts';
 
 export const ORDERS = ['traffic', 'packets', 'in', 'out', 'drops', 'name'] as const;
@@ -10,8 +10,7 @@ export function topLines(rates: GatewayRates, order: Order, palette: text.Palett
   const style = state === 'ok' ? palette.good : palette.bad;
   const drops = dropText(dropsPerSecond);
   const facts = [
-    `packets ${packets.inUse} of ${packets.poolSize} in use, at most ${packets.peak}`,
-    ...(packets.refused > 0 ? [`${packets.refused} refused`] : []),
+    `packets ${text.formatPackets(packets)}`,
     ...(memoryBytes === undefined ? [] : [`memory ${text.formatOctets(memoryBytes)}`]),
     `crypto ${engine}`,
   ];
@@ -22,17 +21,35 @@ export function topLines(rates: GatewayRates, order: Order, palette: text.Palett
     text.printable(facts.join(', ')),
     ...(drops === '' ? [] : [`${palette.warn('drops')} ${drops}`]),
     '',
+    ...workerLines(rates.workers, palette),
     ...text.table(COLUMNS, rows(rates, order, palette), palette),
   ];
+}
+
+/** Nothing where packets pass through the main thread. */
+function workerLines(workers: readonly WorkerRates[], palette: text.Palette): string[] {
+  const own = workers.filter(({ thread }) => thread === 'own');
+  if (own.length === 0) return [];
+  const cells = own.map((worker): text.Cell[] => {
+    const { state, packets, engine, dropsPerSecond } = worker;
+    return [
+      `worker ${worker.worker}`,
+      { text: state, style: state === 'running' ? palette.good : palette.bad },
+      ...[...flowCells(worker.in), ...flowCells(worker.out)].map(dimZero(palette)),
+      `${packets.inUse} of ${packets.poolSize}`,
+      packets.peak,
+      engine,
+      dropText(dropsPerSecond),
+    ];
+  });
+  return [...text.table(WORKER_COLUMNS, cells, palette), ''];
 }
 
 function rows(rates: GatewayRates, order: Order, palette: text.Palette): text.Cell[][] {
   const row = (name: string, state: text.Cell, part: Rates): text.Cell[] => [
     name,
     state,
-    ...[...flowCells(part.in), ...flowCells(part.out), dropText(part.dropsPerSecond)].map((cell) =>
-      cell === '0' ? { text: cell, style: palette.dim } : cell,
-    ),
+    ...[...flowCells(part.in), ...flowCells(part.out), dropText(part.dropsPerSecond)].map(dimZero(palette)),
   ];
   const saRow = (sa: ChildSaRates): text.Cell[] =>
     row(`    {${sa.id}}`, { text: sa.state, style: sa.state === 'active' ? plain : palette.dim }, sa);
@@ -97,14 +114,24 @@ const dropText = (drops: Rates['dropsPerSecond']): string =>
     .map(([reason, rate]) => `${reason} ${text.formatAmount(rate)}`)
     .join(', ');
 
+const dimZero =
+  (palette: text.Palette) =>
+  (cell: string): text.Cell =>
+    cell === '0' ? { text: cell, style: palette.dim } : cell;
+
 const plain: text.Style = (cell) => cell;
 
-const COLUMNS: readonly text.Column[] = [
-  { title: 'NAME' },
+const FLOW_COLUMNS: readonly text.Column[] = ['IN PKT/S', 'IN BIT/S', 'OUT PKT/S', 'OUT BIT/S'].map((title) => ({
+  title,
+  align: 'right',
+}));
+const COLUMNS: readonly text.Column[] = [{ title: 'NAME' }, { title: 'STATE' }, ...FLOW_COLUMNS, { title: 'DROPS/S' }];
+const WORKER_COLUMNS: readonly text.Column[] = [
+  { title: 'WORKER' },
   { title: 'STATE' },
-  { title: 'IN PKT/S', align: 'right' },
-  { title: 'IN BIT/S', align: 'right' },
-  { title: 'OUT PKT/S', align: 'right' },
-  { title: 'OUT BIT/S', align: 'right' },
+  ...FLOW_COLUMNS,
+  { title: 'PACKETS', align: 'right' },
+  { title: 'PEAK', align: 'right' },
+  { title: 'CRYPTO' },
   { title: 'DROPS/S' },
 ];

@@ -20,16 +20,42 @@ export interface GatewayStatus {
   readonly ikeAccepted: number;
   readonly halfOpen: number;
   readonly childSas: number;
-  readonly packets: {
-    readonly poolSize: number;
-    readonly inUse: number;
-    readonly peak: number;
-    readonly refused: number;
-  };
+  /** Of all workers together. */
+  readonly packets: PacketsStatus;
   /** Drops by reason, whole gateway (tenants have their own). */
   readonly drops: Readonly<Record<string, number>>;
+  /** The data planes that pass packets, by their numbers; one without threads of its own has one. */
+  readonly workers: readonly WorkerStatus[];
+  /** What there was no room for in the memory of counters: it is shown with zeros. */
+  readonly countersRefused: number;
   readonly engine: string;
   readonly memoryBytes?: number;
+}
+
+/** Slots of a packet pool. */
+export interface PacketsStatus {
+  readonly poolSize: number;
+  readonly inUse: number;
+  readonly peak: number;
+  /** How often none was free. */
+  readonly refused: number;
+}
+
+export interface WorkerStatus {
+  readonly worker: number;
+  /** `main`: packets pass through the thread that does everything else, too. */
+  readonly thread: 'own' | 'main';
+  /** `lost`: no packet of its tenants passes until it was started anew. */
+  readonly state: 'running' | 'lost';
+  /** What became of a lost one, in words that follow "the data plane". */
+  readonly why?: string;
+  readonly engine: string;
+  /** How often it was started anew. */
+  readonly restarts?: number;
+  readonly tenants: number;
+  readonly packets: PacketsStatus;
+  /** By reason, those of its tenants among them. */
+  readonly drops: Readonly<Record<string, number>>;
 }
 
 export interface Problem {
@@ -45,6 +71,8 @@ export interface Problem {
 export interface TenantStatus {
   readonly name: string;
   readonly compartment: number;
+  /** The number of its data plane, see `WorkerStatus`. */
+  readonly worker: number;
   readonly rdid?: string;
   readonly interfaces: readonly InterfaceStatus[];
   readonly routes: readonly RouteStatus[];

@@ -9,7 +9,8 @@ import { SA_CELL } from '../esp/index.ts';
 import { type Connection, formatIdentity, type IkeSa } from '../ike/index.ts';
 import { dropsByName, formatAddress, formatEndpoint, formatPrefix, formatSelector } from '../ip/index.ts';
 import type { Books } from './books.ts';
-import { type PlaneSa, POOL_AT } from './dataplane/index.ts';
+import type { PlaneSa } from './dataplane/index.ts';
+import { ACCEPTED, sumDrops, tenantDrops, totalDrops } from './drops.ts';
 import type {
   ChildSaStatus,
   ConnectionState,
@@ -22,6 +23,7 @@ import type {
 } from './status.ts';
 import type { Tenant } from './tenant.ts';
 import type { Child, Tunnel } from './tunnel.ts';
+import { planeProblems, viewPackets, viewWorkers } from './view-workers.ts';
 
 export function viewGateway(books: Books, now: Millis): GatewayStatus {
   const connections = viewConnections(books, now);
@@ -29,8 +31,7 @@ export function viewGateway(books: Books, now: Millis): GatewayStatus {
     isOvercome(books, tunnel) ? [] : connectionProblem(connections[i]!),
   );
   const problems = [...planeProblems(books), ...listenerProblems(books), ...interfaceProblems(books), ...failures];
-  const passing = books.planeCells().slice(books.options.remote === undefined ? 0 : 1);
-  const pools = (index: number): number => passing.reduce((sum, cells) => sum + cells[POOL_AT + index]!, 0);
+  const workers = viewWorkers(books);
   return {
     name: books.resolved?.document.gateway.name ?? '',
     version: books.version,
@@ -54,8 +55,10 @@ export function viewGateway(books: Books, now: Millis): GatewayStatus {
     ikeAccepted: books.ike.counters.get(ACCEPTED) ?? 0,
     halfOpen: books.ike.halfOpen,
     childSas: connections.reduce((sum, c) => sum + c.childSas.length, 0),
-    packets: { poolSize: pools(0), inUse: pools(1), peak: pools(2), refused: pools(3) },
+    packets: viewPackets(workers),
     drops: totalDrops(books),
+    workers,
+    countersRefused: books.slots.refused,
     engine: books.engine.name,
   };
 }
@@ -64,6 +67,7 @@ export function viewTenants(books: Books): TenantStatus[] {
   return [...books.tenants.values()].map((tenant) => ({
     name: tenant.name,
     compartment: tenant.compartment.number,
+    worker: tenant.plane,
     ...(tenant.config.rdid === undefined ? {} : { rdid: tenant.config.rdid }),
     interfaces: tenant.compartment.interfaces().map((view): InterfaceStatus => {
       const way = tenant.ways.get(view.number);
@@ -116,7 +120,7 @@ function viewConnection(books: Books, tunnel: Tunnel, now: Millis): ConnectionSt
     remoteId: formatIdentity(ike.remoteId),
     ikeSas: sas.map((sa) => viewIkeSa(sa, now)),
     childSas: [...(tunnel.plane?.sas.values() ?? [])].flatMap((sa) => {
-      const child = tunnel.children.get(sa.pair.spiIn);
+      const child = tunnel.children.get(sa.inbound.spi);
       return child === undefined ? [] : [viewChildSa(tunnel, child, sa, sas, now)];
     }),
     ...(failure === undefined
@@ -255,14 +259,6 @@ function isOvercome(books: Books, tunnel: Tunnel): boolean {
 
 const isUp = ({ state }: ConnectionStatus): boolean => state === 'up' || state === 'rekeying';
 
-const planeProblems = (books: Books): Problem[] =>
-  [...books.planeProblems.values()].map((why) => ({
-    severity: 'error' as const,
-    problem: `no packet passes${books.planes > 1 ? ' for some tenants' : ''}: the data plane ${why}`,
-    advice: 'it is started anew by itself; the log says when, and what became of it before',
-    lines: [],
-  }));
-
 const listenerProblems = (books: Books): Problem[] =>
   books.listeners.flatMap(({ address, problem }) =>
     problem === undefined
@@ -299,32 +295,7 @@ function wayName(tenant: Tenant, number: number): string {
   return way === undefined ? 'this gateway' : way.config.name;
 }
 
-function tenantDrops(tenant: Tenant): Record<string, number> {
-  const perTunnel = [...tenant.tunnels.values()].flatMap((tunnel) =>
-    [...(tunnel.plane?.sas.values() ?? [])].map((sa) => dropsByName(sa.inbound.drops)),
-  );
-  return sumDrops([dropsByName(tenant.compartment.drops), ...perTunnel]);
-}
-
-function totalDrops(books: Books): Record<string, number> {
-  const refused = [...books.ike.counters].filter(([name]) => name !== ACCEPTED);
-  const ike = Object.fromEntries(refused.map(([name, count]) => [`ike-${name}`, count]));
-  const tenants = [...books.tenants.values()].map(tenantDrops);
-  const planes = [...books.planeCells(), ...books.sadCells()].map((cells) => dropsByName(cells));
-  return sumDrops([...planes, ...tenants, ike]);
-}
-
-function sumDrops(all: readonly Readonly<Record<string, number>>[]): Record<string, number> {
-  const sum: Record<string, number> = {};
-  for (const drops of all)
-    for (const [reason, count] of Object.entries(drops)) sum[reason] = (sum[reason] ?? 0) + count;
-  return sum;
-}
-
 const seconds = (millis: Millis): number => Math.floor(millis / 1000);
 const until = (at: Millis, now: Millis): number | null =>
   at === Number.POSITIVE_INFINITY ? null : Math.max(0, Math.ceil((at - now) / 1000));
 const hex32 = (n: number): string => n.toString(16).padStart(8, '0');
-
-/** What the endpoint counts that was not refused. */
-const ACCEPTED = 'init-accepted';

@@ -39,8 +39,7 @@ export class PacketPool {
   readonly capacity: number;
   /** All slots, one behind the other. */
   readonly memory: Uint8Array;
-  #refused = 0;
-  #peak = 0;
+  readonly #counters = { refused: 0, peak: 0 };
   readonly #packets: Packet[] = [];
   readonly #free: Int32Array;
   #top: number;
@@ -75,7 +74,7 @@ export class PacketPool {
   /** An empty packet whose data begins after the headroom. */
   take(): Packet | undefined {
     if (this.#top === 0) {
-      this.#refused += 1;
+      this.#counters.refused += 1;
       return undefined;
     }
     this.#top -= 1;
@@ -85,14 +84,14 @@ export class PacketPool {
     packet.end = HEADROOM;
     packet.segment = 0;
     packet.partial = false;
-    if (this.taken > this.#peak) this.#peak = this.taken;
+    if (this.taken > this.#counters.peak) this.#counters.peak = this.taken;
     return packet;
   }
 
   /** A packet holding a copy of `octets`; undefined when the pool is empty or they do not fit. */
   from(octets: Uint8Array): Packet | undefined {
     if (octets.length > this.capacity) {
-      this.#refused += 1;
+      this.#counters.refused += 1;
       return undefined;
     }
     const packet = this.take();
@@ -125,9 +124,9 @@ export class PacketPool {
     return this.size - this.#top;
   }
 
-  /** How often a packet was refused, and how many slots were in use at most. */
+  /** How often a packet was refused, and how many slots were in use at most; live. */
   get counters(): { readonly refused: number; readonly peak: number } {
-    return { refused: this.#refused, peak: this.#peak };
+    return this.#counters;
   }
 }
 

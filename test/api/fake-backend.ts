@@ -6,6 +6,7 @@ import type {
   IkeSaStatus,
   PingStatus,
   TenantStatus,
+  WorkerStatus,
 } from '../../src/gateway/status.ts';
 
 /** A gateway made of data: tests change the data and say `changed()`. */
@@ -74,6 +75,12 @@ export class FakeBackend implements Backend {
   configText = () => this.text;
 }
 
+export function worker(number: number, change: Partial<WorkerStatus> = {}): WorkerStatus {
+  const packets = { poolSize: 1024, inUse: 3, peak: 40, refused: 0 };
+  const healthy = { thread: 'own', state: 'running', engine: 'node', tenants: 1, packets, drops: {} } as const;
+  return { worker: number, ...healthy, ...change };
+}
+
 export const GATEWAY: GatewayStatus = {
   name: 'gw1',
   version: '0.1.0',
@@ -92,6 +99,8 @@ export const GATEWAY: GatewayStatus = {
   halfOpen: 0,
   childSas: 1,
   packets: { poolSize: 1024, inUse: 3, peak: 40, refused: 0 },
+  workers: [worker(0, { thread: 'main', tenants: 2 })],
+  countersRefused: 0,
   drops: { ttl: 1, 'no-route': 7, short: 0 },
   engine: 'node',
   memoryBytes: 61_000_000,
@@ -101,6 +110,7 @@ export const TENANTS: TenantStatus[] = [
   {
     name: 'fabrikam',
     compartment: 2,
+    worker: 0,
     interfaces: [
       {
         name: 'inside',
@@ -122,7 +132,7 @@ export const TENANTS: TenantStatus[] = [
     connections: ['hq'],
     drops: { 'no-route': 7 },
   },
-  { name: 'contoso', compartment: 3, interfaces: [], routes: [], connections: ['hq', 'branch'], drops: {} },
+  { name: 'contoso', compartment: 3, worker: 0, interfaces: [], routes: [], connections: ['hq', 'branch'], drops: {} },
 ];
 
 export const connection = (tenant: string, name: string, change: Partial<ConnectionStatus> = {}): ConnectionStatus => ({

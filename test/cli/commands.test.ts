@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { childSa, FakeBackend, GATEWAY, ikeSa } from '../api/fake-backend.ts';
+import { childSa, FakeBackend, GATEWAY, ikeSa, worker } from '../api/fake-backend.ts';
 import { run } from './world.ts';
 
 const FAILURE = {
@@ -57,6 +57,21 @@ describe('tables', () => {
       '  → Give both ends one proposal alike.',
       '',
       'gw1  degraded  up 3 h 12 m, bulkhead 0.1.0',
+    ]);
+  });
+
+  test('status of one with workers: each by itself, and what no counter was left for', async () => {
+    const backend = gateway();
+    const lost = { state: 'lost', why: 'stood still', restarts: 1, engine: 'ipsec-mb', drops: { noRoute: 2 } } as const;
+    const workers = [worker(0, { restarts: 2, tenants: 2 }), worker(1, { ...lost, packets: GATEWAY.packets })];
+    backend.gateway = { ...GATEWAY, workers, countersRefused: 3 };
+    const { out } = await run('status', backend);
+    expect(out.split('\n').slice(-5)).toEqual([
+      'drops        no-route 7, ttl 1',
+      'counters     no room for 3: shown as 0',
+      'worker 0     running, started anew 2 times; 2 tenants; packets 3 of 1024 in use, at most 40; crypto node',
+      'worker 1     lost, started anew 1 time; 1 tenant; packets 3 of 1024 in use, at most 40; crypto ipsec-mb; drops noRoute 2',
+      '',
     ]);
   });
 

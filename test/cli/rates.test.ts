@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Look, ratesBetween } from '../../src/cli/rates.ts';
 import type { ChildSaStatus } from '../../src/gateway/status.ts';
-import { childSa, connection, GATEWAY, TENANTS } from '../api/fake-backend.ts';
+import { childSa, connection, GATEWAY, TENANTS, worker } from '../api/fake-backend.ts';
 
 const NONE = { packetsPerSecond: 0, bitsPerSecond: 0 };
 
@@ -48,6 +48,23 @@ describe('rates between two looks', () => {
       { tenant: 'fabrikam', ...flows },
       { tenant: 'contoso', ...idle },
     ]);
+  });
+
+  test('of a worker: what its tenants carried, its own drops, and how it stands', () => {
+    const drops = [{}, { noRoute: 4 }, { noRoute: 10 }];
+    const at = (n: number, counters: readonly [number, number, number, number]): Look => {
+      const { tenants, ...before } = look(10 + 2 * n, [sa(1, counters)]);
+      const workers = [worker(0), worker(1, { drops: drops[n]!, state: 'lost', why: 'failed' })];
+      const [fabrikam, contoso] = tenants;
+      const placed = [{ ...fabrikam!, worker: 1 }, contoso!];
+      return { ...before, tenants: placed, status: { ...before.status, workers } };
+    };
+    const [idle, busy] = ratesBetween(at(1, [0, 0, 8, 80]), at(2, [200, 2000, 8, 80])).workers;
+    expect(idle).toEqual({ ...worker(0), drops: undefined, in: NONE, out: NONE, dropsPerSecond: {} });
+    expect(busy).toMatchObject({ worker: 1, state: 'lost', why: 'failed', out: NONE, dropsPerSecond: { noRoute: 3 } });
+    expect(busy!.in).toEqual({ packetsPerSecond: 100, bitsPerSecond: 8000 });
+    // It has counted before this one looked.
+    expect(ratesBetween(look(10, []), at(1, [0, 0, 0, 0])).workers[1]!.dropsPerSecond).toEqual({ noRoute: 2 });
   });
 
   test('two looks at the same moment: nothing, and no division by zero', () => {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { createApi, serveApi } from '../../src/api/index.ts';
 import { clip, fitted, Screen } from '../../src/cli/screen.ts';
-import { childSa, FakeBackend, GATEWAY, ikeSa } from '../api/fake-backend.ts';
+import { childSa, FakeBackend, GATEWAY, ikeSa, worker } from '../api/fake-backend.ts';
 import { run } from './world.ts';
 
 const PROBLEM = {
@@ -54,6 +54,20 @@ describe('top, piped', () => {
       'contoso # # # #',
       ' branch down # # # #',
       ' hq down # # # #',
+    ]);
+  });
+
+  test('workers each by itself, where there are some', async () => {
+    const backend = new BusyBackend();
+    backend.gateway = { ...GATEWAY, workers: [worker(0), worker(1, { state: 'lost', why: 'failed', engine: 'a, b' })] };
+    const { exit, out } = await run('top --interval 0.1 --count 1', backend);
+    expect(exit).toBe(0);
+    const lines = withoutAmounts(out).split('\n');
+    expect(lines.slice(lines.indexOf('') + 1, lines.indexOf('') + 5)).toEqual([
+      'WORKER STATE IN PKT/S IN BIT/S OUT PKT/S OUT BIT/S PACKETS PEAK CRYPTO DROPS/S',
+      'worker # running # # # # # of # # node',
+      'worker # lost # # # # # of # # a, b',
+      '',
     ]);
   });
 

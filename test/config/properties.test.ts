@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { formatIssue, readDocument, showDocument } from '../../src/config/index.ts';
 import { editDistance, nearest } from '../../src/config/suggestion.ts';
+import { draws } from '../support/draws.ts';
 
 /** Whatever the text: a document or errors, every place inside the text, never an exception. */
 function holds(text: string): void {
@@ -114,11 +115,11 @@ tenants:
 
 describe('readDocument', () => {
   test('arbitrary text', () =>
-    fc.assert(fc.property(fc.string({ maxLength: 200, unit: 'binary' }), holds), { numRuns: 300 }));
+    fc.assert(fc.property(fc.string({ maxLength: 200, unit: 'binary' }), holds), { numRuns: draws(300) }));
 
   test('arbitrary YAML text of its own letters', () => {
     const letters = fc.string({ unit: fc.constantFrom(...'{}[]:,-?&*!|>%@`#"\'\n\t ab1.'), maxLength: 60 });
-    fc.assert(fc.property(letters, holds), { numRuns: 500 });
+    fc.assert(fc.property(letters, holds), { numRuns: draws(500) });
   });
 
   test('arbitrary trees as YAML and as JSON', () => {
@@ -127,7 +128,7 @@ describe('readDocument', () => {
         holds(stringify(value));
         holds(JSON.stringify(value) ?? '');
       }),
-      { numRuns: 300 },
+      { numRuns: draws(300) },
     );
   });
 
@@ -137,7 +138,7 @@ describe('readDocument', () => {
       fc.property(at, fc.nat(12), fc.string({ maxLength: 6 }), (start, length, text) => {
         holds(VALID.slice(0, start) + text + VALID.slice(start + length));
       }),
-      { numRuns: 300 },
+      { numRuns: draws(300) },
     );
   });
 
@@ -175,7 +176,7 @@ describe('did you mean', () => {
         expect(distance).toBeLessThanOrEqual(Math.max(a.length, b.length));
         expect(distance).toBeGreaterThanOrEqual(Math.abs(a.length - b.length));
       }),
-      { numRuns: 300 },
+      { numRuns: draws(300) },
     );
   });
 

@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { ApiProblem, GatewayBackend, type PingOrder } from '../../src/api/index.ts';
+import { ApiProblem, GatewayBackend, type PingOrder, type WorkerFacts } from '../../src/api/index.ts';
 import type { GatewayEvent, PingStatus } from '../../src/gateway/index.ts';
 import type { Lab } from '../../src/lab/index.ts';
 import { connectionOf, makeLab, open } from './fixture.ts';
 
 /** Every event is followed by a second of virtual time. */
-function host(): { lab: Lab; backend: GatewayBackend } {
+function host(): { lab: Lab; backend: GatewayBackend; own: { workers: readonly WorkerFacts[] } } {
   const lab = makeLab();
+  const own = { workers: [] as readonly WorkerFacts[] };
   open(lab);
   const backend = new GatewayBackend({
     gateway: lab.gw.gateway,
@@ -20,9 +21,10 @@ function host(): { lab: Lab; backend: GatewayBackend } {
     reload: () => Promise.resolve({ applied: true, changes: [], issues: [] }),
     configText: () => lab.documents.gw,
     memoryBytes: () => 1,
+    workers: () => own.workers,
   });
   lab.gw.observe((action) => backend.observe(action));
-  return { lab, backend };
+  return { lab, backend, own };
 }
 
 const order = (change: Partial<PingOrder> = {}): PingOrder => ({
@@ -48,6 +50,18 @@ describe('a gateway as backend of the API', () => {
     expect(backend.status()).toMatchObject({ name: 'gw', state: 'ok', memoryBytes: 1 });
     expect(backend.tenants().map(({ name }) => name)).toEqual(['contoso', 'woodgrove']);
     expect(backend.connections().map(({ state }) => state)).toEqual(['up', 'up']);
+  });
+
+  it('shows the data plane: of the main thread by itself, of others with what their host knows', () => {
+    const { backend, own } = host();
+    expect(backend.status().workers).toMatchObject([
+      { worker: 0, thread: 'main', state: 'running', engine: 'node, noble', tenants: 2 },
+    ]);
+    expect(backend.status().workers[0]).not.toHaveProperty('restarts');
+    own.workers = [{ engine: 'ipsec-mb, openssl', restarts: 3 }];
+    expect(backend.status().workers).toMatchObject([
+      { worker: 0, engine: 'ipsec-mb, openssl', restarts: 3, tenants: 2 },
+    ]);
   });
 
   it('commands reach the connection named, watchers hear of it', () => {

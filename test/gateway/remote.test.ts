@@ -1,7 +1,15 @@
 /** A gateway whose data plane is hosted elsewhere: what it says to it, and what it must never do itself. */
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../src/core/index.ts';
-import { Gateway, type GatewayAction, type PlaneCommand, SharedCells } from '../../src/gateway/index.ts';
+import {
+  Gateway,
+  type GatewayAction,
+  type PlaneCommand,
+  POOL_AT,
+  SharedCells,
+  slotOf,
+} from '../../src/gateway/index.ts';
+import { DROP } from '../../src/ip/index.ts';
 import { GatewayNode, OuterNetwork, resolveDocument, Timeline } from '../../src/lab/index.ts';
 import { addr } from '../support/packets.ts';
 
@@ -84,6 +92,48 @@ describe('a gateway whose data plane is hosted elsewhere', () => {
     expect(installed.map(({ spiIn }) => spiIn.toString(16).padStart(8, '0'))).toEqual([fresh!.spiIn]);
     const sending = commandsOf(actions).flatMap((c) => (c.do === 'phase' && c.phase === 'active' ? [c.spiIn] : []));
     expect(sending).toEqual([]);
+  });
+
+  it('shows each of several by itself: its pool, its drops, its tenants, and whether it runs', () => {
+    const { timeline, random } = { timeline: new Timeline(), random: seededRandom(5) };
+    const node = new GatewayNode({ timeline, outer: new OuterNetwork(timeline, random), random });
+    const cells = new SharedCells();
+    node.gateway = new Gateway({ random, pool: node.pool, remote: { cells, planes: 2 } });
+    const second = document(1, 3).split('tenants:\n')[1]!.replace('contoso', 'fabrikam');
+    node.apply(resolveDocument(document(1, 2) + second));
+    const status = () => node.gateway.status(timeline.now);
+    // As the planes write them.
+    cells.at(slotOf(0)).set([1024, 3, 40, 5], POOL_AT);
+    cells.at(slotOf(1)).set([512, 0, 7, 0], POOL_AT);
+    cells.at(slotOf(1))[DROP.strayed] = 4;
+    cells.at(slotOf(1) + 1)[DROP.espUnknownSpi] = 2;
+    const tenants = node.gateway.tenants();
+    expect(tenants.map(({ name, worker }) => [name, worker])).toEqual([
+      ['contoso', 0],
+      ['fabrikam', 1],
+    ]);
+    expect(status().workers).toMatchObject([
+      { worker: 0, thread: 'own', state: 'running', tenants: 1 },
+      { worker: 1, thread: 'own', state: 'running', tenants: 1 },
+    ]);
+    expect(status().workers.map(({ packets }) => packets)).toEqual([
+      { poolSize: 1024, inUse: 3, peak: 40, refused: 5 },
+      { poolSize: 512, inUse: 0, peak: 7, refused: 0 },
+    ]);
+    expect(status().packets).toEqual({ poolSize: 1536, inUse: 3, peak: 47, refused: 5 });
+    const occurred = status().workers.map(({ drops }) => Object.entries(drops).filter(([, count]) => count > 0));
+    expect(occurred).toEqual(
+      [
+        [],
+        [
+          ['espUnknownSpi', 2],
+          ['strayed', 4],
+        ],
+      ].map((each) => expect.arrayContaining(each)),
+    );
+    node.dispatch({ type: 'plane-lost', plane: 1, why: 'failed: no room' });
+    expect(status().workers).toMatchObject([{ state: 'running' }, { state: 'lost', why: 'failed: no room' }]);
+    expect(status().countersRefused).toBe(0);
   });
 
   it('a plane that is lost while the gateway stops does not keep it', () => {

@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Ring } from '../../src/runtime/worker/ring.ts';
+import { draws } from '../support/draws.ts';
 import { Compiled } from '../support/program.ts';
 
 /** Offset of the data in the memory of a ring, behind its two positions. */
@@ -65,7 +66,7 @@ describe('a ring', () => {
         if (queue.length === 0) expect(left(reader).every((octet) => octet === 0)).toBe(true);
       }
     });
-    fc.assert(law, { numRuns: 400 });
+    fc.assert(law, { numRuns: draws(400) });
   });
 
   it.each([0, 1, 3, 4, 5, 27, 28])('of 32 octets takes a record of %d, alone, at every place', (length) => {

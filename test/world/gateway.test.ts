@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { draws } from '../support/draws.ts';
 import { World } from './gateway-world.ts';
 
-const SEEDS = 120;
+const SEEDS = draws(120);
 const STEPS = 40;
 
 describe('two gateways, two tenants with identical prefixes, a bad network', () => {

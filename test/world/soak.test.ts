@@ -2,9 +2,10 @@
 import { expect, it } from 'vitest';
 import { chooseEngine } from '../../src/crypto/index.ts';
 import { engineCandidates } from '../../src/runtime/engines/index.ts';
+import { draws } from '../support/draws.ts';
 import { inWords, soak } from '../support/soak.ts';
 
-const PACKETS = Number(process.env.BULKHEAD_FUZZ_PACKETS ?? 300_000);
+const PACKETS = Number(process.env.BULKHEAD_FUZZ_PACKETS ?? draws(300_000));
 
 it(`${PACKETS} packets nobody should send: nothing throws, leaks or grows, and only what is sound passes`, {
   timeout: 60_000 + PACKETS / 10,

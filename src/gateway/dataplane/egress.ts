@@ -193,10 +193,10 @@ export class Egress {
   }
 
   /** An SA may have come near its end. */
-  #listen({ outbound, pair }: PlaneSa): void {
+  #listen({ inbound, outbound }: PlaneSa): void {
     if (outbound.usage.signal === SIGNAL.none) return;
     const hard = outbound.usage.takeSignal() === SIGNAL.hard;
-    this.#plane.tell({ type: 'expire', spiIn: pair.spiIn, hard });
+    this.#plane.tell({ type: 'expire', spiIn: inbound.spi, hard });
   }
 }
 

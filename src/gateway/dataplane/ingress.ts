@@ -36,7 +36,8 @@ export class Ingress {
   readonly #trains: Packet[] = [];
   /** Whose packets the coalescer holds. */
   #into: PlaneTunnel | undefined;
-  #now: Millis = 0;
+  /** Begins without a value: see `DataPlane`. */
+  #now: Millis | undefined;
   /** Found for the last packet: the next one is mostly of the same SA. */
   #inbound: InboundSa | undefined;
   #sa: PlaneSa | undefined;
@@ -106,8 +107,8 @@ export class Ingress {
     this.#inbound = undefined;
     this.#sa = undefined;
     queue.clear();
-    for (const train of this.#trains) this.#plane.pool.release(train);
-    this.#trains.length = 0;
+    const trains = this.#trains;
+    while (trains.length > 0) this.#plane.pool.release(trains.pop()!);
   }
 
   #pass(tunnel: PlaneTunnel, packet: Packet): void {
@@ -124,7 +125,7 @@ export class Ingress {
     const { pool, drops } = this.#plane;
     const own = packet.slot < 0 ? pool.copyOf(packet, packet.start, packet.end) : packet;
     if (own === undefined) drops[DROP.noBuffer]! += 1;
-    else this.#plane.deliver(tunnel, own, this.#now);
+    else this.#plane.deliver(tunnel, own, this.#now!);
   }
 
   #release(packet: Packet): void {

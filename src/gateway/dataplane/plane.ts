@@ -77,7 +77,8 @@ export class DataPlane {
   readonly #spis: { readonly modulus: number; readonly residue: number };
   #events: PlaneEvent[] = [];
   #stopping = false;
-  #now: Millis = 0;
+  /** Begins without a value, because V8 makes a new object of what it reads from a field that never held anything but numbers. */
+  #now: Millis | undefined;
 
   constructor(options: DataPlaneOptions) {
     const { slot = 0 } = options;
@@ -102,7 +103,7 @@ export class DataPlane {
 
   /** Of the call at hand. */
   get now(): Millis {
-    return this.#now;
+    return this.#now!;
   }
 
   get tunnels(): ReadonlyMap<number, PlaneTunnel> {
@@ -181,7 +182,7 @@ export class DataPlane {
 
   closeTunnel(tunnel: PlaneTunnel): void {
     // The error about a packet that waits may be routed into the same tunnel.
-    while (tunnel.waiting.length > 0) this.#egress.giveUp(tunnel, this.#now);
+    while (tunnel.waiting.length > 0) this.#egress.giveUp(tunnel, this.now);
     for (const sa of [...tunnel.sas.values()]) this.#remove(sa);
   }
 
@@ -303,8 +304,8 @@ export class DataPlane {
   }
 
   #remove(sa: PlaneSa): void {
-    this.sas.delete(sa.pair.spiIn);
-    this.sad.remove(sa.pair.spiIn);
+    this.sas.delete(sa.inbound.spi);
+    this.sad.remove(sa.inbound.spi);
     sa.tunnel.remove(sa);
   }
 

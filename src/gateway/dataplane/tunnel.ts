@@ -21,10 +21,11 @@ export const OUTER_MTU = 1500;
 export const UNKNOWN_MTU = 1380;
 
 export interface PlaneSa {
-  readonly pair: SaPair;
   readonly tunnel: PlaneTunnel;
   readonly inbound: InboundSa;
   readonly outbound: OutboundSa;
+  /** What sends to the peer follows it to where its newest authentic packet came from. */
+  readonly peerMoves: boolean;
   phase: SaPhase;
   /** Where control says that the peer is. */
   peerAt: Endpoint;
@@ -42,6 +43,8 @@ export class PlaneTunnel {
   readonly waiting: Packet[] = [];
   #outerMtu = Number.POSITIVE_INFINITY;
   #mtu: number;
+  /** The same SAs, as an outbound packet asks them. */
+  #newestFirst: readonly PlaneSa[] = [];
 
   constructor(tenant: PlaneTenant, parameters: TunnelParameters, interfaceNumber: number) {
     this.tenant = tenant;
@@ -65,7 +68,7 @@ export class PlaneTunnel {
   }
 
   install(pair: SaPair, phase: SaPhase, engine: Engine, random: Random, cells: Cells, now: Millis): PlaneSa {
-    const { encryption, integrity, esn, lifetime } = pair;
+    const { encryption, integrity, esn, lifetime, peerMoves = false } = pair;
     const selectors = compileSelectors(pair.local, pair.remote);
     const common = { tunnel: this.parameters.tunnel, esn, selectors, lifetime };
     const inbound = new InboundSa({
@@ -91,19 +94,19 @@ export class PlaneTunnel {
     );
     const { remoteEndpoint: peerAt } = outbound;
     const toldAt = phase === 'standby' ? NEVER : now;
-    const sa: PlaneSa = { pair, tunnel: this, inbound, outbound, phase, peerAt, toldAt };
+    const sa: PlaneSa = { tunnel: this, inbound, outbound, peerMoves, phase, peerAt, toldAt };
     this.sas.set(pair.spiIn, sa);
-    this.#measure();
+    this.#settle();
     return sa;
   }
 
   setPhase(sa: PlaneSa, phase: SaPhase): void {
     if (phase === 'active') {
-      this.sas.delete(sa.pair.spiIn);
-      this.sas.set(sa.pair.spiIn, sa);
+      this.sas.delete(sa.inbound.spi);
+      this.sas.set(sa.inbound.spi, sa);
     }
     sa.phase = phase;
-    this.#measure();
+    this.#settle();
   }
 
   move(sa: PlaneSa, local: Endpoint, remote: Endpoint, udp: boolean): void {
@@ -113,32 +116,32 @@ export class PlaneTunnel {
   }
 
   /** RFC 7296 §2.23: the newest authentic packet came from there. What goes to the peer follows, before control has a say. */
-  follow({ pair, outbound }: PlaneSa, remote: Endpoint): void {
-    if (pair.peerMoves === true) outbound.move(outbound.localEndpoint, remote, outbound.udpEncapsulation);
+  follow({ peerMoves, outbound }: PlaneSa, remote: Endpoint): void {
+    if (peerMoves) outbound.move(outbound.localEndpoint, remote, outbound.udpEncapsulation);
   }
 
   /** Both directions end: neither seals nor opens another packet. */
   remove(sa: PlaneSa): void {
-    this.sas.delete(sa.pair.spiIn);
+    this.sas.delete(sa.inbound.spi);
     sa.phase = 'draining';
     sa.inbound.protection.dispose?.();
     sa.outbound.protection.dispose?.();
-    this.#measure();
+    this.#settle();
   }
 
   /** The newest active SA that admits the packet. */
   outboundFor(packet: Packet): PlaneSa | undefined {
-    let found: PlaneSa | undefined;
-    for (const sa of this.sas.values()) {
-      if (sends(sa) && sa.outbound.admits(packet.buf, packet.start, packet.end)) found = sa;
+    const newestFirst = this.#newestFirst;
+    for (let i = 0; i < newestFirst.length; i++) {
+      const sa = newestFirst[i]!;
+      if (sends(sa) && sa.outbound.admits(packet.buf, packet.start, packet.end)) return sa;
     }
-    return found;
+    return undefined;
   }
 
   /** Whether anything could be sent at all. */
   get up(): boolean {
-    for (const sa of this.sas.values()) if (sends(sa)) return true;
-    return false;
+    return this.#newestFirst.some(sends);
   }
 
   /** Takes over `packet` until the tunnel is up; false: no room, the caller keeps it. */
@@ -146,6 +149,12 @@ export class PlaneTunnel {
     if (this.waiting.length >= WAITING_PACKETS) return false;
     this.waiting.push(packet);
     return true;
+  }
+
+  /** After its SAs, or the phase of one, changed. */
+  #settle(): void {
+    this.#newestFirst = [...this.sas.values()].reverse();
+    this.#measure();
   }
 
   /**

@@ -62,8 +62,9 @@ class IpsecMbProtection implements Protection {
   readonly #cipher: number;
   /** The IV stands beside the job, behind the salt; otherwise the packet's own is pointed at. */
   readonly #ivBeside: boolean;
-  readonly #sealing: JobTemplate;
-  readonly #opening: JobTemplate;
+  /** Of the directions, an SA uses one. */
+  #sealing: JobTemplate | undefined;
+  #opening: JobTemplate | undefined;
 
   constructor(
     queue: JobQueue,
@@ -83,8 +84,6 @@ class IpsecMbProtection implements Protection {
     this.#aead = encryption.aead;
     this.#cipher = cipherOf(encryption)!;
     this.#ivBeside = encryption.saltLength > 0;
-    this.#sealing = keys.template(SEAL);
-    this.#opening = keys.template(OPEN);
   }
 
   seal(buf: Bytes, from: number, iv: number, end: number, high: number): void {
@@ -154,6 +153,7 @@ class IpsecMbProtection implements Protection {
 
   #sealJob(i: number, memory: Memory, from: number, iv: number, end: number, high: number): void {
     const queue = this.#queue;
+    this.#sealing ??= this.#keys.template(SEAL);
     if (queue.fill(i, this.#sealing)) this.#fillBeside(i);
     this.#job(i, memory, from, iv, end, high);
     queue.put(queue.at(i) + WORD.tag, memory.base + end);
@@ -163,6 +163,7 @@ class IpsecMbProtection implements Protection {
 
   #openJob(i: number, memory: Memory, from: number, iv: number, end: number, high: number): void {
     const queue = this.#queue;
+    this.#opening ??= this.#keys.template(OPEN);
     if (queue.fill(i, this.#opening)) {
       this.#fillBeside(i);
       queue.put(queue.at(i) + WORD.tag, queue.besideAddress(i) + BESIDE.mac);

@@ -1,5 +1,4 @@
 /** Where a worker begins: memory, engines and the loop put together from what the main thread hands over. */
-import { setFlagsFromString } from 'node:v8';
 import { parentPort, workerData } from 'node:worker_threads';
 import { invariant } from '../../core/index.ts';
 import { chooseEngine } from '../../crypto/index.ts';
@@ -11,12 +10,13 @@ import { engineCandidates } from '../engines/index.ts';
 import { packetMemory } from '../sums.ts';
 import { requireSyscalls, type Syscalls } from '../syscalls.ts';
 import type { WorkerData } from './contract.ts';
+import { inlineMore } from './inlining.ts';
 import { PlaneLoop } from './loop.ts';
 import { News } from './news.ts';
 import { Ring } from './ring.ts';
 
 function begin(data: WorkerData): void {
-  for (const flag of FLAGS) setFlagsFromString(flag);
+  inlineMore();
   invariant(parentPort !== null, 'this is a worker');
   const port = parentPort;
   const sys = requireSyscalls();
@@ -61,16 +61,6 @@ function hurry({ scratch, sched_setscheduler }: Syscalls): void {
 
 const SCHED_RR = 2;
 const LOWEST_PRIORITY = 1;
-
-/**
- * V8 stops inlining when a function has grown to about 920 octets of bytecode; a packet's way goes through more small functions
- * than that (docs/decisions/0008). All three were there in V8 11 and 13; unknown ones are ignored.
- */
-const FLAGS = [
-  '--max-inlined-bytecode-size-cumulative=5000',
-  '--max-inlined-bytecode-size=1000',
-  '--max-optimized-bytecode-size=200000',
-];
 
 /** Octets of a cpu_set_t. */
 const CPU_SET = 128;

@@ -62,6 +62,11 @@ export class Planes {
     }
   }
 
+  /** Of each by its number. */
+  get facts(): { readonly engine: string; readonly restarts: number }[] {
+    return this.#hosts.map(({ engine, restarts }) => ({ engine, restarts }));
+  }
+
   command(plane: number, command: PlaneCommand): void {
     this.#hosts[plane]?.command(command);
   }
