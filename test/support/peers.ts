@@ -54,6 +54,7 @@ const CHECKS = {
   nft: () => program('nft'),
   ethtool: () => program('ethtool'),
   ping: () => program('ping'),
+  curl: () => program('curl'),
   cc: () => program('cc'),
   openssl: () => program('openssl'),
   openvpn: () => program('openvpn'),
