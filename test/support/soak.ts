@@ -11,8 +11,8 @@ import { expect } from 'vitest';
 import { seededRandom } from '../../src/core/index.ts';
 import type { Engine } from '../../src/crypto/index.ts';
 import { SA_CELL } from '../../src/esp/index.ts';
-import { DataPlane, LocalCells } from '../../src/gateway/dataplane/index.ts';
-import { buildUdp, octetsOf, type Packet, PacketPool, parseAddress } from '../../src/ip/index.ts';
+import { DataPlane, LocalCells, type PlaneOutput } from '../../src/gateway/dataplane/index.ts';
+import { buildUdp, octetsOf, PacketPool, parseAddress } from '../../src/ip/index.ts';
 import { packetMemory } from '../../src/runtime/index.ts';
 import { Dice } from './naive/dice.ts';
 import type { Frame } from './naive/frames.ts';
@@ -102,12 +102,13 @@ class Soak {
   constructor(engine: Engine) {
     this.#engine = engine;
     this.#twin = this.#newTwin();
-    const output = {
-      datagram: (...[, , , packet]: [unknown, unknown, unknown, Packet, ...unknown[]]): void => {
-        this.#datagrams += 1;
+    const output: PlaneOutput = {
+      datagram: (_udp, _local, _remote, packet) => {
+        this.#datagrams += packet.segment === 0 ? 1 : Math.ceil((packet.end - packet.start) / packet.segment);
         this.#pool.release(packet);
       },
-      packet: (_: number, packet: Packet): void => {
+      underlay: () => expect.fail('no tenant has virtual networks'),
+      packet: (_port, packet) => {
         this.#left.push(octetsOf(packet).slice());
         this.#pool.release(packet);
       },
