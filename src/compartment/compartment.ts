@@ -231,8 +231,7 @@ export class Compartment {
       this.#drop(packet, DROP.linkDown, from);
       return;
     }
-    into.countReceived(packet);
-    const verdict = this.#forward(packet, into, now);
+    const verdict = this.#forward(packet, into, into.countReceived(packet), now);
     if (verdict !== PASS) this.#drop(packet, verdict, from);
   }
 
@@ -287,8 +286,8 @@ export class Compartment {
     return this.#host.deadline();
   }
 
-  /** RFC 1812 §5.2: all checks see the packet as it came, so that errors quote what was sent. */
-  #forward(packet: Packet, into: Interface, now: Millis): number {
+  /** RFC 1812 §5.2: all checks see the packet as it came, so that errors quote what was sent. On the wire it is `packets`. */
+  #forward(packet: Packet, into: Interface, packets: number, now: Millis): number {
     const { buf, start } = packet;
     const verdict = checkIp(buf, start, packet.end);
     if (verdict !== PASS) {
@@ -328,7 +327,6 @@ export class Compartment {
     }
     setHopLimit(buf, start, hops - 1);
     if (into.clampMss || out.clampMss) this.#clamp(packet, Math.min(linkMtu(packet, into), mtu));
-    const packets = wirePackets(packet);
     const sent = fits ? this.#exit.emit(packet, entry) : this.#exit.cut(packet, entry, mtu);
     if (sent === PASS) this.#counters.forwarded += packets;
     return sent;

@@ -5,7 +5,7 @@
  * Leaves to others: what an interface is made of (a driver, a tunnel) and when it is up.
  */
 import { invariant } from '../core/index.ts';
-import { type Address, type Packet, type Prefix, wireOctets, wirePackets } from '../ip/index.ts';
+import { type Address, countWire, type Packet, type Prefix } from '../ip/index.ts';
 import type { InterfaceConfig, InterfaceKind, InterfaceView } from './contract.ts';
 import { INTERFACE_CELLS } from './counters.ts';
 
@@ -35,15 +35,13 @@ export class Interface {
     this.#mtu = checkedMtu(config.mtu);
   }
 
-  /** A superframe counts as the packets it is on the wire, here and below. */
-  countReceived(packet: Packet): void {
-    this.#cells[0]! += wirePackets(packet);
-    this.#cells[1]! += wireOctets(packet);
+  /** A superframe counts as the packets it is on the wire, here and below: how many they are. */
+  countReceived(packet: Packet): number {
+    return countWire(packet, this.#cells, 0);
   }
 
-  countSent(packet: Packet): void {
-    this.#cells[2]! += wirePackets(packet);
-    this.#cells[3]! += wireOctets(packet);
+  countSent(packet: Packet): number {
+    return countWire(packet, this.#cells, 2);
   }
 
   get mtu(): number {

@@ -87,6 +87,8 @@ export class Group {
   count = 0;
   /** Nothing may join any more. */
   ended = false;
+  /** Whether packets like the first one may leave as one; undefined: nobody was asked yet. */
+  grows: boolean | undefined = undefined;
   readonly #pool: PacketPool;
   #protocol = 0;
   #transport = 0;

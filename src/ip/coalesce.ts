@@ -33,7 +33,7 @@ export interface CoalescerOptions {
   readonly pool: PacketPool;
   /** Takes over what leaves: packets that nobody releases (`Part`) as they came, others are the receiver's. It adds none meanwhile. */
   readonly emit: (packet: Packet) => void;
-  /** Whether packets like this one, which differ in length and number only, may leave as one. */
+  /** Whether packets like this one, which differ in length and number only, may leave as one: asked once for all that follow it. */
   readonly grows: (packet: Packet) => boolean;
 }
 
@@ -71,7 +71,8 @@ export class Coalescer {
       open = seen.standing === NO_FLOW ? -1 : this.#find(packet);
       fits = open >= 0 && seen.standing === MERGEABLE && this.#open[open]!.fits(packet, seen);
     }
-    if (fits && this.#join(open, packet)) return;
+    const grows = fits ? this.#mayGrow(open) : undefined;
+    if (grows === true && this.#join(open, packet)) return;
     for (; open >= 0; open = seen.standing === FRAGMENT ? this.#find(packet) : -1) this.#close(open);
     const group = this.#groups[this.#count]!;
     this.#count += 1;
@@ -79,6 +80,8 @@ export class Coalescer {
     group.count = 1;
     if (seen.standing !== MERGEABLE) return;
     group.start(seen);
+    // What fits a packet is like it.
+    group.grows = grows;
     if (!group.ended) this.#keepOpen(group);
   }
 
@@ -98,11 +101,16 @@ export class Coalescer {
     this.#count = 0;
   }
 
-  #join(open: number, packet: Packet): boolean {
-    const { pool, grows } = this.#options;
+  #mayGrow(open: number): boolean {
     const group = this.#open[open]!;
-    if ((group.count === 1 && !grows(group.packet)) || !group.join(packet, this.#seen)) return false;
-    if (packet.slot >= 0) pool.release(packet);
+    group.grows ??= this.#options.grows(group.packet);
+    return group.grows;
+  }
+
+  #join(open: number, packet: Packet): boolean {
+    const group = this.#open[open]!;
+    if (!group.join(packet, this.#seen)) return false;
+    if (packet.slot >= 0) this.#options.pool.release(packet);
     if (group.ended) this.#close(open);
     return true;
   }

@@ -43,11 +43,14 @@ export function segmentCount(packet: Packet): number {
 /** What counters count: packets of the wire. One where it cannot be cut. */
 export const wirePackets = (packet: Packet): number => (packet.segment === 0 ? 1 : Math.max(1, segmentCount(packet)));
 
-/** And the octets of all of them. */
-export function wireOctets(packet: Packet): number {
-  const { start, end } = packet;
-  if (packet.segment === 0 || checkSuperframe(packet) !== PASS) return end - start;
-  return layout.end - start + (count(packet.segment) - 1) * (layout.payload - start);
+/** Adds them to the counter at `at` and their octets to the one behind it: how many packets there are. */
+export function countWire(packet: Packet, counters: Float64Array, at: number): number {
+  const { start, end, segment } = packet;
+  const whole = segment === 0 || checkSuperframe(packet) !== PASS;
+  const packets = whole ? 1 : count(segment);
+  counters[at]! += packets;
+  counters[at + 1]! += whole ? end - start : layout.end - start + (packets - 1) * (layout.payload - start);
+  return packets;
 }
 
 /** Octets of the largest IP packet it will be on the wire: what an MTU is compared with. */

@@ -5,7 +5,7 @@
  * listens on is given to it. Leaves to others: the clock (`timeline.ts`), who else is on the network.
  */
 import type { UnderlayConfig } from '../config/index.ts';
-import type { Bytes, Deadline, Millis, Random, Timed } from '../core/index.ts';
+import { type Bytes, type Deadline, invariant, type Millis, type Random, type Timed } from '../core/index.ts';
 import {
   Gateway,
   type GatewayAction,
@@ -161,15 +161,23 @@ export class GatewayNode implements Timed {
           dontFragment,
           ...ports,
         };
-        return outer.send(buildUdp({ ...fields, identification: this.#nextId() }, this.#take(action)));
+        for (const octets of this.#take(action))
+          outer.send(buildUdp({ ...fields, identification: this.#nextId() }, octets));
+        return;
       }
       case 'esp': {
         const { local: source, remote: destination, tos, dontFragment } = action;
-        const fields = { source, destination, trafficClass: tos, dontFragment, identification: this.#nextId() };
-        return outer.send(buildIp({ ...fields, protocol: IP_PROTOCOL.esp }, this.#take(action)));
+        const fields = { source, destination, trafficClass: tos, dontFragment, protocol: IP_PROTOCOL.esp };
+        for (const octets of this.#take(action))
+          outer.send(buildIp({ ...fields, identification: this.#nextId() }, octets));
+        return;
       }
-      case 'packet':
-        return this.segment(action.tenant, action.interface).deliver(this.#take(action));
+      case 'packet': {
+        const { segment, partial } = action.packet;
+        invariant(segment === 0 && !partial, 'a lab segment is a wire, for which nobody has to cut anything');
+        for (const octets of this.#take(action)) this.segment(action.tenant, action.interface).deliver(octets);
+        return;
+      }
       case 'open-interface': {
         const { tenant, config } = action;
         const gateway = this.gateway;
@@ -261,12 +269,8 @@ export class GatewayNode implements Timed {
   }
 
   #sendUnderlay(action: Extract<GatewayAction, { do: 'underlay' }>): void {
-    const { local: source, remote: destination, packet } = action;
-    const { segment } = packet;
-    const octets = this.#take(action);
-    const step = segment === 0 ? octets.length : segment;
-    for (let at = 0; at < octets.length; at += step) {
-      const frame = octets.slice(at, at + step);
+    const { local: source, remote: destination } = action;
+    for (const frame of this.#take(action)) {
       const fields = { source, destination, identification: this.#nextId() };
       if (this.#underlay?.encapsulation === 'nvgre-udp') {
         const ports = { sourcePort: GRE_IN_UDP_PORT, destinationPort: GRE_IN_UDP_PORT };
@@ -286,11 +290,12 @@ export class GatewayNode implements Timed {
     if (frame !== undefined) this.dispatch({ type: 'underlay', remote: sourceOf(packet, 0), packet: frame });
   }
 
-  /** The octets of an action's packet, which goes back to the pool. */
-  #take({ packet }: Extract<GatewayAction, { do: 'udp' | 'esp' | 'packet' | 'underlay' }>): Bytes {
+  /** What an action's packet is on the wire: of a train each datagram by itself. The packet goes back to the pool. */
+  #take({ packet }: Extract<GatewayAction, { do: 'udp' | 'esp' | 'packet' | 'underlay' }>): Bytes[] {
     const octets = octetsOf(packet).slice();
+    const step = packet.segment === 0 ? octets.length : packet.segment;
     this.pool.release(packet);
-    return octets;
+    return Array.from({ length: Math.ceil(octets.length / step) }, (_, i) => octets.slice(i * step, (i + 1) * step));
   }
 
   #nextId(): number {

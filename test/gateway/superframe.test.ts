@@ -95,6 +95,8 @@ class End {
   readonly gateway: Gateway;
   readonly sent: Datagram[] = [];
   readonly inside: Inside[] = [];
+  /** Packets that held several datagrams. */
+  trains = 0;
 
   constructor(seed: number, text: string, slots: number) {
     this.pool = new PacketPool(slots, 65535);
@@ -110,16 +112,29 @@ class End {
 
   #keep(action: GatewayAction): void {
     if (action.do !== 'udp' && action.do !== 'esp' && action.do !== 'packet') return;
+    const { segment } = action.packet;
     const octets = octetsOf(action.packet).slice();
     this.pool.release(action.packet);
     if (action.do === 'packet') {
+      expect(segment).toBe(0);
       this.inside.push({ tenant: action.tenant, octets });
       return;
     }
     const { tos, dontFragment } = action;
     const from = action.do === 'udp' ? action.local : { address: action.local, port: 0 };
     const to = action.do === 'udp' ? action.remote : { address: action.remote, port: 0 };
-    this.sent.push({ do: action.do, from, to, octets, tos, dontFragment });
+    const datagram = { do: action.do, from, to, tos, dontFragment };
+    if (segment === 0) this.sent.push({ ...datagram, octets });
+    else this.sent.push(...this.#carsOf(octets, segment).map((car) => ({ ...datagram, octets: car })));
+  }
+
+  /** What UDP_SEGMENT makes of it. One datagram alone is no train. */
+  #carsOf(octets: Bytes, segment: number): Bytes[] {
+    this.trains += 1;
+    expect(octets.length).toBeGreaterThan(segment);
+    const cars: Bytes[] = [];
+    for (let at = 0; at < octets.length; at += segment) cars.push(octets.slice(at, at + segment));
+    return cars;
   }
 }
 
@@ -286,6 +301,7 @@ describe.each(['udp', 'auto'] as const)('a superframe into a tunnel, encapsulati
         expect(is.wire).toEqual(should.wire);
         expect(hexOf(is.insideB)).toEqual(hexOf(should.insideB));
         expect(one.told()).toEqual(many.told());
+        expect(one.a.gateway.tenants()).toEqual(many.a.gateway.tenants());
         expect(one.b.gateway.tenants()).toEqual(many.b.gateway.tenants());
         expect(is.insideA).toEqual([]);
         if (lengthOf(sample) > mtu) {
@@ -302,6 +318,7 @@ describe.each(['udp', 'auto'] as const)('a superframe into a tunnel, encapsulati
     );
     expect(fragmented).toBeGreaterThan(3);
     expect(one.dropsOf('blue')).toEqual({});
+    expect([one.a.trains > 30, one.b.trains, many.a.trains]).toEqual([true, 0, 0]);
   });
 
   it('an ordinary packet that owes its checksum leaves with it', () => {
@@ -344,7 +361,10 @@ describe('a superframe that may not pass', () => {
     };
   }
 
-  /** The superframe is told of and counted once, each packet of the naive way once. */
+  /**
+   * The superframe is told of once, each packet of the naive way by itself; both count packets of the wire. `pieces` are those
+   * that cannot pass: the superframe takes a shorter last one with it.
+   */
   function refusedAlike([one, many]: [Pair, Pair], sample: Sample, pieces: readonly Bytes[], reason: string): void {
     const before = [one, many].map((pair) => pair.dropsOf('blue')[reason] ?? 0);
     for (const pair of [one, many]) pair.now += 1000;
@@ -357,7 +377,7 @@ describe('a superframe that may not pass', () => {
     expect(should.insideA.length).toBe(Math.min(50, pieces.length));
     const said = errorOf(is.insideA[0]!);
     for (const error of should.insideA) expect({ ...errorOf(error), quotedPorts: said.quotedPorts }).toEqual(said);
-    expect(one.dropsOf('blue')[reason]).toBe(before[0]! + 1);
+    expect(one.dropsOf('blue')[reason]).toBe(before[0]! + piecesOf(sample).length);
     expect(many.dropsOf('blue')[reason]).toBe(before[1]! + pieces.length);
     expect(Object.keys(one.dropsOf('blue'))).toEqual(Object.keys(many.dropsOf('blue')));
     expect(one.a.gateway.connections(one.now)).toEqual(many.a.gateway.connections(many.now));
@@ -434,14 +454,38 @@ describe('a superframe that may not pass', () => {
     expect(toHex(is[0]!.octets.slice(28))).toContain(toHex(pieces[0]!.slice(0, 60)));
   });
 
-  it('no room for its packets: dropped as a whole, counted, nothing kept', () => {
+  it('no room for its trains: dropped as a whole, counted, nothing kept', () => {
     const pair = new Pair({ slots: 12 }).open();
-    const whole = packetOf(PLAIN, dataOf(12_000, 0));
-    pair.send(whole, 1000, true);
+    const { pool } = pair.a;
+    // Its ESP packets together are longer than one slot, and shorter than two.
+    const whole = packetOf(PLAIN, dataOf(60_000, 0));
+    const held = Array.from({ length: 10 }, () => pool.take()!);
+    pair.send(whole, 500, true);
+    expect([pool.taken, pair.a.trains]).toEqual([10, 0]);
+    expect(pair.dropsOf('blue')).toEqual({ noBuffer: 120 });
+    pool.release(held.pop()!);
+    pair.send(whole, 500, true);
+    expect([pool.taken, pair.a.trains]).toEqual([9, 2]);
+    for (const packet of held) pool.release(packet);
+    const { insideA, insideB } = pair.settle();
+    expect(insideA).toEqual([]);
+    expect(hexOf(insideB)).toEqual(
+      naiveCut(packetOf({ ...PLAIN, hopLimit: PLAIN.hopLimit - 2 }, dataOf(60_000, 0)), 20, 40, 6, 500).map((piece) =>
+        toHex(piece),
+      ),
+    );
+    expect(pair.dropsOf('blue')).toEqual({ noBuffer: 120 });
+  });
+
+  it('no room for packets that become fragments: dropped as a whole, counted, nothing kept', () => {
+    const pair = new Pair({ slots: 12 }).open();
+    const shape = { ...PLAIN, dontFragment: false };
+    pair.send(packetOf(shape, dataOf(12 * 1500, 0)), 1500, true);
     expect(pair.settle()).toEqual({ wire: [], insideA: [], insideB: [] });
-    expect(pair.dropsOf('blue')).toEqual({ noBuffer: 1 });
-    pair.send(whole, 1200, true);
-    expect(pair.settle().insideB.length).toBe(10);
+    expect(pair.dropsOf('blue')).toEqual({ noBuffer: 12 });
+    pair.send(packetOf(shape, dataOf(3 * 1500, 0)), 1500, true);
+    expect(pair.settle().insideB.length).toBe(6);
+    expect(pair.dropsOf('blue')).toEqual({ noBuffer: 12 });
   });
 });
 

@@ -166,7 +166,7 @@ describe('whether packets may leave as one', () => {
     expect(sizes(collector.flush())).toEqual([3]);
   });
 
-  it('if not, all stay as they came, each asked once', () => {
+  it('if not, all stay as they came, and nobody is asked again', () => {
     for (const parts of [true, false]) {
       const pool = freshPool();
       const collector = new Collector(pool, () => false);
@@ -177,11 +177,43 @@ describe('whether packets may leave as one', () => {
       expect(packetsOf(emitted)).toEqual(given);
       expect(hexes(emitted.map(({ octets }) => octets))).toEqual(hexes(trio));
       expect(emitted.every(({ segment, partial }) => segment === 0 && !partial)).toBe(true);
-      expect(collector.asked).toEqual([given[0], given[1]]);
+      expect(collector.asked).toEqual([given[0]]);
       expect(collector.coalescer.counters).toEqual({ superframes: 0, merged: 0, evicted: 0 });
       expect([pool.taken, pool.counters.peak]).toEqual([0, parts ? 0 : 3]);
       hosts.release(host);
     }
+  });
+
+  it('the answer, either one, stays where packets follow that do not join; it goes with the flush', () => {
+    const train = pieces(PLAIN, 300, 30);
+    train[1] = damaged(train[1]!);
+    for (const answer of [true, false]) {
+      const pool = freshPool(20);
+      const collector = new Collector(pool, () => answer);
+      const given = [...train, ...train].map((octets) => pooled(pool, octets));
+      collector.add(given.slice(0, 10));
+      const emitted = collector.flush();
+      expect(sizes(emitted)).toEqual(answer ? [1, 1, 8] : Array(10).fill(1));
+      expect(collector.asked).toEqual([given[0]]);
+      collector.add(given.slice(10));
+      collector.flush();
+      expect(collector.asked).toEqual([given[0], given[10]]);
+    }
+  });
+
+  it('is asked anew of a longer packet, of another TTL, and where the flow went on elsewhere', () => {
+    const pool = freshPool(16);
+    const collector = new Collector(pool, () => false);
+    const whole = counting(180);
+    const [a, b] = pieces(PLAIN, 60, 30);
+    const rest = { sequence: PLAIN.sequence + 60, identification: PLAIN.identification + 2 };
+    const [c, d] = naiveCut(packetOf({ ...PLAIN, ...rest }, whole.slice(60)), 20, 40, 6, 60);
+    const [e, f] = naiveCut(packetOf({ ...PLAIN, ...rest, hopLimit: 9 }, whole.slice(60)), 20, 40, 6, 60);
+    const [g, h] = naiveCut(packetOf({ ...PLAIN, hopLimit: 9 }, whole), 20, 40, 6, 60);
+    const given = [a, b, c, d, e, f, g, h].map((octets) => pooled(pool, octets!));
+    collector.add(given);
+    expect(sizes(collector.flush())).toEqual(Array(8).fill(1));
+    expect(collector.asked).toEqual([given[0], given[2], given[4], given[6]]);
   });
 
   it('is not asked where nothing could join', () => {
