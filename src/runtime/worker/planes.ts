@@ -81,7 +81,9 @@ export class Planes {
 
   /** Protocol 50. Throws SystemError. */
   lendRaw(address: Address, offload: SocketOffloadOptions | undefined): Lent {
-    const sockets = this.#openAll(() => openRaw({ local: address, pool: this.#pool, receive: () => {}, offload }));
+    const sockets = this.#openAll(() =>
+      openRaw({ protocol: 'ip-50', local: address, pool: this.#pool, receive: () => {}, offload }),
+    );
     const { length: planes } = this.#hosts;
     if (planes > 1)
       for (const [plane, { fd }] of sockets.entries()) keepOwnSpis(this.#sys, fd, address.length === 16, planes, plane);
