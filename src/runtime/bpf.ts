@@ -8,9 +8,9 @@ import type { Syscalls } from './syscalls.ts';
 
 export type Instruction = readonly [code: number, jumpTrue: number, jumpFalse: number, value: number];
 
-/** By `option` of SOL_SOCKET; what was attached before goes. False: refused. */
-/* struct sock_fprog: len (2) | padding (6) | filter (8); struct sock_filter: code (2) | jt (1) | jf (1) | k (4) */
+/** By `option` of SOL_SOCKET; what was attached before by it goes. False: refused. */
 export function attachProgram(sys: Syscalls, fd: number, option: number, program: readonly Instruction[]): boolean {
+  /* struct sock_fprog: len (2) | padding (6) | filter (8); struct sock_filter: code (2) | jt (1) | jf (1) | k (4) */
   const arena = new Arena(sys.koffi, 16 + program.length * 8);
   arena.view.setUint16(0, program.length, true);
   arena.putWord(8, arena.base + 16);

@@ -282,7 +282,7 @@ export class Host {
         },
       });
       this.#tuns.set(`${tenant}/${name}`, { port, tun });
-      this.#planes?.attachPort(plane, port, tun.fd, device, tun.offloads);
+      this.#planes?.attachPort(plane, port, tun);
       state(undefined);
     } catch (error) {
       this.#log.error(`interface ${name} of ${tenant}: ${words(error)}`);
