@@ -10,6 +10,8 @@ const RANK: Record<string, number> = {
   ip: 1,
   ike: 2,
   esp: 2,
+  nat: 2,
+  nvgre: 2,
   compartment: 2,
   config: 3,
   capture: 3,
@@ -19,7 +21,19 @@ const RANK: Record<string, number> = {
   api: 6,
   cli: 7,
 };
-const PURE = new Set(['core', 'crypto', 'ip', 'ike', 'esp', 'compartment', 'config', 'capture', 'gateway']);
+const PURE = new Set([
+  'core',
+  'crypto',
+  'ip',
+  'ike',
+  'esp',
+  'nat',
+  'nvgre',
+  'compartment',
+  'config',
+  'capture',
+  'gateway',
+]);
 /** Who may import which package; packages not listed may not be imported at all. */
 const PACKAGES: Record<string, readonly string[]> = {
   '@noble/ciphers': ['crypto'],

@@ -7,7 +7,7 @@
  * nothing here knows another compartment.
  * A packet never goes back out of the point-to-point link it came in by (RFC 4443 §3.1 forbids it for on-link prefixes):
  * the other end chose us as its way, so it would return until its TTL is gone. Its sender is told "host unreachable". On a
- * `fabric` segment two hosts may talk through us; redirects are not sent.
+ * segment two hosts may talk through us, and a `link` to another compartment may turn a packet round; redirects are not sent.
  * Leaves to others: drivers, tunnels, selectors (what they refuse comes back by `refuse`), options of forwarded packets
  * (record route and timestamps pass unwritten), reverse-path checks beyond own and broadcast sources.
  * IPv6 treats every link as one of at least 1280 octets (RFC 8200 §5): what is below must carry that.
@@ -18,15 +18,13 @@ import { invariant, putU16, u16, u32 } from '../core/index.ts';
 import {
   type Address,
   checkIp,
-  checkSuperframe,
   clampMss,
-  completeChecksum,
-  cutSuperframe,
   DROP,
+  type FlowRecord,
   findUpperLayer,
   formatAddress,
-  fragmentIpv4,
-  fragmentIpv6,
+  hashFlow,
+  hashFlowRecord,
   hopLimit,
   type IcmpError,
   IP_PROTOCOL,
@@ -42,6 +40,7 @@ import {
   ipv4Source,
   ipv6DestinationAt,
   ipv6SourceAt,
+  mixLast,
   newUpperLayer,
   PASS,
   type Packet,
@@ -65,11 +64,12 @@ import type {
   Sink,
 } from './contract.ts';
 import { COMPARTMENT_CELLS, type Counters, dropCells, newCounters, readCounters } from './counters.ts';
+import { Exit } from './exit.ts';
 import { LocalHost, UNPOOLED } from './host.ts';
 import { IcmpErrors } from './icmp-errors.ts';
 import { Interface } from './interface.ts';
 import { COMPARTMENT_LIMITS } from './limits.ts';
-import { ENTRY, type Entry, RoutingTable } from './routes.ts';
+import { ENTRY, type Entry, RoutingTable, wayOf } from './routes.ts';
 import { isGroup, isLinkScoped, scopeInWords } from './scope.ts';
 
 export interface CompartmentOptions {
@@ -78,7 +78,7 @@ export interface CompartmentOptions {
   readonly number: number;
   readonly pool: PacketPool;
   readonly sink: Sink;
-  /** For the identification of IP packets. */
+  /** For the identification of IP packets, and for which of equal ways a flow goes. */
   readonly random: Random;
   readonly limits?: Partial<CompartmentLimits>;
   /** Where its counters stand: COMPARTMENT_CELLS doubles. Default: its own. */
@@ -94,16 +94,17 @@ export class Compartment {
   readonly limits: CompartmentLimits;
   readonly #pool: PacketPool;
   readonly #sink: Sink;
-  readonly #random: Random;
   readonly #interfaces = new Map<number, Interface>();
   readonly #routes: RoutingTable;
   readonly #errors: IcmpErrors;
   readonly #host: LocalHost;
+  readonly #exit: Exit;
   readonly #drops: Float64Array;
   readonly #counters: Counters;
   readonly #upper = newUpperLayer();
   #lastInterface = NO_INTERFACE;
   #identification: number;
+  readonly #flowSeed: number;
 
   constructor(options: CompartmentOptions) {
     this.name = options.name;
@@ -114,8 +115,9 @@ export class Compartment {
     this.#drops = dropCells(cells);
     this.#pool = options.pool;
     this.#sink = options.sink;
-    this.#random = options.random;
-    this.#identification = u16(options.random(2), 0);
+    const chance = options.random(4);
+    this.#identification = u16(chance, 0);
+    this.#flowSeed = mixLast(u32(chance, 0));
     this.#routes = new RoutingTable(this.limits.routes);
     const station = {
       pool: options.pool,
@@ -125,6 +127,14 @@ export class Compartment {
       sourceTowards: (address: Address, into?: Interface) => this.#sourceTowards(address, into),
       owns: (address: Address) => this.owns(address),
     };
+    this.#exit = new Exit({
+      pool: options.pool,
+      sink: options.sink,
+      random: options.random,
+      counters: this.#counters,
+      release: (packet) => this.#release(packet),
+      drop: (packet, reason, out) => this.#drop(packet, reason, out),
+    });
     this.#errors = new IcmpErrors(station, this.limits);
     this.#host = new LocalHost(station, this.#errors, this.limits, (result) => this.#sink.pinged?.(result));
   }
@@ -176,16 +186,16 @@ export class Compartment {
 
   // Routes.
 
-  /** False, and counted, when the table is full. The same prefix, interface and origin is replaced. */
+  /** False, and counted, when the table is full. The same prefix, interface, next hop and origin is replaced. */
   addRoute(route: Route): boolean {
     const added = this.#routes.add(route, this.#interface(route.interface));
     if (!added) this.#counters.routesRefused += 1;
     return added;
   }
 
-  /** False when there was no such route. */
-  removeRoute(prefix: Prefix, interfaceNumber: number, origin: RouteOrigin): boolean {
-    return this.#routes.remove(prefix, interfaceNumber, origin);
+  /** False when there was no such route. Without a next hop those of all next hops go. */
+  removeRoute(prefix: Prefix, interfaceNumber: number, origin: RouteOrigin, nextHop?: Address): boolean {
+    return this.#routes.remove(prefix, interfaceNumber, origin, nextHop);
   }
 
   /** Every candidate, connected routes included, by prefix and then in the order of election. */
@@ -193,8 +203,9 @@ export class Compartment {
     return this.#routes.routes();
   }
 
-  explain(address: Address): RouteExplanation {
-    const explanation = this.#routes.explain(address);
+  /** Where packets to an address go; those of `flow`, whose destination that is, where several equal ways lead there. */
+  explain(address: Address, flow?: FlowRecord): RouteExplanation {
+    const explanation = this.#routes.explain(address, flow && hashFlowRecord(flow, this.#flowSeed));
     const scope = this.owns(address) ? undefined : scopeInWords(address);
     if (scope === undefined) return explanation;
     return { chosen: undefined, why: `${formatAddress(address)} is ${scope}: not routed`, passedOver: [] };
@@ -236,6 +247,7 @@ export class Compartment {
     const entry = this.#destined(packet);
     const back = this.#sourced(packet);
     if (entry?.kind !== ENTRY.unicast || (back !== undefined && back.kind !== ENTRY.unicast)) return false;
+    if (back?.out.kind === 'link' && back.out !== into) return false;
     const { out } = entry;
     if (out.kind === 'connection' || (out === into && out.pointToPoint)) return false;
     return hopLimit(buf, start) > 1 && end - start <= linkMtu(packet, out);
@@ -251,8 +263,8 @@ export class Compartment {
 
   /**
    * Takes back an emitted packet that cannot be carried, counts it and answers the ICMP error owed: `prohibited` and
-   * `noRoute` as such, `tooBig` with `mtu` if the packet may not be cut, `linkDown` and `noSa` as host unreachable; other
-   * reasons are told to nobody. May be called from within `Sink.emit`. The packet stays counted as sent, too.
+   * `noRoute` as such, `tooBig` with `mtu` if the packet may not be cut, `linkDown`, `noSa` and `neighbour` as host unreachable;
+   * other reasons are told to nobody. May be called from within `Sink.emit`. The packet stays counted as sent, too.
    */
   refuse(packet: Packet, reason: number, now: Millis, mtu = 0): void {
     const error = REFUSALS.get(reason);
@@ -291,6 +303,8 @@ export class Compartment {
     if (!isLocal && (entry?.kind === ENTRY.broadcast || isLinkScoped(buf, start))) return DROP.notForwarded;
     const back = this.#sourced(packet);
     if (back !== undefined && back.kind !== ENTRY.unicast) return DROP.martian;
+    // RFC 3704 §2.2: what is behind a link to another compartment comes by that link, and nothing else does.
+    if ((into.kind === 'link' || back?.out.kind === 'link') && back?.out !== into) return DROP.spoofed;
     if (isLocal) return this.#host.deliver(packet, into, now);
     if (entry === undefined) {
       this.#errors.answer('noRoute', packet, into, now);
@@ -315,7 +329,7 @@ export class Compartment {
     setHopLimit(buf, start, hops - 1);
     if (into.clampMss || out.clampMss) this.#clamp(packet, Math.min(linkMtu(packet, into), mtu));
     const packets = wirePackets(packet);
-    const sent = fits ? this.#emit(packet, out) : this.#cut(packet, out, mtu);
+    const sent = fits ? this.#exit.emit(packet, entry) : this.#exit.cut(packet, entry, mtu);
     if (sent === PASS) this.#counters.forwarded += packets;
     return sent;
   }
@@ -333,15 +347,18 @@ export class Compartment {
     if (entry.kind === ENTRY.local) return pooled ? this.#host.deliver(packet, undefined, now) : DROP.noBuffer;
     const mtu = linkMtu(packet, entry.out);
     const largest = pooled ? mtu : Math.min(mtu, this.#pool.capacity);
-    if (packet.end - start > largest) return this.#cut(packet, entry.out, largest);
-    return pooled ? this.#emit(packet, entry.out) : this.#emitCopy(packet, entry.out);
+    if (packet.end - start > largest) return this.#exit.cut(packet, entry, largest);
+    return pooled ? this.#exit.emit(packet, entry) : this.#exit.emitCopy(packet, entry);
   }
 
-  #destined({ buf, start }: Packet): Entry | undefined {
+  #destined({ buf, start, end }: Packet): Entry | undefined {
     const { fib } = this.#routes;
-    return ipVersion(buf, start) === 4
-      ? fib.lookup4(ipv4Destination(buf, start))
-      : fib.lookup6(buf, ipv6DestinationAt(start));
+    const entry =
+      ipVersion(buf, start) === 4
+        ? fib.lookup4(ipv4Destination(buf, start))
+        : fib.lookup6(buf, ipv6DestinationAt(start));
+    if (entry?.among === undefined) return entry;
+    return wayOf(entry.among, hashFlow(buf, start, end, this.#flowSeed));
   }
 
   #sourced({ buf, start }: Packet): Entry | undefined {
@@ -356,52 +373,6 @@ export class Compartment {
     if (upper.protocol !== IP_PROTOCOL.tcp || upper.fragmentOffset !== 0) return;
     const headers = (isIpv4(packet) ? IPV4_HEADER : IPV6_HEADER) + TCP_HEADER;
     if (clampMss(buf, upper.at, upper.end, mtu - headers)) this.#counters.mssClamped += 1;
-  }
-
-  #emit(packet: Packet, out: Interface): number {
-    out.countSent(packet);
-    this.#sink.emit(packet, out.number);
-    return PASS;
-  }
-
-  #emitCopy(packet: Packet, out: Interface): number {
-    const copy = this.#pool.from(packet.buf.subarray(packet.start, packet.end));
-    return copy === undefined ? DROP.noBuffer : this.#emit(copy, out);
-  }
-
-  /** Emits the pieces once all are made: whoever takes one may take packets from the pool, too. */
-  #cut(packet: Packet, out: Interface, mtu: number): number {
-    if (packet.segment > 0) return this.#cutSuperframe(packet, out, mtu);
-    const owed = completeChecksum(packet);
-    if (owed !== PASS) return owed;
-    const pieces: Packet[] = [];
-    const collect = (piece: Packet): void => {
-      pieces.push(piece);
-    };
-    const verdict = isIpv4(packet)
-      ? fragmentIpv4(packet, mtu, this.#pool, collect)
-      : fragmentIpv6(packet, mtu, u32(this.#random(4), 0), this.#pool, collect);
-    if (verdict !== PASS) return verdict;
-    this.#release(packet);
-    this.#counters.fragmented += 1;
-    this.#counters.fragments += pieces.length;
-    for (const piece of pieces) this.#emit(piece, out);
-    return PASS;
-  }
-
-  /** A superframe whose packets are larger than the link takes, and may be cut: into packets first, then into fragments. */
-  #cutSuperframe(packet: Packet, out: Interface, mtu: number): number {
-    const pieces: Packet[] = [];
-    const refused = checkSuperframe(packet);
-    if (refused !== PASS) return refused;
-    if (cutSuperframe(packet, this.#pool, pieces) === 0) return DROP.noBuffer;
-    this.#release(packet);
-    for (const piece of pieces) {
-      const fits = piece.end - piece.start <= mtu;
-      const verdict = fits ? this.#emit(piece, out) : this.#cut(piece, out, mtu);
-      if (verdict !== PASS) this.#drop(piece, verdict, out.number);
-    }
-    return PASS;
   }
 
   /** RFC 6864 §4.3: no two packets of ours in flight share an identification; a counter lasts longest. */
@@ -452,4 +423,9 @@ const REFUSALS: ReadonlyMap<number, IcmpError> = new Map<number, IcmpError>([
   [DROP.tooBig, 'packetTooBig'],
   [DROP.linkDown, 'addressUnreachable'],
   [DROP.noSa, 'addressUnreachable'],
+  [DROP.neighbour, 'addressUnreachable'],
+  [DROP.noRecord, 'addressUnreachable'],
+  // RFC 5508 REQ-8.
+  [DROP.natNoPort, 'prohibited'],
+  [DROP.natLimit, 'prohibited'],
 ]);

@@ -7,9 +7,10 @@ import type { Address, Packet, Prefix, SelectorPair } from '../ip/index.ts';
 
 /**
  * `tun` and `connection` are point-to-point: nothing that came in by them goes back out of them. `fabric` is a segment
- * with several hosts, between which the compartment may route.
+ * with several hosts, between which the compartment may route, and `ethernet` one whose hosts have MAC addresses (`Segment`).
+ * `link` leads to another compartment of the gateway; what comes in by it may go back by it, as between two hosts behind one NAT.
  */
-export type InterfaceKind = 'tun' | 'connection' | 'fabric';
+export type InterfaceKind = 'tun' | 'connection' | 'fabric' | 'ethernet' | 'link';
 
 export interface InterfaceConfig {
   readonly name: string;
@@ -45,16 +46,20 @@ export interface Route {
   /** Number of the interface it leaves by. */
   readonly interface: number;
   readonly origin: RouteOrigin;
+  /** Who forwards it on a segment; without one the destination itself is there. Without meaning on point-to-point interfaces. */
+  readonly nextHop?: Address;
   /** Lower wins between routes to one prefix: connected 0, static 1, connection 5. */
   readonly preference: number;
+  /** Lower wins between routes of one preference; default 0. Those that are equal then share the flows. */
+  readonly metric?: number;
   /** For people: where this route comes from. */
   readonly why: string;
 }
 
 /** Where a compartment's results go. Ownership of the packet goes with `emit`. */
 export interface Sink {
-  /** `packet` leaves by interface `out`. */
-  emit(packet: Packet, out: number): void;
+  /** `packet` leaves by interface `out`, where `nextHop` forwards it; undefined: its destination is there. */
+  emit(packet: Packet, out: number, nextHop: Address | undefined): void;
   /** `packet` went no further; the compartment has counted it and releases it afterwards. For traces. */
   dropped?(packet: Packet, reason: number, into: number): void;
   /** A ping begun here has an outcome; called once for each. */
@@ -63,7 +68,10 @@ export interface Sink {
 
 /** The answer to "why does a packet to this address go there?" */
 export interface RouteExplanation {
+  /** Of several that share the flows: the one of the flow that was asked about, else the oldest. */
   readonly chosen: Route | undefined;
+  /** All that share the flows; absent where the chosen one has them to itself. */
+  readonly among?: readonly Route[];
   /** The answer in one sentence, also where no route decides (own address, multicast, nothing known). */
   readonly why: string;
   /** Longer-or-equal candidates that lost, each with the reason. */

@@ -1,12 +1,13 @@
 /**
- * The counters of a compartment and of its interfaces, kept in memory that is handed in, so that others may read them while
- * the packet path writes.
+ * The counters of a compartment, of its interfaces and of its segments, kept in memory that is handed in, so that others may read
+ * them while the packet path writes.
  *
- * Layout of a compartment's cells: the counters of `CompartmentCounters` in the order of COUNTERS, then one a DROP code.
+ * Layout of the cells of a compartment or a segment: its counters in the order of their names, then one a DROP code.
  */
 import { invariant } from '../core/index.ts';
 import { DROP_COUNT } from '../ip/index.ts';
 import type { CompartmentCounters } from './contract.ts';
+import type { SegmentCounters } from './segment-contract.ts';
 
 export const COUNTERS = [
   'forwarded',
@@ -25,41 +26,75 @@ export const COUNTERS = [
   'routesRefused',
 ] as const satisfies readonly (keyof CompartmentCounters)[];
 
+const OF_SEGMENT = [
+  'solicitations',
+  'probes',
+  'answers',
+  'announcements',
+  'resolved',
+  'failed',
+  'lost',
+  'learned',
+  'moved',
+  'evicted',
+  'waitingRefused',
+  'unreachable',
+  'unsolicited',
+  'contradicted',
+  'conflicts',
+  'defences',
+  'withoutBuffer',
+  'configurationRefused',
+] as const satisfies readonly (keyof SegmentCounters)[];
+
 /** Doubles that the counters and drops of a compartment take. */
 export const COMPARTMENT_CELLS = COUNTERS.length + DROP_COUNT;
+/** Doubles that the counters and drops of a segment take. */
+export const SEGMENT_CELLS = OF_SEGMENT.length + DROP_COUNT;
 /** Doubles that the counters of an interface take: packets and octets received, packets and octets sent. */
 export const INTERFACE_CELLS = 4;
 
-/** The counters while they are written: each name is a view of its cell. */
-export type Counters = { -readonly [Name in keyof CompartmentCounters]: number };
+/** Counters while they are written: each name is a view of its cell. */
+type Written<C> = { -readonly [Name in keyof C]: number };
+export type Counters = Written<CompartmentCounters>;
+export type CountersOfSegment = Written<SegmentCounters>;
 
-class CellCounters {
-  readonly cells: Float64Array;
-
-  constructor(cells: Float64Array) {
-    this.cells = cells;
-  }
-}
-
-for (const [index, name] of COUNTERS.entries()) {
-  Object.defineProperty(CellCounters.prototype, name, {
-    get(this: CellCounters) {
-      return this.cells[index];
-    },
-    set(this: CellCounters, value: number) {
-      this.cells[index] = value;
-    },
-  });
-}
-
-export function newCounters(cells: Float64Array = new Float64Array(COMPARTMENT_CELLS)): Counters {
-  invariant(cells.length >= COMPARTMENT_CELLS, 'cells have room for the counters of a compartment');
-  return new CellCounters(cells) as unknown as Counters;
-}
+export const newCounters = over<CompartmentCounters>(COUNTERS);
+export const newSegmentCounters = over<SegmentCounters>(OF_SEGMENT);
 
 /** A copy of all counters. */
-export const readCounters = (counters: Counters): CompartmentCounters =>
-  Object.fromEntries(COUNTERS.map((name) => [name, counters[name]])) as unknown as CompartmentCounters;
+export const readCounters = (counters: Counters): CompartmentCounters => copy(COUNTERS, counters);
+export const readSegmentCounters = (counters: CountersOfSegment): SegmentCounters => copy(OF_SEGMENT, counters);
 
 /** One counter a DROP code, behind the others. */
 export const dropCells = (cells: Float64Array): Float64Array => cells.subarray(COUNTERS.length, COMPARTMENT_CELLS);
+export const segmentDropCells = (cells: Float64Array): Float64Array => cells.subarray(OF_SEGMENT.length, SEGMENT_CELLS);
+
+/** What makes counters of these names over cells that have room for them and for the drops. */
+function over<C extends object>(names: readonly (keyof C & string)[]): (cells?: Float64Array) => Written<C> {
+  const size = names.length + DROP_COUNT;
+  class CellCounters {
+    readonly cells: Float64Array;
+
+    constructor(cells: Float64Array) {
+      this.cells = cells;
+    }
+  }
+  for (const [index, name] of names.entries()) {
+    Object.defineProperty(CellCounters.prototype, name, {
+      get(this: CellCounters) {
+        return this.cells[index];
+      },
+      set(this: CellCounters, value: number) {
+        this.cells[index] = value;
+      },
+    });
+  }
+  return (cells = new Float64Array(size)) => {
+    invariant(cells.length >= size, 'cells have room for the counters and the drops');
+    return new CellCounters(cells) as unknown as Written<C>;
+  };
+}
+
+const copy = <C extends object>(names: readonly (keyof C & string)[], counters: Written<C>): C =>
+  Object.fromEntries(names.map((name) => [name, counters[name]])) as unknown as C;

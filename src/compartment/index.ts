@@ -13,5 +13,14 @@ export type {
   RouteOrigin,
   Sink,
 } from './contract.ts';
-export { COMPARTMENT_CELLS, INTERFACE_CELLS } from './counters.ts';
-export { COMPARTMENT_LIMITS } from './limits.ts';
+export { COMPARTMENT_CELLS, INTERFACE_CELLS, SEGMENT_CELLS } from './counters.ts';
+export { COMPARTMENT_LIMITS, SEGMENT_LIMITS } from './limits.ts';
+export { Segment } from './segment.ts';
+export type {
+  NeighbourState,
+  NeighbourView,
+  SegmentCounters,
+  SegmentLimits,
+  SegmentOptions,
+  SegmentSink,
+} from './segment-contract.ts';

@@ -29,7 +29,7 @@ export class Interface {
     this.number = number;
     this.name = config.name;
     this.kind = config.kind;
-    this.pointToPoint = config.kind !== 'fabric';
+    this.pointToPoint = config.kind === 'tun' || config.kind === 'connection';
     this.clampMss = config.clampMss ?? config.kind === 'connection';
     this.addresses = config.addresses;
     this.#mtu = checkedMtu(config.mtu);

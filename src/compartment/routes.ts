@@ -1,28 +1,61 @@
 /**
  * The routing table of a compartment: every candidate for every prefix, and the FIB of those in use.
  *
- * Read first: RFC 1812 §5.2.4.3 (longest match, then preference), §5.3.5 (broadcasts), RFC 1122 §3.3.4.2 (weak host model).
+ * Read first: RFC 1812 §5.2.4.3 (longest match, then preference), §5.3.5 (broadcasts), RFC 1122 §3.3.4.2 (weak host model),
+ * RFC 2991 (several equal ways).
  * An interface address brings up to four entries: the address itself (`local`), the broadcasts of its network and the
  * connected route. Local and broadcast entries stand before every route and whatever the state of their interface, so
  * that a packet for this compartment never leaves it because a link is down.
- * Leaves to others: next hops on a segment (nothing below IP is known here), policy, why routes come and go.
- * Limit: `limit` routes over all prefixes. Connected routes count, and are never refused.
- * Invariant: for each prefix the FIB holds the first usable candidate in the order of preference and age, or nothing.
+ * Candidates of equal preference and metric share the flows, by the highest random weight: when one goes, the flows of the others
+ * stay where they are. Connected routes do not share: a host is on one of the segments, not on all.
+ * Leaves to others: how a next hop is reached (nothing below IP is known here), policy, why routes come and go.
+ * Limits: `limit` routes over all prefixes (connected routes count, and are never refused); EQUAL_WAYS of those that share.
+ * Invariant: for each prefix the FIB holds the first usable candidate in the order of preference, metric and age, or nothing.
  */
 import { invariant } from '../core/index.ts';
-import { type Address, formatAddress, formatPrefix, lastOf, networkOf, type Prefix, PrefixTable } from '../ip/index.ts';
+import {
+  type Address,
+  formatAddress,
+  formatPrefix,
+  lastOf,
+  mixLast,
+  mixWord,
+  networkOf,
+  type Prefix,
+  PrefixTable,
+  sameAddress,
+} from '../ip/index.ts';
 import type { Route, RouteExplanation, RouteOrigin } from './contract.ts';
 import type { Interface } from './interface.ts';
 
 /** What happens to a packet whose destination an entry matches. */
 export const ENTRY = { unicast: 0, local: 1, broadcast: 2 } as const;
 
+/** Routes that share the flows to one prefix: the oldest so many. */
+export const EQUAL_WAYS = 16;
+
 export interface Entry {
   readonly kind: number;
   readonly route: Route;
   readonly out: Interface;
+  readonly nextHop: Address | undefined;
   /** Lower is older. */
   readonly age: number;
+  /** In the FIB, where several share the flows: all of them, this one first. `wayOf` chooses. */
+  readonly among: readonly Entry[] | undefined;
+}
+
+/** Of the entries that share the flows, the one of the flow with that hash. */
+export function wayOf(among: readonly Entry[], hash: number): Entry {
+  let chosen = among[0]!;
+  let weight = weightOf(chosen, hash);
+  for (let i = 1; i < among.length; i++) {
+    const other = weightOf(among[i]!, hash);
+    if (other <= weight) continue;
+    chosen = among[i]!;
+    weight = other;
+  }
+  return chosen;
 }
 
 export class RoutingTable {
@@ -38,19 +71,23 @@ export class RoutingTable {
     this.#limit = limit;
   }
 
-  /** False when the table is full. A route of the same prefix, interface and origin is replaced and keeps its age. */
+  /** False when the table is full. A route of the same prefix, interface, next hop and origin is replaced and keeps its age. */
   add(route: Route, out: Interface): boolean {
     invariant(route.preference >= CONNECTED_PREFERENCE, 'no route goes before the own addresses');
     const candidates = this.#candidates.exact(route.prefix) ?? [];
-    const replaces = candidates.some((e) => isRoute(e, route.interface, route.origin));
+    const replaces = candidates.some((e) => isSame(e, route));
     if (!replaces && this.#size >= this.#limit) return false;
     this.#insert(ENTRY.unicast, { ...route, prefix: networkPrefix(route.prefix) }, out);
     return true;
   }
 
-  /** False when there is no such route. */
-  remove(prefix: Prefix, interfaceNumber: number, origin: RouteOrigin): boolean {
-    return this.#discard(prefix, (entry) => isRoute(entry, interfaceNumber, origin));
+  /** False when there is no such route. Without a next hop those of all next hops. */
+  remove(prefix: Prefix, interfaceNumber: number, origin: RouteOrigin, nextHop?: Address): boolean {
+    return this.#discard(
+      prefix,
+      (entry) =>
+        isRoute(entry, interfaceNumber, origin) && (nextHop === undefined || isSameHop(entry.nextHop, nextHop)),
+    );
   }
 
   /** Enters what the addresses of an interface bring. */
@@ -77,26 +114,33 @@ export class RoutingTable {
     return [...this.#candidates].flatMap(({ value }) => value.filter(isUnicast).map((entry) => entry.route));
   }
 
-  explain(address: Address): RouteExplanation {
+  /** `hash`: of the flow that is asked about. */
+  explain(address: Address, hash?: number): RouteExplanation {
     const passedOver: { route: Route; why: string }[] = [];
     for (const { value } of this.#candidates.covering(address)) {
-      const chosen = value.find(usable);
+      const among = electedOf(value);
       for (const entry of value) {
-        if (entry !== chosen && isUnicast(entry)) passedOver.push({ route: entry.route, why: whyNot(entry, chosen) });
+        if (isUnicast(entry) && !among.includes(entry)) {
+          passedOver.push({ route: entry.route, why: whyNot(entry, among[0]) });
+        }
       }
-      if (chosen !== undefined) return { chosen: chosen.route, why: whyChosen(chosen, address), passedOver };
+      if (among.length === 0) continue;
+      const chosen = hash === undefined ? among[0]! : wayOf(among, hash);
+      if (among.length === 1) return { chosen: chosen.route, why: whyChosen(chosen, address), passedOver };
+      const why = whyAmong(chosen, among, hash !== undefined);
+      return { chosen: chosen.route, among: among.map(({ route }) => route), why, passedOver };
     }
     const but = passedOver.length === 0 ? '' : ' whose interface is up';
     return { chosen: undefined, why: `no route to ${formatAddress(address)}${but}`, passedOver };
   }
 
   #insert(kind: number, route: Route, out: Interface): void {
-    const { prefix, interface: number, origin } = route;
+    const { prefix, nextHop } = route;
     const candidates = this.#candidates.exact(prefix) ?? [];
-    const replaced = kind === ENTRY.unicast ? candidates.find((e) => isRoute(e, number, origin)) : undefined;
+    const replaced = kind === ENTRY.unicast ? candidates.find((e) => isSame(e, route)) : undefined;
     if (replaced === undefined && kind === ENTRY.unicast) this.#size += 1;
     this.#age += 1;
-    const entry = { kind, route, out, age: replaced?.age ?? this.#age };
+    const entry: Entry = { kind, route, out, nextHop, age: replaced?.age ?? this.#age, among: undefined };
     const ordered = [...candidates.filter((e) => e !== replaced), entry].sort(byElection);
     this.#candidates.insert(prefix, ordered);
     this.#elect(prefix, ordered);
@@ -114,10 +158,19 @@ export class RoutingTable {
   }
 
   #elect(prefix: Prefix, candidates: readonly Entry[]): void {
-    const winner = candidates.find(usable);
+    const among = electedOf(candidates);
+    const winner = among[0];
     if (winner === undefined) this.fib.remove(prefix);
-    else this.fib.insert(prefix, winner);
+    else this.fib.insert(prefix, among.length === 1 ? winner : { ...winner, among });
   }
+}
+
+/** The first usable candidate and those that share the flows with it; none when none is usable. */
+function electedOf(candidates: readonly Entry[]): readonly Entry[] {
+  const winner = candidates.find(usable);
+  if (winner === undefined) return [];
+  if (!mayShare(winner)) return [winner];
+  return candidates.filter((entry) => usable(entry) && mayShare(entry) && isEqual(entry, winner)).slice(0, EQUAL_WAYS);
 }
 
 /** Local before broadcast before connected; all before what people and protocols configure. */
@@ -132,9 +185,26 @@ const usable = (entry: Entry): boolean => entry.out.up || !isUnicast(entry);
 const isRoute = (entry: Entry, interfaceNumber: number, origin: RouteOrigin): boolean =>
   isUnicast(entry) && entry.route.interface === interfaceNumber && entry.route.origin === origin;
 
+const isSame = (entry: Entry, route: Route): boolean =>
+  isRoute(entry, route.interface, route.origin) && isSameHop(entry.nextHop, route.nextHop);
+
+const isSameHop = (a: Address | undefined, b: Address | undefined): boolean =>
+  a === undefined || b === undefined ? a === b : sameAddress(a, b);
+
+const mayShare = (entry: Entry): boolean => isUnicast(entry) && entry.route.origin !== 'connected';
+
+const metricOf = ({ route }: Entry): number => route.metric ?? 0;
+
+const isEqual = (a: Entry, b: Entry): boolean =>
+  a.route.preference === b.route.preference && metricOf(a) === metricOf(b);
+
+/** The age tells entries apart for as long as they are there. */
+const weightOf = (entry: Entry, hash: number): number => mixLast(mixWord(hash, entry.age));
+
 const networkPrefix = (prefix: Prefix): Prefix => ({ address: networkOf(prefix), length: prefix.length });
 
-const byElection = (a: Entry, b: Entry): number => a.route.preference - b.route.preference || a.age - b.age;
+const byElection = (a: Entry, b: Entry): number =>
+  a.route.preference - b.route.preference || metricOf(a) - metricOf(b) || a.age - b.age;
 
 /** What an interface address brings: entries of a kind, each with its route. */
 function routesOf(own: Prefix, out: Interface): (readonly [kind: number, route: Route])[] {
@@ -155,18 +225,33 @@ function routesOf(own: Prefix, out: Interface): (readonly [kind: number, route: 
   return [local, network, ...broadcasts];
 }
 
-function whyChosen({ kind, route, out }: Entry, address: Address): string {
+function whyChosen(entry: Entry, address: Address): string {
+  const { kind, route } = entry;
   const text = formatAddress(address);
   if (kind === ENTRY.local) return `${text} is this compartment's own: ${route.why}`;
   if (kind === ENTRY.broadcast) return `${text} is a broadcast address, not routed: ${route.why}`;
-  return `${formatPrefix(route.prefix)} leaves by ${out.name}: ${route.why}`;
+  return `${formatPrefix(route.prefix)} leaves by ${wayInWords(entry)}: ${route.why}`;
 }
+
+function whyAmong(chosen: Entry, among: readonly Entry[], byFlow: boolean): string {
+  const ways = among.map(wayInWords).join(', ');
+  const prefix = formatPrefix(chosen.route.prefix);
+  if (!byFlow) return `${prefix} leaves by ${among.length} equal ways, each flow by one of them: ${ways}`;
+  return `${prefix} leaves by ${wayInWords(chosen)}, the way of this flow among ${among.length} (${ways}): ${chosen.route.why}`;
+}
+
+const wayInWords = ({ out, nextHop }: Entry): string =>
+  nextHop === undefined ? out.name : `${out.name} to ${formatAddress(nextHop)}`;
 
 function whyNot(entry: Entry, chosen: Entry | undefined): string {
   if (chosen === undefined || !usable(entry)) return `interface ${entry.out.name} is down`;
   if (!isUnicast(chosen)) return `${chosen.route.why} goes before every route`;
   const { preference } = entry.route;
-  return preference === chosen.route.preference
-    ? `same preference ${preference} as the route by ${chosen.out.name}, which was there before`
-    : `preference ${preference}, the route by ${chosen.out.name} has ${chosen.route.preference}`;
+  const winner = `the route by ${wayInWords(chosen)}`;
+  if (preference !== chosen.route.preference)
+    return `preference ${preference}, ${winner} has ${chosen.route.preference}`;
+  const metric = metricOf(entry);
+  if (metric !== metricOf(chosen)) return `metric ${metric}, ${winner} has ${metricOf(chosen)}`;
+  if (mayShare(entry) && mayShare(chosen)) return `${EQUAL_WAYS} equal routes that were there before share the flows`;
+  return `same preference ${preference} as ${winner}, which was there before`;
 }

@@ -13,6 +13,7 @@ import { IkeEndpoint, type IkeOptions, type Report } from '../ike/index.ts';
 import { type Address, type Endpoint, type Packet, type PacketPool, sameAddress } from '../ip/index.ts';
 import type { GatewayAction, ResolvedDocument } from './contract.ts';
 import { type Cells, DataPlane, LocalCells, type PlaneCommand, type PlaneOutput, SlotBook } from './dataplane/index.ts';
+import { Outside } from './outside.ts';
 import type { Tenant, TenantInterface } from './tenant.ts';
 import type { Tunnel } from './tunnel.ts';
 
@@ -27,6 +28,8 @@ export interface GatewayOptions {
   readonly superframes?: boolean;
   /** The data plane is hosted elsewhere: commands for it become actions, and it counts in these cells. */
   readonly remote?: RemotePlanes;
+  /** Who had which external address when the last gateway of this document ran. */
+  readonly natAddresses?: ReadonlyMap<string, Address>;
   /** Retransmission and give-up times of IKE; for tests and labs. */
   readonly ike?: Partial<Omit<IkeOptions, 'random' | 'exportKeys'>>;
 }
@@ -52,6 +55,8 @@ export class Books {
   readonly options: GatewayOptions;
   readonly plane: DataPlane;
   readonly cells: Cells;
+  /** Compartment 1. */
+  readonly outside: Outside;
   /** Gives out slots of the cells. */
   readonly slots = new SlotBook(PLANE_SLOTS);
   readonly tenants = new Map<string, Tenant>();
@@ -62,6 +67,8 @@ export class Books {
   /** The tunnel of each inbound SPI. */
   readonly bySpi = new Map<number, Tunnel>();
   readonly listeners: Listener[] = [];
+  /** Why the underlay cannot be reached. */
+  underlayProblem: string | undefined;
   /** What a port of the host's belongs to. */
   readonly ports = new Map<number, { readonly tenant: Tenant; readonly interface: TenantInterface }>();
   ike: IkeEndpoint;
@@ -89,7 +96,9 @@ export class Books {
     this.cells = options.remote?.cells ?? new LocalCells();
     const { pool, random, engine, cells } = this;
     const superframes = options.superframes === true;
-    this.plane = new DataPlane({ pool, random, engine, cells, superframes, output: this.#output() });
+    const likeness = options.remote !== undefined;
+    this.plane = new DataPlane({ pool, random, engine, cells, superframes, likeness, output: this.#output() });
+    this.outside = new Outside(this);
   }
 
   /** How many data planes pass packets. */
@@ -103,7 +112,7 @@ export class Books {
    */
   command(command: PlaneCommand, { plane }: { readonly plane: number }): void {
     const { remote } = this.options;
-    if (remote === undefined || command.do !== 'ping') this.plane.command(command, this.now);
+    if (remote === undefined || !THERE_ONLY.has(command.do)) this.plane.command(command, this.now);
     if (remote !== undefined) this.emit({ do: 'plane', plane, command });
   }
 
@@ -118,6 +127,8 @@ export class Books {
    * together (UDP_GRO); else the one with the fewest tenants.
    */
   planeFor(config: TenantConfig): number {
+    // Who meets others, in the underlay or outside, is where they are.
+    if (config.subnets.length > 0 || config.lookup.length > 0 || config.nat !== undefined || config.direct) return 0;
     const tenants = new Array<number>(this.planes).fill(0);
     for (const { plane, config: other } of this.tenants.values()) {
       if (samePeers(config, other)) return plane;
@@ -212,7 +223,12 @@ export class Books {
         if (udp) this.emit({ do: 'udp', local, remote, packet, tos, dontFragment });
         else this.emit({ do: 'esp', local: local.address, remote: remote.address, packet, tos, dontFragment });
       },
+      underlay: (local, remote, packet) => {
+        if (this.options.remote === undefined) this.emit({ do: 'underlay', local, remote, packet });
+        else this.pool.release(packet);
+      },
       packet: (port: number, packet: Packet) => {
+        if (this.options.remote !== undefined) return this.pool.release(packet);
         const known = this.ports.get(port);
         if (known === undefined) return this.pool.release(packet);
         const { tenant, interface: iface } = known;
@@ -226,6 +242,9 @@ export class Books {
     this.emit({ do: 'udp', local, remote, packet, tos: 0, dontFragment: false });
   }
 }
+
+/** What a likeness would answer from nothing, or do a second time. */
+const THERE_ONLY: ReadonlySet<PlaneCommand['do']> = new Set(['ping', 'ask-nat', 'flush-nat']);
 
 /** Each data plane has two slots of its own; so many planes there may be. */
 export const MAX_PLANES = 32;

@@ -6,15 +6,18 @@
  * gateway's pool.
  */
 import type { PingRequest, PingResult } from '../compartment/index.ts';
-import type { GatewayDocument, InterfaceDocument } from '../config/index.ts';
+import type { GatewayDocument, HostTenantConfig, InterfaceDocument, UnderlayConfig } from '../config/index.ts';
 import type { Secret } from '../core/index.ts';
 import type { Report } from '../ike/index.ts';
 import type { Address, Endpoint, Packet, Prefix } from '../ip/index.ts';
+import type { NatCounters, NatSessionFilter, NatSessionView } from '../nat/index.ts';
 import type { PlaneCommand, PlaneEvent } from './dataplane/index.ts';
 
 /** A document with its secrets fetched; keys are `tenant/connection`. */
 export interface ResolvedDocument {
   readonly document: GatewayDocument;
+  /** Of a virtualization host (`planHost`), by the name of the tenant. */
+  readonly machines?: ReadonlyMap<string, HostTenantConfig>;
   readonly secrets: ReadonlyMap<string, Secret>;
 }
 
@@ -38,7 +41,9 @@ export type GatewayEvent =
       readonly packet: Packet;
       readonly tos: number;
     }
-  /** An IP packet from a tenant's interface. */
+  /** NVGRE from another provider address, GRE header first. */
+  | { readonly type: 'underlay'; readonly remote: Address; readonly packet: Packet }
+  /** An IP packet, or an Ethernet frame, from a tenant's interface. */
   | { readonly type: 'packet'; readonly tenant: string; readonly interface: string; readonly packet: Packet }
   /** From a data plane that is hosted elsewhere. */
   | { readonly type: 'plane'; readonly event: PlaneEvent }
@@ -63,6 +68,17 @@ export type GatewayEvent =
       readonly problem: string | undefined;
       readonly rawEsp: boolean;
     }
+  /** What became of `open-underlay`; undefined: it works. */
+  | { readonly type: 'underlay-state'; readonly problem: string | undefined }
+  /** At most so many NAT sessions of a tenant; `nat-sessions` of the same query is the answer. */
+  | {
+      readonly type: 'ask-nat';
+      readonly tenant: string;
+      readonly query: number;
+      readonly filter: NatSessionFilter;
+      readonly most: number;
+    }
+  | { readonly type: 'flush-nat'; readonly tenant: string; readonly filter: NatSessionFilter }
   | {
       readonly type: 'up' | 'down' | 'rekey';
       readonly tenant: string;
@@ -93,6 +109,18 @@ export type GatewayAction =
       readonly dontFragment: boolean;
     }
   | { readonly do: 'packet'; readonly tenant: string; readonly interface: string; readonly packet: Packet }
+  | { readonly do: 'underlay'; readonly local: Address; readonly remote: Address; readonly packet: Packet }
+  /** Sockets for NVGRE on these addresses, read by that data plane. */
+  | { readonly do: 'open-underlay'; readonly plane: number; readonly underlay: UnderlayConfig }
+  | { readonly do: 'close-underlay' }
+  /** Who has which external address now: to be kept, and given as `natAddresses` the next time. */
+  | { readonly do: 'nat-addresses'; readonly addresses: ReadonlyMap<string, Address> }
+  | {
+      readonly do: 'nat-sessions';
+      readonly query: number;
+      readonly sessions: readonly NatSessionView[];
+      readonly counters: NatCounters;
+    }
   | {
       readonly do: 'open-interface';
       readonly tenant: string;

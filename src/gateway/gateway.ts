@@ -4,9 +4,11 @@
  * Read first: docs/architecture.md. Everything the outside can do is an event, everything it must do an action (`contract.ts`).
  * Leaves to others: sockets, devices, files and clocks (`runtime/`, `lab/`); words for people (`view.ts`).
  */
+
+import { formatMac } from '../config/index.ts';
 import { Agenda, assertNever, type Deadline, earliest, type Machine, type Millis, type Timed } from '../core/index.ts';
 import type { IkeEvent, IkeKeysExport } from '../ike/index.ts';
-import { sameAddress } from '../ip/index.ts';
+import { formatAddress, sameAddress } from '../ip/index.ts';
 import { Books, type GatewayOptions } from './books.ts';
 import type { GatewayAction, GatewayEvent } from './contract.ts';
 import type { PlaneEvent } from './dataplane/index.ts';
@@ -69,6 +71,16 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
         plane.packet(port ?? NO_PORT, event.packet, now);
         break;
       }
+      case 'underlay':
+        plane.underlay(event.remote, event.packet, now);
+        break;
+      case 'underlay-state':
+        this.#books.underlayProblem = event.problem;
+        break;
+      case 'ask-nat':
+      case 'flush-nat':
+        this.#nat(event);
+        break;
       case 'plane':
         this.#fromPlane(event.event, now);
         break;
@@ -184,6 +196,12 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
       }
       case 'stray':
         return;
+      case 'nat-sessions': {
+        const { query, sessions, counters } = event;
+        return books.emit({ do: 'nat-sessions', query, sessions, counters });
+      }
+      case 'conflict':
+        return this.#conflict(event);
       default:
         return assertNever(event);
     }
@@ -233,13 +251,31 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
     else this.#books.emit({ do: 'ping-refused', tenant: name, request, why: `no tenant ${name}` });
   }
 
+  #nat(event: Extract<GatewayEvent, { type: 'ask-nat' | 'flush-nat' }>): void {
+    const tenant = this.#books.tenants.get(event.tenant);
+    const link = this.#books.outside.tenants.get(event.tenant)?.link;
+    if (tenant === undefined || link === undefined) return;
+    const { filter } = event;
+    if (event.type === 'flush-nat') tenant.command({ do: 'flush-nat', link, filter });
+    else tenant.command({ do: 'ask-nat', link, query: event.query, filter, most: event.most });
+  }
+
+  /** RFC 5227 §2.4: somebody on a segment has an address of ours. */
+  #conflict({ compartment, interface: number, address, mac }: Extract<PlaneEvent, { type: 'conflict' }>): void {
+    const tenant = [...this.#books.tenants.values()].find((t) => t.number === compartment);
+    const name = tenant?.ways.get(number)?.config.name ?? 'an interface';
+    const words = `${formatMac(mac)} on ${name} of ${tenant?.name ?? 'a tenant'} claims ${formatAddress(address)}, which is ours`;
+    this.#books.report('warn', undefined, 'address-conflict', words);
+  }
+
   #interfaceState(event: Extract<GatewayEvent, { type: 'interface-state' }>): void {
     const tenant = this.#books.tenants.get(event.tenant);
     const iface = tenant?.interfaces.get(event.interface);
     if (tenant === undefined || iface === undefined) return;
     iface.problem = event.problem;
     const { number: compartment } = tenant;
-    tenant.command({ do: 'set-up', compartment, interface: iface.number, up: event.problem === undefined });
+    if (iface.cells !== undefined)
+      tenant.command({ do: 'set-up', compartment, interface: iface.number, up: event.problem === undefined });
   }
 
   #keys(enabled: boolean): void {

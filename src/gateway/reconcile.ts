@@ -4,15 +4,16 @@
  * The unit of change is an interface, a connection, the static routes of a tenant. A connection counts as changed when its
  * configuration or its secret did; its tunnel is then taken down and made anew. An interface that is down is tried once more.
  */
-import type { ConnectionConfig, InterfaceDocument, TenantConfig } from '../config/index.ts';
+import type { ConnectionConfig, InterfaceDocument, TenantConfig, UnderlayConfig } from '../config/index.ts';
 import { diffDocuments } from '../config/index.ts';
 import { invariant, type Millis } from '../core/index.ts';
 import { equalSecret } from '../crypto/index.ts';
 import type { IkeEvent } from '../ike/index.ts';
-import { type Address, formatPrefix, sameAddress } from '../ip/index.ts';
+import { type Address, formatAddress, formatPrefix, sameAddress } from '../ip/index.ts';
 import type { Books } from './books.ts';
 import { compileConnection } from './compile.ts';
 import type { ResolvedDocument } from './contract.ts';
+import { DEFAULT_COMPARTMENT } from './outside.ts';
 import { Tenant } from './tenant.ts';
 import { Tunnel } from './tunnel.ts';
 
@@ -35,8 +36,11 @@ export class Reconciler {
     books.resolved = resolved;
     const { addresses } = resolved.document.gateway.external;
     this.#listen(addresses);
+    this.#underlay(before, resolved);
+    books.outside.apply(resolved.document);
     const names = new Set(resolved.document.tenants.map((t) => t.name));
-    for (const tenant of [...books.tenants.values()]) if (!names.has(tenant.name)) this.#removeTenant(tenant);
+    for (const tenant of [...books.tenants.values()])
+      if (!names.has(tenant.name) && tenant.name !== DEFAULT_COMPARTMENT) this.#removeTenant(tenant);
     for (const config of resolved.document.tenants) this.#tenant(config, resolved, changed);
     const tunnels = [...books.tunnels.values()];
     // Of a connection that is made anew the IKE SA goes, too, though nothing may have changed that IKE knows of.
@@ -53,7 +57,11 @@ export class Reconciler {
 
   /** Everything closed that `apply` opened. */
   close(): void {
-    for (const tenant of [...this.#books.tenants.values()]) this.#removeTenant(tenant);
+    const books = this.#books;
+    for (const tenant of [...books.tenants.values()])
+      if (tenant.name !== DEFAULT_COMPARTMENT) this.#removeTenant(tenant);
+    books.outside.close();
+    if (books.resolved?.document.gateway.underlay !== undefined) books.emit({ do: 'close-underlay' });
     this.#unlisten([]);
   }
 
@@ -82,7 +90,27 @@ export class Reconciler {
     for (const connection of config.connections) {
       if (!tenant.tunnels.has(connection.name)) this.#addTunnel(tenant, connection, resolved);
     }
+    tenant.network.apply(config, resolved.document.gateway.underlay, resolved.machines?.get(config.name));
+    books.outside.settle(tenant);
     tenant.setRoutes(config.routes);
+  }
+
+  /** With another underlay everything in it is made anew. */
+  #underlay(before: ResolvedDocument | undefined, after: ResolvedDocument): void {
+    const books = this.#books;
+    const [had, has] = [before, after].map((resolved) => resolved?.document.gateway.underlay);
+    const text = (underlay: UnderlayConfig | undefined): string =>
+      underlay === undefined
+        ? ''
+        : [underlay.addresses.map(formatAddress).join(), underlay.encapsulation, underlay.mtu].join(' ');
+    if (text(had) === text(has)) return;
+    for (const tenant of books.tenants.values()) tenant.network.close();
+    if (had !== undefined) books.emit({ do: 'close-underlay' });
+    if (has === undefined) return;
+    books.underlayProblem = undefined;
+    const { addresses, encapsulation: carrier } = has;
+    books.command({ do: 'underlay', underlay: { addresses, carrier } }, { plane: 0 });
+    books.emit({ do: 'open-underlay', plane: 0, underlay: has });
   }
 
   #addInterface(tenant: Tenant, config: InterfaceDocument): void {
@@ -128,6 +156,8 @@ export class Reconciler {
   #removeTenant(tenant: Tenant): void {
     const books = this.#books;
     for (const tunnel of [...tenant.tunnels.values()]) this.#removeTunnel(tunnel);
+    books.outside.remove(tenant.name);
+    tenant.network.close();
     for (const name of [...tenant.interfaces.keys()]) this.#removeInterface(tenant, name);
     books.tenants.delete(tenant.name);
     tenant.command({ do: 'remove-compartment', compartment: tenant.number });

@@ -3,11 +3,12 @@
  *
  * Invariant: nothing here refers to another tenant. The doors in are the SPI (`tunnel` of an SA) and the port of an interface.
  */
-import type { Compartment } from '../compartment/index.ts';
+import type { Compartment, Route } from '../compartment/index.ts';
 import type { InterfaceDocument, StaticRoute, TenantConfig } from '../config/index.ts';
-import { contains, formatPrefix, type Prefix } from '../ip/index.ts';
+import { contains, formatAddress, formatPrefix, type Prefix } from '../ip/index.ts';
 import type { Books } from './books.ts';
 import type { PlaneCommand } from './dataplane/index.ts';
+import { macOf, TenantNetwork } from './network.ts';
 import type { Tunnel } from './tunnel.ts';
 
 export interface TenantInterface {
@@ -15,10 +16,17 @@ export interface TenantInterface {
   readonly number: number;
   /** What the host calls it by. */
   readonly port: number;
-  /** Slot of its counters. */
-  readonly cells: number;
+  /** Slot of its counters; undefined: it is none of the compartment's. */
+  readonly cells: number | undefined;
+  /** Slot of its segment's. */
+  readonly segmentCells: number | undefined;
   problem: string | undefined;
   hostRoutes: readonly Prefix[];
+}
+
+/** What stands behind an interface of a compartment, by the name that people know. */
+export interface TenantWay {
+  readonly config: { readonly name: string; readonly addresses?: readonly Prefix[] };
 }
 
 export class Tenant {
@@ -33,15 +41,17 @@ export class Tenant {
   readonly interfaces = new Map<string, TenantInterface>();
   readonly tunnels = new Map<string, Tunnel>();
   /** What an interface number stands for. */
-  readonly ways = new Map<number, TenantInterface | Tunnel>();
+  readonly ways = new Map<number, TenantInterface | TenantWay>();
+  readonly network: TenantNetwork;
   readonly #books: Books;
   #lastInterface = 0;
 
-  constructor(books: Books, config: TenantConfig) {
+  constructor(books: Books, config: TenantConfig, number = books.nextCompartment()) {
     this.#books = books;
     this.name = config.name;
     this.config = config;
-    this.number = books.nextCompartment();
+    this.number = number;
+    this.network = new TenantNetwork(books, this);
     this.plane = books.planeFor(config);
     this.cells = books.takeSlot();
     this.command({ do: 'add-compartment', compartment: this.number, name: this.name, cells: this.cells });
@@ -58,23 +68,51 @@ export class Tenant {
 
   addInterface(config: InterfaceDocument): TenantInterface {
     const books = this.#books;
-    const { name, mtu, addresses } = config;
-    const kind = config.driver === 'tun' ? 'tun' : 'fabric';
+    const { name, mtu, addresses, driver } = config;
+    const kind = driver === 'tun' || driver === 'fabric' ? driver : 'ethernet';
     const number = this.nextInterface();
     const port = books.nextPort();
     const cells = books.takeSlot();
+    const segmentCells = kind === 'ethernet' ? books.takeSlot() : undefined;
+    const mac = macOf(config.mac, `${this.name}/${name}`);
     this.command({
       do: 'add-interface',
       compartment: this.number,
       interface: number,
       config: { name, kind, mtu, addresses },
       cells,
-      way: { port },
+      way: segmentCells === undefined ? { port } : { port, mac, segmentCells },
     });
-    const made: TenantInterface = { config, number, port, cells, problem: undefined, hostRoutes: [] };
-    this.interfaces.set(name, made);
+    const made = this.#note({ config, number, port, cells, segmentCells, problem: undefined, hostRoutes: [] });
     this.ways.set(number, made);
-    books.ports.set(port, { tenant: this, interface: made });
+    return made;
+  }
+
+  /** A device that is a machine's and no interface of the compartment. */
+  addPort(config: InterfaceDocument, port: number): void {
+    this.#note({
+      config,
+      number: NO_INTERFACE,
+      port,
+      cells: undefined,
+      segmentCells: undefined,
+      problem: undefined,
+      hostRoutes: [],
+    });
+    this.#books.emit({ do: 'open-interface', tenant: this.name, plane: this.plane, port, config, hostRoutes: [] });
+  }
+
+  removePort(name: string): void {
+    const gone = this.interfaces.get(name);
+    if (gone === undefined) return;
+    this.interfaces.delete(name);
+    this.#books.ports.delete(gone.port);
+    this.#books.emit({ do: 'close-interface', tenant: this.name, interface: name });
+  }
+
+  #note(made: TenantInterface): TenantInterface {
+    this.interfaces.set(made.config.name, made);
+    this.#books.ports.set(made.port, { tenant: this, interface: made });
     return made;
   }
 
@@ -85,7 +123,7 @@ export class Tenant {
     this.ways.delete(gone.number);
     this.#books.ports.delete(gone.port);
     this.command({ do: 'remove-interface', compartment: this.number, interface: gone.number });
-    this.#books.giveSlot(gone.cells);
+    for (const slot of [gone.cells, gone.segmentCells]) if (slot !== undefined) this.#books.giveSlot(slot);
   }
 
   /** The interface of a tunnel, and the routes by it. */
@@ -101,9 +139,11 @@ export class Tenant {
       cells,
       way: { tunnel: index, df: config.df, mtu: config.mtu },
     });
+    // Of two connections with the same route the second stands by: an interface is up whether its tunnel is or not.
+    const metric = this.tunnels.size;
     for (const prefix of config.routes) {
       const why = `route of connection ${config.name}`;
-      const route = { prefix, interface: number, origin: 'connection', preference: 5, why } as const;
+      const route = { prefix, interface: number, origin: 'connection', preference: 5, metric, why } as const;
       this.command({ do: 'add-route', compartment: this.number, route });
     }
   }
@@ -120,20 +160,14 @@ export class Tenant {
   /** Makes the static routes exactly these; what stays is not touched. */
   setRoutes(routes: readonly StaticRoute[]): void {
     const { number: compartment } = this;
-    const wanted = new Set(routes.map((route) => `${formatPrefix(route.prefix)} ${this.#wayOf(route)}`));
-    for (const { origin, prefix, interface: out } of this.compartment.routes()) {
-      if (origin !== 'static') continue;
-      const kept = wanted.delete(`${formatPrefix(prefix)} ${out}`);
-      if (!kept) this.command({ do: 'remove-route', compartment, prefix, interface: out, origin });
+    const wanted = new Map(routes.flatMap((route) => this.#routeOf(route)).map((route) => [textOf(route), route]));
+    for (const route of this.compartment.routes()) {
+      const { origin, prefix, interface: out, nextHop } = route;
+      if (origin !== 'static' || wanted.delete(textOf(route))) continue;
+      const gone = { do: 'remove-route', compartment, prefix, interface: out, origin } as const;
+      this.command(nextHop === undefined ? gone : { ...gone, nextHop });
     }
-    for (const route of routes) {
-      if (!wanted.has(`${formatPrefix(route.prefix)} ${this.#wayOf(route)}`)) continue;
-      const out = this.#wayOf(route);
-      if (out === undefined) continue;
-      const why = 'static route of the document';
-      const added = { prefix: route.prefix, interface: out, origin: 'static', preference: 1, why } as const;
-      this.command({ do: 'add-route', compartment, route: added });
-    }
+    for (const route of wanted.values()) this.command({ do: 'add-route', compartment, route });
   }
 
   /**
@@ -159,12 +193,27 @@ export class Tenant {
     return this.#lastInterface;
   }
 
-  #wayOf({ via }: StaticRoute): number | undefined {
+  /** None where its way is not there. */
+  #routeOf({ prefix, via, metric }: StaticRoute): Route[] {
+    const out = this.#wayOf(via);
+    if (out === undefined) return [];
+    const why = 'static route of the document';
+    const route = { prefix, interface: out, origin: 'static', preference: 1, metric, why } as const;
+    return ['nextHop' in via ? { ...route, nextHop: via.nextHop } : route];
+  }
+
+  #wayOf(via: StaticRoute['via']): number | undefined {
     if ('interface' in via)
       return this.interfaces.get(via.interface)?.number ?? this.tunnels.get(via.interface)?.interface;
-    for (const { config, number } of this.interfaces.values()) {
-      if (config.addresses.some((prefix) => contains(prefix, via.nextHop))) return number;
+    for (const [number, { config }] of this.ways) {
+      if (config.addresses?.some((prefix) => contains(prefix, via.nextHop))) return number;
     }
     return undefined;
   }
 }
+
+/** No interface of a compartment has this number. */
+const NO_INTERFACE = 0;
+
+const textOf = ({ prefix, interface: out, nextHop, metric = 0 }: Route): string =>
+  [formatPrefix(prefix), out, nextHop === undefined ? '' : formatAddress(nextHop), metric].join(' ');

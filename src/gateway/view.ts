@@ -68,7 +68,7 @@ export function viewTenants(books: Books): TenantStatus[] {
     interfaces: tenant.compartment.interfaces().map((view): InterfaceStatus => {
       const way = tenant.ways.get(view.number);
       const device =
-        way !== undefined && !('ike' in way) && way.config.driver === 'tun' ? { device: way.config.device } : {};
+        way !== undefined && 'port' in way && way.config.driver !== 'fabric' ? { device: way.config.device } : {};
       const { rxPackets, rxBytes, txPackets, txBytes } = view;
       return {
         name: view.name,

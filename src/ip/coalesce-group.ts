@@ -10,6 +10,7 @@ import { findUpperLayer, ipVersion } from './ip.ts';
 import { IPV4_DF, IPV4_HEADER, ipv4Identification, setIpv4TotalLength } from './ipv4.ts';
 import { IPV6_HEADER, newUpperLayer, OPAQUE_PROTOCOL, setIpv6PayloadLength } from './ipv6.ts';
 import { newPart, type Packet, type PacketPool, SUPERFRAME_MAX } from './packet.ts';
+import { TCP_SEGMENT_MIN } from './superframe.ts';
 import { copySum, sumOctets } from './superframe-sum.ts';
 import { TCP_FLAG, TCP_HEADER, tcpFlags, tcpHeaderFits, tcpHeaderLength, tcpSequence } from './tcp.ts';
 import { UDP_HEADER, udpChecksum, udpLength } from './udp.ts';
@@ -114,7 +115,9 @@ export class Group {
     this.#sequence = nextSequence(packet, seen);
     this.#flags = seen.flags;
     this.#fixedIdentification = false;
-    this.ended = (seen.flags & TCP_FLAG.fin) !== 0;
+    // A superframe of shorter segments is none.
+    const short = seen.protocol === IP_PROTOCOL.tcp && this.#segment < TCP_SEGMENT_MIN;
+    this.ended = short || (seen.flags & TCP_FLAG.fin) !== 0;
   }
 
   /** Whether addresses (and, unless it is a fragment, protocol and ports) are those of the group. */
@@ -147,6 +150,7 @@ export class Group {
     const at = start + this.#transport;
     if (!sameAddresses(first, packet) || view.getInt32(at) !== first.view.getInt32(first.start + this.#transport))
       return false;
+    seen.standing = MERGEABLE;
     seen.protocol = this.#protocol;
     seen.transport = at;
     seen.payload = start + this.#headers;
@@ -159,20 +163,13 @@ export class Group {
 
   /** Takes in the payload of a packet that `fits`; false when a checksum is wrong, or there is no room. The packet stays the caller's. */
   join(packet: Packet, seen: Reading): boolean {
-    if (this.count === 1 && !this.#makeRoom()) return false;
-    const payload = seen.end - seen.payload;
+    if (this.count > 1) return this.#append(packet, seen);
     const first = this.packet;
-    const to = first.start + this.#octets;
-    if (to + payload > first.buf.length) return false;
-    const sum = copySum(packet.view, seen.payload, first.view, to, payload);
-    if (!this.#holds(packet, seen.transport, sum, seen.end)) return false;
-    if (this.count === 1) this.#fixedIdentification = identificationsDiffer(first, packet) === 0;
-    this.count += 1;
-    this.#octets += payload;
-    this.#sequence = nextSequence(packet, seen);
-    this.#flags |= seen.flags;
-    this.ended = payload < this.#segment || this.count === COALESCE_SEGMENTS_MAX || (seen.flags & TCP_FLAG.fin) !== 0;
-    return true;
+    if (this.#makeRoom() && this.#append(packet, seen)) return true;
+    // It stays alone, and so what it was.
+    if (this.packet !== first) this.#pool.release(this.packet);
+    this.packet = first;
+    return false;
   }
 
   /** Makes the packet the superframe of all that joined. */
@@ -189,6 +186,22 @@ export class Group {
     packet.partial = true;
   }
 
+  #append(packet: Packet, seen: Reading): boolean {
+    const payload = seen.end - seen.payload;
+    const first = this.packet;
+    const to = first.start + this.#octets;
+    if (to + payload > first.buf.length) return false;
+    const sum = copySum(packet.view, seen.payload, first.view, to, payload);
+    if (!this.#holds(packet, seen.transport, sum, seen.end)) return false;
+    if (this.count === 1) this.#fixedIdentification = identificationsDiffer(first, packet) === 0;
+    this.count += 1;
+    this.#octets += payload;
+    this.#sequence = nextSequence(packet, seen);
+    this.#flags |= seen.flags;
+    this.ended = payload < this.#segment || this.count === COALESCE_SEGMENTS_MAX || (seen.flags & TCP_FLAG.fin) !== 0;
+    return true;
+  }
+
   /** When a second packet wants to join: the first one's checksum holds, and it has a slot of its own. */
   #makeRoom(): boolean {
     const first = this.packet;
@@ -196,17 +209,14 @@ export class Group {
     const [at, payload, end] = [start + this.#transport, start + this.#headers, start + this.#octets];
     this.#addresses = pseudoHeaderSum(first.buf, start, 0, 0);
     if (first.slot >= 0) return this.#holds(first, at, sumOctets(first.view, payload, end), end);
-    const own = this.#pool.take();
-    if (own === undefined) return false;
-    for (let i = 0; i < this.#headers; i++) own.buf[own.start + i] = first.buf[start + i]!;
-    const sum = copySum(first.view, payload, own.view, own.start + this.#headers, this.#segment);
-    if (!this.#holds(first, at, sum, end)) {
-      this.#pool.release(own);
-      return false;
-    }
+    const pool = this.#pool;
+    if (this.#octets > pool.capacity || pool.taken === pool.size) return false;
+    const own = pool.take()!;
     own.partial = first.partial;
     this.packet = own;
-    return true;
+    for (let i = 0; i < this.#headers; i++) own.buf[own.start + i] = first.buf[start + i]!;
+    const sum = copySum(first.view, payload, own.view, own.start + this.#headers, this.#segment);
+    return this.#holds(first, at, sum, end);
   }
 
   /** Whether the transport checksum holds, `sum` being that of the payload. One that is still owed does by definition. */

@@ -64,12 +64,14 @@ export class Coalescer {
   add(packet: Packet): void {
     if (this.#count === COALESCE_HELD_MAX) this.flush();
     const seen = this.#seen;
-    const youngest = this.#opened - 1;
-    if (youngest >= 0 && this.#open[youngest]!.continues(packet, seen) && this.#join(youngest, packet)) return;
-    readForCoalescing(packet, seen);
-    let open = seen.standing === NO_FLOW ? -1 : this.#find(packet);
-    if (open >= 0 && seen.standing === MERGEABLE && this.#open[open]!.fits(packet, seen) && this.#join(open, packet))
-      return;
+    let open = this.#opened - 1;
+    let fits = open >= 0 && this.#open[open]!.continues(packet, seen);
+    if (!fits) {
+      readForCoalescing(packet, seen);
+      open = seen.standing === NO_FLOW ? -1 : this.#find(packet);
+      fits = open >= 0 && seen.standing === MERGEABLE && this.#open[open]!.fits(packet, seen);
+    }
+    if (fits && this.#join(open, packet)) return;
     for (; open >= 0; open = seen.standing === FRAGMENT ? this.#find(packet) : -1) this.#close(open);
     const group = this.#groups[this.#count]!;
     this.#count += 1;

@@ -1,5 +1,5 @@
 /**
- * IANA numbers of the internet layer: protocols, ICMP and ICMPv6 types and codes, option kinds.
+ * Numbers of the internet layer: protocols, ICMP and ICMPv6 types and codes, option kinds; EtherTypes and what ARP does.
  *
  * Names are those of /etc/protocols, because that is what traffic selectors print on the other end.
  */
@@ -49,6 +49,30 @@ export const ICMPV6_TYPE = {
   neighborSolicitation: 135,
   neighborAdvertisement: 136,
   redirect: 137,
+} as const;
+
+/** RFC 4861 §4.6. */
+export const ND_OPTION = {
+  sourceLinkLayerAddress: 1,
+  targetLinkLayerAddress: 2,
+  prefixInformation: 3,
+  redirectedHeader: 4,
+  mtu: 5,
+} as const;
+
+/** IEEE 802 numbers; the two VLAN tags are IEEE 802.1Q's. */
+export const ETHER_TYPE = {
+  ipv4: 0x0800,
+  arp: 0x0806,
+  vlan: 0x8100,
+  ipv6: 0x86dd,
+  serviceVlan: 0x88a8,
+} as const;
+
+/** RFC 826. */
+export const ARP_OPERATION = {
+  request: 1,
+  reply: 2,
 } as const;
 
 /** `tcp`, `ipv6-icmp`; the number where no name is known. */

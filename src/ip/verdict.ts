@@ -76,7 +76,7 @@ export const DROP_TEXT: Readonly<Record<DropReason, string>> = {
   protocolUnreachable: 'for this host, but no such protocol here',
   portUnreachable: 'for this host, but nothing listens on that port',
   noBuffer: 'the packet pool is empty',
-  queueFull: 'the queue of packets waiting for a tunnel is full',
+  queueFull: 'the queue of packets waiting for a tunnel or a neighbour is full',
   linkDown: 'the interface is down',
   espShort: 'ESP packet shorter than its headers and ICV',
   espUnknownSpi: 'no SA has this SPI',

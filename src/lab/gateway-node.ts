@@ -4,6 +4,7 @@
  * What the gateway sends outside becomes a real IP packet with the TOS and DF of the action; what comes in for a port it
  * listens on is given to it. Leaves to others: the clock (`timeline.ts`), who else is on the network.
  */
+import type { UnderlayConfig } from '../config/index.ts';
 import type { Bytes, Deadline, Millis, Random, Timed } from '../core/index.ts';
 import {
   Gateway,
@@ -32,6 +33,7 @@ import {
   udpDestinationPort,
   udpSourcePort,
 } from '../ip/index.ts';
+import { GRE_IN_UDP_PORT } from '../nvgre/index.ts';
 import type { Outer } from './network.ts';
 import { Segment } from './segment.ts';
 import type { Timeline } from './timeline.ts';
@@ -39,6 +41,8 @@ import type { Timeline } from './timeline.ts';
 export interface GatewayNodeOptions {
   readonly timeline: Timeline;
   readonly outer: Outer;
+  /** The provider network, for gateways and virtualization hosts with an underlay. */
+  readonly fabric?: Outer;
   readonly random: Random;
   readonly version?: string;
   readonly ike?: NonNullable<GatewayOptions['ike']>;
@@ -73,6 +77,7 @@ export class GatewayNode implements Timed {
   readonly #listeners = new Map<string, Listener>();
   readonly #upper = newUpperLayer();
   #resolved: ResolvedDocument | undefined;
+  #underlay: UnderlayConfig | undefined;
   #identification = 0;
 
   constructor(options: GatewayNodeOptions) {
@@ -192,6 +197,16 @@ export class GatewayNode implements Timed {
       case 'done':
         this.done = true;
         return;
+      case 'underlay':
+        return this.#sendUnderlay(action);
+      case 'open-underlay':
+        return this.#openUnderlay(action.underlay);
+      case 'close-underlay':
+        for (const address of this.#underlay?.addresses ?? []) this.#options.fabric?.detach(address);
+        this.#underlay = undefined;
+        return;
+      case 'nat-sessions':
+      case 'nat-addresses':
       case 'host-routes':
       case 'pinged':
       case 'ping-refused':
@@ -234,8 +249,45 @@ export class GatewayNode implements Timed {
     }
   }
 
+  #openUnderlay(underlay: UnderlayConfig): void {
+    const { fabric, timeline } = this.#options;
+    const gateway = this.gateway;
+    this.#underlay = underlay;
+    for (const address of underlay.addresses) fabric?.attach(address, (packet) => this.#receiveUnderlay(packet));
+    const problem = fabric === undefined ? 'this node has no provider network' : undefined;
+    timeline.after(0, () => {
+      if (gateway === this.gateway) this.dispatch({ type: 'underlay-state', problem });
+    });
+  }
+
+  #sendUnderlay(action: Extract<GatewayAction, { do: 'underlay' }>): void {
+    const { local: source, remote: destination, packet } = action;
+    const { segment } = packet;
+    const octets = this.#take(action);
+    const step = segment === 0 ? octets.length : segment;
+    for (let at = 0; at < octets.length; at += step) {
+      const frame = octets.slice(at, at + step);
+      const fields = { source, destination, identification: this.#nextId() };
+      if (this.#underlay?.encapsulation === 'nvgre-udp') {
+        const ports = { sourcePort: GRE_IN_UDP_PORT, destinationPort: GRE_IN_UDP_PORT };
+        this.#options.fabric?.send(buildUdp({ ...fields, ...ports }, frame));
+      } else this.#options.fabric?.send(buildIp({ ...fields, protocol: IP_PROTOCOL.gre }, frame));
+    }
+  }
+
+  #receiveUnderlay(packet: Bytes): void {
+    const upper = this.#upper;
+    if (findUpperLayer(packet, 0, packet.length, upper) !== PASS) return;
+    const { protocol, at, end } = upper;
+    const inUdp = this.#underlay?.encapsulation === 'nvgre-udp';
+    if (inUdp && (protocol !== IP_PROTOCOL.udp || checkUdp(packet, 0, at, end) !== PASS)) return;
+    if (inUdp ? udpDestinationPort(packet, at) !== GRE_IN_UDP_PORT : protocol !== IP_PROTOCOL.gre) return;
+    const frame = this.pool.from(packet.subarray(inUdp ? at + UDP_HEADER : at, end));
+    if (frame !== undefined) this.dispatch({ type: 'underlay', remote: sourceOf(packet, 0), packet: frame });
+  }
+
   /** The octets of an action's packet, which goes back to the pool. */
-  #take({ packet }: Extract<GatewayAction, { do: 'udp' | 'esp' | 'packet' }>): Bytes {
+  #take({ packet }: Extract<GatewayAction, { do: 'udp' | 'esp' | 'packet' | 'underlay' }>): Bytes {
     const octets = octetsOf(packet).slice();
     this.pool.release(packet);
     return octets;

@@ -56,20 +56,23 @@ export class Outbox {
 
   /** Takes over `packet`, the payload of one datagram, or of several of `segment` octets back to back. */
   send(socket: DatagramSocket, remote: Endpoint, packet: Packet, tos: number, dontFragment: boolean): void {
+    const octets = packet.end - packet.start;
     const same =
       this.#socket === socket &&
       this.#tos === tos &&
       this.#dontFragment === dontFragment &&
       (this.#remote === remote || sameEndpoint(this.#remote!, remote));
-    if (!same || this.#count === MAX_PACKETS || this.#octets >= MAX_OCTETS) this.flush();
+    if (!same || this.#count === MAX_PACKETS || this.#octets + octets > MAX_OCTETS) this.flush();
     this.#socket = socket;
     this.#remote = remote;
     this.#tos = tos;
     this.#dontFragment = dontFragment;
     this.#datagrams[this.#count] = packet;
     this.#count += 1;
-    this.#octets += packet.end - packet.start;
-    this.#schedule();
+    this.#octets += octets;
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.#later(this.#flushScheduled);
   }
 
   /** Takes over `packet`, an IP packet or a frame, as the port has them. */
@@ -102,7 +105,6 @@ export class Outbox {
 
   /** Everything that waits goes now. */
   flush(): void {
-    this.#scheduled = false;
     const count = this.#count;
     if (count === 0) return;
     this.#count = 0;
@@ -118,14 +120,9 @@ export class Outbox {
   }
 
   readonly #flushScheduled = (): void => {
-    if (this.#scheduled) this.flush();
+    this.#scheduled = false;
+    this.flush();
   };
-
-  #schedule(): void {
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    this.#later(this.#flushScheduled);
-  }
 }
 
 const isBatch = (socket: DatagramSocket): socket is BatchSocket => 'sendBatch' in socket;

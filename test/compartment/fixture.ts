@@ -8,11 +8,13 @@ import {
   type RouteOrigin,
 } from '../../src/compartment/index.ts';
 import { seededRandom } from '../../src/core/index.ts';
-import { DROP_NAMES, PacketPool, type Prefix, parsePrefix } from '../../src/ip/index.ts';
+import { type Address, DROP_NAMES, PacketPool, type Prefix, parsePrefix } from '../../src/ip/index.ts';
 
 export interface Sent {
   readonly out: number;
   readonly octets: Uint8Array;
+  /** Absent where the destination itself is meant. */
+  readonly nextHop?: Address;
 }
 
 export const net = (text: string): Prefix => {
@@ -38,8 +40,9 @@ export class Bench {
       random: seededRandom(options.seed ?? 1),
       limits: options.limits ?? {},
       sink: {
-        emit: (packet, out) => {
-          this.sent.push({ out, octets: packet.buf.slice(packet.start, packet.end) });
+        emit: (packet, out, nextHop) => {
+          const octets = packet.buf.slice(packet.start, packet.end);
+          this.sent.push(nextHop === undefined ? { out, octets } : { out, octets, nextHop });
           this.pool.release(packet);
         },
         dropped: (_packet, reason) => void this.dropped.push(DROP_NAMES[reason]!),
@@ -52,9 +55,15 @@ export class Bench {
     return this.compartment.addInterface({ name, kind, mtu, addresses: addresses.map(net) });
   }
 
-  route(prefix: string, out: number, preference = 1, origin: RouteOrigin = 'static'): boolean {
+  route(
+    prefix: string,
+    out: number,
+    preference = 1,
+    origin: RouteOrigin = 'static',
+    more: { metric?: number; nextHop?: Address } = {},
+  ): boolean {
     const why = `${origin} route of the test`;
-    return this.compartment.addRoute({ prefix: net(prefix), interface: out, origin, preference, why });
+    return this.compartment.addRoute({ prefix: net(prefix), interface: out, origin, preference, why, ...more });
   }
 
   /** What came of one packet: everything emitted and the reasons of everything dropped. */

@@ -11,15 +11,19 @@ const outOf = (bench: Bench, destination: string, from: number): number | undefi
 };
 
 describe('RFC 1812 §5.2.4.3: the choice of a route', () => {
-  it('is by the longest prefix, then by preference, then by age', () => {
+  it('is by the longest prefix, then by preference, then by metric', () => {
     const bench = new Bench();
     const lan = bench.add('lan', 'fabric', 1500, '10.3.0.1/24');
     const [a, b, c] = ['a', 'b', 'c'].map((name) => bench.add(name, 'connection', 1400)) as [number, number, number];
     bench.route('10.2.0.0/16', a, 5, 'connection');
     expect(outOf(bench, '10.2.0.7', lan)).toBe(a);
-    bench.route('10.2.0.0/16', b, 1);
+    bench.route('10.2.0.0/16', b, 1, 'static', { metric: 5 });
     expect(outOf(bench, '10.2.0.7', lan)).toBe(b);
-    bench.route('10.2.0.0/16', c, 1);
+    bench.route('10.2.0.0/16', c, 1, 'static', { metric: 6 });
+    expect(outOf(bench, '10.2.0.7', lan)).toBe(b);
+    bench.route('10.2.0.0/16', c, 1, 'static', { metric: 4 });
+    expect(outOf(bench, '10.2.0.7', lan)).toBe(c);
+    bench.compartment.removeRoute(net('10.2.0.0/16'), c, 'static');
     expect(outOf(bench, '10.2.0.7', lan)).toBe(b);
     bench.route('10.2.0.0/24', c, 200, 'bgp');
     expect(outOf(bench, '10.2.0.7', lan)).toBe(c);
@@ -106,7 +110,7 @@ describe('explain', () => {
   it('says why a packet goes where it goes, and what lost', () => {
     const bench = site();
     bench.route('10.2.0.0/16', bench.lan, 9, 'bgp');
-    bench.route('10.2.0.0/16', bench.inside, 5);
+    bench.route('10.2.0.0/16', bench.inside, 5, 'static', { metric: 10 });
     bench.route('10.2.3.0/24', bench.inside);
     expect(texts(bench, '10.2.3.4')).toEqual({
       by: bench.inside,
@@ -125,7 +129,7 @@ describe('explain', () => {
     });
     bench.compartment.setUp(bench.inside, true);
     expect(texts(bench, '10.2.9.9').passedOver).toEqual([
-      '10.2.0.0/16: same preference 5 as the route by hq, which was there before',
+      '10.2.0.0/16: metric 10, the route by hq has 0',
       '10.2.0.0/16: preference 9, the route by hq has 5',
     ]);
   });
@@ -166,14 +170,14 @@ describe('explain', () => {
 
 describe('the table as a whole', () => {
   type Step =
-    | { do: 'add' | 'remove'; prefix: string; by: number; origin: RouteOrigin; preference: number }
+    | { do: 'add' | 'remove'; prefix: string; by: number; origin: RouteOrigin; preference: number; metric: number }
     | { do: 'up' | 'down'; by: number };
   interface Kept {
     prefix: string;
     by: number;
     origin: RouteOrigin;
     preference: number;
-    age: number;
+    metric: number;
   }
   // A handful of nested prefixes, so that they meet.
   const prefix = fc
@@ -192,10 +196,14 @@ describe('the table as a whole', () => {
         by,
         origin: fc.constantFrom<RouteOrigin>('static', 'bgp'),
         preference: fc.integer({ min: 1, max: 3 }),
+        metric: fc.integer({ min: 0, max: 1 }),
       }),
     },
     { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('up', 'down'), by }) },
   );
+
+  const byCost = (a: Kept, b: Kept): number => a.preference - b.preference || a.metric - b.metric;
+  const ends = { source: addr('10.3.0.9') };
 
   it('equals a list searched from end to end', () => {
     fc.assert(
@@ -205,31 +213,34 @@ describe('the table as a whole', () => {
         const numbers = [0, 1, 2, 3].map((n) => bench.add(`c${n}`, 'connection', 1400));
         const isUp = [true, true, true, true];
         let kept: Kept[] = [];
-        steps.forEach((s, age) => {
+        for (const s of steps) {
           if (!('prefix' in s)) {
             isUp[s.by] = s.do === 'up';
             bench.compartment.setUp(numbers[s.by]!, s.do === 'up');
-            return;
+            continue;
           }
           const same = kept.find((k) => k.prefix === s.prefix && k.by === s.by && k.origin === s.origin);
           if (s.do === 'remove') {
             kept = kept.filter((k) => k !== same);
             expect(bench.compartment.removeRoute(net(s.prefix), numbers[s.by]!, s.origin)).toBe(same !== undefined);
           } else {
-            if (same === undefined) kept.push({ ...s, age });
-            else same.preference = s.preference;
-            bench.route(s.prefix, numbers[s.by]!, s.preference, s.origin);
+            kept = [...kept.filter((k) => k !== same), s];
+            bench.route(s.prefix, numbers[s.by]!, s.preference, s.origin, { metric: s.metric });
           }
-        });
+        }
         for (const destination of ['20.0.0.0', '20.0.0.1', '20.1.0.1', '20.128.0.128', '20.255.0.255', '21.0.0.1']) {
-          const best = kept
+          const usable = kept
             .filter((k) => isUp[k.by] && contains(net(k.prefix), addr(destination)))
-            .sort(
-              (a, b) => net(b.prefix).length - net(a.prefix).length || a.preference - b.preference || a.age - b.age,
-            )[0];
-          const expected = best === undefined ? undefined : numbers[best.by];
-          expect(outOf(bench, destination, lan)).toBe(expected);
-          expect(bench.compartment.explain(addr(destination)).chosen?.interface).toBe(expected);
+            .sort((a, b) => net(b.prefix).length - net(a.prefix).length || byCost(a, b));
+          const best = usable.filter((k) => k.prefix === usable[0]!.prefix && byCost(k, usable[0]!) === 0);
+          const expected = best.map((k) => numbers[k.by]);
+          const { chosen, among } = bench.compartment.explain(addr(destination));
+          const ways = among ?? (chosen === undefined ? [] : [chosen]);
+          expect(ways.map((route) => route.interface).sort()).toEqual(expected.sort());
+          const flow = { ...ends, destination: addr(destination), protocol: 17, sourcePort: 1, destinationPort: 0x203 };
+          const taken = outOf(bench, destination, lan);
+          expect(taken).toBe(bench.compartment.explain(addr(destination), flow).chosen?.interface);
+          expect(taken === undefined ? expected.length === 0 : expected.includes(taken)).toBe(true);
         }
         expect(bench.compartment.routes().length).toBe(kept.length + 1);
         expect(bench.pool.taken).toBe(0);

@@ -34,6 +34,7 @@ function end(
   const pool = new PacketPool(16);
   const left: { readonly to: string; readonly octets: Uint8Array }[] = [];
   const output: PlaneOutput = {
+    underlay: () => {},
     datagram: (_udp, _local, to, packet) => {
       left.push({ to: formatEndpoint(to), octets: octetsOf(packet).slice() });
       pool.release(packet);

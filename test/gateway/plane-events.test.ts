@@ -13,7 +13,7 @@ it.each([
   'a flood of $words between two batches is bounded and counted, and what a tunnel says is kept',
   ({ type, marker }) => {
     const pool = new PacketPool(64);
-    const output = { datagram: () => {}, packet: () => {} };
+    const output = { datagram: () => {}, underlay: () => {}, packet: () => {} };
     const spis = { modulus: 2, residue: 0 };
     const plane = new DataPlane({ pool, random: seededRandom(1), engine: defaultEngine, output, spis });
     for (const command of tenant(1)) plane.command(command, 0);

@@ -6,7 +6,7 @@ import {
   COALESCE_HELD_MAX,
   COALESCE_OPEN_MAX,
   COALESCE_SEGMENTS_MAX,
-  Coalescer,
+  checkIp,
   cutSuperframe,
   findUpperLayer,
   newUpperLayer,
@@ -17,6 +17,7 @@ import {
   PacketPool,
 } from '../../src/ip/index.ts';
 import { addr, counting } from '../support/packets.ts';
+import { Collector, contents, type Emitted, partsOf, protocolOf, trainOf, transportOf } from './coalesce-support.ts';
 import {
   arbitraryOctets,
   arbitraryShape,
@@ -24,6 +25,7 @@ import {
   headersOf,
   naiveCut,
   naivePseudoSum,
+  naiveSum,
   PLAIN,
   packetOf,
   pooled,
@@ -32,63 +34,44 @@ import {
   settle,
 } from './superframe-support.ts';
 
-interface Emitted {
-  readonly packets: readonly Packet[];
-  readonly octets: Uint8Array;
-  readonly kind: number;
-  readonly segment: number;
-  readonly partial: boolean;
-  readonly ecn: boolean;
-  readonly headerLength: number;
-  readonly checksumStart: number;
-  readonly checksumOffset: number;
-}
-
-/** What a coalescer emits, copied. */
-function flush(coalescer: Coalescer): Emitted[] {
-  const emitted: Emitted[] = [];
-  coalescer.flush((group) => {
-    const slices = group.slices.slice(0, group.count);
-    const octets = slices.flatMap((s) => [...s.packet.buf.slice(s.offset, s.offset + s.length)]);
-    expect(octets.length).toBe(group.octets);
-    const { slices: _, count: __, octets: ___, ...offload } = group;
-    emitted.push({ ...offload, octets: Uint8Array.from(octets), packets: slices.map((s) => s.packet) });
-  });
-  expect(coalescer.held).toBe(0);
-  return emitted;
-}
-
 let pool: PacketPool;
-let wide: PacketPool;
-beforeEach(() => {
-  pool = new PacketPool(300, 2000);
-  wide = new PacketPool(2, 65536);
-});
+let wide = new PacketPool(70, 65536);
+/** Pools without what a failure has left there. */
+function clear(): void {
+  pool = new PacketPool(200, 8000);
+  if (wide.taken > 0) wide = new PacketPool(70, 65536);
+}
+beforeEach(clear);
 const out: Packet[] = [];
 
 /** Adds packets with these octets, and flushes: what was emitted; the pool has all slots back. */
-function coalesce(packets: readonly Uint8Array[], partial = false): Emitted[] {
-  const coalescer = new Coalescer();
-  for (const octets of packets) expect(coalescer.add(pooled(pool, octets, 0, partial))).toBe(true);
-  const emitted = flush(coalescer);
-  for (const { packets: released } of emitted) for (const packet of released) pool.release(packet);
-  expect(pool.taken).toBe(0);
+function coalesce(packets: readonly Uint8Array[], partial = false, from = pool): Emitted[] {
+  const collector = new Collector(from);
+  collector.add(packets.map((octets) => pooled(from, octets, 0, partial)));
+  const emitted = collector.flush();
+  expect(from.taken).toBe(0);
   return emitted;
 }
 
-const sizes = (emitted: readonly Emitted[]): number[] => emitted.map((group) => group.packets.length);
-const transportOf = (shape: Shape): number => (shape.v6 ? 40 : 20);
-const protocolOf = (shape: Shape): number => (shape.tcp ? 6 : 17);
+/** How many packets of the wire each is. */
+const sizes = (emitted: readonly Emitted[]): number[] => emitted.map(({ pieces }) => pieces.length);
+const hexes = (all: readonly Uint8Array[]): string[] => all.map((octets) => toHex(octets));
 
 /** The packets of a superframe, by the naive reference. */
 const pieces = (shape: Shape, length: number, segment: number): Uint8Array[] =>
   naiveCut(packetOf(shape, counting(length)), transportOf(shape), headersOf(shape), protocolOf(shape), segment);
 
-/** What the device makes of something emitted. */
-const cutAgain = ({ octets, kind, segment, headerLength, checksumStart }: Emitted): Uint8Array[] =>
-  kind === OFFLOAD_KIND.none
-    ? [octets]
-    : naiveCut(octets, checksumStart, headerLength, kind === OFFLOAD_KIND.udp ? 17 : 6, segment);
+const passes = (octets: Uint8Array): boolean => checkIp(octets, 0, octets.length) === PASS;
+
+/** The same with the IPv4 header checksum that its octets want. */
+function rightHeader(octets: Uint8Array): Uint8Array {
+  const header = (octets[0]! & 15) * 4;
+  if (octets[0]! >>> 4 !== 4 || header < 20 || header > octets.length) return octets;
+  const right = octets.slice();
+  putWord(right, 10, 0);
+  putWord(right, 10, 0xffff - naiveSum(right.slice(0, header)));
+  return right;
+}
 
 describe('cut, then coalesced', () => {
   it('a superframe is what it was, with the checksum owed', () => {
@@ -101,19 +84,22 @@ describe('cut, then coalesced', () => {
         (shape, segment, count, short) => {
           const whole = packetOf(shape, counting(segment * count - (short % segment)));
           const packet = pooled(wide, whole, segment);
-          const made = cutSuperframe(packet, pool, out);
+          const made = cutSuperframe(packet, wide, out);
           expect(made).toBe(count);
           wide.release(packet);
-          const coalescer = new Coalescer();
-          for (let i = 0; i < made; i++) coalescer.add(out[i]!);
-          const [group, ...others] = flush(coalescer);
+          const first = out[0]!;
+          const collector = new Collector(wide);
+          collector.add(out.slice(0, made));
+          expect(wide.taken).toBe(1);
+          const [group, ...others] = collector.flush();
           expect(others).toEqual([]);
-          expect(group!.packets).toEqual(out.slice(0, made));
+          expect(group!.packet).toBe(first);
+          expect([group!.segment, group!.partial]).toEqual([segment, true]);
           const at = transportOf(shape);
           const field = shape.tcp ? 16 : 6;
           putWord(whole, at + field, naivePseudoSum(whole, at, protocolOf(shape)));
-          expect(toHex(group!.octets)).toBe(toHex(whole));
-          expect({ ...group, packets: [], octets: [] }).toEqual({
+          expect(toHex(group!.described)).toBe(toHex(whole));
+          expect(group!.offload).toEqual({
             kind: shape.tcp ? (shape.v6 ? OFFLOAD_KIND.tcp6 : OFFLOAD_KIND.tcp4) : OFFLOAD_KIND.udp,
             segment,
             partial: true,
@@ -121,12 +107,9 @@ describe('cut, then coalesced', () => {
             headerLength: headersOf(shape),
             checksumStart: at,
             checksumOffset: field,
-            packets: [],
-            octets: [],
           });
-          for (const released of group!.packets) pool.release(released);
-          expect(pool.taken).toBe(0);
-          expect(coalescer.counters).toEqual({ superframes: 1, merged: count, evicted: 0, full: 0 });
+          expect(wide.taken).toBe(0);
+          expect(collector.coalescer.counters).toEqual({ superframes: 1, merged: count, evicted: 0 });
         },
       ),
       { numRuns: 150 },
@@ -135,12 +118,12 @@ describe('cut, then coalesced', () => {
 });
 
 describe('coalesced, then cut', () => {
-  /** A few flows whose superframes are cut, interleaved, lost, repeated, swapped and damaged. */
+  /** A few flows whose superframes are cut, interleaved, lost, repeated, swapped and damaged; all that pass `checkIp`. */
   const arbitraryTraffic = fc
     .tuple(
-      fc.array(fc.tuple(arbitraryShape, fc.integer({ min: 8, max: 60 }), fc.nat(600)), { minLength: 1, maxLength: 4 }),
+      fc.array(fc.tuple(arbitraryShape, fc.integer({ min: 1, max: 60 }), fc.nat(600)), { minLength: 1, maxLength: 4 }),
       fc.array(fc.nat(0xff), { minLength: 100, maxLength: 100 }),
-      fc.array(fc.tuple(fc.nat(99), fc.nat(90), fc.integer({ min: 1, max: 0xff })), { maxLength: 4 }),
+      fc.array(fc.tuple(fc.nat(99), fc.nat(90), fc.integer({ min: 1, max: 0xff }), fc.boolean()), { maxLength: 6 }),
       fc.array(fc.tuple(fc.nat(99), fc.constantFrom('lose', 'repeat', 'swap', 'push')), { maxLength: 6 }),
     )
     .map(([flows, picks, damage, mishaps]) => {
@@ -152,9 +135,11 @@ describe('coalesced, then cut', () => {
         const queue = queues[pick % queues.length]!;
         if (queue.length > 0) packets.push(queue.shift()!.slice());
       }
-      for (const [at, octet, bits] of damage) {
+      for (const [at, octet, bits, right] of damage) {
         const packet = packets[at];
-        if (packet !== undefined && octet < packet.length) packet[octet]! ^= bits;
+        if (packet === undefined || octet >= packet.length) continue;
+        packet[octet]! ^= bits;
+        if (right) packet.set(rightHeader(packet));
       }
       for (const [at, mishap] of mishaps) {
         const packet = packets[at];
@@ -167,52 +152,71 @@ describe('coalesced, then cut', () => {
           settle(packet, 20, 6);
         }
       }
-      return packets;
+      return packets.filter(passes);
     });
 
-  it('every packet comes out as it went in, in the order of its flow; PSH moves to the end of its superframe', () => {
+  /** Protocol, addresses and ports; undefined for fragments and what has no ports. */
+  function flowOf(octets: Uint8Array): string | undefined {
+    const upper = newUpperLayer();
+    if (findUpperLayer(octets, 0, octets.length, upper) !== PASS) return undefined;
+    if (upper.moreFragments || upper.fragmentOffset > 0 || upper.fragmentHeader >= 0) return undefined;
+    if (upper.at + 4 > upper.end) return undefined;
+    const addresses = octets[0]! >>> 4 === 4 ? octets.slice(12, 20) : octets.slice(8, 40);
+    return `${upper.protocol} ${toHex(addresses)} ${toHex(octets.slice(upper.at, upper.at + 4))}`;
+  }
+
+  /** As they come out of one superframe: PSH in any of them is PSH in the last one. */
+  function pushedLast(packets: readonly Uint8Array[]): Uint8Array[] {
+    const { at, protocol } = partsOf(packets[0]!);
+    if (protocol !== 6) return [...packets];
+    const pushed = packets.some((octets) => (octets[at + 13]! & 0x08) !== 0);
+    return packets.map((octets, i) => {
+      const copy = octets.slice();
+      copy[at + 13]! &= ~0x08;
+      if (pushed && i === packets.length - 1) copy[at + 13]! |= 0x08;
+      return settle(copy, at, 6);
+    });
+  }
+
+  it.each([
+    ['packets of their own', false],
+    ['parts of a train', true],
+  ])('%s come out as they went in, in the order of their flow; PSH moves to the end of its superframe', (_, parts) => {
     let merged = 0;
     fc.assert(
       fc.property(arbitraryTraffic, (packets) => {
-        pool = new PacketPool(110, 2000);
-        const coalescer = new Coalescer();
-        const held = packets.map((octets) => pooled(pool, octets));
-        for (const packet of held) coalescer.add(packet);
-        const emitted = flush(coalescer);
-        const order: number[] = [];
-        for (const group of emitted) {
-          const indices = group.packets.map((packet) => held.indexOf(packet));
-          order.push(...indices);
-          const expected = indices.map((index) => packets[index]!.slice());
-          const at = group.checksumStart;
-          if (group.kind === OFFLOAD_KIND.tcp4 || group.kind === OFFLOAD_KIND.tcp6) {
-            const pushed = expected.some((octets) => (octets[at + 13]! & 0x08) !== 0);
-            for (const [i, octets] of expected.entries()) {
-              octets[at + 13]! &= ~0x08;
-              if (pushed && i === expected.length - 1) octets[at + 13]! |= 0x08;
-              settle(octets, at, 6);
-            }
-          }
-          expect(cutAgain(group).map(toHex)).toEqual(expected.map(toHex));
+        if (wide.taken + pool.taken > 0) clear();
+        const train = parts ? trainOf(wide, packets) : undefined;
+        const before = train?.host.buf.slice();
+        const given = train?.parts ?? packets.map((octets) => pooled(pool, octets));
+        const collector = new Collector(pool);
+        collector.add(given);
+        const emitted = collector.flush();
+        const waiting = new Map<string, number[]>();
+        const left = new Set(packets.keys());
+        for (const [index, octets] of packets.entries()) {
+          const flow = flowOf(octets);
+          if (flow !== undefined) waiting.set(flow, [...(waiting.get(flow) ?? []), index]);
+        }
+        for (const { packet, octets, pieces } of emitted) {
+          // What stays alone is the packet that was given, and so is the first of a superframe that had a slot.
+          const self = given.indexOf(packet);
+          const flow = flowOf(octets);
+          const indices = flow === undefined ? [self] : waiting.get(flow)!.splice(0, pieces.length);
+          expect(self).toBe(parts && pieces.length > 1 ? -1 : indices[0]);
+          expect(passes(octets)).toBe(true);
+          const went = indices.map((index) => packets[index]!);
+          expect(hexes(pieces)).toEqual(hexes(pieces.length > 1 ? pushedLast(went) : went));
+          for (const index of indices) expect(left.delete(index)).toBe(true);
           if (indices.length > 1) merged += indices.length;
         }
-        expect([...order].sort((a, b) => a - b)).toEqual(packets.map((_, index) => index));
-        const lastOf = new Map<string, number>();
-        for (const index of order) {
-          const octets = packets[index]!;
-          const upper = newUpperLayer();
-          // Octets without an upper layer, and fragments, have no flow to be compared by.
-          if (findUpperLayer(octets, 0, octets.length, upper) !== PASS) continue;
-          if (upper.moreFragments || upper.fragmentOffset > 0 || upper.fragmentHeader >= 0) continue;
-          if (upper.at + 4 > upper.end) continue;
-          const addresses = octets[0]! >>> 4 === 4 ? octets.slice(12, 20) : octets.slice(8, 40);
-          const key = `${upper.protocol} ${toHex(addresses)} ${toHex(octets.slice(upper.at, upper.at + 4))}`;
-          expect(lastOf.get(key) ?? -1).toBeLessThan(index);
-          lastOf.set(key, index);
-        }
-        for (const packet of held) pool.release(packet);
+        expect([...left]).toEqual([]);
+        expect(pool.taken).toBe(0);
+        if (train === undefined) return;
+        expect(Buffer.compare(train.host.buf, before!)).toBe(0);
+        wide.release(train.host);
       }),
-      { numRuns: 400 },
+      { numRuns: 300 },
     );
     expect(merged).toBeGreaterThan(1000);
   });
@@ -230,23 +234,31 @@ describe('never together', () => {
     const [first, second] = pieces(shape, 60, 30) as [Uint8Array, Uint8Array];
     expect(sizes(coalesce([first, second]))).toEqual([2]);
     for (let bit = 0; bit < 8 * second.length; bit++) {
-      const changed = second.slice();
-      changed[bit >>> 3]! ^= 1 << (bit & 7);
-      const emitted = coalesce([first, changed]);
-      expect([bit, sizes(emitted)]).toEqual([bit, [1, 1]]);
-      expect(emitted.map((group) => toHex(group.octets))).toEqual([toHex(first), toHex(changed)]);
-      expect(emitted.every((group) => group.kind === OFFLOAD_KIND.none && !group.partial)).toBe(true);
+      for (const changed of changes(second, bit >>> 3, 1 << (bit & 7))) {
+        const emitted = coalesce([first, changed]);
+        expect([bit, sizes(emitted)]).toEqual([bit, [1, 1]]);
+        expect(hexes(emitted.map(({ octets }) => octets))).toEqual([toHex(first), toHex(changed)]);
+        expect(emitted.every(({ segment, partial }) => segment === 0 && !partial)).toBe(true);
+      }
     }
   });
 
   it.each(flows)('%s: nor with the first one damaged', (_, shape) => {
     const [first, second, third] = pieces(shape, 90, 30) as [Uint8Array, Uint8Array, Uint8Array];
     for (let at = 0; at < first.length; at++) {
-      const changed = first.slice();
-      changed[at]! ^= 0x20;
-      expect(sizes(coalesce([changed, second, third]))).toEqual([1, 2]);
+      for (const changed of changes(first, at, 0x20))
+        expect([at, sizes(coalesce([changed, second, third]))]).toEqual([at, [1, 2]]);
     }
   });
+
+  /** With these bits changed: as that leaves it, and with a header checksum that is right again; what `checkIp` lets through. */
+  function changes(octets: Uint8Array, at: number, bits: number): Uint8Array[] {
+    const changed = octets.slice();
+    changed[at]! ^= bits;
+    const right = rightHeader(changed);
+    const passing = toHex(right) === toHex(octets) ? [changed] : [changed, right];
+    return passing.filter(passes);
+  }
 
   const tcp = (fields: Partial<Shape>, length = 30): Uint8Array =>
     packetOf({ ...PLAIN, identification: 8, sequence: 1030, ...fields }, counting(length));
@@ -323,7 +335,7 @@ describe('never together', () => {
   it('RFC 768: two datagrams without checksums stay as they are', () => {
     const pair = pieces({ ...PLAIN, tcp: false }, 60, 30);
     for (const octets of pair) putWord(octets, 26, 0);
-    expect(coalesce(pair).map((group) => toHex(group.octets))).toEqual(pair.map(toHex));
+    expect(hexes(coalesce(pair).map(({ octets }) => octets))).toEqual(hexes(pair));
   });
 
   it('behind a FIN or a shorter segment', () => {
@@ -407,45 +419,60 @@ describe('limits', () => {
         counting(segment),
       ),
     );
-    const emitted = coalesce(trace);
+    const emitted = coalesce(trace, false, wide);
     expect(sizes(emitted)).toEqual(expected);
     expect(emitted[0]!.octets.length).toBe(headersOf(shape) + 34 * segment);
     expect(headersOf(shape) + 35 * segment).toBeGreaterThan(65535);
   });
 
   it('8 flows that may grow: the oldest one ends', () => {
-    const coalescer = new Coalescer();
+    const collector = new Collector(pool);
     const streams = Array.from({ length: 9 }, (_, i) => pieces({ ...PLAIN, sourcePort: i }, 60, 30));
-    const held = [0, 1].flatMap((i) => streams.map((stream) => pooled(pool, stream[i]!)));
-    for (const packet of held.slice(0, 9)) coalescer.add(packet);
-    expect(coalescer.counters.evicted).toBe(1);
-    for (const packet of held.slice(10, 18)) coalescer.add(packet);
-    expect(sizes(flush(coalescer))).toEqual([1, ...new Array(COALESCE_OPEN_MAX).fill(2)]);
-    for (const packet of held) pool.release(packet);
+    collector.add(streams.map((stream) => pooled(pool, stream[0]!)));
+    expect(collector.coalescer.counters.evicted).toBe(1);
+    collector.add(streams.slice(1).map((stream) => pooled(pool, stream[1]!)));
+    expect(sizes(collector.flush())).toEqual([1, ...new Array(COALESCE_OPEN_MAX).fill(2)]);
+    expect(collector.coalescer.counters).toEqual({ superframes: 8, merged: 16, evicted: 1 });
   });
 
-  it('256 packets held, whatever they are', () => {
-    const coalescer = new Coalescer();
+  it('128 packets held, whatever they are: the next one sends them before it', () => {
+    const collector = new Collector(pool);
     const octets = packetOf(PLAIN, counting(1));
     const held = Array.from({ length: COALESCE_HELD_MAX + 1 }, () => pooled(pool, octets));
-    for (const packet of held.slice(0, -1)) expect(coalescer.add(packet)).toBe(true);
-    expect(coalescer.add(held.at(-1)!)).toBe(false);
-    expect([coalescer.held, coalescer.counters.full]).toEqual([COALESCE_HELD_MAX, 1]);
-    const emitted = flush(coalescer);
-    expect(emitted.map((group) => group.packets[0])).toEqual(held.slice(0, -1));
-    expect(coalescer.add(held.at(-1)!)).toBe(true);
-    expect(sizes(flush(coalescer))).toEqual([1]);
-    for (const packet of held) pool.release(packet);
+    collector.add(held.slice(0, -1));
+    expect([COALESCE_HELD_MAX, collector.coalescer.held, collector.take()]).toEqual([128, 128, []]);
+    collector.add(held.slice(-1));
+    expect(collector.coalescer.held).toBe(1);
+    expect(collector.take().map(({ packet }) => packet)).toEqual(held.slice(0, -1));
+    expect(collector.flush().map(({ packet }) => packet)).toEqual(held.slice(-1));
+    expect(pool.taken).toBe(0);
+  });
+
+  it('those that joined are not held', () => {
+    const collector = new Collector(pool);
+    for (let i = 0; i < 3; i++)
+      for (const octets of pieces({ ...PLAIN, sourcePort: i }, 64 * 30, 30)) collector.add([pooled(pool, octets)]);
+    expect([collector.coalescer.held, pool.taken, collector.take()]).toEqual([3, 3, []]);
+    expect(sizes(collector.flush())).toEqual([64, 64, 64]);
+  });
+
+  it.each([
+    [7, [1, 1, 1]],
+    [8, [3]],
+  ])('TCP segments of %d octets: shorter ones than 8 no superframe has', (segment, expected) => {
+    const trio = pieces(PLAIN, 3 * segment, segment);
+    const emitted = coalesce(trio);
+    expect(sizes(emitted)).toEqual(expected);
+    expect(hexes(emitted.flatMap((each) => each.pieces))).toEqual(hexes(trio));
+    expect(sizes(coalesce(pieces({ ...PLAIN, tcp: false }, 3, 1)))).toEqual([3]);
   });
 
   it('nothing is remembered across a flush', () => {
-    const coalescer = new Coalescer();
-    const held = pieces(PLAIN, 60, 30).map((octets) => pooled(pool, octets));
-    for (const packet of held) {
-      coalescer.add(packet);
-      expect(sizes(flush(coalescer))).toEqual([1]);
+    const collector = new Collector(pool);
+    for (const octets of pieces(PLAIN, 60, 30)) {
+      collector.add([pooled(pool, octets)]);
+      expect(sizes(collector.flush())).toEqual([1]);
     }
-    for (const packet of held) pool.release(packet);
   });
 });
 
@@ -459,56 +486,60 @@ describe('packets of this host', () => {
         return copy;
       });
       const [group] = coalesce(owing, true);
-      expect(group!.packets.length).toBe(3);
-      expect(cutAgain(group!).map(toHex)).toEqual(right.map(toHex));
+      expect(hexes(group!.pieces)).toEqual(hexes(right));
       const [single] = coalesce(owing.slice(0, 1), true);
-      expect([single!.kind, single!.partial, single!.checksumStart]).toEqual([0, true, transportOf(shape)]);
+      expect([single!.segment, single!.partial, toHex(single!.octets)]).toEqual([0, true, toHex(owing[0]!)]);
+      expect([single!.offload.kind, single!.offload.partial]).toEqual([0, true]);
+      expect(single!.offload.checksumStart).toBe(transportOf(shape));
     }
   });
 
-  it('a superframe passes by itself, described, and keeps its place in its flow', () => {
+  it('a superframe passes by itself, as it came, and keeps its place in its flow', () => {
     const [a, b] = pieces(PLAIN, 60, 30) as [Uint8Array, Uint8Array];
     const whole = packetOf({ ...PLAIN, sequence: 1060, identification: 9 }, counting(100));
-    const coalescer = new Coalescer();
+    const collector = new Collector(pool);
     const held = [pooled(pool, a), pooled(pool, b), pooled(pool, whole, 40), pooled(pool, a)];
-    for (const packet of held) coalescer.add(packet);
-    const emitted = flush(coalescer);
-    expect(sizes(emitted)).toEqual([2, 1, 1]);
-    expect([emitted[1]!.kind, emitted[1]!.segment, emitted[1]!.partial]).toEqual([OFFLOAD_KIND.tcp4, 40, true]);
-    expect(cutAgain(emitted[1]!).map(toHex)).toEqual(naiveCut(whole, 20, 40, 6, 40).map(toHex));
-    for (const packet of held) pool.release(packet);
+    collector.add(held);
+    const emitted = collector.flush();
+    expect(emitted.map(({ packet }) => packet)).toEqual([held[0], held[2], held[3]]);
+    expect(sizes(emitted)).toEqual([2, 3, 1]);
+    const { offload, segment, octets, pieces: cut } = emitted[1]!;
+    expect([offload.kind, offload.segment, offload.partial, segment]).toEqual([OFFLOAD_KIND.tcp4, 40, true, 40]);
+    expect(toHex(octets)).toBe(toHex(whole));
+    expect(hexes(cut)).toEqual(hexes(naiveCut(whole, 20, 40, 6, 40)));
+    expect(pool.taken).toBe(0);
   });
 });
 
 describe('hostile octets', () => {
-  it('are emitted once each, unchanged unless they join; nothing outside them is touched', () => {
+  it('are emitted once each, unchanged unless they join; nothing of them is written, nothing outside them touched', () => {
     fc.assert(
       fc.property(fc.array(arbitraryOctets, { maxLength: 30 }), fc.boolean(), (all, again) => {
-        const packets = (again ? all.flatMap((octets) => [octets, octets]) : all).map((octets) => fenced(octets));
-        const before = packets.map((packet) => toHex(Uint8Array.from(contents(packet))));
-        const coalescer = new Coalescer();
-        for (const packet of packets) expect(coalescer.add(packet)).toBe(true);
-        const order: number[] = [];
-        coalescer.flush((group) => {
-          for (const { packet } of group.slices.slice(0, group.count)) order.push(packets.indexOf(packet));
-          if (group.count > 1) return;
-          const { packet, offset, length } = group.slices[0]!;
-          expect([offset, length]).toEqual([packet.start, packet.end - packet.start]);
-          expect(toHex(Uint8Array.from(contents(packet)))).toBe(before[packets.indexOf(packet)]);
-        });
-        expect(order.sort((a, b) => a - b)).toEqual(packets.map((_, i) => i));
+        const given = again ? all.flatMap((octets) => [octets, octets]) : all;
+        const packets = given.map((octets) => fenced(octets));
+        const collector = new Collector(pool);
+        collector.add(packets);
+        const emitted = collector.flush();
+        expect(hexes(packets.map(contents))).toEqual(hexes(given));
+        const alone = emitted.filter(({ pieces }) => pieces.length === 1);
+        const order = alone.map(({ packet }) => packets.indexOf(packet));
+        expect(order).toEqual([...new Set(order)].sort((a, b) => a - b));
+        expect(order.includes(-1)).toBe(false);
+        for (const [i, { octets, segment }] of alone.entries())
+          expect([toHex(octets), segment]).toEqual([toHex(given[order[i]!]!), 0]);
+        expect(sizes(emitted).reduce((sum, size) => sum + size, 0)).toBe(packets.length);
+        expect(pool.taken).toBe(0);
       }),
       { numRuns: 500 },
     );
   });
 
-  const contents = ({ buf, start, end }: Packet): number[] =>
-    Array.from({ length: end - start }, (_, i) => buf[start + i]!);
-
   it('padding behind a packet stays behind', () => {
     const [a, b] = pieces(PLAIN, 60, 30) as [Uint8Array, Uint8Array];
     const padded = (octets: Uint8Array): Uint8Array => Uint8Array.from([...octets, 0xee, 0xee]);
     expect(toHex(coalesce([padded(a), padded(b)])[0]!.octets)).toBe(toHex(coalesce([a, b])[0]!.octets));
-    expect(octetsOf(pooled(wide, a)).length).toBe(a.length);
+    const packet = pooled(pool, a);
+    expect(octetsOf(packet).length).toBe(a.length);
+    pool.release(packet);
   });
 });

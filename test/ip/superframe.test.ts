@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { fromHex, toHex, u16, u32 } from '../../src/core/index.ts';
 import {
+  beginCut,
   buildTcp,
   checkIp,
   checkSuperframe,
@@ -9,6 +10,7 @@ import {
   cutSuperframe,
   DROP,
   foldSum,
+  HEADROOM,
   octetsOf,
   PASS,
   type Packet,
@@ -16,7 +18,10 @@ import {
   segmentCount,
   segmentLength,
   sumWords,
+  wireOctets,
+  wirePackets,
   wrapPacket,
+  writeSegment,
 } from '../../src/ip/index.ts';
 import { copySum, sumOctets } from '../../src/ip/superframe-sum.ts';
 import { addr, counting } from '../support/packets.ts';
@@ -170,6 +175,115 @@ describe('cutting a superframe', () => {
     const enough = new PacketPool(10, 140);
     expect(cutSuperframe(packet, enough, out)).toBe(10);
     pool.release(packet);
+  });
+});
+
+describe('writing segments', () => {
+  it('at any place, in any order: each is that of the naive reference, and nothing outside it is written', () => {
+    const other = wrapPacket(packetOf({ ...PLAIN, v6: true }, counting(300)));
+    other.segment = 50;
+    fc.assert(
+      fc.property(
+        arbitraryShape,
+        fc.integer({ min: 8, max: 700 }),
+        fc.nat(3000),
+        fc.array(fc.tuple(fc.nat(), fc.oneof(fc.nat(), fc.constantFrom(0, -1))), { minLength: 1, maxLength: 8 }),
+        (shape, segment, length, writes) => {
+          const whole = packetOf(shape, counting(length));
+          fc.pre(shape.tcp || length <= 128 * segment);
+          const expected = naiveCut(whole, shape.v6 ? 40 : 20, headersOf(shape), shape.tcp ? 6 : 17, segment);
+          const packet = pooled(pool, whole, segment);
+          const before = packet.buf.slice();
+          expect(beginCut(packet)).toBe(expected.length);
+          for (const [which, where] of writes) {
+            const index = which % expected.length;
+            const piece = expected[index]!;
+            const into = wire.take()!;
+            into.buf.fill(0x5a);
+            const room = into.buf.length - piece.length;
+            // Anywhere in the slot, its first and its last octet included.
+            const to = where < 0 ? room : where % (room + 1);
+            expect(writeSegment(packet, index, into, to)).toBe(piece.length);
+            // What is asked of other packets meanwhile changes nothing.
+            expect([segmentCount(other), segmentLength(other)]).toEqual([6, 110]);
+            const should = new Uint8Array(into.buf.length).fill(0x5a);
+            should.set(piece, to);
+            expect(Buffer.compare(into.buf, should)).toBe(0);
+            expect([into.start, into.end]).toEqual([HEADROOM, HEADROOM]);
+            wire.release(into);
+          }
+          expect(Buffer.compare(packet.buf, before)).toBe(0);
+          pool.release(packet);
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+
+  it('back to back, as a train', () => {
+    const whole = packetOf({ ...PLAIN, tcp: false, v6: true }, counting(1000));
+    const packet = pooled(pool, whole, 300);
+    const train = pool.take()!;
+    for (let i = 0; i < beginCut(packet); i++) train.end += writeSegment(packet, i, train, train.end);
+    expect(toHex(octetsOf(train))).toBe(naiveCut(whole, 40, 48, 17, 300).map(toHex).join(''));
+    pool.release(train);
+    pool.release(packet);
+  });
+
+  it('none of a superframe that is none', () => {
+    for (const [octets, segment] of [
+      [packetOf({ ...PLAIN, flags: 0x02 }, counting(100)), 50],
+      [packetOf(PLAIN, counting(100)), 7],
+      [packetOf(PLAIN, counting(100)), 0],
+      [counting(30), 50],
+    ] as const) {
+      const packet = wrapPacket(octets);
+      packet.segment = segment;
+      expect(beginCut(packet)).toBe(0);
+    }
+  });
+});
+
+describe('what counters count', () => {
+  it('are the packets and octets of the naive reference', () => {
+    fc.assert(
+      fc.property(arbitraryShape, fc.integer({ min: 8, max: 700 }), fc.nat(3000), (shape, segment, length) => {
+        const whole = packetOf(shape, counting(length));
+        fc.pre(shape.tcp || length <= 128 * segment);
+        const pieces = naiveCut(whole, shape.v6 ? 40 : 20, headersOf(shape), shape.tcp ? 6 : 17, segment);
+        const packet = wrapPacket(whole);
+        packet.segment = segment;
+        packet.partial = true;
+        expect([wirePackets(packet), wireOctets(packet)]).toEqual([
+          pieces.length,
+          pieces.reduce((sum, piece) => sum + piece.length, 0),
+        ]);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('without the padding behind a superframe, which goes nowhere', () => {
+    const whole = packetOf(PLAIN, counting(100));
+    const padded = wrapPacket(Uint8Array.from([...whole, 0xee, 0xee]));
+    padded.segment = 60;
+    expect([wirePackets(padded), wireOctets(padded)]).toEqual([2, 100 + 2 * 40]);
+  });
+
+  it('any octets are one packet as they are, unless they can be cut; nothing outside them is read', () => {
+    fc.assert(
+      fc.property(arbitraryOctets, fc.nat(50), (octets, segment) => {
+        const packet = fenced(octets);
+        packet.segment = segment;
+        const sound = segment > 0 && checkSuperframe(packet) === PASS;
+        const pieces = sound ? cut(octets, segment) : [octets];
+        expect([wirePackets(packet), wireOctets(packet)]).toEqual([
+          pieces.length,
+          pieces.reduce((sum, piece) => sum + piece.length, 0),
+        ]);
+      }),
+      { numRuns: 1000 },
+    );
   });
 });
 

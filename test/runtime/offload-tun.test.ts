@@ -7,10 +7,12 @@ import {
   buildUdp,
   Coalescer,
   cutSuperframe,
+  describeOffload,
   type Endpoint,
   foldSum,
   formatAddress,
   mssOption,
+  newOffload,
   OFFLOAD_KIND,
   octetsOf,
   type Packet,
@@ -53,6 +55,7 @@ if (able) {
   sh('sysctl', ['-qw', 'net.ipv4.tcp_congestion_control=reno']);
 }
 
+const offload = newOffload();
 const open: { close(): Promise<void> }[] = [];
 const pools: PacketPool[] = [];
 
@@ -323,26 +326,31 @@ suite('superframes to the host', () => {
       end.write(end.segment(TCP_FLAG.syn, undefined, mssOption(1300)));
       await until(() => end.established);
 
-      const coalescer = new Coalescer();
       const data = stream(200_000);
       const kinds = new Map<number, number>();
+      const counts: number[] = [];
+      const coalescer = new Coalescer({
+        pool: from,
+        emit: (packet) => {
+          counts.push(segmentCount(packet));
+          expect(device.writePacket(packet)).toBe(SENT);
+          describeOffload(packet, offload);
+          kinds.set(offload.kind, (kinds.get(offload.kind) ?? 0) + 1);
+          from.release(packet);
+        },
+        grows: () => true,
+      });
       let at = 0;
       // No more than the window of the host at once.
       for (const count of [1, 2, 20, 24, 10, 1, 24, 24, 24, 24]) {
-        const held: Packet[] = [];
         for (let i = 0; i < count; i++) {
           const length = Math.min(i === count - 1 ? 777 : 1300, data.length - at);
           const packet = from.from(end.segment(TCP_FLAG.ack, data.subarray(at, at + length)))!;
           at += length;
-          held.push(packet);
-          expect(coalescer.add(packet)).toBe(true);
+          coalescer.add(packet);
         }
-        coalescer.flush((group) => {
-          kinds.set(group.kind, (kinds.get(group.kind) ?? 0) + 1);
-          expect(group.count).toBe(count);
-          expect(device.writeGroup(group)).toBe(SENT);
-        });
-        for (const packet of held) from.release(packet);
+        coalescer.flush();
+        expect(counts.splice(0)).toEqual([count]);
         await until(() => came.octets === at);
       }
       expect(kinds).toEqual(
@@ -388,17 +396,22 @@ suite('superframes to the host', () => {
           },
         });
         const sent = [900, 900, 900, 900, 44].map((length, i) => stream(length).map((octet) => octet ^ i));
-        const coalescer = new Coalescer();
-        const ports = { sourcePort: 9, destinationPort: 7000 };
-        const held = sent.map(
-          (data, i) => from.from(buildUdp({ source: far, destination: host, ...ports, identification: 5 + i }, data))!,
-        );
-        for (const packet of held) expect(coalescer.add(packet)).toBe(true);
-        coalescer.flush((group) => {
-          expect([group.kind, group.count]).toEqual([OFFLOAD_KIND.udp, 5]);
-          expect(device.writeGroup(group)).toBe(SENT);
+        const coalescer = new Coalescer({
+          pool: from,
+          emit: (packet) => {
+            describeOffload(packet, offload);
+            expect([offload.kind, segmentCount(packet)]).toEqual([OFFLOAD_KIND.udp, 5]);
+            expect(device.writePacket(packet)).toBe(SENT);
+            from.release(packet);
+          },
+          grows: () => true,
         });
-        for (const packet of held) from.release(packet);
+        const ports = { sourcePort: 9, destinationPort: 7000 };
+        for (const [i, data] of sent.entries())
+          coalescer.add(
+            from.from(buildUdp({ source: far, destination: host, ...ports, identification: 5 + i }, data))!,
+          );
+        coalescer.flush();
         const set = new PollSet(requireSyscalls(), 1);
         set.add(socket.fd);
         while (got.length < 5 && set.wait(2000) > 0) socket.drain(64);
@@ -516,15 +529,20 @@ suite('a TUN device without an offload', () => {
       const tcp = offload !== undefined;
       expect([plain, tcp4, tcp6, udp].map((kind) => device.takes(kind))).toEqual([true, tcp, tcp, false]);
       expect(device.writePacket(superframe())).toBe(FAILED);
-      const coalescer = new Coalescer();
+      const coalescer = new Coalescer({
+        pool: from,
+        emit: (packet) => {
+          expect(segmentCount(packet)).toBe(2);
+          expect(device.writePacket(packet)).toBe(FAILED);
+          from.release(packet);
+        },
+        grows: () => true,
+      });
       for (let i = 0; i < 2; i++) {
         const ends = { source: addr('10.9.0.2'), destination: addr('10.9.0.1'), sourcePort: 9, destinationPort: 9 };
         coalescer.add(wrapPacket(buildUdp({ ...ends, identification: i }, counting(100))));
       }
-      coalescer.flush((group) => {
-        expect(group.count).toBe(2);
-        expect(device.writeGroup(group)).toBe(FAILED);
-      });
+      coalescer.flush();
       expect(device.counters).toMatchObject({ sent: 0, refused: 2 });
       void device.close();
     }

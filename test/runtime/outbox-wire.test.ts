@@ -1,24 +1,26 @@
 /**
  * What a receiver behind a device gets of what hosts and peers send, sound or broken, in whatever order: each flow's packets octet
- * for octet in their order, whether the device takes superframes or not. The receiver works as Linux does with the header of a
+ * for octet in their order, whether packets join on their way or not, whether the device takes superframes or not. The receiver works as Linux does with the header of a
  * frame: it trusts the sum that stands in the checksum field, and cuts.
  */
 import fc from 'fast-check';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
-  type Coalesced,
+  Coalescer,
   describeOffload,
   newOffload,
+  newPart,
   OFFLOAD_KIND,
   type Packet,
   PacketPool,
+  placePart,
 } from '../../src/ip/index.ts';
 import { FAILED, SENT, type SendResult } from '../../src/runtime/index.ts';
 import { Outbox, type PacketDevice } from '../../src/runtime/outbox.ts';
 import { Dice } from '../support/naive/dice.ts';
 import { type Frame, piecesOf, settled, superframeProblem } from '../support/naive/frames.ts';
 import { isRefusal, mustRead, readIp, TCP, withHeaderChecksum } from '../support/naive/ip.ts';
-import { be16, changed, checksum, concat, type Octets, pseudoSum, word } from '../support/naive/octets.ts';
+import { be16, changed, checksum, hexOf, type Octets, pseudoSum, word } from '../support/naive/octets.ts';
 import { anyFrame, anySuperframe } from '../support/naive/traffic.ts';
 import { compareOrder } from '../support/naive/twin.ts';
 
@@ -29,7 +31,8 @@ interface Kinds {
 
 class Receiver implements PacketDevice {
   readonly wire: Octets[] = [];
-  superframes = 0;
+  /** Of TCP and of UDP. */
+  readonly superframes = { tcp: 0, udp: 0 };
   refused = 0;
   readonly #kinds: Kinds;
 
@@ -43,31 +46,21 @@ class Receiver implements PacketDevice {
   }
 
   writePacket(packet: Packet): SendResult {
-    const group = { ...newOffload(), count: 1, octets: packet.end - packet.start, slices: [slice(packet)] };
-    describeOffload(packet, group);
-    return packet.segment > 0 && group.kind === OFFLOAD_KIND.none ? this.#refuse() : this.writeGroup(group);
-  }
-
-  writeGroup(group: Coalesced): SendResult {
-    const { kind, count, slices, segment, partial, checksumStart, checksumOffset } = group;
-    const octets = concat(
-      ...slices.slice(0, count).map(({ packet, offset, length }) => packet.buf.slice(offset, offset + length)),
-    );
-    expect(octets.length).toBe(group.octets);
-    if (!this.takes(kind) || (segment === 0 && (slices[0]?.packet.segment ?? 0) > 0)) return this.#refuse();
+    describeOffload(packet, offload);
+    const { kind, segment, partial, checksumStart, checksumOffset } = offload;
+    const octets = packet.buf.slice(packet.start, packet.end);
+    if (!this.takes(kind) || (segment === 0 && packet.segment > 0)) return this.#refuse();
+    const field = checksumStart + checksumOffset;
     if (segment > 0) {
       const { source, destination, length } = mustRead(octets);
-      const upper = kind === OFFLOAD_KIND.udp ? 17 : 6;
-      const field = checksumStart + checksumOffset;
-      expect([partial, word(octets, field)]).toEqual([
-        true,
-        pseudoSum(source, destination, upper, length - checksumStart),
-      ]);
-      this.superframes += 1;
+      const udp = kind === OFFLOAD_KIND.udp;
+      const owed = pseudoSum(source, destination, udp ? 17 : 6, length - checksumStart);
+      expect([partial, word(octets, field)]).toEqual([true, owed]);
+      this.superframes[udp ? 'udp' : 'tcp'] += 1;
       this.wire.push(...piecesOf({ octets, segment, partial }));
     } else if (partial) {
       const value = checksum(octets.slice(checksumStart));
-      this.wire.push(changed(octets, checksumStart + checksumOffset, be16(value === 0 ? 0xffff : value)));
+      this.wire.push(changed(octets, field, be16(value === 0 ? 0xffff : value)));
     } else this.wire.push(octets);
     return SENT;
   }
@@ -78,7 +71,7 @@ class Receiver implements PacketDevice {
   }
 }
 
-const slice = (packet: Packet) => ({ packet, offset: packet.start, length: packet.end - packet.start });
+const offload = newOffload();
 
 function wireOf(frame: Frame): readonly Octets[] {
   if (frame.segment > 0) return piecesOf(frame);
@@ -168,35 +161,68 @@ function trimmed(any: Frame): Frame {
   return { ...frame, partial: any.partial && typeof settled(frame) !== 'string' };
 }
 
-it.each<[string, Kinds]>([
-  ['takes all superframes', { tcp: true, udp: true }],
-  ['takes none of UDP', { tcp: true, udp: false }],
-  ['takes none of TCP', { tcp: false, udp: true }],
-  ['takes none', { tcp: false, udp: false }],
-])('a device that %s', (_, kinds) => {
+/** How packets come to the outbox: as they are; or behind a coalescer, from slots of their own or from a train. */
+type Way = 'alone' | 'joined' | 'parts';
+
+/** Everything through a device of these kinds: how many superframes it was given. */
+function deliver(kinds: Kinds, way: Way): { tcp: number; udp: number; merged: number } {
   let pool = new PacketPool(2048, 65535);
-  let superframes = 0;
+  const superframes = { tcp: 0, udp: 0, merged: 0 };
   fc.assert(
     fc.property(fc.noShrink(fc.nat()), fc.integer({ min: 1, max: 30 }), fc.nat(20), (seed, count, often) => {
       if (pool.taken > 0) pool = new PacketPool(2048, 65535);
       const dice = new Dice(seed);
       const device = new Receiver(kinds);
       const outbox = new Outbox(pool, () => {});
+      const write = (packet: Packet): void => {
+        const own = packet.slot < 0 ? pool.copyOf(packet, packet.start, packet.end)! : packet;
+        outbox.write(device, own);
+      };
+      const coalescer = new Coalescer({ pool, emit: write, grows: () => true });
       const expected: Octets[] = [];
+      const hosts: Packet[] = [];
       for (const frame of anyTraffic(dice, count)) {
+        // A coalescer is given what passed `checkIp`.
+        if (way !== 'alone' && isRefusal(readIp(frame.octets))) continue;
         expected.push(...wireOf(frame));
-        const packet = pool.from(frame.octets)!;
+        let packet = pool.from(frame.octets)!;
+        if (way === 'parts' && frame.segment === 0 && !frame.partial) {
+          hosts.push(packet);
+          const part = newPart();
+          placePart(part, packet, packet.start, packet.end);
+          packet = part;
+        }
         packet.segment = frame.segment;
         packet.partial = frame.partial;
-        outbox.write(device, packet);
-        if (dice.below(80) < often) outbox.flush();
+        if (way === 'alone') write(packet);
+        else coalescer.add(packet);
+        if (dice.below(80) < often) coalescer.flush();
       }
-      outbox.flush();
-      compareOrder(device.wire, expected, 2, 'the wire');
+      coalescer.flush();
+      for (const host of hosts) pool.release(host);
+      if (way === 'alone') expect(device.wire.map(hexOf)).toEqual(expected.map(hexOf));
+      else compareOrder(device.wire, expected, 2, 'the wire');
       expect([device.refused, pool.taken]).toEqual([0, 0]);
-      superframes += device.superframes;
+      superframes.tcp += device.superframes.tcp;
+      superframes.udp += device.superframes.udp;
+      superframes.merged += coalescer.counters.merged;
     }),
-    { numRuns: 100, seed: 11 },
+    { numRuns: 50, seed: 11 },
   );
-  expect(superframes > 100).toBe(kinds.tcp);
+  return superframes;
+}
+
+describe.each<[string, Kinds]>([
+  ['takes all superframes', { tcp: true, udp: true }],
+  ['takes none of UDP', { tcp: true, udp: false }],
+  ['takes none of TCP', { tcp: false, udp: true }],
+  ['takes none', { tcp: false, udp: false }],
+])('a device that %s', (_, kinds) => {
+  it.each<Way>(['alone', 'joined', 'parts'])('%s', (way) => {
+    const { tcp, udp, merged } = deliver(kinds, way);
+    // What came as superframes is most of 50; where packets join there are hundreds.
+    const some = way === 'alone' ? 25 : 200;
+    expect([tcp > some, udp > some]).toEqual([kinds.tcp, kinds.udp]);
+    expect(merged > 1000).toBe(way !== 'alone');
+  });
 });

@@ -126,13 +126,13 @@ interface Place {
 
 function packetLaws(): void {
   const octets = PacketPool.octetsFor(1, 65536);
-  const sums = loadSums(octets + PacketPool.octetsFor(130, 2000));
+  const sums = loadSums(octets + PacketPool.octetsFor(130, 9000));
   if (!sums.ok) throw new Error(sums.why);
   const { buffer } = sums.memory;
-  const ordinary: Place = { wide: new PacketPool(1, 65536), wire: new PacketPool(130, 2000) };
+  const ordinary: Place = { wide: new PacketPool(1, 65536), wire: new PacketPool(130, 9000) };
   const accelerated: Place = {
     wide: new PacketPool(1, 65536, buffer),
-    wire: new PacketPool(130, 2000, buffer, octets),
+    wire: new PacketPool(130, 9000, buffer, octets),
   };
   let asked = 0;
   const kernel: SumKernel = {
@@ -172,13 +172,17 @@ function packetLaws(): void {
           const seen = pieces.map((piece) => toHex(octetsOf(piece)));
           const { buf, start, end } = pieces[at % pieces.length]!;
           if (damage) buf[start + (at % (end - start))]! ^= 0x10;
-          const coalescer = new Coalescer();
-          for (const piece of pieces) coalescer.add(piece);
-          coalescer.flush(({ slices, count, segment, partial }) => {
-            const parts = slices.slice(0, count).map((s) => s.packet.buf.subarray(s.offset, s.offset + s.length));
-            seen.push(`${segment} ${partial} ${parts.map(toHex).join(' ')}`);
+          const coalescer = new Coalescer({
+            pool: wire,
+            emit: (packet) => {
+              seen.push(`${packet.segment} ${packet.partial} ${toHex(octetsOf(packet))}`);
+              wire.release(packet);
+            },
+            grows: () => true,
           });
-          for (const piece of pieces) wire.release(piece);
+          for (const piece of pieces) coalescer.add(piece);
+          coalescer.flush();
+          expect(wire.taken).toBe(0);
           return seen;
         });
       }),

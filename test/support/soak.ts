@@ -107,6 +107,7 @@ class Soak {
         this.#datagrams += 1;
         this.#pool.release(packet);
       },
+      underlay: (_local: unknown, _remote: unknown, packet: Packet): void => this.#pool.release(packet),
       packet: (_: number, packet: Packet): void => {
         this.#left.push(octetsOf(packet).slice());
         this.#pool.release(packet);

@@ -9,7 +9,17 @@ import type { InterfaceConfig, PingRequest, PingResult, Route, RouteOrigin } fro
 import type { Bytes } from '../../core/index.ts';
 import type { Encryption, Integrity } from '../../crypto/index.ts';
 import type { DfPolicy, Lifetime } from '../../esp/index.ts';
-import type { Endpoint, FlowRecord, Packet, Prefix, TrafficSelector } from '../../ip/index.ts';
+import type { Address, Endpoint, FlowRecord, Packet, Prefix, TrafficSelector } from '../../ip/index.ts';
+import type {
+  NatCounters,
+  NatFiltering,
+  NatLimits,
+  NatRule,
+  NatSessionFilter,
+  NatSessionView,
+  NatTimeouts,
+} from '../../nat/index.ts';
+import type { CustomerRoute, LookupRecord, VirtualSubnet } from '../../nvgre/index.ts';
 
 /** A tunnel as the data plane knows it. */
 export interface TunnelParameters {
@@ -18,6 +28,81 @@ export interface TunnelParameters {
   readonly df: DfPolicy;
   /** MTU inside, or what the way outside leaves. */
   readonly mtu: number | 'auto';
+}
+
+/** A port of the host's that carries Ethernet frames. */
+export interface EthernetPort {
+  readonly port: number;
+  /** Our own on it. */
+  readonly mac: Bytes;
+  /** Slot of the segment's counters. */
+  readonly segmentCells: number;
+}
+
+/** A port of the virtual switch, by which the compartment takes part in one of its tenant's virtual subnets. */
+export interface SubnetPort {
+  /** Among all ports of the switch, the host's included. */
+  readonly switchPort: number;
+  readonly vsid: number;
+  readonly mac: Bytes;
+  readonly segmentCells: number;
+}
+
+/**
+ * One end of a link between two compartments of the gateway: `inside` is a tenant's, `outside` that of compartment 1. What goes
+ * through a link with a NAT is translated there.
+ */
+export interface LinkEnd {
+  /** Both ends name it; never used twice. */
+  readonly link: number;
+  readonly side: 'inside' | 'outside';
+  /** With the inside end. */
+  readonly nat?: NatParameters;
+}
+
+export interface NatSettings {
+  readonly rules: readonly NatRule[];
+  readonly filtering: NatFiltering;
+  readonly timeouts: NatTimeouts;
+  readonly limits: NatLimits;
+}
+
+export interface NatParameters extends NatSettings {
+  /** IPv4, as a number. */
+  readonly external: number;
+  /** Slot of its counters. */
+  readonly cells: number;
+}
+
+/** Where packets of an interface go: to a port of the host's, a segment, a tunnel, another compartment. */
+export type WayParameters = { readonly port: number } | EthernetPort | SubnetPort | TunnelParameters | LinkEnd;
+
+/** This machine in the provider network. */
+export interface UnderlayParameters {
+  readonly addresses: readonly Address[];
+  readonly carrier: 'nvgre' | 'nvgre-udp';
+}
+
+/** A tenant's part of the virtual switch. */
+export interface NetworkParameters {
+  /** Of its compartment on a gateway; any number of its own on a virtualization host. */
+  readonly compartment: number;
+  readonly name: string;
+  readonly subnets: readonly VirtualSubnet[];
+  readonly records: readonly LookupRecord[];
+  readonly routes: readonly CustomerRoute[];
+  readonly cells: number;
+}
+
+/** A machine of a tenant on this host: a port of the host's that is one of the switch. */
+export interface MachineParameters {
+  readonly compartment: number;
+  readonly port: number;
+  readonly switchPort: number;
+  readonly vsid: number;
+  readonly mac: Bytes;
+  /** Undefined: learned. */
+  readonly addresses: readonly Address[] | undefined;
 }
 
 /** Both directions of a Child SA. Keys are octets here: whoever passes a command on wipes what it copied. */
@@ -55,8 +140,7 @@ export type PlaneCommand =
       readonly interface: number;
       readonly config: InterfaceConfig;
       readonly cells: number;
-      /** Where its packets go: a port of the host's, or a tunnel. */
-      readonly way: { readonly port: number } | TunnelParameters;
+      readonly way: WayParameters;
     }
   | { readonly do: 'remove-interface'; readonly compartment: number; readonly interface: number }
   | { readonly do: 'set-up'; readonly compartment: number; readonly interface: number; readonly up: boolean }
@@ -67,6 +151,33 @@ export type PlaneCommand =
       readonly prefix: Prefix;
       readonly interface: number;
       readonly origin: RouteOrigin;
+      /** Undefined: those of all next hops. */
+      readonly nextHop?: Address;
+    }
+  /** The switch begins, or begins anew with all that is in it. */
+  | { readonly do: 'underlay'; readonly underlay: UnderlayParameters }
+  /** Added, or made so; what did not change is not touched. */
+  | { readonly do: 'network'; readonly network: NetworkParameters }
+  | { readonly do: 'remove-network'; readonly compartment: number }
+  | { readonly do: 'add-machine'; readonly machine: MachineParameters }
+  | { readonly do: 'remove-machine'; readonly port: number }
+  /** What else is the same host says for this prefix: others ask who has its addresses, and are answered. */
+  | {
+      readonly do: 'answer-for';
+      readonly compartment: number;
+      readonly interface: number;
+      readonly prefix: Prefix;
+      readonly on: boolean;
+    }
+  | { readonly do: 'set-nat'; readonly link: number; readonly settings: NatSettings }
+  | { readonly do: 'flush-nat'; readonly link: number; readonly filter: NatSessionFilter }
+  /** Answered by an event of the same `query`. */
+  | {
+      readonly do: 'ask-nat';
+      readonly link: number;
+      readonly query: number;
+      readonly filter: NatSessionFilter;
+      readonly most: number;
     }
   | { readonly do: 'install'; readonly sa: SaPair; readonly phase: SaPhase }
   /** `active` also makes it the newest. */
@@ -108,6 +219,21 @@ export type PlaneEvent =
       readonly octets: Bytes;
       readonly tos: number;
     }
+  /** `sessions` are at most as many as were asked for. */
+  | {
+      readonly type: 'nat-sessions';
+      readonly query: number;
+      readonly sessions: readonly NatSessionView[];
+      readonly counters: NatCounters;
+    }
+  /** Somebody on a segment claims an address of ours. */
+  | {
+      readonly type: 'conflict';
+      readonly compartment: number;
+      readonly interface: number;
+      readonly address: Address;
+      readonly mac: Bytes;
+    }
   | { readonly type: 'pinged'; readonly compartment: number; readonly result: PingResult }
   | {
       readonly type: 'ping-refused';
@@ -128,6 +254,8 @@ export interface PlaneOutput {
     dontFragment: boolean,
     tunnel: number,
   ): void;
-  /** An IP packet for the host's end of an interface. */
+  /** NVGRE for another provider address, GRE header first; trains as above. */
+  underlay(local: Address, remote: Address, packet: Packet): void;
+  /** An IP packet, or an Ethernet frame, for the host's end of an interface. */
   packet(port: number, packet: Packet): void;
 }

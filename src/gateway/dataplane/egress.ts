@@ -139,7 +139,11 @@ export class Egress {
     if (!outbound.carries(pieces, pieces * length)) return false;
     for (let first = 0; first < pieces; first += most) {
       const count = Math.min(most, pieces - first);
-      if (this.#queue.count + count > BURST_PACKETS) this.flush();
+      if (this.#queue.count + count > BURST_PACKETS) {
+        this.flush();
+        // Whoever was handed a datagram may have cut something else.
+        beginCut(packet);
+      }
       const train = pool.take()!;
       for (let i = 0; i < count; i++) {
         const part = this.#parts[this.#queue.count]!;

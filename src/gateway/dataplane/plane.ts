@@ -3,22 +3,39 @@
  * neither IKE nor documents: commands tell it what there is, events tell control what packets ask for (`contract.ts`).
  *
  * Read first: RFC 4301 §5 (order of processing), RFC 3948 §2 (what comes on the NAT-T port), docs/architecture.md.
- * The doors into a compartment are `packet` (a port of the tenant's own) and the SPI of an ESP packet. Packets are taken in
+ * The doors into a compartment are `packet` (a port of the tenant's own), the SPI of an ESP packet, the VSID of an NVGRE frame, and
+ * behind compartment 1 the external address of a NAT or the prefixes of a tenant without one. Packets are taken in
  * at any pace and leave at `flush`, which ends a batch; commands come between batches.
  * Invariants: each packet taken is given to the output or released, once; an event is kept until `takeEvents`, but IKE messages
  * and strays beyond EVENTS are dropped like packets, and counted.
  */
-import type { Sink } from '../../compartment/index.ts';
-import { Agenda, type Bytes, type Deadline, invariant, type Millis, type Random } from '../../core/index.ts';
+import {
+  Agenda,
+  type Bytes,
+  type Deadline,
+  invariant,
+  type Millis,
+  type Random,
+  type Timed,
+} from '../../core/index.ts';
 import type { Engine } from '../../crypto/index.ts';
 import { classify, DATAGRAM, NON_ESP_MARKER_LENGTH, Sad, spiOf } from '../../esp/index.ts';
-import { DROP, DROP_COUNT, type Endpoint, octetsOf, type Packet, type PacketPool } from '../../ip/index.ts';
+import {
+  type Address,
+  DROP,
+  DROP_COUNT,
+  type Endpoint,
+  octetsOf,
+  type Packet,
+  type PacketPool,
+} from '../../ip/index.ts';
 import { type Cells, LocalCells, POOL_AT } from './cells.ts';
 import type { PlaneCommand, PlaneEvent, PlaneOutput, SaPair, SaPhase } from './contract.ts';
 import { Egress } from './egress.ts';
 import { Ingress } from './ingress.ts';
-import { PlaneTenant } from './tenant.ts';
-import { type PlaneSa, PlaneTunnel } from './tunnel.ts';
+import { Layout } from './layout.ts';
+import type { PlaneTenant } from './tenant.ts';
+import type { PlaneSa, PlaneTunnel } from './tunnel.ts';
 
 export interface DataPlaneOptions {
   readonly pool: PacketPool;
@@ -33,6 +50,8 @@ export interface DataPlaneOptions {
   readonly slot?: number;
   /** Packets of one flow may leave as superframes. Default: false. */
   readonly superframes?: boolean;
+  /** It stands for another one and sends nothing of its own. Default: false. */
+  readonly likeness?: boolean;
 }
 
 /** Events between two batches from which on no message and no stray is taken; of other events an SA, a tunnel, a ping causes a few. */
@@ -44,7 +63,6 @@ export class DataPlane {
   readonly engine: Engine;
   readonly output: PlaneOutput;
   readonly sad: Sad;
-  readonly tunnels = new Map<number, PlaneTunnel>();
   /** Drops that belong to no tenant: before an SPI or an interface was known. */
   readonly drops: Float64Array;
   /** By inbound SPI. */
@@ -52,8 +70,8 @@ export class DataPlane {
   readonly #cells: Cells;
   readonly #own: Float64Array;
   readonly #agenda = new Agenda();
-  readonly #tenants = new Map<number, PlaneTenant>();
-  readonly #ports = new Map<number, { readonly tenant: PlaneTenant; readonly interface: number }>();
+  readonly #layout: Layout;
+  readonly likeness: boolean;
   readonly #egress: Egress;
   readonly #ingress: Ingress;
   readonly #spis: { readonly modulus: number; readonly residue: number };
@@ -72,6 +90,8 @@ export class DataPlane {
     this.drops = this.#own.subarray(0, DROP_COUNT);
     this.sad = new Sad(this.#cells.at(slot + 1).subarray(0, DROP_COUNT));
     this.#spis = options.spis ?? { modulus: 1, residue: 0 };
+    this.likeness = options.likeness === true;
+    this.#layout = new Layout(this);
     this.#egress = new Egress(this);
     this.#ingress = new Ingress(this, options.superframes === true);
   }
@@ -80,8 +100,27 @@ export class DataPlane {
     return this.#stopping;
   }
 
+  /** Of the call at hand. */
+  get now(): Millis {
+    return this.#now;
+  }
+
+  get tunnels(): ReadonlyMap<number, PlaneTunnel> {
+    return this.#layout.tunnels;
+  }
+
   compartment(number: number) {
-    return this.#tenants.get(number)?.compartment;
+    return this.#layout.tenants.get(number)?.compartment;
+  }
+
+  /** The Ethernet segment behind an interface. */
+  segment(compartment: number, number: number) {
+    return this.#layout.tenants.get(compartment)?.ways.get(number)?.segment?.segment;
+  }
+
+  /** The virtual switch, where there is an underlay. */
+  get switch() {
+    return this.#layout.fabric?.switch;
   }
 
   // Packets in.
@@ -109,19 +148,53 @@ export class DataPlane {
     this.#opened(false, local, remote, packet, tos, now);
   }
 
-  /** An IP packet from a port of the host's. */
+  /** An IP packet, or a frame, from a port of the host's. */
   packet(port: number, packet: Packet, now: Millis): void {
     this.#now = now;
-    const door = this.#ports.get(port);
-    if (door === undefined) return this.drop(packet, DROP.linkDown);
-    door.tenant.compartment.receive(packet, door.interface, now);
-    this.#agenda.touch(door.tenant);
+    this.#layout.arrive(port, packet, now);
+  }
+
+  /** NVGRE from another provider address, GRE header first. */
+  underlay(remote: Address, packet: Packet, now: Millis): void {
+    this.#now = now;
+    const { fabric } = this.#layout;
+    if (fabric === undefined) this.drop(packet, DROP.linkDown);
+    else fabric.receive(remote, packet, now);
+  }
+
+  // Between the parts of the data plane.
+
+  /** A packet enters a compartment by an interface. */
+  enter(tenant: PlaneTenant, number: number, packet: Packet, now: Millis): void {
+    tenant.compartment.receive(packet, number, now);
+    this.#agenda.touch(tenant);
   }
 
   /** An opened packet enters the compartment of its tunnel. */
   deliver(tunnel: PlaneTunnel, packet: Packet, now: Millis): void {
-    tunnel.tenant.compartment.receive(packet, tunnel.interface, now);
-    this.#agenda.touch(tunnel.tenant);
+    this.enter(tunnel.tenant, tunnel.interface, packet, now);
+  }
+
+  toTunnel(tunnel: PlaneTunnel, packet: Packet, now: Millis): void {
+    this.#egress.transmit(tunnel, packet, now);
+  }
+
+  closeTunnel(tunnel: PlaneTunnel): void {
+    // The error about a packet that waits may be routed into the same tunnel.
+    while (tunnel.waiting.length > 0) this.#egress.giveUp(tunnel, this.#now);
+    for (const sa of [...tunnel.sas.values()]) this.#remove(sa);
+  }
+
+  cellsAt(slot: number): Float64Array {
+    return this.#cells.at(slot);
+  }
+
+  touch(item: Timed): void {
+    this.#agenda.touch(item);
+  }
+
+  forget(item: Timed): void {
+    this.#agenda.forget(item);
   }
 
   drop(packet: Packet, reason: number): void {
@@ -174,10 +247,7 @@ export class DataPlane {
 
   /** What makes a new data plane like this one for some of its compartments, SAs and waiting packets excepted. */
   describe(compartments: readonly number[]): PlaneCommand[] {
-    const commands = compartments.flatMap((number) => this.#tenants.get(number)?.describe() ?? []);
-    for (const [tunnel, { outerMtu, tenant }] of this.tunnels)
-      if (outerMtu !== Number.POSITIVE_INFINITY && compartments.includes(tenant.compartment.number))
-        commands.push({ do: 'path-mtu', tunnel, mtu: outerMtu });
+    const commands = this.#layout.describe(compartments);
     if (this.#stopping) commands.push({ do: 'stop' });
     return commands;
   }
@@ -188,24 +258,6 @@ export class DataPlane {
     // No SA goes while packets of it wait.
     if (this.#ingress.pending || this.#egress.pending) this.flush(now);
     switch (command.do) {
-      case 'add-compartment':
-        return this.#addCompartment(command.compartment, command.name, command.cells);
-      case 'remove-compartment':
-        return this.#removeCompartment(command.compartment);
-      case 'add-interface':
-        return this.#addInterface(command);
-      case 'remove-interface':
-        return this.#removeInterface(command.compartment, command.interface);
-      case 'set-up':
-        return this.compartment(command.compartment)?.setUp(command.interface, command.up);
-      case 'add-route':
-        return void this.compartment(command.compartment)?.addRoute(command.route);
-      case 'remove-route':
-        return void this.compartment(command.compartment)?.removeRoute(
-          command.prefix,
-          command.interface,
-          command.origin,
-        );
       case 'install':
         return this.#install(command.sa, command.phase, now);
       case 'phase':
@@ -236,57 +288,9 @@ export class DataPlane {
         return;
       case 'ping':
         return this.#ping(command, now);
+      default:
+        return this.#layout.command(command, now);
     }
-  }
-
-  #addCompartment(number: number, name: string, cells: number): void {
-    const { pool, random } = this;
-    const sink: Sink = {
-      emit: (packet, out) => this.#leave(tenant, packet, out),
-      pinged: (result) => void this.tell({ type: 'pinged', compartment: number, result }),
-    };
-    const tenant: PlaneTenant = new PlaneTenant(
-      { name, number, pool, random, sink, cells: this.#cells.at(cells) },
-      cells,
-    );
-    this.#tenants.set(number, tenant);
-  }
-
-  #removeCompartment(number: number): void {
-    const tenant = this.#tenants.get(number);
-    if (tenant === undefined) return;
-    for (const each of [...tenant.ways.keys()]) this.#removeInterface(number, each);
-    this.#tenants.delete(number);
-    this.#agenda.forget(tenant);
-  }
-
-  #addInterface(command: Extract<PlaneCommand, { do: 'add-interface' }>): void {
-    const tenant = this.#tenants.get(command.compartment);
-    if (tenant === undefined) return;
-    const { interface: number, way } = command;
-    tenant.add(command, this.#cells.at(command.cells));
-    if ('port' in way) {
-      tenant.ways.set(number, way);
-      this.#ports.set(way.port, { tenant, interface: number });
-      return;
-    }
-    const tunnel = new PlaneTunnel(tenant, way, number);
-    tenant.ways.set(number, tunnel);
-    this.tunnels.set(way.tunnel, tunnel);
-  }
-
-  #removeInterface(compartment: number, number: number): void {
-    const tenant = this.#tenants.get(compartment);
-    const way = tenant?.ways.get(number);
-    if (tenant === undefined || way === undefined) return;
-    if ('port' in way) this.#ports.delete(way.port);
-    else {
-      // The error about a packet that waits may be routed into the same tunnel.
-      while (way.waiting.length > 0) this.#egress.giveUp(way, this.#now);
-      for (const sa of [...way.sas.values()]) this.#remove(sa);
-      this.tunnels.delete(way.parameters.tunnel);
-    }
-    tenant.remove(number);
   }
 
   #install(pair: SaPair, phase: SaPhase, now: Millis): void {
@@ -310,18 +314,10 @@ export class DataPlane {
   }
 
   #ping({ compartment, request }: Extract<PlaneCommand, { do: 'ping' }>, now: Millis): void {
-    const tenant = this.#tenants.get(compartment);
+    const tenant = this.#layout.tenants.get(compartment);
     const why = tenant === undefined ? 'the tenant is gone' : tenant.compartment.ping(request, now);
     if (tenant !== undefined) this.#agenda.touch(tenant);
     if (why !== undefined) this.tell({ type: 'ping-refused', compartment, request, why });
-  }
-
-  /** The compartment's decision is made: out by interface `out`. */
-  #leave(tenant: PlaneTenant, packet: Packet, out: number): void {
-    const way = tenant.ways.get(out);
-    if (way === undefined) tenant.compartment.refuse(packet, DROP.linkDown, this.#now);
-    else if ('port' in way) this.output.packet(way.port, packet);
-    else this.#egress.transmit(way, packet, this.#now);
   }
 
   /** What the kernel brought to the wrong data plane goes round by control. */

@@ -6,12 +6,9 @@
 import { Compartment, type CompartmentOptions } from '../../compartment/index.ts';
 import type { Deadline, Millis, Timed } from '../../core/index.ts';
 import type { PlaneCommand } from './contract.ts';
-import type { PlaneTunnel } from './tunnel.ts';
+import type { Way } from './layout.ts';
 
 type AddInterface = Extract<PlaneCommand, { do: 'add-interface' }>;
-
-/** What stands behind an interface number: a port of the host's, or a tunnel. */
-export type Way = { readonly port: number } | PlaneTunnel;
 
 export class PlaneTenant implements Timed {
   readonly compartment: Compartment;

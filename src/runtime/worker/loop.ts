@@ -95,6 +95,7 @@ export class PlaneLoop {
     this.#plane = options.plane({
       datagram: (udp, local, remote, packet, tos, dontFragment) =>
         this.#send(udp, local, remote, packet, tos, dontFragment),
+      underlay: (_local, _remote, packet) => this.#plane.drop(packet, DROP.linkDown),
       packet: (port, packet) => {
         const queue = this.#ports.get(port);
         if (queue === undefined) this.#plane.drop(packet, DROP.linkDown);

@@ -9,7 +9,11 @@ const TUNNEL = 21;
 
 it('a tunnel that goes keeps no packet: neither one that waited nor the error about it, routed into the same tunnel', () => {
   const pool = new PacketPool(8);
-  const output = { datagram: () => expect.fail('sent'), packet: () => expect.fail('sent') };
+  const output = {
+    datagram: () => expect.fail('sent'),
+    underlay: () => expect.fail('sent'),
+    packet: () => expect.fail('sent'),
+  };
   const plane = new DataPlane({ pool, random: seededRandom(1), engine: defaultEngine, output });
   const addresses = [parsePrefix('10.1.0.1/24', true)!];
   plane.command({ do: 'add-compartment', compartment: 2, name: 'blue', cells: 2 }, 0);

@@ -295,6 +295,7 @@ export class NaivePlane {
     const base = { number: out, pointToPoint: kind !== 'fabric', clampMss, addresses, mtu, up: true };
     const added: NaiveInterface = { ...base, counters: [0, 0, 0, 0] };
     compartment.interfaces.set(out, added);
+    if (!('port' in way || 'tunnel' in way)) throw new Error('the reference knows ports and tunnels only');
     if ('port' in way) {
       this.#ways.set(`${number} ${out}`, way);
       this.#ports.set(way.port, { compartment: number, interface: out });

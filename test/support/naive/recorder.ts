@@ -32,6 +32,10 @@ export class Recorder implements PlaneOutput {
       this.datagrams.push({ udp, local, remote, octets: train.slice(at, at + step), tos, dontFragment, tunnel });
   };
 
+  underlay(_local: Uint8Array, _remote: Uint8Array, packet: Packet): void {
+    this.#pool.release(packet);
+  }
+
   packet(port: number, packet: Packet): void {
     const { segment, partial } = packet;
     this.packets.push({ port, frame: { octets: this.#taken(packet), segment, partial } });

@@ -1,0 +1,198 @@
+/**
+ * The underlay in the data plane: the virtual switch between ports and provider addresses, NVGRE as it stands on the wire.
+ *
+ * Read first: nvgre/switch.ts, nvgre/frame.ts. A frame for another node is complete: a checksum that it owes is computed, and a
+ * superframe is cut into a train whose frames have one header in common.
+ * Leaves to others: outer IP and UDP headers, which the sockets write.
+ * Invariant: a VSID leads to the ports of its tenant only; each frame given is handed out, passed on or released.
+ */
+import type { Deadline, Millis, Timed } from '../../core/index.ts';
+import {
+  type Address,
+  beginCut,
+  completeChecksum,
+  DROP,
+  ETHERNET_HEADER,
+  newPart,
+  PASS,
+  type Packet,
+  placePart,
+  segmentLength,
+  writeSegment,
+} from '../../ip/index.ts';
+import { NVGRE_HEADER, type ProviderAddress, TENANT_CELLS, VirtualSwitch } from '../../nvgre/index.ts';
+import type { MachineParameters, NetworkParameters, PlaneCommand, SubnetPort, UnderlayParameters } from './contract.ts';
+import type { DataPlane } from './plane.ts';
+
+/** Takes over a frame from the switch. */
+export type PortTaker = (frame: Packet, now: Millis) => void;
+
+export class Fabric implements Timed {
+  readonly parameters: UnderlayParameters;
+  readonly switch: VirtualSwitch;
+  readonly #plane: DataPlane;
+  readonly #networks = new Map<number, NetworkParameters>();
+  readonly #machines = new Map<number, MachineParameters>();
+  readonly #takers = new Map<number, PortTaker>();
+  readonly #inner = newPart();
+
+  constructor(plane: DataPlane, parameters: UnderlayParameters) {
+    this.parameters = parameters;
+    this.#plane = plane;
+    this.switch = new VirtualSwitch({
+      pool: plane.pool,
+      random: plane.random,
+      own: parameters.addresses,
+      drops: plane.drops,
+      sink: {
+        toPort: (port, frame, now) => {
+          const take = this.#takers.get(port);
+          if (take === undefined) plane.drop(frame, DROP.linkDown);
+          else take(frame, now);
+        },
+        toFabric: (pa, _vsid, frame) => this.#send(pa, frame),
+      },
+    });
+  }
+
+  // What there is.
+
+  setNetwork(network: NetworkParameters): void {
+    const { compartment: tenant, name, subnets, records, routes, cells } = network;
+    if (this.#networks.has(tenant)) {
+      this.switch.setSubnets(tenant, subnets);
+      this.switch.setRecords(tenant, records);
+      this.switch.setRoutes(tenant, routes);
+    } else {
+      const own = this.#plane.cellsAt(cells).subarray(0, TENANT_CELLS);
+      this.switch.addTenant({ tenant, name, subnets, records, routes, cells: own });
+    }
+    this.#networks.set(tenant, network);
+    this.#plane.touch(this);
+  }
+
+  removeNetwork(tenant: number): void {
+    if (!this.#networks.delete(tenant)) return;
+    this.switch.removeTenant(tenant);
+  }
+
+  /** A compartment's own port. */
+  attach(
+    tenant: number,
+    { switchPort: port, vsid, mac }: SubnetPort,
+    addresses: readonly Address[],
+    take: PortTaker,
+  ): void {
+    this.switch.addPort({ port, tenant, vsid, mac, addresses, role: 'gateway' });
+    this.#takers.set(port, take);
+  }
+
+  detach(port: number): void {
+    if (this.#takers.delete(port)) this.switch.removePort(port);
+  }
+
+  addMachine(machine: MachineParameters): void {
+    const { compartment: tenant, switchPort, vsid, mac, addresses, port } = machine;
+    this.switch.addPort({ port: switchPort, tenant, vsid, mac, addresses, role: 'vm' });
+    this.#takers.set(switchPort, (frame) => this.#plane.output.packet(port, frame));
+    this.#machines.set(port, machine);
+  }
+
+  removeMachine(port: number): void {
+    const machine = this.#machines.get(port);
+    if (machine === undefined) return;
+    this.#machines.delete(port);
+    this.detach(machine.switchPort);
+  }
+
+  /** What makes another one like it, the ports of compartments excepted. */
+  describe(): PlaneCommand[] {
+    return [
+      { do: 'underlay', underlay: this.parameters },
+      ...[...this.#networks.values()].map((network): PlaneCommand => ({ do: 'network', network })),
+      ...[...this.#machines.values()].map((machine): PlaneCommand => ({ do: 'add-machine', machine })),
+    ];
+  }
+
+  // Frames.
+
+  /** From a compartment's port. */
+  fromPort(port: number, frame: Packet, now: Millis): void {
+    this.switch.fromPort(port, frame, now);
+    this.#plane.touch(this);
+  }
+
+  /** From a port of the host's; false: no machine has it. */
+  fromMachine(port: number, frame: Packet, now: Millis): boolean {
+    const machine = this.#machines.get(port);
+    if (machine === undefined) return false;
+    this.fromPort(machine.switchPort, frame, now);
+    return true;
+  }
+
+  /** From the underlay, GRE header first; of a train each frame by itself. */
+  receive(remote: Address, packet: Packet, now: Millis): void {
+    this.#plane.touch(this);
+    if (packet.segment === 0) return this.switch.fromFabric(remote, packet, now);
+    const { pool } = this.#plane;
+    const { start, end, segment } = packet;
+    for (let at = start; at < end; at += segment) {
+      const frame = pool.copyOf(packet, at, Math.min(at + segment, end));
+      if (frame === undefined) this.#plane.drops[DROP.noBuffer]! += 1;
+      else this.switch.fromFabric(remote, frame, now);
+    }
+    pool.release(packet);
+  }
+
+  deadline(): Deadline | undefined {
+    return this.switch.deadline();
+  }
+
+  tick(now: Millis): void {
+    this.switch.expire(now);
+  }
+
+  #send(pa: ProviderAddress, frame: Packet): void {
+    const local = this.parameters.addresses.find(({ length }) => length === pa.length);
+    if (local === undefined) return this.#plane.drop(frame, DROP.linkDown);
+    if (frame.segment === 0 && !frame.partial) return this.#plane.output.underlay(local, pa, frame);
+    const inner = this.#inner;
+    placePart(inner, frame, frame.start + HEADERS, frame.end);
+    inner.segment = frame.segment;
+    inner.partial = frame.partial;
+    if (frame.segment > 0) return this.#sendTrains(local, pa, frame);
+    const owed = completeChecksum(inner);
+    frame.partial = false;
+    if (owed === PASS) this.#plane.output.underlay(local, pa, frame);
+    else this.#plane.drop(frame, owed);
+  }
+
+  /** The inner packet of `frame` lies in `#inner`. */
+  #sendTrains(local: Address, pa: ProviderAddress, frame: Packet): void {
+    const { pool, output } = this.#plane;
+    const inner = this.#inner;
+    const pieces = beginCut(inner);
+    if (pieces === 0) return this.#plane.drop(frame, DROP.superframe);
+    const stride = HEADERS + segmentLength(inner);
+    const most = Math.max(1, Math.floor(pool.capacity / stride));
+    for (let first = 0; first < pieces; first += most) {
+      const train = pool.take();
+      if (train === undefined) {
+        this.#plane.drops[DROP.noBuffer]! += 1;
+        break;
+      }
+      const count = Math.min(most, pieces - first);
+      for (let i = 0; i < count; i++) {
+        const at = train.start + i * stride;
+        train.buf.set(frame.buf.subarray(frame.start, frame.start + HEADERS), at);
+        train.end = at + HEADERS + writeSegment(inner, first + i, train, at + HEADERS);
+      }
+      train.segment = count === 1 ? 0 : stride;
+      output.underlay(local, pa, train);
+    }
+    pool.release(frame);
+  }
+}
+
+/** In front of the inner packet. */
+const HEADERS = NVGRE_HEADER + ETHERNET_HEADER;

@@ -1,0 +1,87 @@
+/**
+ * A link between a tenant's compartment and compartment 1, by which its packets leave for the external network and come back:
+ * translated, where it has a NAT, or as they are.
+ *
+ * Read first: nat/nat.ts. The external address is a door into the tenant's compartment, and so is each prefix that compartment 1
+ * routes here; a source from the other side of a link is taken for what it says only there (`Compartment.receive`).
+ * A packet for the tenant's own external address goes out and comes back in (hairpinning), because compartment 1 routes it so.
+ * Invariant: each packet given is refused to the compartment it comes from, or enters the other one.
+ */
+import type { Deadline, Millis, Timed } from '../../core/index.ts';
+import { DROP, ipVersion, ipv4IsFragment, PASS, type Packet } from '../../ip/index.ts';
+import { NAT_CELLS, Nat } from '../../nat/index.ts';
+import type { NatParameters } from './contract.ts';
+import type { DataPlane } from './plane.ts';
+import type { PlaneTenant } from './tenant.ts';
+
+/** One side: a compartment, and the number of its interface. */
+interface Side {
+  readonly tenant: PlaneTenant;
+  readonly interface: number;
+}
+
+export class PlaneLink implements Timed {
+  nat: Nat | undefined;
+  inside: Side | undefined;
+  outside: Side | undefined;
+  readonly #plane: DataPlane;
+
+  constructor(plane: DataPlane) {
+    this.#plane = plane;
+  }
+
+  translate(parameters: NatParameters): void {
+    const { cells, ...settings } = parameters;
+    const { random } = this.#plane;
+    this.nat = new Nat({ ...settings, random, cells: this.#plane.cellsAt(cells).fill(0).subarray(0, NAT_CELLS) });
+  }
+
+  /** From the tenant. */
+  leave(packet: Packet, now: Millis): void {
+    this.#pass(packet, this.inside, this.outside, true, now);
+  }
+
+  /** From compartment 1. */
+  enter(packet: Packet, now: Millis): void {
+    this.#pass(packet, this.outside, this.inside, false, now);
+  }
+
+  deadline(): Deadline | undefined {
+    return this.nat?.deadline();
+  }
+
+  tick(now: Millis): void {
+    this.nat?.expire(now);
+  }
+
+  #pass(packet: Packet, from: Side | undefined, to: Side | undefined, outward: boolean, now: Millis): void {
+    const { nat } = this;
+    if (from === undefined) return this.#plane.drop(packet, DROP.linkDown);
+    const { compartment } = from.tenant;
+    if (to === undefined) return compartment.refuse(packet, DROP.linkDown, now);
+    if (nat === undefined) return this.#plane.enter(to.tenant, to.interface, packet, now);
+    const verdict = outward ? nat.outbound(packet, now) : nat.inbound(packet, now);
+    this.#plane.touch(this);
+    if (verdict !== PASS) return compartment.refuse(packet, verdict, now);
+    const first = ipVersion(packet.buf, packet.start) === 4 && ipv4IsFragment(packet.buf, packet.start);
+    this.#plane.enter(to.tenant, to.interface, packet, now);
+    if (first) this.#follow(nat, to, outward, now);
+  }
+
+  /** Fragments that waited for the one that has passed. */
+  #follow(nat: Nat, to: Side, outward: boolean, now: Millis): void {
+    const { pool } = this.#plane;
+    for (;;) {
+      const packet = pool.take();
+      if (packet === undefined) return;
+      if (!(outward ? nat.followOutbound(packet, now) : nat.followInbound(packet, now))) return pool.release(packet);
+      this.#plane.enter(to.tenant, to.interface, packet, now);
+    }
+  }
+}
+
+/** What an interface of kind `link` leads to. */
+export interface LinkWay {
+  readonly link: PlaneLink;
+  readonly side: 'inside' | 'outside';
+}

@@ -1,0 +1,45 @@
+/**
+ * The counters of a tenant in the virtual switch, kept in memory that is handed in, so that others may read them while the
+ * packet path writes.
+ *
+ * Layout: the counters of `TenantCounters` in the order of CELL, then one a DROP code.
+ */
+import { invariant } from '../core/index.ts';
+import { DROP_COUNT } from '../ip/index.ts';
+import type { TenantCounters } from './contract.ts';
+
+/** Where each counter stands in the cells of a tenant. */
+export const CELL = {
+  fromPorts: 0,
+  fromFabric: 1,
+  toPorts: 2,
+  toFabric: 3,
+  routed: 4,
+  replicated: 5,
+  copies: 6,
+  neighboursAnswered: 7,
+  echoReplies: 8,
+  learned: 9,
+  moved: 10,
+  aged: 11,
+  learnRefused: 12,
+  recordsRefused: 13,
+  routesRefused: 14,
+} as const satisfies Record<keyof TenantCounters, number>;
+
+const COUNTERS = Object.keys(CELL) as (keyof TenantCounters)[];
+
+/** Doubles that the counters and drops of a tenant take. */
+export const TENANT_CELLS = COUNTERS.length + DROP_COUNT;
+
+/** Cells from zero: its own, or those given. */
+export function beginCells(cells: Float64Array = new Float64Array(TENANT_CELLS)): Float64Array {
+  invariant(cells.length === TENANT_CELLS, 'a tenant has as many cells as it has counters');
+  return cells.fill(0);
+}
+
+/** One counter a DROP code, behind the others. */
+export const dropCells = (cells: Float64Array): Float64Array => cells.subarray(COUNTERS.length);
+
+export const readCounters = (cells: Float64Array): TenantCounters =>
+  Object.fromEntries(COUNTERS.map((name, index) => [name, cells[index]!])) as unknown as TenantCounters;
