@@ -3,7 +3,8 @@
  *
  * The loop: an event goes in, its actions are performed at once, the timer follows the next deadline. Events that arise while
  * actions are performed wait their turn. That is the whole of the asynchrony.
- * Leaves to others: documents and signals (`cli/`), the sockets of an address (`listeners.ts`), what a port is (`open-port.ts`).
+ * Leaves to others: documents and signals (`cli/`), the sockets of an address (`listeners.ts`,
+ * `underlays.ts`), what a port is (`open-port.ts`).
  */
 import type { Gateway, GatewayAction, GatewayEvent } from '../gateway/index.ts';
 import { type Address, type PacketPool, type Prefix, SUPERFRAME_MAX } from '../ip/index.ts';
@@ -17,6 +18,7 @@ import { type OpenPort, openPort } from './open-port.ts';
 import { Outbox } from './outbox.ts';
 import { pathMtu } from './path-mtu.ts';
 import { Readiness } from './readiness.ts';
+import { Underlays } from './underlays.ts';
 import type { Planes } from './worker/planes.ts';
 
 export interface HostOptions {
@@ -50,6 +52,7 @@ export class Host {
   readonly #readiness: Readiness | undefined;
   readonly #planes: Planes | undefined;
   readonly #listeners: Listeners;
+  readonly #underlays: Underlays;
   readonly #ports = new Map<string, { readonly number: number; readonly port: OpenPort }>();
   /** By `tenant/interface`: what the gateway wants open, and the host's routes into it. */
   readonly #wanted = new Map<string, { readonly action: OpenInterface; routes: readonly Prefix[] }>();
@@ -80,7 +83,7 @@ export class Host {
     });
     this.#planes = options.planes;
     this.#departures = new Departures(options.log);
-    this.#listeners = new Listeners({
+    const sockets = {
       pool: options.pool,
       log: options.log,
       outbox: this.#outbox,
@@ -88,8 +91,10 @@ export class Host {
       readiness: this.#readiness,
       offload: this.#offloads ? (options.sockets ?? {}) : undefined,
       planes: options.planes,
-      dispatch: (event) => this.dispatch(event),
-    });
+      dispatch: (event: GatewayEvent) => this.dispatch(event),
+    };
+    this.#listeners = new Listeners(sockets);
+    this.#underlays = new Underlays(sockets);
     options.planes?.listen({
       event: (event) => this.dispatch({ type: 'plane', event }),
       tooBig: (local, remote) => this.dispatch({ type: 'too-big', local, remote }),
@@ -151,6 +156,7 @@ export class Host {
     const ended = this.#planes?.close();
     for (const { number, port } of this.#ports.values()) this.#departures.track(this.#closePort(number, port));
     this.#listeners.close();
+    this.#underlays.close();
     await ended;
     await this.#departures.all();
     await this.#readiness?.close();
@@ -189,6 +195,16 @@ export class Host {
       case 'listen':
         this.#opening += 1;
         void this.#listeners.listen(action.address, action.ike, action.natt).then(() => this.#settle());
+        break;
+      case 'underlay':
+        this.#underlays.send(action);
+        break;
+      case 'open-underlay':
+        this.#opening += 1;
+        void this.#underlays.open(action.plane, action.underlay).then(() => this.#settle());
+        break;
+      case 'close-underlay':
+        this.#underlays.close();
         break;
       case 'unlisten':
         this.#listeners.unlisten(action.address);
@@ -261,7 +277,7 @@ export class Host {
       this.#log.warn(problem, { tenant: name.split('/')[0]! });
   }
 
-  #createPort({ tenant, plane, port: number, config }: OpenInterface): void {
+  #createPort({ tenant, plane, port: number, config, machine }: OpenInterface): void {
     const { name, driver } = config;
     const state = (problem: string | undefined): void =>
       this.dispatch({ type: 'interface-state', tenant, interface: name, problem });
@@ -269,6 +285,7 @@ export class Host {
     if (this.#readiness === undefined) return state(`driver ${driver} needs the optional package koffi`);
     try {
       const port = openPort(config, {
+        machine,
         pool: this.#pool,
         readiness: this.#planes === undefined ? this.#readiness : undefined,
         offload: this.#offloads ? { maxSegments: SEGMENTS } : undefined,

@@ -17,7 +17,7 @@ import { Outbox } from '../outbox.ts';
 import { PortQueue } from '../port-queue.ts';
 import type { Receive } from '../socket.ts';
 import type { Syscalls } from '../syscalls.ts';
-import { singly, Underlay } from '../underlay.ts';
+import { Underlay } from '../underlay.ts';
 import { BEAT, decodeOrder, portKey, STARVED, socketKey, type WorkerNews, type WorkerOrder } from './contract.ts';
 import type { News } from './news.ts';
 import type { Ring } from './ring.ts';
@@ -33,27 +33,14 @@ export interface PlaneLoopOptions {
   /** Makes the main thread look at the news, soon. */
   readonly tell: () => void;
   /** The data plane over this output. */
-  readonly plane: (output: PlaneOutput & UnderlayOutput) => LoopPlane;
+  readonly plane: (output: PlaneOutput) => LoopPlane;
 }
 
 /** What this loop needs of a data plane. */
 export type LoopPlane = Pick<
   DataPlane,
-  'command' | 'udp' | 'esp' | 'packet' | 'drop' | 'drops' | 'flush' | 'deadline' | 'tick' | 'takeEvents'
-> &
-  Partial<UnderlayPlane>;
-
-/** A data plane that virtual networks reach; to one that is not what comes by the underlay is of nobody. */
-export interface UnderlayPlane {
-  /** Takes over one GRE packet. */
-  underlay(local: Address, remote: Address, packet: Packet, now: Millis): void;
-}
-
-/** Where GRE leaves. */
-export interface UnderlayOutput {
-  /** Takes over one GRE packet. */
-  underlay(local: Address, remote: Address, packet: Packet): void;
-}
+  'command' | 'udp' | 'esp' | 'underlay' | 'packet' | 'drop' | 'drops' | 'flush' | 'deadline' | 'tick' | 'takeEvents'
+>;
 
 interface Attached {
   readonly socket: NativeSocket;
@@ -95,7 +82,6 @@ export class PlaneLoop {
     this.#plane = options.plane({
       datagram: (udp, local, remote, packet, tos, dontFragment) =>
         this.#send(udp, local, remote, packet, tos, dontFragment),
-      underlay: (_local, _remote, packet) => this.#plane.drop(packet, DROP.linkDown),
       packet: (port, packet) => {
         const queue = this.#ports.get(port);
         if (queue === undefined) this.#plane.drop(packet, DROP.linkDown);
@@ -230,7 +216,7 @@ export class PlaneLoop {
   #attachSocket({ id, kind, local, socket: adopt, offload }: AttachSocket): void {
     const { pool } = this.#options;
     const gre = kind === 'ip-47' || kind === 'udp-gre';
-    const receive = gre ? this.#receiveGre(local.address) : this.#receiveEsp(kind === 'udp', local);
+    const receive = gre ? this.#receiveGre : this.#receiveEsp(kind === 'udp', local);
     const carrier = kind === 'udp-gre' ? 'udp' : kind;
     const socket = new NativeSocket({ kind: carrier, local, pool, receive, offload, adopt, advice: {} });
     this.#sockets.set(id, { socket, kind, underlay: gre ? new Underlay(kind, socket) : undefined });
@@ -245,13 +231,10 @@ export class PlaneLoop {
     };
   }
 
-  #receiveGre(local: Address): Receive {
-    return singly(this.#options.pool, (packet, remote) => {
-      this.#takeOrders();
-      if (this.#plane.underlay === undefined) this.#plane.drop(packet, DROP.notOurs);
-      else this.#plane.underlay(local, remote, packet, this.#now);
-    });
-  }
+  readonly #receiveGre = (packet: Packet, { address }: Endpoint): void => {
+    this.#takeOrders();
+    this.#plane.underlay(address, packet, this.#now);
+  };
 
   #watch(source: Source): void {
     this.#sources.set(source.fd, source);
