@@ -7,7 +7,7 @@
  */
 import type { PingRequest, PingResult } from '../compartment/index.ts';
 import type { GatewayDocument, HostTenantConfig, InterfaceDocument, UnderlayConfig } from '../config/index.ts';
-import type { Secret } from '../core/index.ts';
+import type { Bytes, Secret } from '../core/index.ts';
 import type { Report } from '../ike/index.ts';
 import type { Address, Endpoint, Packet, Prefix } from '../ip/index.ts';
 import type { NatCounters, NatSessionFilter, NatSessionView } from '../nat/index.ts';
@@ -129,6 +129,8 @@ export type GatewayAction =
       readonly port: number;
       readonly config: InterfaceDocument;
       readonly hostRoutes: readonly Prefix[];
+      /** The MAC of the machine behind it, where it is a machine's and no interface of the compartment. */
+      readonly machine?: Bytes;
     }
   | { readonly do: 'close-interface'; readonly tenant: string; readonly interface: string }
   /** The whole set the kernel should reach through the device. */

@@ -157,7 +157,7 @@ export class TenantNetwork {
       hostRoutes: 'none',
     };
     this.#machines.set(name, { name, port, text: textOfMachine(vm) });
-    tenant.addPort(config, port);
+    tenant.addPort(config, port, mac);
   }
 
   #removeMachine(name: string): void {

@@ -3,8 +3,10 @@
  *
  * Invariant: nothing here refers to another tenant. The doors in are the SPI (`tunnel` of an SA) and the port of an interface.
  */
+
 import type { Compartment, Route } from '../compartment/index.ts';
 import type { InterfaceDocument, StaticRoute, TenantConfig } from '../config/index.ts';
+import type { Bytes } from '../core/index.ts';
 import { contains, formatAddress, formatPrefix, type Prefix } from '../ip/index.ts';
 import type { Books } from './books.ts';
 import type { PlaneCommand } from './dataplane/index.ts';
@@ -89,7 +91,7 @@ export class Tenant {
   }
 
   /** A device that is a machine's and no interface of the compartment. */
-  addPort(config: InterfaceDocument, port: number): void {
+  addPort(config: InterfaceDocument, port: number, machine: Bytes): void {
     this.#note({
       config,
       number: NO_INTERFACE,
@@ -99,7 +101,8 @@ export class Tenant {
       problem: undefined,
       hostRoutes: [],
     });
-    this.#books.emit({ do: 'open-interface', tenant: this.name, plane: this.plane, port, config, hostRoutes: [] });
+    const { name, plane } = this;
+    this.#books.emit({ do: 'open-interface', tenant: name, plane, port, config, hostRoutes: [], machine });
   }
 
   removePort(name: string): void {

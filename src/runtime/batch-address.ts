@@ -3,7 +3,7 @@
  *
  * Read first: ip(7), ipv6(7). Limit: no flow labels and no scopes; senders are remembered in a table of fixed size.
  */
-import type { Endpoint } from '../ip/index.ts';
+import { type Address, type Endpoint, sameAddress } from '../ip/index.ts';
 import type { Arena } from './memory.ts';
 
 /** Octets to reserve for either kind. */
@@ -55,8 +55,30 @@ export class SenderTable {
   }
 }
 
-/** A power of 2. */
+/** The other way: one endpoint for each address that something is sent to, all with one port. */
+export class RemoteTable {
+  readonly #port: number;
+  readonly #known: (Endpoint | undefined)[] = new Array<Endpoint | undefined>(REMOTES).fill(undefined);
+
+  constructor(port: number) {
+    this.#port = port;
+  }
+
+  of(address: Address): Endpoint {
+    let hash = 0;
+    for (let i = 0; i < address.length; i++) hash = Math.imul(hash, 31) + address[i]!;
+    const place = (hash ^ (hash >>> 12)) & (REMOTES - 1);
+    const known = this.#known[place];
+    if (known !== undefined && sameAddress(known.address, address)) return known;
+    const remote = { address: address.slice(), port: this.#port };
+    this.#known[place] = remote;
+    return remote;
+  }
+}
+
+/** Powers of 2. */
 const SENDERS = 4096;
+const REMOTES = 4096;
 
 const AF_INET = 2;
 const AF_INET6 = 10;

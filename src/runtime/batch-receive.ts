@@ -11,7 +11,7 @@ import { HEADROOM, type Packet, type PacketPool } from '../ip/index.ts';
 import { SenderTable, SOCKADDR_ROOM } from './batch-address.ts';
 import { AddressCache, Arena } from './memory.ts';
 import type { BatchCounters } from './offload.ts';
-import { type Receive, type SocketCounters, UNKNOWN_TOS } from './socket.ts';
+import { type Carrier, type Receive, type SocketCounters, UNKNOWN_TOS } from './socket.ts';
 import { EAGAIN, EINTR, type Syscalls } from './syscalls.ts';
 import { SOL_UDP, UDP_GRO } from './udp-gso.ts';
 
@@ -19,7 +19,7 @@ export interface BatchReceiverOptions {
   readonly sys: Syscalls;
   readonly fd: number;
   readonly ipv6: boolean;
-  readonly carrier: 'udp' | 'ip-50';
+  readonly carrier: Carrier;
   readonly pool: PacketPool;
   /** Messages a call. */
   readonly messages: number;
@@ -148,7 +148,7 @@ export class BatchReceiver {
     this.#readControl(this.#controls + m * CONTROL, view.getUint32(header + 40, true));
     packet.end = packet.start + length;
     // raw(7): IPv4 raw sockets hand over the IP header too, IPv6 ones do not (RFC 3542 §3).
-    if (carrier === 'ip-50' && !ipv6) packet.start += (packet.buf[packet.start]! & 0x0f) << 2;
+    if (carrier !== 'udp' && !ipv6) packet.start += (packet.buf[packet.start]! & 0x0f) << 2;
     const several = this.#segment > 0 && this.#segment < length;
     packet.segment = several ? this.#segment : 0;
     counters.received += several ? Math.ceil(length / this.#segment) : 1;

@@ -154,7 +154,7 @@ async function rawSocket(address: Address): Promise<DoctorCheck> {
   if (!loaded.ok) return warn(name, 'no raw sockets', cost, loaded.why);
   const readiness = new Readiness();
   try {
-    await openRaw({ local: address, pool: new PacketPool(1), readiness, receive: () => {} }).close();
+    await openRaw({ protocol: 'ip-50', local: address, pool: new PacketPool(1), readiness, receive: () => {} }).close();
     return ok(name, 'opens');
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;

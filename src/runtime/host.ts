@@ -3,7 +3,8 @@
  *
  * The loop: an event goes in, its actions are performed at once, the timer follows the next deadline. Events that arise while
  * actions are performed wait their turn. That is the whole of the asynchrony.
- * Leaves to others: documents and signals (`cli/`), the sockets of an address (`listeners.ts`), what a device is (`tun.ts`).
+ * Leaves to others: documents and signals (`cli/`), the sockets of an address (`listeners.ts`,
+ * `underlays.ts`), what a port is (`open-port.ts`).
  */
 import type { Gateway, GatewayAction, GatewayEvent } from '../gateway/index.ts';
 import { type Address, type PacketPool, type Prefix, SUPERFRAME_MAX } from '../ip/index.ts';
@@ -13,10 +14,11 @@ import { KeyLog } from './keylog.ts';
 import { Listeners } from './listeners.ts';
 import type { Log } from './log.ts';
 import type { SocketOffloadOptions } from './offload.ts';
+import { type OpenPort, openPort } from './open-port.ts';
 import { Outbox } from './outbox.ts';
 import { pathMtu } from './path-mtu.ts';
 import { Readiness } from './readiness.ts';
-import { openTun, type Tun } from './tun.ts';
+import { Underlays } from './underlays.ts';
 import type { Planes } from './worker/planes.ts';
 
 export interface HostOptions {
@@ -50,7 +52,8 @@ export class Host {
   readonly #readiness: Readiness | undefined;
   readonly #planes: Planes | undefined;
   readonly #listeners: Listeners;
-  readonly #tuns = new Map<string, { readonly port: number; readonly tun: Tun }>();
+  readonly #underlays: Underlays;
+  readonly #ports = new Map<string, { readonly number: number; readonly port: OpenPort }>();
   /** By `tenant/interface`: what the gateway wants open, and the host's routes into it. */
   readonly #wanted = new Map<string, { readonly action: OpenInterface; routes: readonly Prefix[] }>();
   readonly #departures: Departures;
@@ -80,7 +83,7 @@ export class Host {
     });
     this.#planes = options.planes;
     this.#departures = new Departures(options.log);
-    this.#listeners = new Listeners({
+    const sockets = {
       pool: options.pool,
       log: options.log,
       outbox: this.#outbox,
@@ -88,8 +91,10 @@ export class Host {
       readiness: this.#readiness,
       offload: this.#offloads ? (options.sockets ?? {}) : undefined,
       planes: options.planes,
-      dispatch: (event) => this.dispatch(event),
-    });
+      dispatch: (event: GatewayEvent) => this.dispatch(event),
+    };
+    this.#listeners = new Listeners(sockets);
+    this.#underlays = new Underlays(sockets);
     options.planes?.listen({
       event: (event) => this.dispatch({ type: 'plane', event }),
       tooBig: (local, remote) => this.dispatch({ type: 'too-big', local, remote }),
@@ -149,8 +154,9 @@ export class Host {
     this.#wanted.clear();
     // First of all, so that nothing waits for a worker that stands still: with its thread every descriptor is free.
     const ended = this.#planes?.close();
-    for (const { port, tun } of this.#tuns.values()) this.#departures.track(this.#closeTun(port, tun));
+    for (const { number, port } of this.#ports.values()) this.#departures.track(this.#closePort(number, port));
     this.#listeners.close();
+    this.#underlays.close();
     await ended;
     await this.#departures.all();
     await this.#readiness?.close();
@@ -163,9 +169,9 @@ export class Host {
         this.#listeners.send(action);
         break;
       case 'packet': {
-        const open = this.#tuns.get(`${action.tenant}/${action.interface}`);
+        const open = this.#ports.get(`${action.tenant}/${action.interface}`);
         if (open === undefined) this.#pool.release(action.packet);
-        else this.#outbox.write(open.tun, action.packet);
+        else this.#outbox.write(open.port, action.packet);
         break;
       }
       case 'open-interface':
@@ -173,10 +179,10 @@ export class Host {
         break;
       case 'close-interface': {
         const name = `${action.tenant}/${action.interface}`;
-        const open = this.#tuns.get(name);
-        this.#tuns.delete(name);
+        const open = this.#ports.get(name);
+        this.#ports.delete(name);
         this.#wanted.delete(name);
-        if (open !== undefined) this.#departures.track(this.#closeTun(open.port, open.tun), open.tun.device);
+        if (open !== undefined) this.#departures.track(this.#closePort(open.number, open.port), open.port.device);
         break;
       }
       case 'host-routes': {
@@ -189,6 +195,16 @@ export class Host {
       case 'listen':
         this.#opening += 1;
         void this.#listeners.listen(action.address, action.ike, action.natt).then(() => this.#settle());
+        break;
+      case 'underlay':
+        this.#underlays.send(action);
+        break;
+      case 'open-underlay':
+        this.#opening += 1;
+        void this.#underlays.open(action.plane, action.underlay).then(() => this.#settle());
+        break;
+      case 'close-underlay':
+        this.#underlays.close();
         break;
       case 'unlisten':
         this.#listeners.unlisten(action.address);
@@ -221,14 +237,14 @@ export class Host {
     if (mtu !== undefined) this.dispatch({ type: 'path-mtu', local, remote, mtu: Math.min(mtu, this.#pool.capacity) });
   }
 
-  async #closeTun(port: number, tun: Tun): Promise<void> {
-    await this.#planes?.detachPort(port);
-    await tun.close();
+  async #closePort(number: number, port: OpenPort): Promise<void> {
+    await this.#planes?.detachPort(number);
+    await port.close();
   }
 
-  #portFailed(port: number, why: string): void {
-    for (const [name, open] of this.#tuns) {
-      if (open.port !== port) continue;
+  #portFailed(number: number, why: string): void {
+    for (const [name, open] of this.#ports) {
+      if (open.number !== number) continue;
       const [tenant, iface] = name.split('/') as [string, string];
       this.#log.error(why, { tenant });
       this.dispatch({ type: 'interface-state', tenant, interface: iface, problem: why });
@@ -244,12 +260,12 @@ export class Host {
     const name = `${action.tenant}/${action.config.name}`;
     this.#wanted.set(name, { action, routes: action.hostRoutes });
     const leaving = this.#departures.of(action.config.device);
-    if (leaving === undefined) return this.#createTun(action);
+    if (leaving === undefined) return this.#createPort(action);
     this.#opening += 1;
     void leaving.then(() => {
       const wanted = this.#wanted.get(name);
       if (wanted?.action === action) {
-        this.#createTun(action);
+        this.#createPort(action);
         this.#route(name, wanted.routes);
       }
       this.#settle();
@@ -257,21 +273,19 @@ export class Host {
   }
 
   #route(name: string, prefixes: readonly Prefix[]): void {
-    for (const problem of this.#tuns.get(name)?.tun.route(prefixes) ?? [])
+    for (const problem of this.#ports.get(name)?.port.route?.(prefixes) ?? [])
       this.#log.warn(problem, { tenant: name.split('/')[0]! });
   }
 
-  #createTun({ tenant, plane, port, config }: OpenInterface): void {
-    const { name, device, mtu, hostAddresses } = config;
+  #createPort({ tenant, plane, port: number, config, machine }: OpenInterface): void {
+    const { name, driver } = config;
     const state = (problem: string | undefined): void =>
       this.dispatch({ type: 'interface-state', tenant, interface: name, problem });
-    if (config.driver !== 'tun') return state(`driver ${config.driver} exists in the lab only`);
-    if (this.#readiness === undefined) return state('TUN devices need the optional package koffi');
+    if (driver === 'fabric') return state('driver fabric exists in the lab only');
+    if (this.#readiness === undefined) return state(`driver ${driver} needs the optional package koffi`);
     try {
-      const tun = openTun({
-        device,
-        mtu,
-        addresses: hostAddresses,
+      const port = openPort(config, {
+        machine,
         pool: this.#pool,
         readiness: this.#planes === undefined ? this.#readiness : undefined,
         offload: this.#offloads ? { maxSegments: SEGMENTS } : undefined,
@@ -281,8 +295,8 @@ export class Host {
           state(why);
         },
       });
-      this.#tuns.set(`${tenant}/${name}`, { port, tun });
-      this.#planes?.attachPort(plane, port, tun.fd, device, tun.offloads);
+      this.#ports.set(`${tenant}/${name}`, { number, port });
+      this.#planes?.attachPort(plane, number, port);
       state(undefined);
     } catch (error) {
       this.#log.error(`interface ${name} of ${tenant}: ${words(error)}`);

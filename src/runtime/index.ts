@@ -1,5 +1,5 @@
 /**
- * The operating system's side of a gateway, and the only I/O: sockets, TUN devices, files, clock, log, signals.
+ * The operating system's side of a gateway, and the only I/O: sockets, TUN and TAP devices, packet sockets, files, clock, log, signals.
  * What uses system calls works through the optional package koffi; `doctor` says what is missing without it.
  */
 export { PollSet, Wakeup } from './batch-wait.ts';
@@ -20,11 +20,13 @@ export type {
   TunOffloadOptions,
   TunOffloads,
 } from './offload.ts';
+export { openPacketSocket, type PacketSocket, type PacketSocketOptions } from './packet-socket.ts';
 export { openRaw, type RawOptions } from './raw.ts';
 export { Readiness } from './readiness.ts';
 export { onSignals, type SignalActions } from './signals.ts';
 export {
   type BatchSocket,
+  type Carrier,
   type DatagramSocket,
   FAILED,
   FULL,
@@ -39,7 +41,8 @@ export {
 export { StateFile } from './state.ts';
 export { loadSums, type PacketMemory, packetMemory, type SumsOr, type WasmMemory } from './sums.ts';
 export { loadSyscalls, requireSyscalls, type Syscalls, SystemError } from './syscalls.ts';
-export { openTun, type Tun, type TunOptions } from './tun.ts';
+export { openTap, openTun, type TapOptions, type Tun, type TunOptions } from './tun.ts';
 export { openNativeUdp, openUdp, type UdpOptions } from './udp.ts';
+export { GRE_PORT, openUnderlay, type Underlay, type UnderlayKind, type UnderlayOptions } from './underlay.ts';
 export { PlaneHost, type PlaneHostOptions } from './worker/plane-host.ts';
 export { Planes } from './worker/planes.ts';

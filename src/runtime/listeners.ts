@@ -113,7 +113,7 @@ export class Listeners {
       const receive: Receive = (packet, { address: remote }, tos) =>
         dispatch({ type: 'esp', local: address, remote, packet, tos });
       if (planes !== undefined) lent.push(planes.lendRaw(address, offload));
-      else sockets.push(openRaw({ local: address, pool, readiness, offload, receive }));
+      else sockets.push(openRaw({ protocol: 'ip-50', local: address, pool, readiness, offload, receive }));
       return true;
     } catch (error) {
       log.warn(`no ESP without UDP encapsulation on ${formatAddress(address)}: ${words(error)}`);

@@ -1,5 +1,5 @@
 /**
- * A datagram socket made of system calls: UDP, or raw IP (protocol 50), of either family, received straight into the pool.
+ * A datagram socket made of system calls: UDP, or raw IP (protocols 50 and 47), of either family, received straight into the pool.
  *
  * Read first: ip(7), ipv6(7), raw(7), cmsg(3). Leaves to others: which socket to open (`udp.ts`, `raw.ts`).
  * Deliberate limits: one datagram a call unless offloads are asked for (`batch-send.ts`, `batch-receive.ts`); a datagram that
@@ -19,14 +19,14 @@ import {
   type SocketOffloads,
 } from './offload.ts';
 import type { Readiness } from './readiness.ts';
-import type { BatchSocket, Receive, SendResult, SocketCounters, SocketFeatures } from './socket.ts';
-import { FAILED, FULL, SENT, sendSingly, socketCounters, TOO_BIG, UNKNOWN_TOS } from './socket.ts';
+import type { BatchSocket, Carrier, Receive, SendResult, SocketCounters, SocketFeatures } from './socket.ts';
+import { FAILED, FULL, RAW_PROTOCOL, SENT, sendSingly, socketCounters, TOO_BIG, UNKNOWN_TOS } from './socket.ts';
 import { SO_REUSEPORT } from './steering.ts';
 import { check, EAGAIN, EINTR, EMSGSIZE, ENOBUFS, requireSyscalls, type Syscalls, setOption } from './syscalls.ts';
 import { enlarge, prepareSocketOffloads, SO_RCVBUF, SO_RCVBUFFORCE, SO_SNDBUF, SO_SNDBUFFORCE } from './udp-gso.ts';
 
 export interface NativeSocketOptions {
-  readonly kind: 'udp' | 'ip-50';
+  readonly kind: Carrier;
   /** Port 0 asks for any free port; of no meaning for raw IP. */
   readonly local: Endpoint;
   readonly pool: PacketPool;
@@ -51,7 +51,7 @@ export interface AdoptedSocket {
 }
 
 export class NativeSocket implements BatchSocket {
-  readonly carrier: 'udp' | 'ip-50';
+  readonly carrier: Carrier;
   readonly local: Endpoint;
   readonly fd: number;
   readonly features: SocketFeatures;
@@ -87,7 +87,7 @@ export class NativeSocket implements BatchSocket {
     this.#pool = pool;
     this.#readiness = readiness;
     this.#receive = receive;
-    this.#withHeader = kind === 'ip-50' && !this.#ipv6;
+    this.#withHeader = kind !== 'udp' && !this.#ipv6;
     this.#arena = new Arena(sys.koffi, 1024 + SPILL);
     this.#in = layOut(this.#arena);
     this.#out = layOut(this.#arena);
@@ -183,11 +183,12 @@ export class NativeSocket implements BatchSocket {
 
   #create({ kind, local, offload, advice, shared }: NativeSocketOptions): AdoptedSocket {
     const sys = this.#sys;
+    const protocol = kind === 'udp' ? 0 : RAW_PROTOCOL[kind];
     const port = kind === 'udp' ? ` port ${local.port}` : '';
-    const what = `${kind === 'udp' ? 'UDP' : 'IP protocol 50'} on ${formatAddress(local.address)}${port}`;
+    const what = `${kind === 'udp' ? 'UDP' : `IP protocol ${protocol}`} on ${formatAddress(local.address)}${port}`;
     const type = (kind === 'udp' ? SOCK_DGRAM : SOCK_RAW) | SOCK_NONBLOCK | SOCK_CLOEXEC;
     const family = this.#ipv6 ? AF_INET6 : AF_INET;
-    const fd = check(sys, sys.socket(family, type, kind === 'udp' ? 0 : IPPROTO_ESP), what, advice);
+    const fd = check(sys, sys.socket(family, type, protocol), what, advice);
     try {
       if (shared === true) setOption(sys, fd, SOL_SOCKET, SO_REUSEPORT, 1);
       const offloads = this.#prepareQueues(fd, offload);
@@ -350,7 +351,6 @@ const SOCK_NONBLOCK = 0x800;
 const SOCK_CLOEXEC = 0x80000;
 const IPPROTO_IP = 0;
 const IPPROTO_IPV6 = 41;
-const IPPROTO_ESP = 50;
 const IP_TOS = 1;
 const IP_MTU_DISCOVER = 10;
 const IP_RECVTOS = 13;

@@ -2,7 +2,7 @@
  * What the gateway asks of the kernel's network configuration: a link up, addresses and routes on it. By rtnetlink(7), one
  * acknowledged request a change, synchronously; nothing is parsed but acknowledgements.
  *
- * Leaves to others: creating devices (`tun.ts`). Deliberate limit: main routing table, no next hops: routes end in a device.
+ * Leaves to others: creating devices (`tun.ts`). Deliberate limit: main routing table.
  */
 import { type Address, formatPrefix, networkOf, type Prefix } from '../ip/index.ts';
 import { Arena } from './memory.ts';
@@ -23,6 +23,13 @@ export class Netlink {
 
   close(): void {
     this.#sys.close(this.#fd);
+  }
+
+  /** The link-layer address of a link that is not up. */
+  setMac(device: string, index: number, mac: Uint8Array): void {
+    this.#beginLink(index, 0);
+    this.#attribute(IFLA_ADDRESS, () => this.#octets(...mac));
+    this.#demand(`giving ${device} its MAC address`);
   }
 
   /** Sets the MTU, keeps the kernel from making link-local addresses of its own there, and switches the link on. */
@@ -60,9 +67,12 @@ export class Netlink {
     this.#demand(`adding ${formatPrefix(prefix)} to ${device}`);
   }
 
-  /** Code of the refusal (`EEXIST`, `ENETDOWN` …), undefined when the route stands. */
-  addRoute(index: number, prefix: Prefix): string | undefined {
-    return this.#route(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, index, prefix);
+  /**
+   * Code of the refusal (`EEXIST`, `ENETDOWN` …), undefined when the route stands. Without a next hop everything there is taken to
+   * be on the link.
+   */
+  addRoute(index: number, prefix: Prefix, nextHop?: Address): string | undefined {
+    return this.#route(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, index, prefix, nextHop);
   }
 
   /** Code of the refusal (`ESRCH` where there is none), undefined when the route is gone. */
@@ -70,15 +80,17 @@ export class Netlink {
     return this.#route(RTM_DELROUTE, 0, index, prefix);
   }
 
-  #route(type: number, flags: number, index: number, prefix: Prefix): string | undefined {
+  #route(type: number, flags: number, index: number, prefix: Prefix, nextHop?: Address): string | undefined {
     const ipv6 = prefix.address.length === 16;
     /* struct rtmsg: family | dst_len | src_len | tos | table | protocol | scope | type (1 each) | flags (4) */
     this.#begin(type, flags);
-    const scope = ipv6 ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
+    const added = ipv6 || nextHop !== undefined ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
+    const scope = type === RTM_DELROUTE ? RT_SCOPE_NOWHERE : added;
     this.#octets(family(prefix.address), prefix.length, 0, 0, RT_TABLE_MAIN, RTPROT_STATIC, scope, RTN_UNICAST);
     this.#word(0);
     this.#attribute(RTA_DST, () => this.#octets(...networkOf(prefix)));
     this.#attribute(RTA_OIF, () => this.#word(index));
+    if (nextHop !== undefined) this.#attribute(RTA_GATEWAY, () => this.#octets(...nextHop));
     return this.#transact();
   }
 
@@ -166,6 +178,7 @@ const RTM_NEWADDR = 20;
 const RTM_NEWROUTE = 24;
 const RTM_DELROUTE = 25;
 const IFF_UP = 1;
+const IFLA_ADDRESS = 1;
 const IFLA_MTU = 4;
 const IFLA_AF_SPEC = 26;
 const IFLA_GSO_MAX_SEGS = 40;
@@ -177,8 +190,11 @@ const IFA_LOCAL = 2;
 const IFA_F_NODAD = 0x02;
 const RTA_DST = 1;
 const RTA_OIF = 4;
+const RTA_GATEWAY = 5;
 const RT_TABLE_MAIN = 254;
 const RTPROT_STATIC = 4;
 const RT_SCOPE_UNIVERSE = 0;
 const RT_SCOPE_LINK = 253;
+/** Any, of a route to be removed. */
+const RT_SCOPE_NOWHERE = 255;
 const RTN_UNICAST = 1;

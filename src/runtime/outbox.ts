@@ -18,8 +18,8 @@ import {
   type PacketPool,
   sameEndpoint,
 } from '../ip/index.ts';
+import type { PortQueue } from './port-queue.ts';
 import { type BatchSocket, type DatagramSocket, sendSingly, TOO_BIG } from './socket.ts';
-import type { Tun } from './tun.ts';
 
 /** As many as one UDP_SEGMENT message takes; as many octets as a few of them, which the cache still holds. */
 const MAX_PACKETS = 64;
@@ -27,8 +27,8 @@ const MAX_OCTETS = 256 << 10;
 
 export type TooBig = (local: Endpoint, remote: Endpoint) => void;
 
-/** What it needs of a device. */
-export type PacketDevice = Pick<Tun, 'takes' | 'writePacket'>;
+/** What it needs of a port; without a `linkHeader` packets are IP packets. */
+export type PacketDevice = Pick<PortQueue, 'takes' | 'writePacket'> & Partial<Pick<PortQueue, 'linkHeader'>>;
 
 export class Outbox {
   readonly #pool: PacketPool;
@@ -75,20 +75,32 @@ export class Outbox {
     this.#later(this.#flushScheduled);
   }
 
-  /** Takes over `packet`, an IP packet for the host. */
-  write(tun: PacketDevice, packet: Packet): void {
-    const pieces = this.#pieces;
-    const count =
-      packet.segment === 0 || tun.takes(isUdp(packet) ? OFFLOAD_KIND.udp : OFFLOAD_KIND.tcp4)
-        ? 0
-        : cutSuperframe(packet, this.#pool, pieces);
-    // One that cannot be cut is left to the device, which counts it.
-    if (count === 0) tun.writePacket(packet);
+  /** Takes over `packet`, an IP packet or a frame, as the port has them. */
+  write(port: PacketDevice, packet: Packet): void {
+    const count = packet.segment === 0 ? 0 : this.#cut(port, packet);
+    // One that cannot be cut is left to the port, which counts it.
+    if (count === 0) port.writePacket(packet);
     this.#pool.release(packet);
     for (let i = 0; i < count; i++) {
-      tun.writePacket(pieces[i]!);
-      this.#pool.release(pieces[i]!);
+      port.writePacket(this.#pieces[i]!);
+      this.#pool.release(this.#pieces[i]!);
     }
+  }
+
+  /** Into how many pieces a superframe was cut that the port does not take; each has the link's header of the whole. */
+  #cut(port: PacketDevice, packet: Packet): number {
+    const link = port.linkHeader ?? 0;
+    const { buf, start } = packet;
+    packet.start += link;
+    const taken = port.takes(isUdp(packet) ? OFFLOAD_KIND.udp : OFFLOAD_KIND.tcp4);
+    const count = taken ? 0 : cutSuperframe(packet, this.#pool, this.#pieces);
+    packet.start = start;
+    for (let i = 0; i < count && link > 0; i++) {
+      const piece = this.#pieces[i]!;
+      piece.start -= link;
+      for (let o = 0; o < link; o++) piece.buf[piece.start + o] = buf[start + o]!;
+    }
+    return count;
   }
 
   /** Everything that waits goes now. */

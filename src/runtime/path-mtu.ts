@@ -28,13 +28,12 @@ export function pathMtu(sys: Syscalls, local: Address, remote: Address): number 
 }
 
 /**
- * Makes the kernel heed what routers say of protocol 50 over IPv6 (RFC 8201 §4): of a protocol that it does not know it does so
- * only where a raw socket asks for errors. That is this socket's whole purpose, so that the one that carries packets need not be
+ * Makes the kernel heed what routers say of a protocol over IPv6 (RFC 8201 §4): of one that it does not know it does so only where a raw socket asks for errors. That is this socket's whole purpose, so that the one that carries packets need not be
  * asked for errors of all kinds. Nobody reads it: its buffer is of the least size and soon full, and then it costs nothing.
  * Gives its descriptor, or -1.
  */
-export function heedTooBig(sys: Syscalls, local: Address): number {
-  const fd = sys.socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ESP);
+export function heedTooBig(sys: Syscalls, local: Address, protocol: number): number {
+  const fd = sys.socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, protocol);
   if (fd < 0) return fd;
   const arena = new Arena(sys.koffi, SOCKADDR_ROOM);
   const length = putSockaddr(arena, 0, { address: local, port: 0 });
@@ -54,7 +53,6 @@ const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0x80000;
 const IPPROTO_IP = 0;
 const IPPROTO_IPV6 = 41;
-const IPPROTO_ESP = 50;
 const IP_MTU = 14;
 const IPV6_MTU = 24;
 const IPV6_RECVERR = 25;

@@ -1,17 +1,18 @@
 /**
- * ESP directly in IP: raw sockets of protocol 50, one per address of the gateway (RFC 4303 §2).
+ * ESP and GRE directly in IP: raw sockets of protocols 50 (RFC 4303 §2) and 47 (RFC 2784 §3), one per address of the gateway.
  *
- * Needs koffi and CAP_NET_RAW; without them the gateway still speaks ESP in UDP.
+ * Needs koffi and CAP_NET_RAW; without them the gateway still speaks both in UDP.
  */
 import type { Address, PacketPool } from '../ip/index.ts';
 import { NativeSocket } from './native-socket.ts';
 import type { SocketOffloadOptions } from './offload.ts';
 import { heedTooBig } from './path-mtu.ts';
 import type { Readiness } from './readiness.ts';
-import type { BatchSocket, Receive } from './socket.ts';
+import { type BatchSocket, RAW_PROTOCOL, type RawCarrier, type Receive } from './socket.ts';
 import { requireSyscalls } from './syscalls.ts';
 
 export interface RawOptions {
+  readonly protocol: RawCarrier;
   readonly local: Address;
   readonly pool: PacketPool;
   readonly receive: Receive;
@@ -23,20 +24,26 @@ export interface RawOptions {
 
 /** Throws SystemError where the rights are missing; ports of its endpoints are 0. */
 export function openRaw(options: RawOptions): BatchSocket {
-  const { local, readiness } = options;
+  const { protocol, local, readiness } = options;
   const socket = new NativeSocket({
     ...options,
-    kind: 'ip-50',
+    kind: protocol,
     local: { address: local, port: 0 },
-    advice: RAW_ADVICE,
+    advice: ADVICE[protocol],
   });
-  if (local.length === 16) socket.closesToo(heedTooBig(readiness?.sys ?? requireSyscalls(), local));
+  if (local.length === 16)
+    socket.closesToo(heedTooBig(readiness?.sys ?? requireSyscalls(), local, RAW_PROTOCOL[protocol]));
   return socket;
 }
 
-const RAW_ADVICE: Readonly<Record<string, string>> = {
-  EPERM: 'Raw sockets need root or CAP_NET_RAW; without it set `encapsulation: udp` on the connections',
-  EACCES: 'Raw sockets need root or CAP_NET_RAW; without it set `encapsulation: udp` on the connections',
-  EADDRNOTAVAIL: 'This host does not have the address: add it to an interface, or correct gateway.external.addresses',
+const adviceFor = (without: string, address: string): Readonly<Record<string, string>> => ({
+  EPERM: `Raw sockets need root or CAP_NET_RAW; without it set ${without}`,
+  EACCES: `Raw sockets need root or CAP_NET_RAW; without it set ${without}`,
+  EADDRNOTAVAIL: `This host does not have the address: add it to an interface, or correct ${address}`,
   EPROTONOSUPPORT: 'The kernel lacks the address family: IPv6 is switched off?',
+});
+
+const ADVICE: Readonly<Record<RawCarrier, Readonly<Record<string, string>>>> = {
+  'ip-50': adviceFor('`encapsulation: udp` on the connections', 'gateway.external.addresses'),
+  'ip-47': adviceFor('`encapsulation: nvgre-udp` in the underlay', 'the addresses of the underlay'),
 };

@@ -1,21 +1,30 @@
 /**
- * The contract of a datagram socket: the IKE port, the NAT-T port and IP protocol 50 look alike from above.
+ * The contract of a datagram socket: the IKE port, the NAT-T port, GRE in UDP, and IP protocols 50 and 47 look alike from above.
  *
  * Leaves to others: `udp.ts` and `raw.ts` open them. The non-ESP marker of RFC 3948 §2.2 is the gateway's business.
  */
-import type { Endpoint, Packet } from '../ip/index.ts';
+import { type Endpoint, IP_PROTOCOL, type Packet } from '../ip/index.ts';
 import type { BatchCounters, SocketOffloads } from './offload.ts';
 
+/** ESP and GRE directly in IP. */
+export type RawCarrier = 'ip-50' | 'ip-47';
+export type Carrier = 'udp' | RawCarrier;
+
+export const RAW_PROTOCOL: Readonly<Record<RawCarrier, number>> = {
+  'ip-50': IP_PROTOCOL.esp,
+  'ip-47': IP_PROTOCOL.gre,
+};
+
 /**
- * Takes over `packet`: the payload of one datagram (of protocol 50: without the IP header). `from` is shared between calls and
- * never changes; its port is 0 for protocol 50. `tos` is the outer TOS or traffic class octet, or UNKNOWN_TOS.
+ * Takes over `packet`: the payload of one datagram (of raw IP: without the IP header). `from` is shared between calls and
+ * never changes; its port is 0 for raw IP. `tos` is the outer TOS or traffic class octet, or UNKNOWN_TOS.
  * A packet with a `segment` (of a socket with offloads only) holds the payloads of several datagrams back to back, all of that
  * length but the last, which may be shorter.
  */
 export type Receive = (packet: Packet, from: Endpoint, tos: number) => void;
 
 export interface DatagramSocket {
-  readonly carrier: 'udp' | 'ip-50';
+  readonly carrier: Carrier;
   /** The bound address and the port really in use. */
   readonly local: Endpoint;
   readonly features: SocketFeatures;

@@ -111,6 +111,7 @@ export const EIO = 5;
 export const EAGAIN = 11;
 export const EINVAL = 22;
 export const EMSGSIZE = 90;
+export const ENETDOWN = 100;
 export const ENOBUFS = 105;
 
 function bindAll(koffi: Koffi): Syscalls {

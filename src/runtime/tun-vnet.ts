@@ -1,21 +1,10 @@
 /**
- * Superframes of a TUN device: asks the kernel for them, reads the header before each frame and writes one.
+ * Superframes of TUN and TAP devices: asks the kernel for them, and for the header before each frame.
  *
- * Read first: Documentation/networking/tuntap.rst of Linux, linux/if_tun.h (TUN_F_*), ip/virtio.ts.
- * Leaves to others: what the header means, cutting superframes and making them (`ip/`), the device itself (`tun.ts`).
- * Limits: the header of 10 octets, in the host's byte order, which is little-endian (`koffi.ts`); no UFO, which Linux has given up.
+ * Read first: Documentation/networking/tuntap.rst of Linux, linux/if_tun.h (TUN_F_*). Leaves to others: reading and writing that
+ * header (`vnet-frame.ts`), the device itself (`tun.ts`). Limit: no UFO, which Linux has given up.
  */
-import {
-  applyOffload,
-  newOffload,
-  type Offload,
-  PASS,
-  type Packet,
-  readVirtioHeader,
-  VIRTIO_HEADER,
-  writeVirtioHeader,
-} from '../ip/index.ts';
-import { AddressCache, Arena } from './memory.ts';
+import { VIRTIO_HEADER } from '../ip/index.ts';
 import { EXCLUDED, type OffloadState, type TunOffloadName, type TunOffloads, USED, unused } from './offload.ts';
 import { errorCode, errorWords, type Syscalls } from './syscalls.ts';
 
@@ -63,52 +52,10 @@ export function noSuperframes(vnetHeader: OffloadState): TunOffloads {
   return { vnetHeader, checksum: none, tso4: none, tso6: none, ecn: none, uso: none, limits: none };
 }
 
-/** Makes a packet of a frame whose header stands right before it: PASS, or why the two do not agree. */
-export function readVnetFrame(packet: Packet): number {
-  const { buf, start } = packet;
-  const verdict = readVirtioHeader(buf, start - VIRTIO_HEADER, start, offload);
-  return verdict === PASS ? applyOffload(packet, offload) : verdict;
-}
-
-/** Writes packets with a header before them, without copying the two together. */
-export class VnetWriter {
-  readonly #sys: Syscalls;
-  readonly #fd: number;
-  readonly #addresses: AddressCache;
-  readonly #arena: Arena;
-  readonly #header: number;
-  readonly #vectors: number;
-
-  constructor(sys: Syscalls, fd: number) {
-    this.#sys = sys;
-    this.#fd = fd;
-    this.#addresses = new AddressCache(sys.koffi);
-    this.#arena = new Arena(sys.koffi, 16 + 2 * VECTOR);
-    this.#header = this.#arena.alloc(VIRTIO_HEADER);
-    this.#vectors = this.#arena.alloc(2 * VECTOR);
-    this.#arena.putWord(this.#vectors, this.#arena.base + this.#header);
-    this.#arena.putWord(this.#vectors + 8, VIRTIO_HEADER);
-  }
-
-  /** buf[start, end) with what `offload` says of it. What writev gives. */
-  write(buf: Uint8Array, start: number, end: number, offload: Offload): number {
-    writeVirtioHeader(this.#arena.bytes, this.#header, offload);
-    const vector = this.#vectors + VECTOR;
-    this.#arena.putWord(vector, this.#addresses.of(buf) + start);
-    this.#arena.putWord(vector + 8, end - start);
-    return this.#sys.writev(this.#fd, this.#arena.base + this.#vectors, 2);
-  }
-}
-
 function refusal(sys: Syscalls): OffloadState {
   const code = errorCode(sys.errno());
   return unused(code === 'EINVAL' ? 'this kernel has none' : `${errorWords(code)} (${code})`);
 }
-
-/* struct iovec: base (8) | len (8) */
-const VECTOR = 16;
-
-const offload = newOffload();
 
 export const IFF_VNET_HDR = 0x4000;
 const TUNGETFEATURES = 0x800454cf;

@@ -1,17 +1,19 @@
 /**
- * A TUN device: IP packets between the kernel of this host and a compartment.
+ * TUN and TAP devices: IP packets, or Ethernet frames, between the kernel of this host and a compartment.
  *
  * Read first: Documentation/networking/tuntap.rst of Linux. Needs koffi, CAP_NET_ADMIN and /dev/net/tun.
  * Leaves to others: what is routed there (the gateway says, `routes` does it).
  * Deliberate limits: one queue; an MTU no larger than a packet of the pool; superframes only where asked for (`tun-vnet.ts`).
  * Invariant: the device is ours and lives as long as the process holds it: no persistent devices.
  */
-import { formatPrefix, type Packet, type PacketPool, type Prefix, SUPERFRAME_MAX, sameAddress } from '../ip/index.ts';
+import { type Address, type Packet, type PacketPool, type Prefix, SUPERFRAME_MAX } from '../ip/index.ts';
+import { HostRoutes } from './host-routes.ts';
+import { checkDeviceName, ethernetInterface, interfaceIndex, putInterfaceRequest } from './interfaces.ts';
 import { Netlink } from './netlink.ts';
 import { EXCLUDED, NOT_ASKED, type TunOffloadOptions, type TunOffloads, USED, unused } from './offload.ts';
+import { Port } from './port.ts';
 import type { Readiness } from './readiness.ts';
 import { check, errorWords, requireSyscalls, type Syscalls, SystemError } from './syscalls.ts';
-import { TunQueue } from './tun-queue.ts';
 import { fixVnetHeader, IFF_VNET_HDR, negotiateSuperframes, noSuperframes, probeVnetHeader } from './tun-vnet.ts';
 
 export interface TunOptions {
@@ -25,118 +27,84 @@ export interface TunOptions {
   readonly readiness?: Readiness | undefined;
   /** Superframes, and checksums that are owed, both ways; undefined: none. Each that the kernel lacks is done without. */
   readonly offload?: TunOffloadOptions | undefined;
-  /** Takes over a packet that the host sent into the device. */
+  /** Takes over a packet, of TAP a frame, that the host sent into the device. */
   readonly receive: (packet: Packet) => void;
   /** The device failed for good (somebody deleted it): words for people. No call follows. */
   readonly failed?: (why: string) => void;
 }
 
-/** Creates the device, configures it and switches it on. Throws SystemError, and leaves nothing behind then. */
-export function openTun(options: TunOptions): Tun {
-  return new Tun(options);
+export interface TapOptions extends Omit<TunOptions, 'addresses'> {
+  readonly addresses?: readonly Prefix[] | undefined;
+  /** Of the host's end; default: one the kernel makes up. */
+  readonly mac?: Uint8Array | undefined;
+  /** Our end: where the routes of the host lead, at most one a family. */
+  readonly nextHops?: readonly Address[] | undefined;
 }
 
-export class Tun extends TunQueue {
-  readonly mtu: number;
-  readonly #sys: Syscalls;
-  readonly #readiness: Readiness | undefined;
-  readonly #index: number;
-  readonly #netlink: Netlink;
-  #routes: readonly Prefix[] = [];
-  #closed = false;
+/** Creates the device, configures it and switches it on. Throws SystemError, and leaves nothing behind then. */
+export function openTun(options: TunOptions): Tun {
+  return new Tun('tun', { ...options, nextHops: undefined });
+}
 
-  constructor(options: TunOptions) {
-    const { device, mtu, pool, readiness, receive, failed } = options;
+/** The same for Ethernet frames: what is not IP passes as it is, and so does what is in a VLAN. */
+export function openTap(options: TapOptions): Tun {
+  return new Tun('tap', options);
+}
+
+export class Tun extends Port {
+  readonly mtu: number;
+  /** Of the host's end of a TAP device; undefined for TUN. */
+  readonly mac: Uint8Array | undefined;
+  readonly #routes: HostRoutes;
+
+  constructor(kind: 'tun' | 'tap', options: TapOptions) {
+    const { device, mtu, pool, readiness, receive, failed, nextHops = [] } = options;
     const sys = readiness?.sys ?? requireSyscalls();
-    const { fd, index, netlink, offloads } = create(sys, options);
-    super({
-      sys,
-      fd,
-      device,
-      offloads,
-      pool,
-      receive,
-      failed: (why) => {
-        void readiness?.forget(fd);
-        failed?.(why);
-      },
-    });
+    const { fd, index, mac, netlink, offloads } = create(sys, kind, options);
+    super({ sys, kind, fd, device, offloads, pool, readiness, receive, failed, release: () => netlink.close() });
     this.mtu = mtu;
-    this.#sys = sys;
-    this.#readiness = readiness;
-    this.#index = index;
-    this.#netlink = netlink;
-    readiness?.watch(fd, () => this.drain(BATCH));
+    this.mac = mac;
+    this.#routes = new HostRoutes({ netlink, device, index, nextHops });
   }
 
   /**
-   * Makes the host's routes into this device exactly `prefixes`, touching only what differs. Gives a sentence for each the
-   * kernel refused; those are tried again by the next call.
+   * Makes the host's routes into this device exactly `prefixes`. Gives a sentence for each the kernel refused; those are tried again
+   * by the next call.
    */
   route(prefixes: readonly Prefix[]): readonly string[] {
-    const problems: string[] = [];
-    const kept = this.#routes.filter((have) => prefixes.some((want) => samePrefix(want, have)));
-    for (const have of this.#routes) {
-      if (kept.includes(have)) continue;
-      const code = this.#netlink.removeRoute(this.#index, have);
-      if (code !== undefined && code !== 'ESRCH')
-        problems.push(`host route ${formatPrefix(have)} stays on ${this.device}: ${errorWords(code)} (${code})`);
-    }
-    const routes = [...kept];
-    for (const want of prefixes) {
-      if (routes.some((have) => samePrefix(have, want))) continue;
-      const code = this.#netlink.addRoute(this.#index, want);
-      if (code === undefined) routes.push(want);
-      else
-        problems.push(
-          `no host route ${formatPrefix(want)} into ${this.device}: ${ROUTE_WORDS[code] ?? `${errorWords(code)} (${code})`}`,
-        );
-    }
-    this.#routes = routes;
-    return problems;
-  }
-
-  /** The device and its routes are gone when this resolves; without a Readiness, when it returns. */
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.stop();
-    if (this.#readiness !== undefined) await this.#readiness.forget(this.fd);
-    this.#netlink.close();
-    this.#sys.close(this.fd);
+    return this.#routes.set(prefixes);
   }
 }
 
 interface Created {
   readonly fd: number;
   readonly index: number;
+  readonly mac: Uint8Array | undefined;
   readonly netlink: Netlink;
   readonly offloads: TunOffloads;
 }
 
-function create(sys: Syscalls, options: TunOptions): Created {
-  const { device, mtu, offload, pool } = options;
-  if (!DEVICE_NAME.test(device))
-    throw new SystemError(
-      `TUN device ${device}`,
-      'EINVAL',
-      'A device name is 1 to 15 letters, digits, "-", "_" or "."',
-    );
+function create(sys: Syscalls, kind: 'tun' | 'tap', options: TapOptions): Created {
+  const { device, mtu, offload, pool, addresses = [] } = options;
+  const what = `${kind.toUpperCase()} device`;
+  checkDeviceName(device, what);
   if (mtu > pool.capacity)
-    throw new SystemError(`TUN device ${device}`, 'EMSGSIZE', `Packets of this gateway hold ${pool.capacity} octets`);
+    throw new SystemError(`${what} ${device}`, 'EMSGSIZE', `Packets of this gateway hold ${pool.capacity} octets`);
   const fd = check(sys, sys.open(TUN_FILE, O_RDWR | O_NONBLOCK | O_CLOEXEC), `opening ${TUN_FILE}`, OPEN_ADVICE);
   let netlink: Netlink | undefined;
   try {
     const header = offload === undefined ? NOT_ASKED : probeVnetHeader(sys, fd, offload.without ?? []);
-    const attached = attach(sys, fd, device, header.used ? IFF_VNET_HDR : 0);
-    check(sys, attached, `creating TUN device ${device}`, ATTACH_ADVICE);
+    const flags = (kind === 'tun' ? IFF_TUN : IFF_TAP) | (header.used ? IFF_VNET_HDR : 0);
+    check(sys, attach(sys, fd, device, flags), `creating ${what} ${device}`, ATTACH_ADVICE);
     if (header.used) fixVnetHeader(sys, fd);
     netlink = new Netlink(sys);
-    const index = indexOf(sys, device);
+    const index = interfaceIndex(sys, device);
     const offloads = header.used ? negotiate(sys, fd, netlink, index, pool, offload!) : noSuperframes(header);
+    if (options.mac !== undefined) netlink.setMac(device, index, options.mac);
     netlink.bringUp(device, index, mtu);
-    for (const prefix of options.addresses) netlink.addAddress(device, index, prefix);
-    return { fd, index, netlink, offloads };
+    for (const prefix of addresses) netlink.addAddress(device, index, prefix);
+    const mac = kind === 'tap' ? ethernetInterface(sys, device).mac : undefined;
+    return { fd, index, mac, netlink, offloads };
   } catch (error) {
     netlink?.close();
     sys.close(fd);
@@ -162,33 +130,13 @@ function negotiate(
   return negotiateSuperframes(sys, fd, limits, capacity >= SUPERFRAME_MAX, without);
 }
 
-/* struct ifreq: name (16) | flags (2) … 40 octets in all */
 function attach(sys: Syscalls, fd: number, device: string, flags: number): number {
-  const { bytes, view, base } = sys.scratch;
-  bytes.fill(0, 0, IFREQ);
-  bytes.set(new TextEncoder().encode(device));
-  view.setUint16(16, IFF_TUN | IFF_NO_PI | IFF_TUN_EXCL | flags, true);
-  return sys.ioctl(fd, TUNSETIFF, base);
+  putInterfaceRequest(sys, device);
+  sys.scratch.view.setUint16(16, IFF_NO_PI | IFF_TUN_EXCL | flags, true);
+  return sys.ioctl(fd, TUNSETIFF, sys.scratch.base);
 }
-
-function indexOf(sys: Syscalls, device: string): number {
-  const { bytes, view, base } = sys.scratch;
-  const fd = check(sys, sys.socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), 'socket');
-  bytes.fill(0, 0, IFREQ);
-  bytes.set(new TextEncoder().encode(device));
-  const result = sys.ioctl(fd, SIOCGIFINDEX, base);
-  sys.close(fd);
-  check(sys, result, `finding ${device}`);
-  return view.getInt32(16, true);
-}
-
-const samePrefix = (a: Prefix, b: Prefix): boolean => a.length === b.length && sameAddress(a.address, b.address);
 
 const TUN_FILE = '/dev/net/tun';
-const DEVICE_NAME = /^[A-Za-z0-9._-]{1,15}$/;
-/** Packets read before the event loop gets a turn. */
-const BATCH = 64;
-const IFREQ = 40;
 /** What Linux permits a device unless told otherwise. */
 const MAX_SEGMENTS = 65535;
 
@@ -204,19 +152,12 @@ const ATTACH_ADVICE: Readonly<Record<string, string>> = {
   EBUSY: 'A device of that name exists: another gateway runs, or `ip link del` it, or choose another `device`',
   EINVAL: 'A device of that name and another kind exists: choose another `device`',
 };
-const ROUTE_WORDS: Readonly<Record<string, string>> = {
-  EEXIST: 'the host has a route for exactly that prefix already; remove it, or set `hostRoutes: none`',
-  EPERM: 'routes need root or CAP_NET_ADMIN',
-};
 
 const O_RDWR = 0x2;
 const O_NONBLOCK = 0x800;
 const O_CLOEXEC = 0x80000;
 const TUNSETIFF = 0x400454ca;
-const SIOCGIFINDEX = 0x8933;
 const IFF_TUN = 0x0001;
+const IFF_TAP = 0x0002;
 const IFF_NO_PI = 0x1000;
 const IFF_TUN_EXCL = 0x8000;
-const AF_INET = 2;
-const SOCK_DGRAM = 2;
-const SOCK_CLOEXEC = 0x80000;

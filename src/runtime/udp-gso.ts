@@ -14,13 +14,14 @@ import {
   USED,
   unused,
 } from './offload.ts';
+import type { Carrier } from './socket.ts';
 import { option, type Syscalls, setOption } from './syscalls.ts';
 
 /** Sets up `fd`. `capacity`: octets the packets hold that will receive. */
 export function prepareSocketOffloads(
   sys: Syscalls,
   fd: number,
-  carrier: 'udp' | 'ip-50',
+  carrier: Carrier,
   capacity: number,
   options: SocketOffloadOptions,
 ): SocketOffloads {
@@ -57,7 +58,7 @@ function enableBusyPoll(sys: Syscalls, fd: number, micros: number): OffloadState
   return setOption(sys, fd, SOL_SOCKET, SO_BUSY_POLL, micros) ? USED : unused('SO_BUSY_POLL needs CAP_NET_ADMIN');
 }
 
-const NOT_UDP = unused('protocol 50 has none');
+const NOT_UDP = unused('raw IP has none');
 
 const BUFFER_OCTETS = 32 << 20;
 

@@ -33,6 +33,8 @@ export interface UdpOptions {
   readonly shared?: boolean | undefined;
   /** Many datagrams at once, where a Readiness is given; undefined: one by one. */
   readonly offload?: SocketOffloadOptions | undefined;
+  /** What to say for an errno of binding; default: of the ports of IKE. */
+  readonly advice?: Readonly<Record<string, string>> | undefined;
 }
 
 /** A bound socket; rejects with SystemError, whose text says what to do. */
@@ -49,7 +51,7 @@ export async function openUdp(options: UdpOptions): Promise<DatagramSocket> {
  * a thread that waits with a PollSet.
  */
 export function openNativeUdp(options: UdpOptions): BatchSocket {
-  return new NativeSocket({ ...options, kind: 'udp', advice: UDP_ADVICE });
+  return new NativeSocket({ ...options, kind: 'udp', advice: options.advice ?? UDP_ADVICE });
 }
 
 class NodeSocket implements DatagramSocket {
@@ -80,13 +82,11 @@ class NodeSocket implements DatagramSocket {
   }
 
   bind(): Promise<void> {
-    const { local, pool, receive } = this.#options;
+    const { local, pool, receive, advice = UDP_ADVICE } = this.#options;
     return new Promise((resolve, reject) => {
       this.#socket.once('error', (error: NodeJS.ErrnoException) => {
         const code = error.code ?? 'EIO';
-        reject(
-          new SystemError(`UDP on ${formatAddress(local.address)} port ${local.port}`, code, UDP_ADVICE[code] ?? ''),
-        );
+        reject(new SystemError(`UDP on ${formatAddress(local.address)} port ${local.port}`, code, advice[code] ?? ''));
       });
       this.#socket.bind({ address: formatAddress(local.address), port: local.port, exclusive: true }, () => {
         this.#socket.removeAllListeners('error');

@@ -72,7 +72,7 @@ function udp(offload: SocketOffloadOptions | undefined = {}, address = '127.0.0.
 
 function raw(offload: SocketOffloadOptions | undefined, address = '127.0.0.1', from = pool(128, 2000)): End {
   const got: Got[] = [];
-  const socket = openRaw({ local: addr(address), pool: from, receive: keep(from, got), offload });
+  const socket = openRaw({ protocol: 'ip-50', local: addr(address), pool: from, receive: keep(from, got), offload });
   open.push(socket);
   return { socket, got };
 }

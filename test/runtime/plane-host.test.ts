@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { SA_CELL } from '../../src/esp/index.ts';
 import { buildIcmpEcho, DROP, PacketPool } from '../../src/ip/index.ts';
-import { type BatchSocket, openNativeUdp, requireSyscalls } from '../../src/runtime/index.ts';
+import { type BatchSocket, GRE_PORT, openNativeUdp, Planes, requireSyscalls } from '../../src/runtime/index.ts';
 import { addr, describePacket } from '../support/packets.ts';
 import { requirePeers } from '../support/peers.ts';
 import {
@@ -110,6 +110,20 @@ describeWithPeers('a data plane in a worker', () => {
     plane.host.send(lent.local, remote, Uint8Array.of(1, 2, 3));
     await until(() => other.got.length === 1);
     expect([...other.got[0]!]).toEqual([1, 2, 3]);
+  });
+
+  it('RFC 8086: GRE in UDP comes to the data plane, and its port is free again when it is taken back', async () => {
+    const [plane, other] = [await started(), await peer()];
+    const planes = new Planes(requireSyscalls(), [plane.host], new PacketPool(8, 65535));
+    // No other test has it.
+    const local = addr('127.0.0.47');
+    for (let round = 1; round <= 2; round++) {
+      const lent = planes.lendUnderlay(0, 'udp-gre', local, {});
+      await new Promise((resolve) => other.socket.send(new Uint8Array(50), GRE_PORT, '127.0.0.47', resolve));
+      // There is no virtual switch here.
+      await until(() => plane.drops(DROP.linkDown) === round);
+      await lent.close();
+    }
   });
 
   const echo = (sequence: number, size = 8): Uint8Array => {

@@ -211,7 +211,13 @@ natives('UDP by system calls', () => {
 natives('IP protocol 50', () => {
   function raw(text: string, keep: Got[], ready: Readiness): DatagramSocket {
     const from = pool();
-    const socket = openRaw({ local: address(text), pool: from, receive: collector(from, keep), readiness: ready });
+    const socket = openRaw({
+      protocol: 'ip-50',
+      local: address(text),
+      pool: from,
+      receive: collector(from, keep),
+      readiness: ready,
+    });
     open.push(socket);
     return socket;
   }

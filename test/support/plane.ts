@@ -102,7 +102,7 @@ export function lend(host: PlaneHost, id: number, { fd, features, offloads, loca
 }
 
 export const lendTun = (host: PlaneHost, port: number, { fd, device, offloads }: Tun): void =>
-  host.attachPort({ port, fd, device, offloads });
+  host.attachPort({ port, kind: 'tun', fd, device, offloads });
 
 const NO_OFFLOADS: TunOffloads = {
   vnetHeader: NOT_ASKED,
@@ -115,7 +115,7 @@ const NO_OFFLOADS: TunOffloads = {
 };
 
 export const lendDevice = (host: PlaneHost, port: number, fd: number): void =>
-  host.attachPort({ port, fd, device: `wire${port}`, offloads: NO_OFFLOADS });
+  host.attachPort({ port, kind: 'tun', fd, device: `wire${port}`, offloads: NO_OFFLOADS });
 
 /** Two ends of a wire for whole packets: `fd` is the device's, the other the test's. */
 export class Wire {

@@ -9,12 +9,16 @@ import type { PlaneCommand, PlaneEvent } from '../../gateway/index.ts';
 import type { Address, Endpoint } from '../../ip/index.ts';
 import type { AdoptedSocket } from '../native-socket.ts';
 import type { SocketOffloadOptions, TunOffloads } from '../offload.ts';
+import type { PortKind } from '../port-queue.ts';
+import type { UnderlayKind } from '../underlay.ts';
 
 export type WorkerOrder =
   | { readonly do: 'plane'; readonly command: PlaneCommand }
   | {
       readonly do: 'attach-port';
       readonly port: number;
+      /** Says whether IP packets or frames pass. */
+      readonly kind: PortKind;
       readonly fd: number;
       readonly device: string;
       readonly offloads: TunOffloads;
@@ -23,7 +27,8 @@ export type WorkerOrder =
   | {
       readonly do: 'attach-socket';
       readonly id: number;
-      readonly kind: 'udp' | 'ip-50';
+      /** ESP and IKE messages come by the first two, GRE by the others. */
+      readonly kind: 'udp' | 'ip-50' | UnderlayKind;
       readonly local: Endpoint;
       readonly socket: AdoptedSocket;
       readonly offload: SocketOffloadOptions | undefined;

@@ -9,13 +9,15 @@
 import { performance } from 'node:perf_hooks';
 import { invariant, type Millis } from '../../core/index.ts';
 import type { DataPlane, PlaneOutput } from '../../gateway/index.ts';
-import { DROP, type Endpoint, type Packet, type PacketPool, sameAddress } from '../../ip/index.ts';
+import { type Address, DROP, type Endpoint, type Packet, type PacketPool, sameAddress } from '../../ip/index.ts';
 import type { PollSet, Wakeup } from '../batch-wait.ts';
 import { monotonicMillis } from '../clock.ts';
 import { NativeSocket } from '../native-socket.ts';
 import { Outbox } from '../outbox.ts';
+import { PortQueue } from '../port-queue.ts';
+import type { Receive } from '../socket.ts';
 import type { Syscalls } from '../syscalls.ts';
-import { TunQueue } from '../tun-queue.ts';
+import { Underlay } from '../underlay.ts';
 import { BEAT, decodeOrder, portKey, STARVED, socketKey, type WorkerNews, type WorkerOrder } from './contract.ts';
 import type { News } from './news.ts';
 import type { Ring } from './ring.ts';
@@ -31,8 +33,23 @@ export interface PlaneLoopOptions {
   /** Makes the main thread look at the news, soon. */
   readonly tell: () => void;
   /** The data plane over this output. */
-  readonly plane: (output: PlaneOutput) => DataPlane;
+  readonly plane: (output: PlaneOutput) => LoopPlane;
 }
+
+/** What this loop needs of a data plane. */
+export type LoopPlane = Pick<
+  DataPlane,
+  'command' | 'udp' | 'esp' | 'underlay' | 'packet' | 'drop' | 'drops' | 'flush' | 'deadline' | 'tick' | 'takeEvents'
+>;
+
+interface Attached {
+  readonly socket: NativeSocket;
+  readonly kind: AttachSocket['kind'];
+  /** Of the kinds that carry GRE. */
+  readonly underlay: Underlay | undefined;
+}
+
+type AttachSocket = Extract<WorkerOrder, { do: 'attach-socket' }>;
 
 /** Something that is read when its descriptor says so. */
 interface Source {
@@ -42,10 +59,10 @@ interface Source {
 
 export class PlaneLoop {
   readonly #options: PlaneLoopOptions;
-  readonly #plane: DataPlane;
+  readonly #plane: LoopPlane;
   readonly #outbox: Outbox;
-  readonly #ports = new Map<number, TunQueue>();
-  readonly #sockets = new Map<number, NativeSocket>();
+  readonly #ports = new Map<number, PortQueue>();
+  readonly #sockets = new Map<number, Attached>();
   /** By descriptor. */
   readonly #sources = new Map<number, Source>();
   /** To the UNIX-time-like clock of the process, which all its threads share. */
@@ -65,11 +82,15 @@ export class PlaneLoop {
     this.#plane = options.plane({
       datagram: (udp, local, remote, packet, tos, dontFragment) =>
         this.#send(udp, local, remote, packet, tos, dontFragment),
-      underlay: (_local, _remote, packet) => this.#plane.drop(packet, DROP.linkDown),
       packet: (port, packet) => {
         const queue = this.#ports.get(port);
         if (queue === undefined) this.#plane.drop(packet, DROP.linkDown);
         else this.#outbox.write(queue, packet);
+      },
+      underlay: (local, remote, packet) => {
+        const underlay = this.#underlayAt(local);
+        if (underlay === undefined) this.#plane.drop(packet, DROP.linkDown);
+        else underlay.send(this.#outbox, remote, packet);
       },
     });
   }
@@ -99,7 +120,7 @@ export class PlaneLoop {
       busy = this.#read > 0 || orders.used > 0;
     }
     for (const queue of this.#ports.values()) queue.stop();
-    for (const socket of this.#sockets.values()) void socket.close();
+    for (const { socket } of this.#sockets.values()) void socket.close();
   }
 
   readonly #readSource = (fd: number): void => {
@@ -150,7 +171,7 @@ export class PlaneLoop {
         return;
       }
       case 'attach-port': {
-        const { port, fd, device, offloads } = order;
+        const { port, kind, fd, device, offloads } = order;
         const { sys, pool } = this.#options;
         const receive = (packet: Packet): void => {
           this.#takeOrders();
@@ -160,7 +181,7 @@ export class PlaneLoop {
           this.#forget(fd);
           this.#report({ type: 'port-failed', port, why });
         };
-        this.#ports.set(port, new TunQueue({ sys, fd, device, offloads, pool, receive, failed }));
+        this.#ports.set(port, new PortQueue({ sys, kind, fd, device, offloads, pool, receive, failed }));
         return this.#watch(this.#ports.get(port)!);
       }
       case 'detach-port': {
@@ -175,7 +196,7 @@ export class PlaneLoop {
       case 'attach-socket':
         return this.#attachSocket(order);
       case 'detach-socket': {
-        const socket = this.#sockets.get(order.id);
+        const socket = this.#sockets.get(order.id)?.socket;
         if (socket !== undefined) {
           this.#outbox.flush();
           void socket.close();
@@ -192,16 +213,28 @@ export class PlaneLoop {
     }
   }
 
-  #attachSocket({ id, kind, local, socket: adopt, offload }: Extract<WorkerOrder, { do: 'attach-socket' }>): void {
-    const receive = (packet: Packet, from: Endpoint, tos: number): void => {
-      this.#takeOrders();
-      if (kind === 'udp') this.#plane.udp(local, from, packet, tos, true, this.#now);
-      else this.#plane.esp(local, from, packet, tos, this.#now);
-    };
-    const socket = new NativeSocket({ kind, local, pool: this.#options.pool, receive, offload, adopt, advice: {} });
-    this.#sockets.set(id, socket);
+  #attachSocket({ id, kind, local, socket: adopt, offload }: AttachSocket): void {
+    const { pool } = this.#options;
+    const gre = kind === 'ip-47' || kind === 'udp-gre';
+    const receive = gre ? this.#receiveGre : this.#receiveEsp(kind === 'udp', local);
+    const carrier = kind === 'udp-gre' ? 'udp' : kind;
+    const socket = new NativeSocket({ kind: carrier, local, pool, receive, offload, adopt, advice: {} });
+    this.#sockets.set(id, { socket, kind, underlay: gre ? new Underlay(kind, socket) : undefined });
     this.#watch(socket);
   }
+
+  #receiveEsp(udp: boolean, local: Endpoint): Receive {
+    return (packet, from, tos) => {
+      this.#takeOrders();
+      if (udp) this.#plane.udp(local, from, packet, tos, true, this.#now);
+      else this.#plane.esp(local, from, packet, tos, this.#now);
+    };
+  }
+
+  readonly #receiveGre = (packet: Packet, { address }: Endpoint): void => {
+    this.#takeOrders();
+    this.#plane.underlay(address, packet, this.#now);
+  };
 
   #watch(source: Source): void {
     this.#sources.set(source.fd, source);
@@ -213,9 +246,14 @@ export class PlaneLoop {
   }
 
   #socketAt(udp: boolean, local: Endpoint): NativeSocket | undefined {
-    const kind = udp ? 'udp' : 'ip-50';
-    for (const socket of this.#sockets.values())
-      if (socket.carrier === kind && sameAddress(socket.local.address, local.address)) return socket;
+    const wanted = udp ? 'udp' : 'ip-50';
+    for (const { kind, socket } of this.#sockets.values())
+      if (kind === wanted && sameAddress(socket.local.address, local.address)) return socket;
+    return undefined;
+  }
+
+  #underlayAt(local: Address): Underlay | undefined {
+    for (const { underlay } of this.#sockets.values()) if (underlay?.isAt(local) === true) return underlay;
     return undefined;
   }
 

@@ -7,12 +7,14 @@
  */
 import type { PlaneCommand, PlaneEvent } from '../../gateway/index.ts';
 import type { Address, Endpoint, PacketPool } from '../../ip/index.ts';
-import type { SocketOffloadOptions, TunOffloads } from '../offload.ts';
+import type { SocketOffloadOptions } from '../offload.ts';
+import type { PortQueue } from '../port-queue.ts';
 import { openRaw } from '../raw.ts';
 import type { BatchSocket } from '../socket.ts';
 import { keepOwnSpis, steerBySpi } from '../steering.ts';
 import type { Syscalls } from '../syscalls.ts';
 import { openNativeUdp } from '../udp.ts';
+import { openNativeUnderlay, type UnderlayKind } from '../underlay.ts';
 import type { PlaneHost } from './plane-host.ts';
 
 /** Who hears of what the workers tell. */
@@ -25,6 +27,9 @@ export interface PlanesListener {
   /** A new worker runs in place of this one, has its sockets, and knows nothing else. */
   restarted(plane: number, why: string): void;
 }
+
+/** What a worker needs to know of a port: its owner stays who opened it. */
+export type AttachedPort = Pick<PortQueue, 'kind' | 'fd' | 'device' | 'offloads'>;
 
 /** Sockets that the workers read, one for each. */
 export interface Lent {
@@ -81,22 +86,32 @@ export class Planes {
     const shared = this.#hosts.length > 1;
     const sockets = this.#openAll(() => openNativeUdp({ local, pool: this.#pool, receive: () => {}, offload, shared }));
     if (shared) steerBySpi(this.#sys, sockets[0]!.fd, this.#hosts.length);
-    return this.#lend('udp', local, sockets, offload);
+    return this.#lend('udp', local, this.#oneEach(sockets), offload);
   }
 
   /** Protocol 50. Throws SystemError. */
   lendRaw(address: Address, offload: SocketOffloadOptions | undefined): Lent {
-    const sockets = this.#openAll(() => openRaw({ local: address, pool: this.#pool, receive: () => {}, offload }));
+    const sockets = this.#openAll(() =>
+      openRaw({ protocol: 'ip-50', local: address, pool: this.#pool, receive: () => {}, offload }),
+    );
     const { length: planes } = this.#hosts;
     if (planes > 1)
       for (const [plane, { fd }] of sockets.entries()) keepOwnSpis(this.#sys, fd, address.length === 16, planes, plane);
-    return this.#lend('ip-50', { address, port: 0 }, sockets, offload);
+    return this.#lend('ip-50', { address, port: 0 }, this.#oneEach(sockets), offload);
   }
 
-  attachPort(plane: number, port: number, fd: number, device: string, offloads: TunOffloads): void {
+  /**
+   * GRE of an address of the underlay, all of it for one worker: the kernel cannot know which tenant has a VSID. Throws SystemError.
+   */
+  lendUnderlay(plane: number, kind: UnderlayKind, local: Address, offload: SocketOffloadOptions | undefined): Lent {
+    const socket = openNativeUnderlay({ kind, local, pool: this.#pool, receive: () => {}, offload });
+    return this.#lend(kind, socket.local, [{ host: this.#hosts[plane]!, socket }], offload);
+  }
+
+  attachPort(plane: number, port: number, { kind, fd, device, offloads }: AttachedPort): void {
     const owner = this.#hosts[plane]!;
     this.#portOwners.set(port, owner);
-    owner.attachPort({ port, fd, device, offloads });
+    owner.attachPort({ port, kind, fd, device, offloads });
   }
 
   /** Resolves when no worker touches the device any more. */
@@ -121,23 +136,28 @@ export class Planes {
     return sockets;
   }
 
+  #oneEach(sockets: readonly BatchSocket[]): { readonly host: PlaneHost; readonly socket: BatchSocket }[] {
+    return sockets.map((socket, plane) => ({ host: this.#hosts[plane]!, socket }));
+  }
+
   #lend(
-    kind: 'udp' | 'ip-50',
+    kind: 'udp' | 'ip-50' | UnderlayKind,
     local: Endpoint,
-    sockets: readonly BatchSocket[],
+    sockets: readonly { readonly host: PlaneHost; readonly socket: BatchSocket }[],
     offload: SocketOffloadOptions | undefined,
   ): Lent {
-    const ids = sockets.map(({ fd, features, offloads }, plane) => {
+    const lent = sockets.map(({ host, socket }) => {
       this.#lastId += 1;
       const id = this.#lastId;
-      this.#hosts[plane]!.attachSocket({ id, kind, local, socket: { fd, features, offloads }, offload });
-      return id;
+      const { fd, features, offloads } = socket;
+      host.attachSocket({ id, kind, local, socket: { fd, features, offloads }, offload });
+      return { id, host };
     });
     return {
       local,
       close: async () => {
-        await Promise.all(ids.map((id, plane) => this.#hosts[plane]!.detachSocket(id)));
-        await Promise.all(sockets.map((socket) => socket.close()));
+        await Promise.all(lent.map(({ id, host }) => host.detachSocket(id)));
+        await Promise.all(sockets.map(({ socket }) => socket.close()));
       },
     };
   }
