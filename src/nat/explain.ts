@@ -75,7 +75,7 @@ export function explainInbound({ state, external }: Nat, flow: NatFlow): NatExpl
   if (rule !== undefined) {
     words.push(`a rule leads ${port} to ${endpoint(rule.address, rule.port)}`);
     if (!opens) return refused(words, DROP.natNoSession);
-    if (state.rules.several && state.findOutbound(protocol, rule.address | 0, rule.port, source | 0, remotePort) >= 0) {
+    if (state.findOutbound(protocol, rule.address | 0, rule.port, source | 0, remotePort) >= 0) {
       return refused([...words, 'the two are in a session by another rule'], DROP.natNoPort);
     }
     return full(state, words) ?? passed(words, rule.address, rule.port);

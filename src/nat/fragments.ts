@@ -102,8 +102,7 @@ export class FragmentTable {
   }
 
   #setOf(key: FragmentKey): number {
-    const towards = keyedHash(this.#keys, key.destination, 0, 0, 0);
-    const hash = keyedHash(this.#keys, key.source, key.identification, key.protocol, towards >>> 16);
+    const hash = keyedHash(this.#keys, key.source, key.identification, key.protocol, key.destination, 0);
     return (hash & (this.#sets - 1)) * WAYS * WORDS;
   }
 

@@ -16,25 +16,38 @@ export function drawHashKeys(random: Random): HashKeys {
   return Int32Array.from({ length: KEYS }, (_, i) => u32(octets, 4 * i));
 }
 
-/** All 32 bits are good, as a signed number. `port` and `other` have 16 bits, `protocol` may have as many. */
-export function keyedHash(k: HashKeys, address: number, port: number, protocol: number, other: number): number {
+/** All 32 bits are good, as a signed number. Ports and protocol have 16 bits. */
+export function keyedHash(
+  k: HashKeys,
+  address: number,
+  port: number,
+  protocol: number,
+  otherAddress: number,
+  otherPort: number,
+): number {
   const high = address >>> 16;
   const low = address & 0xffff;
+  const otherHigh = otherAddress >>> 16;
+  const otherLow = otherAddress & 0xffff;
   const a =
     (Math.imul(k[0]!, high) +
       Math.imul(k[1]!, low) +
       Math.imul(k[2]!, port) +
       Math.imul(k[3]!, protocol) +
-      Math.imul(k[4]!, other) +
-      k[5]!) |
+      Math.imul(k[4]!, otherHigh) +
+      Math.imul(k[5]!, otherLow) +
+      Math.imul(k[6]!, otherPort) +
+      k[7]!) |
     0;
   const b =
-    (Math.imul(k[6]!, high) +
-      Math.imul(k[7]!, low) +
-      Math.imul(k[8]!, port) +
-      Math.imul(k[9]!, protocol) +
-      Math.imul(k[10]!, other) +
-      k[11]!) |
+    (Math.imul(k[8]!, high) +
+      Math.imul(k[9]!, low) +
+      Math.imul(k[10]!, port) +
+      Math.imul(k[11]!, protocol) +
+      Math.imul(k[12]!, otherHigh) +
+      Math.imul(k[13]!, otherLow) +
+      Math.imul(k[14]!, otherPort) +
+      k[15]!) |
     0;
   return mix((a & 0xffff_0000) | (b >>> 16));
 }
@@ -46,4 +59,4 @@ function mix(h: number): number {
   return x ^ (x >>> 16);
 }
 
-const KEYS = 12;
+const KEYS = 16;

@@ -4,7 +4,7 @@
  * A slot is empty (0) or holds ten bits of the hash and the number of a row plus one, so that nearly every row looked at is
  * the one that was looked for. Deletion shifts the followers back: there are no tombstones, and a table that has seen a
  * million sessions is as good as a fresh one.
- * It doubles at four fifths. The old slots move over a few at each change, so that no packet ever waits for the whole.
+ * It doubles when thirteen of sixteen slots are taken. The old slots move over a few at each change, so that no packet ever waits for the whole.
  * Limits: rows up to `SESSIONS_MAX`; it shrinks only when cleared.
  */
 import { invariant } from '../core/index.ts';
@@ -60,7 +60,7 @@ export class IndexTable {
   }
 
   add(hash: number, row: number): void {
-    if ((this.#size + 1) * 5 > this.#slots.length * 4) this.#grow();
+    if ((this.#size + 1) * 16 > this.#slots.length * 13) this.#grow();
     put(this.#slots, hash >>> this.#shift, (hash << ROW_BITS) | (row + 1));
     this.#size += 1;
     if (this.#old !== undefined) this.#move(this.#old, MOVES);

@@ -71,11 +71,11 @@ export class NatState {
     opens: boolean,
     now: Millis,
   ): number {
-    const head = this.table.mapping(protocol, inner, innerPort);
-    const row = this.#find(head, protocol, inner, innerPort, remote, remotePort);
+    const row = this.findOutbound(protocol, inner, innerPort, remote, remotePort);
     if (row >= 0) return row;
     if (!opens) return -DROP.natNoSession;
     if (this.isFull) return this.#refuse(DROP.natLimit);
+    const head = this.table.mapping(protocol, inner, innerPort);
     const known = this.#externalPortOf(head, protocol, inner, innerPort);
     const external = known >= 0 ? known : this.portsOf(protocol).take(innerPort);
     if (external < 0) return this.#refuse(DROP.natNoPort);
@@ -134,7 +134,7 @@ export class NatState {
   }
 
   findOutbound(protocol: number, inner: number, innerPort: number, remote: number, remotePort: number): number {
-    return this.#find(this.table.mapping(protocol, inner, innerPort), protocol, inner, innerPort, remote, remotePort);
+    return this.table.findOutbound(protocol, inner, innerPort, remote, remotePort);
   }
 
   findInbound(protocol: number, external: number, remote: number, remotePort: number): number {
@@ -213,16 +213,6 @@ export class NatState {
   }
 
   /** `head` is that of the inner endpoint's mapping, or -1. */
-  #find(head: number, protocol: number, inner: number, innerPort: number, remote: number, remotePort: number): number {
-    const row = this.table.findOutbound(head, protocol, remote, remotePort);
-    if (row >= 0 || !this.rules.several) return row;
-    for (const port of this.rules.portsOf(protocol, inner, innerPort) ?? []) {
-      const other = this.table.findInbound(protocol, port, remote, remotePort);
-      if (other >= 0) return other;
-    }
-    return -1;
-  }
-
   #externalPortOf(head: number, protocol: number, inner: number, innerPort: number): number {
     const ruled = this.rules.portsOf(protocol, inner, innerPort);
     if (ruled !== undefined) return ruled[0]!;
@@ -232,10 +222,10 @@ export class NatState {
   #openByRule(rule: NatRule, remote: number, remotePort: number, now: Millis): number {
     const { protocol, address, port, externalPort } = rule;
     const inner = address | 0;
-    const head = this.table.mapping(protocol, inner, port);
     // Another rule's session of the same two endpoints: the inner host could not tell them apart.
-    if (this.#find(head, protocol, inner, port, remote, remotePort) >= 0) return this.#refuse(DROP.natNoPort);
+    if (this.findOutbound(protocol, inner, port, remote, remotePort) >= 0) return this.#refuse(DROP.natNoPort);
     if (this.isFull) return this.#refuse(DROP.natLimit);
+    const head = this.table.mapping(protocol, inner, port);
     const state = TCP_STATE.fromOutside;
     const timeout = this.#newTimeout(protocol);
     return this.#add(head, protocol, inner, port, externalPort, remote, remotePort, state, timeout, now);

@@ -8,15 +8,12 @@ import type { NatRule } from './contract.ts';
 
 export class RuleTable {
   readonly rules: readonly NatRule[];
-  /** Some inner endpoint has several external ports. */
-  readonly several: boolean;
   readonly #byExternal = new Map<number, NatRule>();
   /** By address as a signed number, then protocol and port: V8 allocates none of those keys. */
   readonly #byInner = new Map<number, Map<number, number[]>>();
 
   constructor(rules: readonly NatRule[]) {
     this.rules = rules;
-    let several = false;
     for (const rule of rules) {
       const external = keyOf(rule.protocol, rule.externalPort);
       invariant(!this.#byExternal.has(external), 'an external port and protocol have one rule');
@@ -26,9 +23,7 @@ export class RuleTable {
       const ports = endpoints.get(keyOf(rule.protocol, rule.port)) ?? [];
       endpoints.set(keyOf(rule.protocol, rule.port), ports);
       ports.push(rule.externalPort);
-      several ||= ports.length > 1;
     }
-    this.several = several;
   }
 
   get size(): number {

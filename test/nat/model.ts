@@ -39,7 +39,7 @@ export interface Expectation {
 export class Model {
   sessions: ModelSession[] = [];
   readonly #external: number;
-  readonly #ports: readonly [number, number] | undefined;
+  readonly #ports: readonly [number, number];
   readonly #oneOf: (session: ModelSession, choices: readonly number[]) => number;
   #configuration: ModelConfiguration;
 
@@ -47,7 +47,7 @@ export class Model {
   constructor(
     external: number,
     configuration: ModelConfiguration,
-    ports: readonly [number, number] | undefined,
+    ports: readonly [number, number],
     oneOf: (session: ModelSession, choices: readonly number[]) => number,
   ) {
     this.#external = external;
@@ -198,7 +198,7 @@ export class Model {
       ...this.sessions.filter((s) => s.protocol === protocol).map((s) => s.external),
       ...this.#configuration.rules.filter((r) => r.protocol === protocol).map((r) => r.externalPort),
     ]);
-    const [first, last] = this.#ports ?? [protocol === 1 ? 0 : 1, 65_535];
+    const [first, last] = this.#ports;
     if (innerPort >= first && innerPort <= last && !taken.has(innerPort)) return [innerPort];
     const free: number[] = [];
     for (let port = first; port <= last; port++) if (!taken.has(port)) free.push(port);
