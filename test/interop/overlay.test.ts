@@ -2,14 +2,12 @@
  * The picture of a hoster with real kernels: two tenants with identical addresses and MACs, virtual machines on two virtualization
  * hosts, a provider network, a gateway, each tenant behind an external address of its own, one of them with a site too.
  */
-import { createServer, type Server } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { automaticMac, formatMac } from '../../src/config/index.ts';
 import { Bulkhead } from '../support/bulkhead.ts';
 import type { Place } from '../support/netns.ts';
 import { CA, gatewayDocument, hostDocument, IKE, Overlay, SERVER, SITE, type Spot, VSID } from '../support/overlay.ts';
 import { requirePeers } from '../support/peers.ts';
-import { within } from '../support/private-network.ts';
 import { Strongswan } from '../support/strongswan.ts';
 
 const PSK = 'a secret of blue and its site';
@@ -36,7 +34,7 @@ const TENANTS = {
 };
 
 /** Answers every request with the address it came from. */
-const echo = (): Server => createServer((request, response) => response.end(`${request.socket.remoteAddress}\n`));
+const ECHO = `require('http').createServer((q, r) => r.end(q.socket.remoteAddress + '\\n')).listen(80, '0.0.0.0', () => console.log('ready'))`;
 
 requirePeers(
   'linux',
@@ -52,16 +50,8 @@ requirePeers(
   let gateway: Bulkhead;
   let site: Strongswan;
   const nodes: Bulkhead[] = [];
-  const servers: Server[] = [];
 
-  async function serve(spot: Spot, port: number): Promise<void> {
-    const server = echo();
-    servers.push(server);
-    await new Promise<void>((resolve, reject) => {
-      server.on('error', reject);
-      within(net.name(spot), () => server.listen(port, '0.0.0.0', resolve));
-    });
-  }
+  const serve = (spot: Spot) => net.start(spot, process.execPath, ['-e', ECHO]).line(/ready/);
 
   const curl = async (from: Spot, url: string): Promise<string> =>
     (await net.run(from, 'curl', ['-s', '--max-time', '5', url])).stdout.trim();
@@ -71,8 +61,8 @@ requirePeers(
     const start = (spot: Spot, document: string) => Bulkhead.start(net.topology, spot as Place, document);
     gateway = await start('gw', gatewayDocument(TENANTS));
     nodes.push(gateway, await start('h1', hostDocument('h1', MACS)), await start('h2', hostDocument('h2', MACS)));
-    await serve('server', 80);
-    await serve('blue2', 80);
+    await serve('server');
+    await serve('blue2');
     site = await Strongswan.start(net.topology, 'site' as Place, {
       connections: {
         blue: {
@@ -86,7 +76,6 @@ requirePeers(
   });
 
   afterAll(async () => {
-    for (const server of servers) server.close();
     await site?.stop();
     for (const node of nodes) await node.stop();
     await net?.close();
