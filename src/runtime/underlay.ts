@@ -1,8 +1,8 @@
 /**
- * The sockets of the underlay: GRE directly in IP (protocol 47, RFC 2784 §3) or in UDP (RFC 8086), which `nvgre/` reads and writes.
+ * The sockets of the underlay: GRE directly in IP (protocol 47, RFC 2784 §4) or in UDP (RFC 8086), which `nvgre/` reads and writes.
  *
  * Needs CAP_NET_RAW for protocol 47; for UDP neither rights nor native code.
- * Deliberate limits: the source port of UDP is GRE_IN_UDP_PORT, too: no entropy in it (RFC 8086 §3.2.1 permits that). TOS 0. An endpoint of
+ * Deliberate limits: the source port of UDP is GRE_IN_UDP_PORT, too: no entropy for ECMP in it. TOS 0. An endpoint of
  * NVGRE does not fragment, so DF is set: what exceeds the path MTU is refused by the kernel, and said (`Outbox`).
  */
 import { type Address, type Packet, type PacketPool, sameAddress } from '../ip/index.ts';

@@ -98,7 +98,7 @@ suite('the underlay', () => {
 
   for (const { kind, here, there, port } of ENDS)
     for (const offload of [undefined, {}]) {
-      const title = kind === 'ip-47' ? 'RFC 2784 §3, protocol 47' : 'RFC 8086 §8.1, port 4754';
+      const title = kind === 'ip-47' ? 'RFC 2784 §4, protocol 47' : 'RFC 8086, port 4754';
       const how = offload === undefined ? 'one a call' : 'many a call';
       it(`${title}, ${here}: octet for octet, from whom it came (${how})`, async () => {
         const near = await end(kind, here, offload);
