@@ -10,10 +10,13 @@ import type { Address } from '../ip/index.ts';
 import { formatAddress, PacketPool } from '../ip/index.ts';
 import { engineCandidates, SWITCHED_OFF } from './engines/index.ts';
 import { loadKoffi } from './koffi.ts';
+import { probePacketSocket } from './packet-socket.ts';
 import { openRaw } from './raw.ts';
 import { Readiness } from './readiness.ts';
+import type { RawCarrier } from './socket.ts';
 import { loadSums } from './sums.ts';
 import { loadSyscalls, SystemError } from './syscalls.ts';
+import { makesTap } from './tun.ts';
 import { openUdp } from './udp.ts';
 
 export interface DoctorCheck {
@@ -37,11 +40,11 @@ export interface DoctorOptions {
 export async function doctor(options: DoctorOptions = {}): Promise<readonly DoctorCheck[]> {
   const addresses = options.addresses ?? [ANY];
   const ports = options.ports ?? { ike: 500, natt: 4500 };
-  const checks = [platform(), node(), koffi(), ...engines(), sums(), rights(), tun()];
+  const checks = [platform(), node(), koffi(), ...engines(), sums(), rights(), tun(), tap(), packetSockets()];
   for (const address of addresses) {
     checks.push(await port(address, ports.ike, 'no peer can reach this gateway with IKE'));
     checks.push(await port(address, ports.natt, 'no tunnel through NAT, none with UDP encapsulation'));
-    checks.push(await rawSocket(address));
+    checks.push(await rawSocket('ip-50', address), await rawSocket('ip-47', address));
   }
   return [...checks, buffers(), threads(), clock(), memory()];
 }
@@ -135,6 +138,36 @@ function tun(): DoctorCheck {
   return ok('tun', '/dev/net/tun opens');
 }
 
+/** Of the driver that makes TUN devices; whether there are rights to make one, `rights` says. */
+function tap(): DoctorCheck {
+  const cost = 'no interfaces and no machines with `driver: tap`';
+  const loaded = loadSyscalls();
+  if (!loaded.ok) return warn('tap', 'cannot be asked for', cost, loaded.why);
+  const made = makesTap(loaded.sys);
+  if (made) return ok('tap', 'the TUN driver makes TAP devices');
+  return warn(
+    'tap',
+    'the TUN driver makes no TAP devices',
+    cost,
+    'see tun above; `driver: packet` on one end of a veth pair',
+  );
+}
+
+function packetSockets(): DoctorCheck {
+  const cost = 'no `driver: packet`: NAT and direct routing by way of the host only, with `driver: tun`';
+  const loaded = loadSyscalls();
+  if (!loaded.ok) return warn('packet', 'no packet sockets', cost, loaded.why);
+  try {
+    const { vnetHeader } = probePacketSocket(loaded.sys);
+    if (vnetHeader.used) return ok('packet', 'packet sockets open, with superframes');
+    const slow = 'frames pass one by one, many times slower; superframes of the NIC are lost';
+    return warn('packet', vnetHeader.why, slow, 'ethtool -K DEVICE gro off; run a newer kernel');
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return warn('packet', error.code, cost, error.advice);
+  }
+}
+
 async function port(address: Address, number: number, cost: string): Promise<DoctorCheck> {
   const name = `udp ${formatAddress(address)}:${number}`;
   try {
@@ -147,14 +180,14 @@ async function port(address: Address, number: number, cost: string): Promise<Doc
   }
 }
 
-async function rawSocket(address: Address): Promise<DoctorCheck> {
-  const name = `ip-50 ${formatAddress(address)}`;
-  const cost = 'ESP only in UDP: set `encapsulation: udp`, and peers must accept it';
+async function rawSocket(protocol: RawCarrier, address: Address): Promise<DoctorCheck> {
+  const name = `${protocol} ${formatAddress(address)}`;
+  const cost = RAW_COST[protocol];
   const loaded = loadSyscalls();
   if (!loaded.ok) return warn(name, 'no raw sockets', cost, loaded.why);
   const readiness = new Readiness();
   try {
-    await openRaw({ protocol: 'ip-50', local: address, pool: new PacketPool(1), readiness, receive: () => {} }).close();
+    await openRaw({ protocol, local: address, pool: new PacketPool(1), readiness, receive: () => {} }).close();
     return ok(name, 'opens');
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
@@ -237,10 +270,14 @@ const ENGINE_ADVICE: Readonly<Record<string, Pick<DoctorCheck, 'cost' | 'advice'
 };
 const NO_ADVICE = { cost: 'suites fall to a slower engine', advice: 'run with another build of Node' };
 
+const RAW_COST: Readonly<Record<RawCarrier, string>> = {
+  'ip-50': 'ESP only in UDP: set `encapsulation: udp`, and peers must accept it',
+  'ip-47': 'NVGRE only in UDP: set `encapsulation: nvgre-udp`, and other hosts must, too',
+};
 const ANY: Address = Uint8Array.of(0, 0, 0, 0);
 const CAPABILITIES = [
-  { name: 'CAP_NET_ADMIN', bit: 12, cost: 'no TUN devices, no host routes' },
-  { name: 'CAP_NET_RAW', bit: 13, cost: 'no raw ESP' },
+  { name: 'CAP_NET_ADMIN', bit: 12, cost: 'no TUN and TAP devices, no host routes' },
+  { name: 'CAP_NET_RAW', bit: 13, cost: 'no raw ESP, no raw GRE, no packet sockets' },
   { name: 'CAP_NET_BIND_SERVICE', bit: 10, cost: 'no port 500' },
   { name: 'CAP_SYS_NICE', bit: 23, cost: 'threads that pass packets wait behind other programs' },
 ] as const;

@@ -43,6 +43,6 @@ export { loadSums, type PacketMemory, packetMemory, type SumsOr, type WasmMemory
 export { loadSyscalls, requireSyscalls, type Syscalls, SystemError } from './syscalls.ts';
 export { openTap, openTun, type TapOptions, type Tun, type TunOptions } from './tun.ts';
 export { openNativeUdp, openUdp, type UdpOptions } from './udp.ts';
-export { GRE_PORT, openUnderlay, type Underlay, type UnderlayKind, type UnderlayOptions } from './underlay.ts';
+export { openUnderlay, type Underlay, type UnderlayKind, type UnderlayOptions } from './underlay.ts';
 export { PlaneHost, type PlaneHostOptions } from './worker/plane-host.ts';
 export { Planes } from './worker/planes.ts';

@@ -62,6 +62,14 @@ export function openPacketSocket(options: PacketSocketOptions): PacketSocket {
   return new PacketSocket(options);
 }
 
+/** What would pass, tried without an interface. Throws SystemError where there are no packet sockets for us. */
+export function probePacketSocket(sys: Syscalls): TunOffloads {
+  const fd = check(sys, sys.socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0), 'packet socket', ADVICE);
+  const offloads = negotiate(sys, fd, {});
+  sys.close(fd);
+  return offloads;
+}
+
 export class PacketSocket extends Port {
   /** Of the interface; frames may be sent from another address. */
   readonly mac: Uint8Array;

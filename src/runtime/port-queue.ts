@@ -11,6 +11,7 @@
  */
 import {
   completeChecksum,
+  ETHERNET_HEADER,
   HEADROOM,
   newOffload,
   OFFLOAD_KIND,
@@ -24,7 +25,7 @@ import type { TunOffloads } from './offload.ts';
 import { deviceGone, FrameReader } from './packet-frames.ts';
 import { FAILED, FULL, SENT, type SendResult, type SocketCounters, socketCounters } from './socket.ts';
 import { EAGAIN, EINTR, EINVAL, ENETDOWN, ENOBUFS, errorCode, errorWords, type Syscalls } from './syscalls.ts';
-import { describeFrame, ETHERNET_HEADER, readVnetFrame, VnetWriter } from './vnet-frame.ts';
+import { describeFrame, readVnetFrame, VnetWriter } from './vnet-frame.ts';
 
 export type PortKind = 'tun' | 'tap' | 'packet';
 

@@ -1,5 +1,5 @@
 /**
- * ESP and GRE directly in IP: raw sockets of protocols 50 (RFC 4303 §2) and 47 (RFC 2784 §3), one per address of the gateway.
+ * ESP and GRE directly in IP: raw sockets of protocols 50 (RFC 4303 §2) and 47 (RFC 2784 §4), one per address of the gateway.
  *
  * Needs koffi and CAP_NET_RAW; without them the gateway still speaks both in UDP.
  */

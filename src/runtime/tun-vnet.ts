@@ -11,9 +11,12 @@ import { errorCode, errorWords, type Syscalls } from './syscalls.ts';
 /** Whether the kernel can put a header before packets; asked of the open /dev/net/tun. */
 export function probeVnetHeader(sys: Syscalls, fd: number, without: readonly TunOffloadName[]): OffloadState {
   if (without.includes('vnetHeader')) return EXCLUDED;
-  const { view, base } = sys.scratch;
-  if (sys.ioctl(fd, TUNGETFEATURES, base) < 0) return refusal(sys);
-  return (view.getUint32(0, true) & IFF_VNET_HDR) === 0 ? unused('the TUN driver has no IFF_VNET_HDR') : USED;
+  return (tunFeatures(sys, fd) & IFF_VNET_HDR) === 0 ? unused('the TUN driver has no IFF_VNET_HDR') : USED;
+}
+
+/** What the driver can make (IFF_TUN, IFF_TAP, IFF_VNET_HDR …), asked of the open /dev/net/tun; 0 where it does not say. */
+export function tunFeatures(sys: Syscalls, fd: number): number {
+  return sys.ioctl(fd, TUNGETFEATURES, sys.scratch.base) < 0 ? 0 : sys.scratch.view.getUint32(0, true);
 }
 
 /** Fixes the size of the header of an attached device. */

@@ -14,7 +14,14 @@ import { EXCLUDED, NOT_ASKED, type TunOffloadOptions, type TunOffloads, USED, un
 import { Port } from './port.ts';
 import type { Readiness } from './readiness.ts';
 import { check, errorWords, requireSyscalls, type Syscalls, SystemError } from './syscalls.ts';
-import { fixVnetHeader, IFF_VNET_HDR, negotiateSuperframes, noSuperframes, probeVnetHeader } from './tun-vnet.ts';
+import {
+  fixVnetHeader,
+  IFF_VNET_HDR,
+  negotiateSuperframes,
+  noSuperframes,
+  probeVnetHeader,
+  tunFeatures,
+} from './tun-vnet.ts';
 
 export interface TunOptions {
   /** At most 15 characters; must not exist. */
@@ -49,6 +56,15 @@ export function openTun(options: TunOptions): Tun {
 /** The same for Ethernet frames: what is not IP passes as it is, and so does what is in a VLAN. */
 export function openTap(options: TapOptions): Tun {
   return new Tun('tap', options);
+}
+
+/** Whether the driver is there and makes TAP devices; no device is made for the question. */
+export function makesTap(sys: Syscalls): boolean {
+  const fd = sys.open(TUN_FILE, O_RDWR | O_CLOEXEC);
+  if (fd < 0) return false;
+  const features = tunFeatures(sys, fd);
+  sys.close(fd);
+  return (features & IFF_TAP) !== 0;
 }
 
 export class Tun extends Port {

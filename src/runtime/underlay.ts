@@ -1,11 +1,12 @@
 /**
- * The sockets of the underlay: GRE directly in IP (protocol 47, RFC 2784 §3) or in UDP (RFC 8086), which `nvgre/` reads and writes.
+ * The sockets of the underlay: GRE directly in IP (protocol 47, RFC 2784 §4) or in UDP (RFC 8086), which `nvgre/` reads and writes.
  *
  * Needs CAP_NET_RAW for protocol 47; for UDP neither rights nor native code.
- * Deliberate limits: the source port of UDP is GRE_PORT, too: no entropy in it (RFC 8086 §3.2.1 permits that). TOS 0. An endpoint of
+ * Deliberate limits: the source port of UDP is GRE_IN_UDP_PORT, too: no entropy for ECMP in it. TOS 0. An endpoint of
  * NVGRE does not fragment, so DF is set: what exceeds the path MTU is refused by the kernel, and said (`Outbox`).
  */
 import { type Address, type Packet, type PacketPool, sameAddress } from '../ip/index.ts';
+import { GRE_IN_UDP_PORT } from '../nvgre/index.ts';
 import { RemoteTable } from './batch-address.ts';
 import type { SocketOffloadOptions } from './offload.ts';
 import type { Outbox } from './outbox.ts';
@@ -15,9 +16,6 @@ import type { BatchSocket, DatagramSocket, Receive } from './socket.ts';
 import { openNativeUdp, openUdp, type UdpOptions } from './udp.ts';
 
 export type UnderlayKind = 'ip-47' | 'udp-gre';
-
-/** RFC 8086 §8.1. */
-export const GRE_PORT = 4754;
 
 export interface UnderlayOptions {
   readonly kind: UnderlayKind;
@@ -52,7 +50,7 @@ export class Underlay {
   constructor(kind: UnderlayKind, socket: DatagramSocket) {
     this.kind = kind;
     this.socket = socket;
-    this.#remotes = new RemoteTable(kind === 'ip-47' ? 0 : GRE_PORT);
+    this.#remotes = new RemoteTable(kind === 'ip-47' ? 0 : GRE_IN_UDP_PORT);
   }
 
   isAt(local: Address): boolean {
@@ -66,7 +64,7 @@ export class Underlay {
 }
 
 const udpOptions = ({ local, pool, readiness, offload, receive }: UnderlayOptions): UdpOptions => ({
-  local: { address: local, port: GRE_PORT },
+  local: { address: local, port: GRE_IN_UDP_PORT },
   pool,
   readiness,
   offload,

@@ -11,6 +11,8 @@ import {
   applyOffload,
   DROP,
   describeOffload,
+  ETHER_TYPE,
+  etherType,
   newOffload,
   OFFLOAD_KIND,
   type Offload,
@@ -22,8 +24,6 @@ import {
 } from '../ip/index.ts';
 import { AddressCache, Arena } from './memory.ts';
 import type { Syscalls } from './syscalls.ts';
-
-export const ETHERNET_HEADER = 14;
 
 /** Makes a packet of a frame whose header stands right before it: PASS, or why the two do not agree. */
 export function readVnetFrame(packet: Packet, link: number): number {
@@ -83,8 +83,8 @@ export class VnetWriter {
 
 /** Of the EtherTypes of IP; what stands behind a VLAN tag is not looked for. */
 function isIpFrame({ buf, start }: Packet): boolean {
-  const type = (buf[start + 12]! << 8) | buf[start + 13]!;
-  return type === 0x0800 || type === 0x86dd;
+  const type = etherType(buf, start);
+  return type === ETHER_TYPE.ipv4 || type === ETHER_TYPE.ipv6;
 }
 
 /* struct iovec: base (8) | len (8) */

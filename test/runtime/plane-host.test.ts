@@ -5,7 +5,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { SA_CELL } from '../../src/esp/index.ts';
 import { buildIcmpEcho, DROP, PacketPool } from '../../src/ip/index.ts';
-import { type BatchSocket, GRE_PORT, openNativeUdp, Planes, requireSyscalls } from '../../src/runtime/index.ts';
+import { GRE_IN_UDP_PORT } from '../../src/nvgre/index.ts';
+import { type BatchSocket, openNativeUdp, Planes, requireSyscalls } from '../../src/runtime/index.ts';
 import { addr, describePacket } from '../support/packets.ts';
 import { requirePeers } from '../support/peers.ts';
 import {
@@ -119,7 +120,7 @@ describeWithPeers('a data plane in a worker', () => {
     const local = addr('127.0.0.47');
     for (let round = 1; round <= 2; round++) {
       const lent = planes.lendUnderlay(0, 'udp-gre', local, {});
-      await new Promise((resolve) => other.socket.send(new Uint8Array(50), GRE_PORT, '127.0.0.47', resolve));
+      await new Promise((resolve) => other.socket.send(new Uint8Array(50), GRE_IN_UDP_PORT, '127.0.0.47', resolve));
       // There is no virtual switch here.
       await until(() => plane.drops(DROP.linkDown) === round);
       await lent.close();

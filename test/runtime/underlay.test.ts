@@ -9,9 +9,9 @@ import {
   type Packet,
   PacketPool,
 } from '../../src/ip/index.ts';
+import { GRE_IN_UDP_PORT } from '../../src/nvgre/index.ts';
 import {
   type BatchSocket,
-  GRE_PORT,
   openNativeUdp,
   openPacketSocket,
   openRaw,
@@ -30,7 +30,7 @@ import { encodeOrder, SIGNS_OCTETS, type WorkerOrder } from '../../src/runtime/w
 import { type LoopPlane, PlaneLoop } from '../../src/runtime/worker/loop.ts';
 import { News } from '../../src/runtime/worker/news.ts';
 import { Ring } from '../../src/runtime/worker/ring.ts';
-import { ETHER, frame, Kept, MAC_A, MAC_B } from '../support/frames.ts';
+import { ETHER, frame, Kept, linksUp, MAC_A, MAC_B } from '../support/frames.ts';
 import { addr, counting } from '../support/packets.ts';
 import { missingPeers, requirePeers } from '../support/peers.ts';
 import { enterPrivateNetwork } from '../support/private-network.ts';
@@ -93,12 +93,12 @@ suite('the underlay', () => {
   const ENDS = [
     { kind: 'ip-47', here: '127.0.0.1', there: '127.0.0.2', port: 0 },
     { kind: 'ip-47', here: '::1', there: '::1', port: 0 },
-    { kind: 'udp-gre', here: '127.0.0.1', there: '127.0.0.2', port: GRE_PORT },
+    { kind: 'udp-gre', here: '127.0.0.1', there: '127.0.0.2', port: GRE_IN_UDP_PORT },
   ] as const;
 
   for (const { kind, here, there, port } of ENDS)
     for (const offload of [undefined, {}]) {
-      const title = kind === 'ip-47' ? 'RFC 2784 §3, protocol 47' : 'RFC 8086 §8.1, port 4754';
+      const title = kind === 'ip-47' ? 'RFC 2784 §4, protocol 47' : 'RFC 8086, port 4754';
       const how = offload === undefined ? 'one a call' : 'many a call';
       it(`${title}, ${here}: octet for octet, from whom it came (${how})`, async () => {
         const near = await end(kind, here, offload);
@@ -129,7 +129,7 @@ suite('the underlay', () => {
     const [near, far] = [await end('udp-gre', '127.0.0.1', {}, false), await end('udp-gre', '127.0.0.2', {}, false)];
     near.underlay.send(new Outbox(pool), addr('127.0.0.2'), packetOf(gre(300)));
     await until(() => far.got.length === 1);
-    expect(far.got).toEqual([{ from: { address: addr('127.0.0.1'), port: GRE_PORT }, frames: [gre(300)] }]);
+    expect(far.got).toEqual([{ from: { address: addr('127.0.0.1'), port: GRE_IN_UDP_PORT }, frames: [gre(300)] }]);
   });
 
   it('protocol 47 and protocol 50 do not hear each other', async () => {
@@ -155,7 +155,7 @@ suite('the underlay', () => {
     packet.end = packet.start + 65_530;
     near.underlay.send(outbox, addr('127.0.0.2'), packet);
     outbox.flush();
-    expect(said).toEqual([{ address: addr('127.0.0.2'), port: GRE_PORT }]);
+    expect(said).toEqual([{ address: addr('127.0.0.2'), port: GRE_IN_UDP_PORT }]);
   });
 
   it('says what to do where the port is taken or the address is not here', async () => {
@@ -339,13 +339,14 @@ suite('the loop of a worker', () => {
     expect(plane.drops[DROP.linkDown]).toBe(1);
   });
 
-  it('frames of a packet socket come by their port, octet for octet', () => {
+  it('frames of a packet socket come by their port, octet for octet', async () => {
     sh('ip', ['link', 'add', 'bh-w1', 'address', '02:00:00:00:00:0a', 'type', 'veth', 'peer', 'name', 'bh-w2']);
     try {
       for (const device of ['bh-w1', 'bh-w2']) {
         sh('sysctl', ['-qw', `net.ipv6.conf.${device}.disable_ipv6=1`]);
         sh('ip', ['link', 'set', device, 'up']);
       }
+      await linksUp('bh-w1', 'bh-w2');
       const port = openPacketSocket({ device: 'bh-w1', pool, offload: {}, receive: () => {} });
       const kept = new Kept(pool);
       const other = openPacketSocket({ device: 'bh-w2', promiscuous: true, pool, offload: {}, receive: kept.receive });

@@ -1,6 +1,6 @@
 /** Ethernet frames for tests, and a reader that keeps what a port gives. */
-import { toHex } from '../../src/core/index.ts';
 import { octetsOf, type Packet, type PacketPool, wrapPacket } from '../../src/ip/index.ts';
+import { sh, until } from './process.ts';
 
 export const MAC_A = Uint8Array.of(0x02, 0, 0, 0, 0, 0x0a);
 export const MAC_B = Uint8Array.of(0x02, 0, 0, 0, 0, 0x0b);
@@ -46,10 +46,6 @@ export class Kept {
     this.frames.push(octets);
     this.packets.push({ octets, segment, partial });
   };
-
-  get hex(): string[] {
-    return this.frames.map(toHex);
-  }
 }
 
 /** A frame as a packet of nobody, with octets before it. */
@@ -58,3 +54,7 @@ export function framed(octets: Uint8Array): Packet {
   buf.set(octets, 64);
   return wrapPacket(buf, 64, buf.length);
 }
+
+/** Links are up: before that what is sent there goes nowhere, without a word. */
+export const linksUp = (...devices: readonly string[]): Promise<void> =>
+  until(() => devices.every((device) => sh('ip', ['link', 'show', 'dev', device]).includes('state UP')));
