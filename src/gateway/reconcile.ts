@@ -114,8 +114,8 @@ export class Reconciler {
   }
 
   #addInterface(tenant: Tenant, config: InterfaceDocument): void {
-    const { port } = tenant.addInterface(config);
-    this.#books.emit({ do: 'open-interface', tenant: tenant.name, plane: tenant.plane, port, config, hostRoutes: [] });
+    const { port, config: made } = tenant.addInterface(config);
+    this.#books.emit({ do: 'open-interface', tenant: tenant.name, plane: tenant.plane, port, config: made, hostRoutes: [] });
   }
 
   #removeInterface(tenant: Tenant, name: string): void {

@@ -85,7 +85,8 @@ export class Tenant {
       cells,
       way: segmentCells === undefined ? { port } : { port, mac, segmentCells },
     });
-    const made = this.#note({ config, number, port, cells, segmentCells, problem: undefined, hostRoutes: [] });
+    const opened = segmentCells === undefined ? config : { ...config, mac };
+    const made = this.#note({ config: opened, number, port, cells, segmentCells, problem: undefined, hostRoutes: [] });
     this.ways.set(number, made);
     return made;
   }

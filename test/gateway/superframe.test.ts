@@ -316,7 +316,7 @@ describe.each(['udp', 'auto'] as const)('a superframe into a tunnel, encapsulati
       }),
       RUNS,
     );
-    expect(fragmented).toBeGreaterThan(3);
+    expect(fragmented).toBeGreaterThanOrEqual(draws(4));
     expect(one.dropsOf('blue')).toEqual({});
     expect([one.a.trains > 30, one.b.trains, many.a.trains]).toEqual([true, 0, 0]);
   });
