@@ -127,8 +127,7 @@ export class Books {
    * together (UDP_GRO); else the one with the fewest tenants.
    */
   planeFor(config: TenantConfig): number {
-    // Who meets others, in the underlay or outside, is where they are.
-    if (config.subnets.length > 0 || config.lookup.length > 0 || config.nat !== undefined || config.direct) return 0;
+    if (meetsOthers(config)) return FIRST_PLANE;
     const tenants = new Array<number>(this.planes).fill(0);
     for (const { plane, config: other } of this.tenants.values()) {
       if (samePeers(config, other)) return plane;
@@ -245,6 +244,13 @@ export class Books {
 
 /** What a likeness would answer from nothing, or do a second time. */
 const THERE_ONLY: ReadonlySet<PlaneCommand['do']> = new Set(['ping', 'ask-nat', 'flush-nat']);
+
+/** Of several data planes the one with the underlay and compartment 1. */
+export const FIRST_PLANE = 0;
+
+/** In the underlay or outside: such tenants share a data plane. */
+export const meetsOthers = ({ subnets, lookup, nat, direct }: TenantConfig): boolean =>
+  subnets.length > 0 || lookup.length > 0 || nat !== undefined || direct;
 
 /** Each data plane has two slots of its own; so many planes there may be. */
 export const MAX_PLANES = 32;

@@ -9,7 +9,7 @@ import { formatMac } from '../config/index.ts';
 import { Agenda, assertNever, type Deadline, earliest, type Machine, type Millis, type Timed } from '../core/index.ts';
 import type { IkeEvent, IkeKeysExport } from '../ike/index.ts';
 import { formatAddress, sameAddress } from '../ip/index.ts';
-import { Books, type GatewayOptions } from './books.ts';
+import { Books, FIRST_PLANE, type GatewayOptions } from './books.ts';
 import type { GatewayAction, GatewayEvent } from './contract.ts';
 import type { PlaneEvent } from './dataplane/index.ts';
 import { IkeActions } from './ike-actions.ts';
@@ -216,7 +216,10 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
     books.planeProblems.delete(plane);
     books.report('warn', undefined, 'plane-restarted', `the data plane ${why}: it runs anew, with new Child SAs`);
     const tenants = [...books.tenants.values()].filter((tenant) => tenant.plane === plane);
-    for (const command of books.plane.describe(tenants.map((tenant) => tenant.number)))
+    for (const command of books.plane.describe(
+      tenants.map((tenant) => tenant.number),
+      plane === FIRST_PLANE,
+    ))
       books.emit({ do: 'plane', plane, command });
     const lost = tenants.flatMap((t) => [...t.tunnels.values()].filter((tunnel) => tunnel.children.size > 0));
     for (const tunnel of lost) {

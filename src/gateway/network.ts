@@ -45,6 +45,8 @@ export class TenantNetwork {
   readonly #tenant: Tenant;
   readonly #machines = new Map<string, Machine>();
   #cells: number | undefined;
+  /** As the data plane has it, and what of the document that follows from. */
+  #network: NetworkParameters | undefined;
   #text = '';
 
   constructor(books: Books, tenant: Tenant) {
@@ -57,17 +59,26 @@ export class TenantNetwork {
     return this.#cells;
   }
 
-  apply(config: TenantConfig, underlay: UnderlayConfig | undefined, host: HostTenantConfig | undefined): void {
+  /** What the document no longer has goes, or is to be made anew; a port that is down is tried once more. */
+  release(config: TenantConfig, underlay: UnderlayConfig | undefined, host: HostTenantConfig | undefined): void {
     const subnets = underlay === undefined ? [] : config.subnets;
     const machines = underlay === undefined ? [] : (host?.vms ?? []);
     for (const { vsid, text } of [...this.subnets.values()])
       if (!subnets.some((subnet) => subnet.vsid === vsid && textOf(subnet) === text)) this.#removeSubnet(vsid);
-    for (const { name, text } of [...this.#machines.values()])
-      if (!machines.some((vm) => vm.name === name && textOfMachine(vm) === text)) this.#removeMachine(name);
-    if (underlay === undefined || (subnets.length === 0 && host === undefined)) return this.#removeNetwork();
+    for (const { name, text } of [...this.#machines.values()]) {
+      const isDown = this.#tenant.interfaces.get(name)?.problem !== undefined;
+      if (isDown || !machines.some((vm) => vm.name === name && textOfMachine(vm) === text)) this.#removeMachine(name);
+    }
+    if (underlay === undefined || (subnets.length === 0 && host === undefined)) this.#removeNetwork();
+    else this.#keepOnly(new Set([...subnets, ...(host?.subnets ?? [])].map(({ vsid }) => vsid)));
+  }
+
+  /** After `release`, of all tenants. */
+  apply(config: TenantConfig, underlay: UnderlayConfig | undefined, host: HostTenantConfig | undefined): void {
+    if (underlay === undefined || (config.subnets.length === 0 && host === undefined)) return;
     this.#setNetwork(config, host);
-    for (const subnet of subnets) if (!this.subnets.has(subnet.vsid)) this.#addSubnet(subnet, underlay);
-    for (const vm of machines) if (!this.#machines.has(vm.name)) this.#addMachine(vm);
+    for (const subnet of config.subnets) if (!this.subnets.has(subnet.vsid)) this.#addSubnet(subnet, underlay);
+    for (const vm of host?.vms ?? []) if (!this.#machines.has(vm.name)) this.#addMachine(vm);
   }
 
   close(): void {
@@ -84,9 +95,22 @@ export class TenantNetwork {
     const { lookup: records, customerRoutes: routes } = config;
     const text = JSON.stringify([subnets, records, routes], written);
     if (text === this.#text) return;
-    this.#text = text;
     this.#cells ??= this.#books.takeSlot();
-    const network: NetworkParameters = { compartment, name, subnets, records, routes, cells: this.#cells };
+    this.#command({ compartment, name, subnets, records, routes, cells: this.#cells }, text);
+  }
+
+  /** Of the virtual subnets those that stay, so that the others are free. */
+  #keepOnly(vsids: ReadonlySet<number>): void {
+    const network = this.#network;
+    if (network === undefined || network.subnets.every(({ vsid }) => vsids.has(vsid))) return;
+    const [subnets, records] = [network.subnets, network.records];
+    const stays = ({ vsid }: { readonly vsid: number }): boolean => vsids.has(vsid);
+    this.#command({ ...network, subnets: subnets.filter(stays), records: records.filter(stays), routes: [] }, '');
+  }
+
+  #command(network: NetworkParameters, text: string): void {
+    this.#network = network;
+    this.#text = text;
     this.#tenant.command({ do: 'network', network });
   }
 
@@ -95,6 +119,7 @@ export class TenantNetwork {
     this.#tenant.command({ do: 'remove-network', compartment: this.#tenant.number });
     this.#books.giveSlot(this.#cells);
     this.#cells = undefined;
+    this.#network = undefined;
     this.#text = '';
   }
 

@@ -56,7 +56,9 @@ export class Outside {
     const { interface: config } = document.gateway.external;
     this.#assign(document);
     const text = config === undefined ? '' : JSON.stringify(config, written);
-    if (this.#interface !== undefined && this.#interface.text !== text) {
+    // One that is down is tried once more.
+    const isDown = this.#books.tenants.get(DEFAULT_COMPARTMENT)?.interfaces.get('external')?.problem !== undefined;
+    if (this.#interface !== undefined && (isDown || this.#interface.text !== text)) {
       for (const name of [...this.tenants.keys()]) this.#remove(name);
       this.#close();
     }

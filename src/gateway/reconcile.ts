@@ -10,7 +10,7 @@ import { invariant, type Millis } from '../core/index.ts';
 import { equalSecret } from '../crypto/index.ts';
 import type { IkeEvent } from '../ike/index.ts';
 import { type Address, formatAddress, formatPrefix, sameAddress } from '../ip/index.ts';
-import type { Books } from './books.ts';
+import { type Books, FIRST_PLANE, meetsOthers } from './books.ts';
 import { compileConnection } from './compile.ts';
 import type { ResolvedDocument } from './contract.ts';
 import { DEFAULT_COMPARTMENT } from './outside.ts';
@@ -38,9 +38,7 @@ export class Reconciler {
     this.#listen(addresses);
     this.#underlay(before, resolved);
     books.outside.apply(resolved.document);
-    const names = new Set(resolved.document.tenants.map((t) => t.name));
-    for (const tenant of [...books.tenants.values()])
-      if (!names.has(tenant.name) && tenant.name !== DEFAULT_COMPARTMENT) this.#removeTenant(tenant);
+    this.#release(resolved, changed);
     for (const config of resolved.document.tenants) this.#tenant(config, resolved, changed);
     const tunnels = [...books.tunnels.values()];
     // Of a connection that is made anew the IKE SA goes, too, though nothing may have changed that IKE knows of.
@@ -69,6 +67,20 @@ export class Reconciler {
     this.#toIke({ type: 'configure', connections: tunnels.map(({ ike }) => ike) }, now);
   }
 
+  /** What tenants have no longer goes before any has something new: a VSID may change hands. */
+  #release({ document, machines }: ResolvedDocument, changed: Changed): void {
+    const configs = new Map(document.tenants.map((config) => [config.name, config]));
+    for (const tenant of [...this.#books.tenants.values()]) {
+      if (tenant.name === DEFAULT_COMPARTMENT) continue;
+      const config = configs.get(tenant.name);
+      // Who begins to meet others is made anew where they are.
+      if (config === undefined || (tenant.plane !== FIRST_PLANE && meetsOthers(config))) {
+        for (const tunnel of tenant.tunnels.values()) changed.connections.add(tunnel.name);
+        this.#removeTenant(tenant);
+      } else tenant.network.release(config, document.gateway.underlay, machines?.get(config.name));
+    }
+  }
+
   #tenant(config: TenantConfig, resolved: ResolvedDocument, changed: Changed): void {
     const books = this.#books;
     let tenant = books.tenants.get(config.name);
@@ -77,7 +89,9 @@ export class Reconciler {
       books.tenants.set(config.name, tenant);
     }
     tenant.config = config;
-    for (const { config: iface, problem } of [...tenant.interfaces.values()]) {
+    for (const { config: iface, problem, cells } of [...tenant.interfaces.values()]) {
+      // A machine's port is the network's.
+      if (cells === undefined) continue;
       const kept = problem === undefined && config.interfaces.some((i) => i.name === iface.name);
       if (!kept || changed.interfaces.has(`${tenant.name}/${iface.name}`)) this.#removeInterface(tenant, iface.name);
     }
@@ -109,8 +123,8 @@ export class Reconciler {
     if (has === undefined) return;
     books.underlayProblem = undefined;
     const { addresses, encapsulation: carrier } = has;
-    books.command({ do: 'underlay', underlay: { addresses, carrier } }, { plane: 0 });
-    books.emit({ do: 'open-underlay', plane: 0, underlay: has });
+    books.command({ do: 'underlay', underlay: { addresses, carrier } }, { plane: FIRST_PLANE });
+    books.emit({ do: 'open-underlay', plane: FIRST_PLANE, underlay: has });
   }
 
   #addInterface(tenant: Tenant, config: InterfaceDocument): void {
@@ -198,7 +212,7 @@ export class Reconciler {
 /** What is in both documents and not the same in both; names are `tenant/name`. */
 interface Changed {
   readonly interfaces: ReadonlySet<string>;
-  readonly connections: ReadonlySet<string>;
+  readonly connections: Set<string>;
 }
 
 function changedBetween(before: ResolvedDocument | undefined, after: ResolvedDocument): Changed {

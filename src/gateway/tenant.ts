@@ -8,7 +8,7 @@ import type { Compartment, Route } from '../compartment/index.ts';
 import type { InterfaceDocument, StaticRoute, TenantConfig } from '../config/index.ts';
 import type { Bytes } from '../core/index.ts';
 import { contains, formatAddress, formatPrefix, type Prefix } from '../ip/index.ts';
-import type { Books } from './books.ts';
+import { type Books, FIRST_PLANE } from './books.ts';
 import type { PlaneCommand } from './dataplane/index.ts';
 import { macOf, TenantNetwork } from './network.ts';
 import type { Tunnel } from './tunnel.ts';
@@ -54,7 +54,8 @@ export class Tenant {
     this.config = config;
     this.number = number;
     this.network = new TenantNetwork(books, this);
-    this.plane = books.planeFor(config);
+    // Compartment 1 is where those are who meet in it.
+    this.plane = number === 1 ? FIRST_PLANE : books.planeFor(config);
     this.cells = books.takeSlot();
     this.command({ do: 'add-compartment', compartment: this.number, name: this.name, cells: this.cells });
   }

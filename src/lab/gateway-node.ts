@@ -34,7 +34,7 @@ import {
   udpSourcePort,
 } from '../ip/index.ts';
 import { GRE_IN_UDP_PORT } from '../nvgre/index.ts';
-import type { Outer } from './network.ts';
+import type { Outer, Receive } from './network.ts';
 import { Segment } from './segment.ts';
 import type { Timeline } from './timeline.ts';
 
@@ -74,6 +74,7 @@ export class GatewayNode implements Timed {
   readonly #options: GatewayNodeOptions;
   readonly #observers: ((action: GatewayAction, now: Millis) => void)[] = [];
   readonly #segments = new Map<string, Segment>();
+  readonly #plugs = new Map<string, Receive>();
   readonly #listeners = new Map<string, Listener>();
   readonly #upper = newUpperLayer();
   #resolved: ResolvedDocument | undefined;
@@ -109,13 +110,23 @@ export class GatewayNode implements Timed {
     const key = `${tenant}/${name}`;
     const known = this.#segments.get(key);
     if (known !== undefined) return known;
-    const made = new Segment(this.#options.timeline, (octets) => {
-      if (!this.open.has(key)) return;
-      const packet = this.pool.from(octets);
-      if (packet !== undefined) this.dispatch({ type: 'packet', tenant, interface: name, packet });
-    });
+    const made = new Segment(this.#options.timeline, (octets) => this.#fromOutside(tenant, name, octets));
     this.#segments.set(key, made);
     return made;
+  }
+
+  /**
+   * The other end of an interface that carries frames, or of any in place of its segment: what the gateway sends is given to
+   * `receive`. What comes back sends to the gateway.
+   */
+  plug(tenant: string, name: string, receive: Receive): Receive {
+    const key = `${tenant}/${name}`;
+    this.#plugs.set(key, receive);
+    return (octets) => this.#fromOutside(tenant, name, octets);
+  }
+
+  unplug(tenant: string, name: string): void {
+    this.#plugs.delete(`${tenant}/${name}`);
   }
 
   /** Power off and on: everything it knew is gone, the document and the cables stay. */
@@ -173,9 +184,13 @@ export class GatewayNode implements Timed {
         return;
       }
       case 'packet': {
-        const { segment, partial } = action.packet;
-        invariant(segment === 0 && !partial, 'a lab segment is a wire, for which nobody has to cut anything');
-        for (const octets of this.#take(action)) this.segment(action.tenant, action.interface).deliver(octets);
+        const { tenant, interface: name, packet } = action;
+        invariant(packet.segment === 0 && !packet.partial, 'the lab has wires, for which nobody has to cut anything');
+        const plugged = this.#plugs.get(`${tenant}/${name}`);
+        for (const octets of this.#take(action)) {
+          if (plugged === undefined) this.segment(tenant, name).deliver(octets);
+          else timeline.after(0, () => plugged(octets));
+        }
         return;
       }
       case 'open-interface': {
@@ -223,6 +238,12 @@ export class GatewayNode implements Timed {
       case 'probe-path':
         return;
     }
+  }
+
+  #fromOutside(tenant: string, name: string, octets: Bytes): void {
+    if (!this.open.has(`${tenant}/${name}`)) return;
+    const packet = this.pool.from(octets);
+    if (packet !== undefined) this.dispatch({ type: 'packet', tenant, interface: name, packet });
   }
 
   #listen(address: Address, ports: readonly number[]): void {

@@ -115,7 +115,7 @@ class Soak {
     };
     const random = seededRandom(3);
     this.#plane = new DataPlane({ pool: this.#pool, random, engine, output, cells: this.#cells });
-    for (const command of this.#twin.twin.plane.describe(TENANTS)) this.#plane.command(command, this.#now);
+    for (const command of this.#twin.twin.plane.describe(TENANTS, true)) this.#plane.command(command, this.#now);
     this.#peers = this.#twin.peers;
     for (const { pair } of this.#peers) this.#plane.command({ do: 'install', sa: pair, phase: 'active' }, this.#now);
     this.#templates = this.#peers.map((peer) => this.#farPackets(peer));

@@ -68,9 +68,9 @@ export class Layout {
     else door(packet, now);
   }
 
-  /** What makes another one like it for some of the compartments, and the underlay if compartment 1 is asked for or there is none. */
-  describe(compartments: readonly number[]): PlaneCommand[] {
-    const commands: PlaneCommand[] = [...(this.fabric?.describe() ?? [])];
+  /** What makes another one like it for some of the compartments, and the underlay or not. */
+  describe(compartments: readonly number[], underlay: boolean): PlaneCommand[] {
+    const commands: PlaneCommand[] = underlay ? [...(this.fabric?.describe() ?? [])] : [];
     for (const number of compartments) commands.push(...(this.tenants.get(number)?.describe() ?? []));
     for (const [tunnel, { outerMtu, tenant }] of this.tunnels)
       if (outerMtu !== Number.POSITIVE_INFINITY && compartments.includes(tenant.compartment.number))
@@ -97,6 +97,7 @@ export class Layout {
         return void this.#compartment(compartment)?.removeRoute(prefix, out, origin, nextHop);
       }
       case 'underlay':
+        if (this.fabric !== undefined) this.#plane.forget(this.fabric);
         this.fabric = new Fabric(this.#plane, command.underlay);
         return;
       case 'network':
@@ -115,7 +116,7 @@ export class Layout {
       case 'answer-for':
         return this.#answerFor(command.compartment, command.interface, command.prefix, command.on, now);
       case 'set-nat':
-        return this.#links.get(command.link)?.nat?.reconfigure(command.settings);
+        return this.#links.get(command.link)?.reconfigure(command.settings);
       case 'flush-nat':
         return void this.#links.get(command.link)?.nat?.flush(command.filter);
       case 'ask-nat':
@@ -214,6 +215,8 @@ export class Layout {
       close: () => {
         if ('port' in way) this.#doors.delete(way.port);
         else this.fabric?.detach(way.switchPort);
+        // What waits is refused, and the error about it must not wait here again.
+        tenant.compartment.setUp(number, false);
         segment.segment.flushNeighbours(plane.now);
         plane.forget(segment);
       },
@@ -260,9 +263,8 @@ export class Layout {
     const segment = this.tenants.get(compartment)?.ways.get(number)?.segment;
     if (segment === undefined) return;
     const isOne = prefix.length === 8 * prefix.address.length;
-    if (!on) segment.segment.stopAnswering(prefix);
-    else if (segment.segment.answerFor(prefix) && isOne && !this.#plane.likeness)
-      segment.segment.announce(now, prefix.address);
+    if (!on) segment.stopAnswering(prefix);
+    else if (segment.answerFor(prefix) && isOne && !this.#plane.likeness) segment.segment.announce(now, prefix.address);
     this.#plane.touch(segment);
   }
 

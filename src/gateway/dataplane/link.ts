@@ -10,7 +10,7 @@
 import type { Deadline, Millis, Timed } from '../../core/index.ts';
 import { DROP, ipVersion, ipv4IsFragment, PASS, type Packet } from '../../ip/index.ts';
 import { NAT_CELLS, Nat } from '../../nat/index.ts';
-import type { NatParameters } from './contract.ts';
+import type { NatParameters, NatSettings } from './contract.ts';
 import type { DataPlane } from './plane.ts';
 import type { PlaneTenant } from './tenant.ts';
 
@@ -34,6 +34,12 @@ export class PlaneLink implements Timed {
     const { cells, ...settings } = parameters;
     const { random } = this.#plane;
     this.nat = new Nat({ ...settings, random, cells: this.#plane.cellsAt(cells).fill(0).subarray(0, NAT_CELLS) });
+  }
+
+  /** As it is from now on, here and in what is made like it. */
+  reconfigure(settings: NatSettings): void {
+    this.nat?.reconfigure(settings);
+    this.inside?.tenant.setNat(this.inside.interface, settings);
   }
 
   /** From the tenant. */

@@ -246,9 +246,9 @@ export class DataPlane {
 
   // Commands.
 
-  /** What makes a new data plane like this one for some of its compartments, SAs and waiting packets excepted. */
-  describe(compartments: readonly number[]): PlaneCommand[] {
-    const commands = this.#layout.describe(compartments);
+  /** What makes a new data plane like this one for some of its compartments, and the underlay or not; SAs and waiting packets excepted. */
+  describe(compartments: readonly number[], underlay: boolean): PlaneCommand[] {
+    const commands = this.#layout.describe(compartments, underlay);
     if (this.#stopping) commands.push({ do: 'stop' });
     return commands;
   }

@@ -6,7 +6,7 @@
  */
 import { SEGMENT_CELLS, Segment } from '../../compartment/index.ts';
 import type { Bytes, Deadline, Millis, Timed } from '../../core/index.ts';
-import type { Address, Packet, Prefix } from '../../ip/index.ts';
+import { type Address, formatPrefix, type Packet, type Prefix } from '../../ip/index.ts';
 import type { DataPlane } from './plane.ts';
 import type { PlaneTenant } from './tenant.ts';
 
@@ -24,6 +24,8 @@ export interface PlaneSegmentOptions {
 
 export class PlaneSegment implements Timed {
   readonly segment: Segment;
+  /** What else is answered for, by the text of the prefix. */
+  readonly answered = new Map<string, Prefix>();
   readonly #plane: DataPlane;
 
   constructor({ plane, tenant, interface: number, mac, addresses, cells, out }: PlaneSegmentOptions) {
@@ -49,6 +51,18 @@ export class PlaneSegment implements Timed {
           }),
       },
     });
+  }
+
+  /** False: there are too many. */
+  answerFor(prefix: Prefix): boolean {
+    const taken = this.segment.answerFor(prefix);
+    if (taken) this.answered.set(formatPrefix(prefix), prefix);
+    return taken;
+  }
+
+  stopAnswering(prefix: Prefix): void {
+    this.answered.delete(formatPrefix(prefix));
+    this.segment.stopAnswering(prefix);
   }
 
   receive(frame: Packet, now: Millis): void {

@@ -5,7 +5,7 @@
  */
 import { Compartment, type CompartmentOptions } from '../../compartment/index.ts';
 import type { Deadline, Millis, Timed } from '../../core/index.ts';
-import type { PlaneCommand } from './contract.ts';
+import type { NatSettings, PlaneCommand } from './contract.ts';
 import type { Way } from './layout.ts';
 
 type AddInterface = Extract<PlaneCommand, { do: 'add-interface' }>;
@@ -27,6 +27,14 @@ export class PlaneTenant implements Timed {
     this.compartment.addInterface(command.config, command.interface, cells);
   }
 
+  /** The NAT of a link is another one now. */
+  setNat(number: number, settings: NatSettings): void {
+    const command = this.#interfaces.get(number);
+    if (command === undefined || !('link' in command.way) || command.way.nat === undefined) return;
+    const nat = { ...command.way.nat, ...settings };
+    this.#interfaces.set(number, { ...command, way: { ...command.way, nat } });
+  }
+
   remove(number: number): void {
     this.#interfaces.delete(number);
     this.ways.delete(number);
@@ -42,6 +50,9 @@ export class PlaneTenant implements Timed {
       if (!up) commands.push({ do: 'set-up', compartment, interface: number, up });
     for (const route of this.compartment.routes())
       if (route.origin !== 'connected') commands.push({ do: 'add-route', compartment, route });
+    for (const [number, { segment }] of this.ways)
+      for (const prefix of segment?.answered.values() ?? [])
+        commands.push({ do: 'answer-for', compartment, interface: number, prefix, on: true });
     return commands;
   }
 
