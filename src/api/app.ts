@@ -9,6 +9,7 @@ import { Hono } from 'hono';
 import type { ConnectionStatus } from '../gateway/status.ts';
 import { ApiProblem, type Backend, type PingOrder, type SaStatus } from './backend.ts';
 import { envelope, envelopeOf, errorEnvelope } from './envelope.ts';
+import { addNetworkPaths, NETWORK_PATHS } from './network-app.ts';
 import { readBody, readKeysOrder, readPing, readWait, readWhat } from './requests.ts';
 import { type Command, perform } from './waiting.ts';
 
@@ -30,6 +31,7 @@ export const PATHS: readonly { readonly method: string; readonly path: string; r
   { method: 'POST', path: '/v1/connections/:tenant/:connection/down', fields: 'wait, what' },
   { method: 'POST', path: '/v1/connections/:tenant/:connection/rekey', fields: 'wait, what' },
   { method: 'GET', path: '/v1/sas', fields: '?tenant=NAME' },
+  ...NETWORK_PATHS,
   { method: 'GET', path: '/v1/keys', fields: '' },
   { method: 'PUT', path: '/v1/keys', fields: 'enabled, folder' },
   { method: 'POST', path: '/v1/reload', fields: '' },
@@ -97,6 +99,7 @@ export function createApi(backend: Backend): Hono {
     const order = readPing(await readBody(c.req.raw, PING_FIELDS));
     return streamed(backend, name, order, c.req.raw.signal);
   });
+  addNetworkPaths(app, backend, tenantOf);
   app.get('/v1/keys', (c) => c.json(envelope('keys', [backend.keys()])));
   app.put('/v1/keys', async (c) => {
     const { enabled, folder } = readKeysOrder(await readBody(c.req.raw, ['enabled', 'folder']));

@@ -8,10 +8,18 @@ import type {
   ConnectionStatus,
   GatewayStatus,
   IkeSaStatus,
+  NatSessionStatus,
+  NatStatus,
+  NeighbourStatus,
+  NetworkStatus,
+  NextHopStatus,
   PingStatus,
-  RouteStatus,
+  RecordStatus,
+  RouteExplanationStatus,
   TenantStatus,
 } from '../gateway/status.ts';
+import type { Address } from '../ip/index.ts';
+import type { NatSessionFilter } from '../nat/index.ts';
 
 export interface Backend {
   status(): GatewayStatus;
@@ -30,6 +38,19 @@ export interface Backend {
   explain(tenant: string, address: string): RouteExplanationStatus | undefined;
   /** One answer a request, in order, at their pace; ends early when `signal` says so. Throws ApiProblem for what it cannot do. */
   ping(tenant: string, request: PingOrder, signal: AbortSignal): AsyncIterable<PingStatus>;
+
+  nats(): readonly NatStatus[];
+  /** These ask the data plane, and wait for it a while. They throw ApiProblem for what it cannot answer. */
+  natSessions(tenant: string, filter: NatSessionFilter, most: number): Promise<readonly NatSessionStatus[]>;
+  /** How many sessions it ended. */
+  flushNat(tenant: string, filter: NatSessionFilter): Promise<number>;
+  neighbours(tenant: string): Promise<readonly NeighbourStatus[]>;
+
+  networks(): readonly NetworkStatus[];
+  /** The lookup table of all tenants. */
+  records(): readonly RecordStatus[];
+  /** Undefined: the tenant has no virtual network. */
+  nextHop(tenant: string, vsid: number, source: Address, destination: Address): NextHopStatus | undefined;
 
   keys(): KeysStatus;
   /** `folder` undefined: where the document says, or the gateway's own choice. */
@@ -51,13 +72,6 @@ export interface PingOrder {
   /** Octets of data. */
   readonly size: number;
   readonly ttl: number;
-}
-
-export interface RouteExplanationStatus {
-  readonly address: string;
-  readonly chosen: RouteStatus | null;
-  readonly why: string;
-  readonly passedOver: readonly { readonly route: RouteStatus; readonly why: string }[];
 }
 
 export interface KeysStatus {

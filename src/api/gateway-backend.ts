@@ -12,20 +12,27 @@ import type {
   GatewayAction,
   GatewayEvent,
   GatewayStatus,
+  NatSessionStatus,
+  NatStatus,
+  NeighbourStatus,
+  NetworkStatus,
+  NextHopStatus,
   PingStatus,
-  RouteStatus,
+  RecordStatus,
+  RouteExplanationStatus,
   TenantStatus,
 } from '../gateway/index.ts';
-import { type Address, formatAddress, formatPrefix, parseAddress } from '../ip/index.ts';
+import { type Address, formatAddress, parseAddress } from '../ip/index.ts';
+import type { NatSessionFilter } from '../nat/index.ts';
 import {
   ApiProblem,
   type Backend,
   type KeysStatus,
   type PingOrder,
   type ReloadStatus,
-  type RouteExplanationStatus,
   type SaKind,
 } from './backend.ts';
+import { Questions } from './questions.ts';
 
 export interface GatewayHost {
   readonly gateway: Gateway;
@@ -52,6 +59,7 @@ export interface WorkerFacts {
 export class GatewayBackend implements Backend {
   readonly #host: GatewayHost;
   readonly #watchers = new Set<() => void>();
+  readonly #questions = new Questions();
   readonly #series = new Map<number, PingSeries>();
   #lastSeries = 0;
 
@@ -68,7 +76,10 @@ export class GatewayBackend implements Backend {
       this.#series.get(id)?.answer(why === undefined ? status : { ...status, why });
     } else if (action.do === 'ping-refused') {
       this.#series.get(action.request.id)?.refuse(action.request.sequence, action.why);
-    }
+    } else if (action.do === 'nat-sessions') this.#questions.answer(action.query, action.sessions);
+    else if (action.do === 'nat-flushed') this.#questions.answer(action.query, action.sessions);
+    else if (action.do === 'neighbours') this.#questions.answer(action.query, action.neighbours);
+    else if (action.do === 'query-refused') this.#questions.refuse(action.query, action.why);
   }
 
   status(): GatewayStatus {
@@ -106,24 +117,35 @@ export class GatewayBackend implements Backend {
 
   explain(tenant: string, text: string): RouteExplanationStatus | undefined {
     const address = parseAddress(text);
-    const compartment = this.#host.gateway.compartment(tenant);
-    if (address === undefined || compartment === undefined) return undefined;
-    const names = new Map(compartment.interfaces().map(({ number, name }) => [number, name]));
-    const { chosen, why, passedOver } = compartment.explain(address);
-    type Route = NonNullable<typeof chosen>;
-    const shown = ({ prefix, interface: number, origin, preference, why: reason }: Route): RouteStatus => ({
-      prefix: formatPrefix(prefix),
-      via: names.get(number) ?? 'this gateway',
-      origin,
-      preference,
-      why: reason,
-    });
-    return {
-      address: formatAddress(address),
-      chosen: chosen === undefined ? null : shown(chosen),
-      why,
-      passedOver: passedOver.map((lost) => ({ route: shown(lost.route), why: lost.why })),
-    };
+    return address && this.#host.gateway.explainRoute(tenant, address);
+  }
+
+  nats(): readonly NatStatus[] {
+    return this.#host.gateway.nats();
+  }
+
+  natSessions(tenant: string, filter: NatSessionFilter, most: number): Promise<readonly NatSessionStatus[]> {
+    return this.#ask((query) => ({ type: 'ask-nat', tenant, query, filter, most }));
+  }
+
+  flushNat(tenant: string, filter: NatSessionFilter): Promise<number> {
+    return this.#ask((query) => ({ type: 'flush-nat', tenant, query, filter }));
+  }
+
+  neighbours(tenant: string): Promise<readonly NeighbourStatus[]> {
+    return this.#ask((query) => ({ type: 'ask-neighbours', tenant, query }));
+  }
+
+  networks(): readonly NetworkStatus[] {
+    return this.#host.gateway.networks();
+  }
+
+  records(): readonly RecordStatus[] {
+    return this.#host.gateway.records(this.#host.now());
+  }
+
+  nextHop(tenant: string, vsid: number, source: Address, destination: Address): NextHopStatus | undefined {
+    return this.#host.gateway.nextHop(tenant, vsid, source, destination);
   }
 
   async *ping(tenant: string, order: PingOrder, signal: AbortSignal): AsyncGenerator<PingStatus, void, undefined> {
@@ -157,6 +179,10 @@ export class GatewayBackend implements Backend {
 
   configText(): string {
     return this.#host.configText();
+  }
+
+  #ask<T>(question: (query: number) => GatewayEvent): Promise<T> {
+    return this.#questions.ask<T>((query) => this.#host.dispatch(question(query)));
   }
 
   /** An identifier of ICMP no other series uses. */

@@ -1,4 +1,6 @@
 /** What comes in with a request, bounded and checked: bodies, waits, ping orders. Everything wrong is an ApiProblem. */
+import { ipv4Number, parseAddress, protocolNumber } from '../ip/index.ts';
+import type { NatSessionFilter } from '../nat/index.ts';
 import { ApiProblem, type PingOrder, type SaKind } from './backend.ts';
 
 /** Octets of a request body; the largest one needed is a folder name. */
@@ -57,7 +59,39 @@ export function readKeysOrder(fields: Fields): { readonly enabled: boolean; read
   return { enabled: fields.enabled, folder: text(fields, 'folder') };
 }
 
-const bad = (problem: string): ApiProblem =>
+/** `inner` and `remote` as `IP` or `IP:PORT`, `protocol` by name or number; what is left out fits everything. */
+export function readNatFilter(fields: Fields): NatSessionFilter {
+  const [inner, remote] = [endpoint(fields, 'inner'), endpoint(fields, 'remote')];
+  const word = text(fields, 'protocol');
+  const protocol = word === undefined ? undefined : protocolNumber(word);
+  if (word !== undefined && protocol === undefined) throw bad('protocol must be tcp, udp, icmp or a number');
+  return {
+    ...(protocol === undefined ? {} : { protocol }),
+    ...(inner === undefined ? {} : { innerAddress: inner.address }),
+    ...(inner?.port === undefined ? {} : { innerPort: inner.port }),
+    ...(remote === undefined ? {} : { remoteAddress: remote.address }),
+    ...(remote?.port === undefined ? {} : { remotePort: remote.port }),
+  };
+}
+
+/** A whole number in the query of a path. */
+export function readWhole(value: string | undefined, name: string, min: number, max: number): number {
+  const number = Number(value);
+  if (value !== undefined && /^\d{1,10}$/.test(value) && number >= min && number <= max) return number;
+  throw bad(`${name} must be a whole number from ${min} to ${max}`);
+}
+
+function endpoint(fields: Fields, name: string): { readonly address: number; readonly port?: number } | undefined {
+  const value = text(fields, name);
+  if (value === undefined) return undefined;
+  const [, host = '', digits] = /^([^:]*)(?::(\d{1,5}))?$/.exec(value) ?? [];
+  const address = parseAddress(host);
+  if (address?.length !== 4 || Number(digits ?? 0) > 0xffff)
+    throw bad(`${name} must be an IPv4 address, with a port or without`);
+  return { address: ipv4Number(address), ...(digits === undefined ? {} : { port: Number(digits) }) };
+}
+
+export const bad = (problem: string): ApiProblem =>
   new ApiProblem(400, 'bad-request', problem, 'See GET /v1 for the paths and their fields.');
 
 function number(fields: Fields, name: string, fallback: number, min: number, max: number): number {

@@ -22,6 +22,13 @@ const WAIT: Flag = {
 };
 const WHAT: Flag = { flags: '--what <sa>', text: 'ike (with its Child SAs) or child', parse: oneOf('ike', 'child') };
 const COMMON = [API, JSON_FLAG];
+const LIKENESS = 'With worker threads this knows the policy, not what was learned from packets';
+
+const NAT_FILTERS: readonly Flag[] = [
+  { flags: '--inner <endpoint>', text: 'of this inner address, IP or IP:PORT' },
+  { flags: '--remote <endpoint>', text: 'with this remote address, IP or IP:PORT' },
+  { flags: '--protocol <name>', text: 'tcp, udp or icmp' },
+];
 
 const LEAVES: readonly Leaf[] = [
   {
@@ -126,6 +133,67 @@ const LEAVES: readonly Leaf[] = [
     run: async (call) => (await import('./status.ts')).showRoutes(call),
   },
   {
+    usage: 'neighbours',
+    text: 'Show who is known on the Ethernet segments and in the virtual subnets of a tenant (ARP, ND)',
+    example: 'bulkhead neighbours --tenant fabrikam',
+    flags: [{ ...TENANT, text: 'whose neighbours; default is compartment 1' }, ...COMMON],
+    run: async (call) => (await import('./nvgre.ts')).showNeighbours(call),
+  },
+  {
+    usage: 'nat list',
+    text: 'Show who is behind which external address, and what was refused (the default)',
+    example: 'bulkhead nat',
+    flags: [TENANT, ...COMMON],
+    isDefault: true,
+    run: async (call) => (await import('./nat.ts')).listNats(call),
+  },
+  {
+    usage: 'nat sessions',
+    text: 'Show NAT sessions of a tenant',
+    example: 'bulkhead nat sessions --tenant fabrikam --inner 10.1.0.10 --protocol tcp',
+    flags: [
+      { ...TENANT, text: 'whose sessions' },
+      ...NAT_FILTERS,
+      { flags: '--limit <number>', text: 'at most so many, default 100', parse: wholeNumber(1, 1000) },
+      ...COMMON,
+    ],
+    run: async (call) => (await import('./nat.ts')).showSessions(call),
+  },
+  {
+    usage: 'nat flush',
+    text: 'End NAT sessions of a tenant: all, or those that the filters name',
+    example: 'bulkhead nat flush --tenant fabrikam --remote 192.0.2.80:443',
+    flags: [{ ...TENANT, text: 'whose sessions' }, ...NAT_FILTERS, ...COMMON],
+    run: async (call) => (await import('./nat.ts')).flush(call),
+  },
+  {
+    usage: 'nvgre records',
+    text: `Show the lookup table: which VM is at which provider address (the default). ${LIKENESS}`,
+    example: 'bulkhead nvgre --tenant fabrikam',
+    flags: [TENANT, ...COMMON],
+    isDefault: true,
+    run: async (call) => (await import('./nvgre.ts')).showRecords(call),
+  },
+  {
+    usage: 'nvgre counters',
+    text: 'Show what the virtual switch did, tenant by tenant',
+    example: 'bulkhead nvgre counters',
+    flags: [TENANT, ...COMMON],
+    run: async (call) => (await import('./nvgre.ts')).showCounters(call),
+  },
+  {
+    usage: 'nvgre next-hop <address>',
+    text: `Show what the virtual switch does with a packet of a VM, step by step; exit 1 where it goes nowhere. ${LIKENESS}`,
+    example: 'bulkhead nvgre next-hop --tenant fabrikam --vsid 5001 --from 10.1.0.10 10.1.0.11',
+    flags: [
+      { ...TENANT, text: 'whose packet' },
+      { flags: '--vsid <number>', text: 'virtual subnet of the sender', parse: wholeNumber(0, 0xff_ffff) },
+      { flags: '--from <address>', text: 'customer address of the sender' },
+      ...COMMON,
+    ],
+    run: async (call) => (await import('./nvgre.ts')).showNextHop(call),
+  },
+  {
     usage: 'ping <address>',
     text: 'Ping from inside a tenant',
     example: 'bulkhead ping --tenant fabrikam 10.2.0.5',
@@ -228,6 +296,8 @@ const LEAVES: readonly Leaf[] = [
 
 const PARENTS: Readonly<Record<string, string>> = {
   connections: 'Show and command connections',
+  nat: 'Show NAT and its sessions, and end them',
+  nvgre: 'Show the virtual networks',
   keys: 'Write keys for Wireshark',
   config: 'Check, show and compare documents',
 };

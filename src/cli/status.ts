@@ -1,7 +1,14 @@
 /** `status`, `tenants`, `routes`, `sas`: looking at the gateway. */
-import type { RouteExplanationStatus, SaStatus } from '../api/backend.ts';
+import type { SaStatus } from '../api/backend.ts';
 import { envelope } from '../api/envelope.ts';
-import type { GatewayStatus, RouteStatus, TenantStatus, WorkerStatus } from '../gateway/status.ts';
+import type {
+  GatewayStatus,
+  InterfaceStatus,
+  RouteExplanationStatus,
+  RouteStatus,
+  TenantStatus,
+  WorkerStatus,
+} from '../gateway/status.ts';
 import { clientFor } from './client.ts';
 import { type Call, CliError, EXIT, printJson, printLines, wantsJson } from './io.ts';
 import * as text from './text.ts';
@@ -66,11 +73,13 @@ export async function showTenants(call: Call): Promise<number> {
 }
 
 export function tenantLines(tenants: readonly TenantStatus[], palette: text.Palette): string[] {
-  const columns = ['TENANT', 'COMPARTMENT', 'INTERFACE', 'KIND', 'STATE', 'ADDRESSES', 'IN', 'OUT', 'DROPS'];
+  const columns = ['TENANT', 'COMPARTMENT', 'INTERFACE', 'KIND', 'STATE', 'ADDRESSES', 'IN', 'OUT', 'OUTSIDE', 'DROPS'];
   const right = new Set(['COMPARTMENT', 'IN', 'OUT']);
   const rows = tenants.flatMap((tenant): text.Cell[][] => {
     const drops = text.formatDrops(tenant.drops);
-    if (tenant.interfaces.length === 0) return [[tenant.name, tenant.compartment, '-', '-', '-', '-', '', '', drops]];
+    const outside = outsideOf(tenant);
+    if (tenant.interfaces.length === 0)
+      return [[tenant.name, tenant.compartment, '-', '-', '-', '-', '', '', outside, drops]];
     return tenant.interfaces.map((i, n) => [
       n === 0 ? tenant.name : '',
       n === 0 ? tenant.compartment : '',
@@ -80,11 +89,32 @@ export function tenantLines(tenants: readonly TenantStatus[], palette: text.Pale
       i.addresses.join(', ') || '-',
       text.formatOctets(i.rxBytes),
       text.formatOctets(i.txBytes),
+      n === 0 ? outside : '',
       n === 0 ? drops : '',
     ]);
   });
   const titles = columns.map((title): text.Column => (right.has(title) ? { title, align: 'right' } : { title }));
-  return text.table(titles, rows, palette);
+  return [...text.table(titles, rows, palette), ...segmentLines(tenants, palette)];
+}
+
+const outsideOf = ({ nat, direct }: TenantStatus): string =>
+  nat !== undefined ? `NAT ${nat.externalAddress}` : direct ? 'direct' : '-';
+
+/** What came to pass on Ethernet segments, the virtual subnets among them; nothing where there are none. */
+function segmentLines(tenants: readonly TenantStatus[], palette: text.Palette): string[] {
+  const rows = tenants.flatMap(({ name, interfaces }) =>
+    interfaces.flatMap(({ name: by, mac = '', segment, segmentDrops = {} }: InterfaceStatus): text.Cell[][] => {
+      if (segment === undefined) return [];
+      const { solicitations, answers, resolved, failed, lost, conflicts } = segment;
+      const counts = [solicitations, answers, resolved, failed + lost, conflicts];
+      return [[name, by, mac, ...counts, text.formatDrops(segmentDrops)]];
+    }),
+  );
+  if (rows.length === 0) return [];
+  const numbers = ['ASKED', 'ANSWERED', 'FOUND', 'LOST', 'CONFLICTS'];
+  const titles = ['TENANT', 'SEGMENT', 'MAC'].map((title): text.Column => ({ title }));
+  const columns = [...titles, ...numbers.map((title) => ({ title, align: 'right' as const })), { title: 'DROPS' }];
+  return ['', ...text.table(columns, rows, palette)];
 }
 
 export async function showRoutes(call: Call): Promise<number> {
@@ -118,6 +148,16 @@ export function explanationLines(explanation: RouteExplanationStatus, palette: t
   return [
     `${explanation.address}: ${text.printable(explanation.why)}`,
     ...(chosen === null ? [] : ['', ...routeLines([[chosen, chosen.why]], palette)]),
+    ...(explanation.among === undefined
+      ? []
+      : [
+          '',
+          'shared by flow among',
+          ...routeLines(
+            explanation.among.map((route) => [route, route.why]),
+            palette,
+          ),
+        ]),
     ...(lost.length === 0 ? [] : ['', 'passed over', ...routeLines(lost, palette)]),
   ];
 }
@@ -126,13 +166,15 @@ function routeLines(routes: readonly (readonly [RouteStatus, string])[], palette
   const columns: text.Column[] = [
     { title: 'PREFIX' },
     { title: 'VIA' },
+    { title: 'NEXT HOP' },
     { title: 'ORIGIN' },
     { title: 'PREFERENCE', align: 'right' },
+    { title: 'METRIC', align: 'right' },
     { title: 'WHY' },
   ];
   return text.table(
     columns,
-    routes.map(([r, why]) => [r.prefix, r.via, r.origin, r.preference, why]),
+    routes.map(([r, why]) => [r.prefix, r.via, r.nextHop ?? '-', r.origin, r.preference, r.metric, why]),
     palette,
   );
 }

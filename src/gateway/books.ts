@@ -12,7 +12,15 @@ import { defaultEngine, type Engine } from '../crypto/index.ts';
 import { IkeEndpoint, type IkeOptions, type Report } from '../ike/index.ts';
 import { type Address, type Endpoint, type Packet, type PacketPool, sameAddress } from '../ip/index.ts';
 import type { GatewayAction, ResolvedDocument } from './contract.ts';
-import { type Cells, DataPlane, LocalCells, type PlaneCommand, type PlaneOutput, SlotBook } from './dataplane/index.ts';
+import {
+  type Cells,
+  DataPlane,
+  LocalCells,
+  NAT_REFUSED_AT,
+  type PlaneCommand,
+  type PlaneOutput,
+  SlotBook,
+} from './dataplane/index.ts';
 import { Outside } from './outside.ts';
 import type { Tenant, TenantInterface } from './tenant.ts';
 import type { Tunnel } from './tunnel.ts';
@@ -145,6 +153,12 @@ export class Books {
     return this.#ownSlots().map((slot) => this.cells.at(slot + 1));
   }
 
+  /** When the NAT with these cells last refused a flow: no port was left, its sessions were at the limit. */
+  natRefusedAt(cells: number): readonly [noPort: Millis, atLimit: Millis] {
+    const own = this.cells.at(cells);
+    return [own[NAT_REFUSED_AT]!, own[NAT_REFUSED_AT + 1]!];
+  }
+
   compartment(number: number): Compartment {
     const compartment = this.plane.compartment(number);
     invariant(compartment !== undefined, 'a tenant has its compartment as long as it lives');
@@ -243,7 +257,7 @@ export class Books {
 }
 
 /** What a likeness would answer from nothing, or do a second time. */
-const THERE_ONLY: ReadonlySet<PlaneCommand['do']> = new Set(['ping', 'ask-nat', 'flush-nat']);
+const THERE_ONLY: ReadonlySet<PlaneCommand['do']> = new Set(['ping', 'ask-nat', 'flush-nat', 'ask-neighbours']);
 
 /** Of several data planes the one with the underlay and compartment 1. */
 export const FIRST_PLANE = 0;

@@ -10,8 +10,9 @@ import type { GatewayDocument, HostTenantConfig, InterfaceDocument, UnderlayConf
 import type { Bytes, Secret } from '../core/index.ts';
 import type { Report } from '../ike/index.ts';
 import type { Address, Endpoint, Packet, Prefix } from '../ip/index.ts';
-import type { NatCounters, NatSessionFilter, NatSessionView } from '../nat/index.ts';
+import type { NatCounters, NatSessionFilter } from '../nat/index.ts';
 import type { PlaneCommand, PlaneEvent } from './dataplane/index.ts';
+import type { NatSessionStatus, NeighbourStatus } from './status.ts';
 
 /** A document with its secrets fetched; keys are `tenant/connection`. */
 export interface ResolvedDocument {
@@ -70,7 +71,7 @@ export type GatewayEvent =
     }
   /** What became of `open-underlay`; undefined: it works. */
   | { readonly type: 'underlay-state'; readonly problem: string | undefined }
-  /** At most so many NAT sessions of a tenant; `nat-sessions` of the same query is the answer. */
+  /** Questions; an action of the same `query` is the answer, or `query-refused`. At most so many NAT sessions of a tenant. */
   | {
       readonly type: 'ask-nat';
       readonly tenant: string;
@@ -78,7 +79,13 @@ export type GatewayEvent =
       readonly filter: NatSessionFilter;
       readonly most: number;
     }
-  | { readonly type: 'flush-nat'; readonly tenant: string; readonly filter: NatSessionFilter }
+  | {
+      readonly type: 'flush-nat';
+      readonly tenant: string;
+      readonly query: number;
+      readonly filter: NatSessionFilter;
+    }
+  | { readonly type: 'ask-neighbours'; readonly tenant: string; readonly query: number }
   | {
       readonly type: 'up' | 'down' | 'rekey';
       readonly tenant: string;
@@ -118,9 +125,12 @@ export type GatewayAction =
   | {
       readonly do: 'nat-sessions';
       readonly query: number;
-      readonly sessions: readonly NatSessionView[];
+      readonly sessions: readonly NatSessionStatus[];
       readonly counters: NatCounters;
     }
+  | { readonly do: 'nat-flushed'; readonly query: number; readonly sessions: number }
+  | { readonly do: 'neighbours'; readonly query: number; readonly neighbours: readonly NeighbourStatus[] }
+  | { readonly do: 'query-refused'; readonly query: number; readonly why: string }
   | {
       readonly do: 'open-interface';
       readonly tenant: string;

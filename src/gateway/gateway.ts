@@ -8,15 +8,27 @@
 import { formatMac } from '../config/index.ts';
 import { Agenda, assertNever, type Deadline, earliest, type Machine, type Millis, type Timed } from '../core/index.ts';
 import type { IkeEvent, IkeKeysExport } from '../ike/index.ts';
-import { formatAddress, sameAddress } from '../ip/index.ts';
+import { type Address, formatAddress, sameAddress } from '../ip/index.ts';
 import { Books, FIRST_PLANE, type GatewayOptions } from './books.ts';
 import type { GatewayAction, GatewayEvent } from './contract.ts';
 import type { PlaneEvent } from './dataplane/index.ts';
 import { IkeActions } from './ike-actions.ts';
 import { PathMtu } from './path-mtu.ts';
+import { answer, ask } from './questions.ts';
 import { Reconciler } from './reconcile.ts';
-import type { ConnectionStatus, GatewayStatus, TenantStatus } from './status.ts';
-import { viewConnections, viewGateway, viewTenants } from './view.ts';
+import type {
+  ConnectionStatus,
+  GatewayStatus,
+  NatStatus,
+  NetworkStatus,
+  NextHopStatus,
+  RecordStatus,
+  RouteExplanationStatus,
+  TenantStatus,
+} from './status.ts';
+import { viewExplanation, viewGateway, viewTenants } from './view.ts';
+import { viewConnections } from './view-connections.ts';
+import { viewNats, viewNetworks, viewNextHop, viewRecords } from './view-network.ts';
 
 /** How often idle connections are looked for. */
 const IDLE_CHECK: Millis = 1000;
@@ -79,7 +91,8 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
         break;
       case 'ask-nat':
       case 'flush-nat':
-        this.#nat(event);
+      case 'ask-neighbours':
+        ask(this.#books, event);
         break;
       case 'plane':
         this.#fromPlane(event.event, now);
@@ -151,9 +164,29 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
     return viewConnections(this.#books, now);
   }
 
-  /** For explanations; undefined: no such tenant. */
-  compartment(tenant: string) {
-    return this.#books.tenants.get(tenant)?.compartment;
+  nats(): NatStatus[] {
+    return viewNats(this.#books);
+  }
+
+  networks(): NetworkStatus[] {
+    return viewNetworks(this.#books);
+  }
+
+  /** Where others host the data plane: the policy, without what was learned. */
+  records(now: Millis): RecordStatus[] {
+    return viewRecords(this.#books, now);
+  }
+
+  /** What a VM's packet would meet in the virtual switch; undefined: the tenant has no virtual network. */
+  nextHop(name: string, vsid: number, source: Address, destination: Address): NextHopStatus | undefined {
+    const tenant = this.#books.tenants.get(name);
+    return tenant && viewNextHop(this.#books, tenant, { vsid, source, destination });
+  }
+
+  /** Why a packet to that address goes where it goes; undefined: no such tenant. */
+  explainRoute(name: string, address: Address): RouteExplanationStatus | undefined {
+    const tenant = this.#books.tenants.get(name);
+    return tenant && viewExplanation(tenant, address);
   }
 
   /** Packets go on until nothing more follows from them. */
@@ -196,12 +229,13 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
       }
       case 'stray':
         return;
-      case 'nat-sessions': {
-        const { query, sessions, counters } = event;
-        return books.emit({ do: 'nat-sessions', query, sessions, counters });
-      }
+      case 'nat-sessions':
+      case 'nat-flushed':
+      case 'neighbours':
+      case 'unanswered':
+        return answer(books, event);
       case 'conflict':
-        return this.#conflict(event);
+        return this.#conflict(event, now);
       default:
         return assertNever(event);
     }
@@ -254,20 +288,15 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
     else this.#books.emit({ do: 'ping-refused', tenant: name, request, why: `no tenant ${name}` });
   }
 
-  #nat(event: Extract<GatewayEvent, { type: 'ask-nat' | 'flush-nat' }>): void {
-    const tenant = this.#books.tenants.get(event.tenant);
-    const link = this.#books.outside.tenants.get(event.tenant)?.link;
-    if (tenant === undefined || link === undefined) return;
-    const { filter } = event;
-    if (event.type === 'flush-nat') tenant.command({ do: 'flush-nat', link, filter });
-    else tenant.command({ do: 'ask-nat', link, query: event.query, filter, most: event.most });
-  }
-
   /** RFC 5227 §2.4: somebody on a segment has an address of ours. */
-  #conflict({ compartment, interface: number, address, mac }: Extract<PlaneEvent, { type: 'conflict' }>): void {
+  #conflict(
+    { compartment, interface: number, address, mac }: Extract<PlaneEvent, { type: 'conflict' }>,
+    now: Millis,
+  ): void {
     const tenant = [...this.#books.tenants.values()].find((t) => t.number === compartment);
     const name = tenant?.ways.get(number)?.config.name ?? 'an interface';
     const words = `${formatMac(mac)} on ${name} of ${tenant?.name ?? 'a tenant'} claims ${formatAddress(address)}, which is ours`;
+    if (tenant !== undefined) tenant.conflicts.set(number, { at: now, words });
     this.#books.report('warn', undefined, 'address-conflict', words);
   }
 

@@ -3,6 +3,10 @@
  * Times are seconds (durations) or ISO 8601 (moments are made by the API, the core knows only durations).
  */
 
+import type { SegmentCounters } from '../compartment/index.ts';
+import type { NatCounters, NatFiltering } from '../nat/index.ts';
+import type { RecordType, TenantCounters } from '../nvgre/index.ts';
+
 export type ConnectionState = 'down' | 'connecting' | 'up' | 'rekeying' | 'closing' | 'waiting';
 
 export interface GatewayStatus {
@@ -75,6 +79,12 @@ export interface TenantStatus {
   readonly worker: number;
   readonly rdid?: string;
   readonly interfaces: readonly InterfaceStatus[];
+  readonly subnets: readonly SubnetStatus[];
+  readonly nat?: NatStatus;
+  /** Routed to the external network as it is. */
+  readonly direct: boolean;
+  /** Its part of the virtual switch. */
+  readonly network?: NetworkStatus;
   readonly routes: readonly RouteStatus[];
   readonly connections: readonly string[];
   readonly drops: Readonly<Record<string, number>>;
@@ -91,14 +101,106 @@ export interface InterfaceStatus {
   readonly rxBytes: number;
   readonly txPackets: number;
   readonly txBytes: number;
+  /** Ours on an Ethernet segment, and what came to pass there. */
+  readonly mac?: string;
+  readonly segment?: SegmentCounters;
+  readonly segmentDrops?: Readonly<Record<string, number>>;
+}
+
+/** A virtual subnet the compartment takes part in, by the interface of that name. */
+export interface SubnetStatus {
+  readonly vsid: number;
+  readonly interface: string;
+  readonly addresses: readonly string[];
+}
+
+export interface NatStatus extends NatCounters {
+  readonly tenant: string;
+  readonly externalAddress: string;
+  readonly filtering: NatFiltering;
+  /** How many of the document. */
+  readonly rules: number;
+  readonly sessionLimit: number;
+  /** What it refused, both ways. */
+  readonly drops: Readonly<Record<string, number>>;
+}
+
+export interface NatSessionStatus {
+  readonly protocol: string;
+  readonly inner: string;
+  readonly external: string;
+  /** Without a port for ICMP queries, whose identifiers stand in the others. */
+  readonly remote: string;
+  readonly state: string;
+  readonly fromOutside: boolean;
+  readonly secondsLeft: number;
+  readonly packetsOut: number;
+  readonly octetsOut: number;
+  readonly packetsIn: number;
+  readonly octetsIn: number;
+}
+
+export interface NetworkStatus {
+  readonly tenant: string;
+  readonly counters: TenantCounters;
+  readonly drops: Readonly<Record<string, number>>;
+}
+
+/** A line of the lookup table. */
+export interface RecordStatus {
+  readonly tenant: string;
+  readonly vsid: number;
+  /** Null: whatever nobody else has. */
+  readonly ca: string | null;
+  readonly mac: string;
+  /** Null: at this gateway. */
+  readonly pa: string | null;
+  readonly type: RecordType;
+  readonly origin: 'policy' | 'port' | 'learned';
+  readonly seenSecondsAgo?: number;
+}
+
+export interface NextHopStatus {
+  readonly chosen: {
+    readonly vsid: number;
+    readonly nextHop: string | null;
+    readonly mac: string;
+    readonly pa: string | null;
+    /** Of the virtual switch. */
+    readonly port: number | null;
+  } | null;
+  readonly why: string;
+  readonly steps: readonly string[];
+}
+
+export interface NeighbourStatus {
+  readonly interface: string;
+  readonly address: string;
+  readonly mac: string | null;
+  readonly state: string;
+  readonly forSeconds: number;
+  /** Packets that wait for its MAC address. */
+  readonly waiting: number;
 }
 
 export interface RouteStatus {
   readonly prefix: string;
   readonly via: string;
+  /** Who forwards it there; without one the destination itself is. */
+  readonly nextHop?: string;
   readonly origin: string;
   readonly preference: number;
+  readonly metric: number;
   readonly why: string;
+}
+
+export interface RouteExplanationStatus {
+  readonly address: string;
+  readonly chosen: RouteStatus | null;
+  /** All that share the flows; absent where the chosen one has them to itself. */
+  readonly among?: readonly RouteStatus[];
+  readonly why: string;
+  readonly passedOver: readonly { readonly route: RouteStatus; readonly why: string }[];
 }
 
 export interface ConnectionStatus {

@@ -6,7 +6,7 @@
 
 import type { Compartment, Route } from '../compartment/index.ts';
 import type { InterfaceDocument, StaticRoute, TenantConfig } from '../config/index.ts';
-import type { Bytes } from '../core/index.ts';
+import type { Bytes, Millis } from '../core/index.ts';
 import { contains, formatAddress, formatPrefix, type Prefix } from '../ip/index.ts';
 import { type Books, FIRST_PLANE } from './books.ts';
 import type { PlaneCommand } from './dataplane/index.ts';
@@ -45,6 +45,8 @@ export class Tenant {
   /** What an interface number stands for. */
   readonly ways = new Map<number, TenantInterface | TenantWay>();
   readonly network: TenantNetwork;
+  /** By interface: when somebody last claimed an address of ours there, in words. */
+  readonly conflicts = new Map<number, { readonly at: Millis; readonly words: string }>();
   readonly #books: Books;
   #lastInterface = 0;
 

@@ -7,6 +7,7 @@ import { dropsByName } from '../ip/index.ts';
 import type { Books } from './books.ts';
 import { POOL_AT } from './dataplane/index.ts';
 import { sumDrops, tenantDrops } from './drops.ts';
+import { DEFAULT_COMPARTMENT } from './outside.ts';
 import type { PacketsStatus, Problem, WorkerStatus } from './status.ts';
 
 /** By their numbers. */
@@ -27,14 +28,18 @@ export function viewWorkers(books: Books): WorkerStatus[] {
         state: why === undefined ? 'running' : 'lost',
         ...(why === undefined ? {} : { why }),
         engine: books.engine.name,
-        tenants: tenants.length,
+        tenants: tenants.filter(({ name }) => name !== DEFAULT_COMPARTMENT).length,
         packets: {
           poolSize: cells[POOL_AT]!,
           inUse: cells[POOL_AT + 1]!,
           peak: cells[POOL_AT + 2]!,
           refused: cells[POOL_AT + 3]!,
         },
-        drops: sumDrops([dropsByName(cells), dropsByName(sads[worker]!), ...tenants.map(tenantDrops)]),
+        drops: sumDrops([
+          dropsByName(cells),
+          dropsByName(sads[worker]!),
+          ...tenants.map((tenant) => tenantDrops(books, tenant)),
+        ]),
       };
     });
 }

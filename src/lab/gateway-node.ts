@@ -229,6 +229,9 @@ export class GatewayNode implements Timed {
         this.#underlay = undefined;
         return;
       case 'nat-sessions':
+      case 'nat-flushed':
+      case 'neighbours':
+      case 'query-refused':
       case 'nat-addresses':
       case 'host-routes':
       case 'pinged':

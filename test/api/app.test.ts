@@ -84,12 +84,15 @@ describe('what does not exist', () => {
     for (const { method, path } of PATHS) {
       const real = path.replace(':tenant', 'contoso').replace(':connection', 'branch');
       const body = method === 'GET' ? {} : { body: JSON.stringify(FIELDS[path] ?? {}) };
-      const response = await app.request(real, { method, ...body });
+      const response = await app.request(`${real}${QUERIES[path] ?? ''}`, { method, ...body });
       expect([path, response.status]).toEqual([path, 200]);
       await response.text();
     }
   });
 
+  const QUERIES: Readonly<Record<string, string>> = {
+    '/v1/tenants/:tenant/nvgre/next-hop': '?vsid=5002&from=10.1.0.10&to=10.1.0.12',
+  };
   const FIELDS: Readonly<Record<string, unknown>> = {
     '/v1/tenants/:tenant/ping': { destination: '10.2.0.1' },
     '/v1/keys': { enabled: true },

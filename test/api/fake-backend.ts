@@ -4,10 +4,18 @@ import type {
   ConnectionStatus,
   GatewayStatus,
   IkeSaStatus,
+  NatSessionStatus,
+  NatStatus,
+  NeighbourStatus,
+  NetworkStatus,
+  NextHopStatus,
   PingStatus,
+  RecordStatus,
   TenantStatus,
   WorkerStatus,
 } from '../../src/gateway/status.ts';
+import { type Address, formatAddress } from '../../src/ip/index.ts';
+import type { NatSessionFilter } from '../../src/nat/index.ts';
 
 /** A gateway made of data: tests change the data and say `changed()`. */
 export class FakeBackend implements Backend {
@@ -66,6 +74,32 @@ export class FakeBackend implements Backend {
     });
     yield* this.answers;
   }
+  nats = () => NATS;
+  natSessions = (tenant: string, filter: NatSessionFilter, most: number) => {
+    this.commands.push(`nat-sessions ${tenant} ${JSON.stringify(filter)} ${most}`);
+    return Promise.resolve(SESSIONS);
+  };
+  flushNat = (tenant: string, filter: NatSessionFilter) => {
+    this.commands.push(`nat-flush ${tenant} ${JSON.stringify(filter)}`);
+    return Promise.resolve(2);
+  };
+  neighbours = (_tenant: string) => Promise.resolve(NEIGHBOURS);
+  networks = () => NATS.map(({ tenant }) => networkOf(tenant));
+  records = () => RECORDS;
+  nextHop = (tenant: string, vsid: number, source: Address, destination: Address): NextHopStatus | undefined =>
+    tenant === 'nobody'
+      ? undefined
+      : {
+          chosen: {
+            vsid,
+            nextHop: formatAddress(destination),
+            mac: '00:15:5d:00:00:10',
+            pa: '192.168.50.21',
+            port: null,
+          },
+          why: `${formatAddress(destination)} is at 192.168.50.21`,
+          steps: [`from ${formatAddress(source)}`, `${formatAddress(destination)} is at 192.168.50.21`],
+        };
   keys = () => this.keysStatus;
   setKeys(enabled: boolean, folder: string | undefined): KeysStatus {
     this.keysStatus = { enabled, folder: enabled ? (folder ?? '/var/lib/keys') : null };
@@ -106,6 +140,115 @@ export const GATEWAY: GatewayStatus = {
   memoryBytes: 61_000_000,
 };
 
+const natOf = (tenant: string): NatStatus => ({
+  tenant,
+  externalAddress: tenant === 'fabrikam' ? '203.0.113.50' : '203.0.113.51',
+  filtering: 'address',
+  rules: 1,
+  sessionLimit: 65_536,
+  sessions: 2,
+  created: 14,
+  expired: 12,
+  flushed: 0,
+  refusedNoPort: 1,
+  refusedLimit: 0,
+  packetsOut: 140,
+  packetsIn: 120,
+  icmpErrors: 0,
+  fragments: 0,
+  fragmentsEvicted: 0,
+  waitingFollowed: 0,
+  waitingLost: 0,
+  drops: { natFiltered: 3 },
+});
+
+export const networkOf = (tenant: string): NetworkStatus => ({
+  tenant,
+  counters: {
+    fromPorts: 10,
+    fromFabric: 20,
+    toPorts: 20,
+    toFabric: 9,
+    routed: 4,
+    replicated: 1,
+    copies: 2,
+    neighboursAnswered: 3,
+    echoReplies: 0,
+    learned: 1,
+    moved: 0,
+    aged: 0,
+    learnRefused: 0,
+    recordsRefused: 0,
+    routesRefused: 0,
+  },
+  drops: { spoofed: 1 },
+});
+
+export const NATS: readonly NatStatus[] = [natOf('fabrikam'), natOf('contoso')];
+
+export const SESSIONS: readonly NatSessionStatus[] = [
+  {
+    protocol: 'tcp',
+    inner: '10.1.0.10:5000',
+    external: '203.0.113.50:5000',
+    remote: '192.0.2.80:443',
+    state: 'established',
+    fromOutside: false,
+    secondsLeft: 1790,
+    packetsOut: 10,
+    octetsOut: 1400,
+    packetsIn: 9,
+    octetsIn: 812,
+  },
+  {
+    protocol: 'icmp',
+    inner: '10.1.0.10:77',
+    external: '203.0.113.50:77',
+    remote: '192.0.2.80',
+    state: 'answered',
+    fromOutside: false,
+    secondsLeft: 30,
+    packetsOut: 1,
+    octetsOut: 84,
+    packetsIn: 1,
+    octetsIn: 84,
+  },
+];
+
+export const NEIGHBOURS: readonly NeighbourStatus[] = [
+  {
+    interface: 'vsid:5001',
+    address: '10.1.0.10',
+    mac: '00:15:5d:00:00:10',
+    state: 'reachable',
+    forSeconds: 12,
+    waiting: 0,
+  },
+  { interface: 'vsid:5001', address: '10.1.0.11', mac: null, state: 'incomplete', forSeconds: 1, waiting: 3 },
+];
+
+export const RECORDS: readonly RecordStatus[] = ['fabrikam', 'contoso'].flatMap((tenant, i): RecordStatus[] => [
+  {
+    tenant,
+    vsid: 5001 + i,
+    ca: '10.1.0.10',
+    mac: '00:15:5d:00:00:10',
+    pa: '192.168.50.21',
+    type: 'static',
+    origin: 'policy',
+  },
+  {
+    tenant,
+    vsid: 5001 + i,
+    ca: '10.1.0.12',
+    mac: '00:15:5d:00:00:12',
+    pa: '192.168.50.22',
+    type: 'dynamic',
+    origin: 'learned',
+    seenSecondsAgo: 4,
+  },
+]);
+
 export const TENANTS: TenantStatus[] = [
   {
     name: 'fabrikam',
@@ -125,14 +268,43 @@ export const TENANTS: TenantStatus[] = [
         txBytes: 812,
       },
     ],
+    subnets: [{ vsid: 5001, interface: 'vsid:5001', addresses: ['10.1.0.1/24'] }],
+    direct: false,
+    nat: natOf('fabrikam'),
+    network: networkOf('fabrikam'),
     routes: [
-      { prefix: '10.2.0.0/24', via: 'hq', origin: 'connection', preference: 5, why: 'selector of fabrikam/hq' },
-      { prefix: '10.0.0.0/8', via: 'inside', origin: 'static', preference: 1, why: 'the document' },
+      {
+        prefix: '10.2.0.0/24',
+        via: 'hq',
+        origin: 'connection',
+        preference: 5,
+        metric: 1,
+        why: 'selector of fabrikam/hq',
+      },
+      {
+        prefix: '10.0.0.0/8',
+        via: 'inside',
+        nextHop: '10.1.0.254',
+        origin: 'static',
+        preference: 1,
+        metric: 0,
+        why: 'the document',
+      },
     ],
     connections: ['hq'],
     drops: { 'no-route': 7 },
   },
-  { name: 'contoso', compartment: 3, worker: 0, interfaces: [], routes: [], connections: ['hq', 'branch'], drops: {} },
+  {
+    name: 'contoso',
+    compartment: 3,
+    worker: 0,
+    interfaces: [],
+    subnets: [],
+    direct: false,
+    routes: [],
+    connections: ['hq', 'branch'],
+    drops: {},
+  },
 ];
 
 export const connection = (tenant: string, name: string, change: Partial<ConnectionStatus> = {}): ConnectionStatus => ({

@@ -133,9 +133,9 @@ describe('tables', () => {
   test('tenants', async () => {
     expect((await run('tenants', gateway())).out).toBe(
       lines(
-        'TENANT    COMPARTMENT  INTERFACE  KIND             STATE  ADDRESSES        IN    OUT  DROPS',
-        'fabrikam            2  inside     tun bh-fabrikam  up     10.1.0.1/24  1.4 kB  812 B  no-route 7',
-        'contoso             3  -          -                -      -',
+        'TENANT    COMPARTMENT  INTERFACE  KIND             STATE  ADDRESSES        IN    OUT  OUTSIDE           DROPS',
+        'fabrikam            2  inside     tun bh-fabrikam  up     10.1.0.1/24  1.4 kB  812 B  NAT 203.0.113.50  no-route 7',
+        'contoso             3  -          -                -      -                           -',
       ),
     );
   });
@@ -153,24 +153,24 @@ describe('tables', () => {
   });
 
   test('routes, and why one was chosen', async () => {
-    const route = '10.2.0.0/24  hq      connection           5  selector of fabrikam/hq';
+    const route = '10.2.0.0/24  hq      -           connection           5       1  selector of fabrikam/hq';
     expect((await run('routes --tenant fabrikam', gateway())).out).toBe(
       lines(
-        'PREFIX       VIA     ORIGIN      PREFERENCE  WHY',
+        'PREFIX       VIA     NEXT HOP    ORIGIN      PREFERENCE  METRIC  WHY',
         route,
-        '10.0.0.0/8   inside  static               1  the document',
+        '10.0.0.0/8   inside  10.1.0.254  static               1       0  the document',
       ),
     );
     expect((await run('routes --tenant fabrikam --explain 10.2.0.1', gateway())).out).toBe(
       lines(
         '10.2.0.1: the longest prefix',
         '',
-        'PREFIX       VIA  ORIGIN      PREFERENCE  WHY',
-        '10.2.0.0/24  hq   connection           5  selector of fabrikam/hq',
+        'PREFIX       VIA  NEXT HOP  ORIGIN      PREFERENCE  METRIC  WHY',
+        '10.2.0.0/24  hq   -         connection           5       1  selector of fabrikam/hq',
         '',
         'passed over',
-        'PREFIX      VIA     ORIGIN  PREFERENCE  WHY',
-        '10.0.0.0/8  inside  static           1  shorter',
+        'PREFIX      VIA     NEXT HOP    ORIGIN  PREFERENCE  METRIC  WHY',
+        '10.0.0.0/8  inside  10.1.0.254  static           1       0  shorter',
       ),
     );
   });
@@ -315,6 +315,15 @@ describe('JSON', () => {
     ['routes --tenant fabrikam', 'routes'],
     ['routes --tenant fabrikam --explain 10.2.0.1', 'route-explanation'],
     ['ping --tenant fabrikam 10.2.0.1', 'ping'],
+    ['neighbours --tenant contoso', 'neighbours'],
+    ['nat', 'nat'],
+    ['nat list --tenant contoso', 'nat'],
+    ['nat sessions --tenant contoso', 'nat-sessions'],
+    ['nat flush --tenant contoso', 'nat-flush'],
+    ['nvgre', 'nvgre-records'],
+    ['nvgre records --tenant contoso', 'nvgre-records'],
+    ['nvgre counters', 'nvgre-counters'],
+    ['nvgre next-hop --tenant contoso --vsid 5002 --from 10.1.0.12 10.1.0.10', 'nvgre-next-hop'],
     ['keys', 'keys'],
     ['reload', 'reload'],
     ['config show', 'config'],

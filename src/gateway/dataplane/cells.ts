@@ -8,6 +8,7 @@ import { COMPARTMENT_CELLS } from '../../compartment/index.ts';
 import { invariant } from '../../core/index.ts';
 import { SA_CELLS } from '../../esp/index.ts';
 import { DROP_COUNT } from '../../ip/index.ts';
+import { NAT_CELLS } from '../../nat/index.ts';
 
 /** Doubles of one slot. */
 export const SLOT_CELLS = 96;
@@ -19,6 +20,9 @@ export const NO_SLOT = -1;
 /** Behind the drops in a plane's own slot: its pool. */
 export const POOL_AT = DROP_COUNT;
 export const PLANE_CELLS = DROP_COUNT + 4;
+
+/** Behind the counters of a NAT: when it last refused a flow for want of a port, and because of its limit. */
+export const NAT_REFUSED_AT = NAT_CELLS;
 
 export interface Cells {
   /** The doubles of a slot; for NO_SLOT fresh ones. */
@@ -83,6 +87,6 @@ export class SlotBook {
 }
 
 invariant(
-  Math.max(COMPARTMENT_CELLS, SA_CELLS, PLANE_CELLS) <= SLOT_CELLS,
+  Math.max(COMPARTMENT_CELLS, SA_CELLS, PLANE_CELLS, NAT_REFUSED_AT + 2) <= SLOT_CELLS,
   'a slot has room for whatever counts in it',
 );

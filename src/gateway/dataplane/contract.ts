@@ -5,8 +5,15 @@
  * and `cells`, the slots in which the data plane counts (`cells.ts`). A number is not used again while a packet may name it.
  * Packets change owner with the call that names them.
  */
-import type { InterfaceConfig, PingRequest, PingResult, Route, RouteOrigin } from '../../compartment/index.ts';
-import type { Bytes } from '../../core/index.ts';
+import type {
+  InterfaceConfig,
+  NeighbourView,
+  PingRequest,
+  PingResult,
+  Route,
+  RouteOrigin,
+} from '../../compartment/index.ts';
+import type { Bytes, Millis } from '../../core/index.ts';
 import type { Encryption, Integrity } from '../../crypto/index.ts';
 import type { DfPolicy, Lifetime } from '../../esp/index.ts';
 import type { Address, Endpoint, FlowRecord, Packet, Prefix, TrafficSelector } from '../../ip/index.ts';
@@ -170,8 +177,9 @@ export type PlaneCommand =
       readonly on: boolean;
     }
   | { readonly do: 'set-nat'; readonly link: number; readonly settings: NatSettings }
-  | { readonly do: 'flush-nat'; readonly link: number; readonly filter: NatSessionFilter }
-  /** Answered by an event of the same `query`. */
+  /** These are answered by an event of the same `query`. */
+  | { readonly do: 'flush-nat'; readonly link: number; readonly query: number; readonly filter: NatSessionFilter }
+  | { readonly do: 'ask-neighbours'; readonly compartment: number; readonly query: number }
   | {
       readonly do: 'ask-nat';
       readonly link: number;
@@ -223,8 +231,21 @@ export type PlaneEvent =
   | {
       readonly type: 'nat-sessions';
       readonly query: number;
+      readonly link: number;
       readonly sessions: readonly NatSessionView[];
       readonly counters: NatCounters;
+    }
+  /** There is nothing any more that could answer. */
+  | { readonly type: 'unanswered'; readonly query: number; readonly why: string }
+  /** How many sessions a flush ended. */
+  | { readonly type: 'nat-flushed'; readonly query: number; readonly sessions: number }
+  /** Who is known on the segments of a compartment, at the time `at`. */
+  | {
+      readonly type: 'neighbours';
+      readonly query: number;
+      readonly compartment: number;
+      readonly at: Millis;
+      readonly segments: readonly { readonly interface: number; readonly neighbours: readonly NeighbourView[] }[];
     }
   /** Somebody on a segment claims an address of ours. */
   | {

@@ -47,6 +47,7 @@ export type LayoutCommand = Of<
   | 'set-nat'
   | 'flush-nat'
   | 'ask-nat'
+  | 'ask-neighbours'
 >;
 
 export class Layout {
@@ -118,9 +119,11 @@ export class Layout {
       case 'set-nat':
         return this.#links.get(command.link)?.reconfigure(command.settings);
       case 'flush-nat':
-        return void this.#links.get(command.link)?.nat?.flush(command.filter);
+        return this.#flushNat(command);
       case 'ask-nat':
         return this.#askNat(command, now);
+      case 'ask-neighbours':
+        return this.#askNeighbours(command, now);
     }
   }
 
@@ -270,13 +273,28 @@ export class Layout {
 
   #askNat({ link, query, filter, most }: Of<'ask-nat'>, now: Millis): void {
     const nat = this.#links.get(link)?.nat;
-    if (nat === undefined) return;
+    if (nat === undefined) return void this.#plane.tell({ type: 'unanswered', query, why: 'the NAT is gone' });
     nat.expire(now);
     const sessions = [];
     for (const session of nat.sessions(filter)) {
       if (sessions.length >= most) break;
       sessions.push(session);
     }
-    this.#plane.tell({ type: 'nat-sessions', query, sessions, counters: nat.counters });
+    this.#plane.tell({ type: 'nat-sessions', query, link, sessions, counters: nat.counters });
+  }
+
+  #flushNat({ link, query, filter }: Of<'flush-nat'>): void {
+    const sessions = this.#links.get(link)?.nat?.flush(filter) ?? 0;
+    this.#plane.tell({ type: 'nat-flushed', query, sessions });
+  }
+
+  #askNeighbours({ compartment, query }: Of<'ask-neighbours'>, now: Millis): void {
+    const segments = [...(this.tenants.get(compartment)?.ways ?? [])].flatMap(([number, { segment }]) => {
+      if (segment === undefined) return [];
+      segment.tick(now);
+      this.#plane.touch(segment);
+      return [{ interface: number, neighbours: segment.segment.neighbours() }];
+    });
+    this.#plane.tell({ type: 'neighbours', query, compartment, at: now, segments });
   }
 }

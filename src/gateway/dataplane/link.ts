@@ -10,6 +10,7 @@
 import type { Deadline, Millis, Timed } from '../../core/index.ts';
 import { DROP, ipVersion, ipv4IsFragment, PASS, type Packet } from '../../ip/index.ts';
 import { NAT_CELLS, Nat } from '../../nat/index.ts';
+import { NAT_REFUSED_AT } from './cells.ts';
 import type { NatParameters, NatSettings } from './contract.ts';
 import type { DataPlane } from './plane.ts';
 import type { PlaneTenant } from './tenant.ts';
@@ -25,6 +26,7 @@ export class PlaneLink implements Timed {
   inside: Side | undefined;
   outside: Side | undefined;
   readonly #plane: DataPlane;
+  #refusedAt: Float64Array = new Float64Array(2);
 
   constructor(plane: DataPlane) {
     this.#plane = plane;
@@ -33,7 +35,9 @@ export class PlaneLink implements Timed {
   translate(parameters: NatParameters): void {
     const { cells, ...settings } = parameters;
     const { random } = this.#plane;
-    this.nat = new Nat({ ...settings, random, cells: this.#plane.cellsAt(cells).fill(0).subarray(0, NAT_CELLS) });
+    const own = this.#plane.cellsAt(cells).fill(0);
+    this.#refusedAt = own.subarray(NAT_REFUSED_AT, NAT_REFUSED_AT + 2).fill(Number.NEGATIVE_INFINITY);
+    this.nat = new Nat({ ...settings, random, cells: own.subarray(0, NAT_CELLS) });
   }
 
   /** As it is from now on, here and in what is made like it. */
@@ -68,7 +72,11 @@ export class PlaneLink implements Timed {
     if (nat === undefined) return this.#plane.enter(to.tenant, to.interface, packet, now);
     const verdict = outward ? nat.outbound(packet, now) : nat.inbound(packet, now);
     this.#plane.touch(this);
-    if (verdict !== PASS) return compartment.refuse(packet, verdict, now);
+    if (verdict !== PASS) {
+      if (verdict === DROP.natNoPort) this.#refusedAt[0] = now;
+      else if (verdict === DROP.natLimit) this.#refusedAt[1] = now;
+      return compartment.refuse(packet, verdict, now);
+    }
     const first = ipVersion(packet.buf, packet.start) === 4 && ipv4IsFragment(packet.buf, packet.start);
     this.#plane.enter(to.tenant, to.interface, packet, now);
     if (first) this.#follow(nat, to, outward, now);
