@@ -160,6 +160,11 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
     return viewTenants(this.#books);
   }
 
+  /** To look at; undefined: no such tenant. */
+  compartment(tenant: string) {
+    return this.#books.tenants.get(tenant)?.compartment;
+  }
+
   connections(now: Millis): ConnectionStatus[] {
     return viewConnections(this.#books, now);
   }

@@ -129,7 +129,14 @@ export class Reconciler {
 
   #addInterface(tenant: Tenant, config: InterfaceDocument): void {
     const { port, config: made } = tenant.addInterface(config);
-    this.#books.emit({ do: 'open-interface', tenant: tenant.name, plane: tenant.plane, port, config: made, hostRoutes: [] });
+    this.#books.emit({
+      do: 'open-interface',
+      tenant: tenant.name,
+      plane: tenant.plane,
+      port,
+      config: made,
+      hostRoutes: [],
+    });
   }
 
   #removeInterface(tenant: Tenant, name: string): void {

@@ -21,6 +21,7 @@ export interface NatRule {
   readonly port: number;
 }
 
+/** Each from one second to 2,000,000: the end of a session is kept in milliseconds modulo 2^32. */
 export interface NatTimeouts {
   readonly tcpEstablishedSeconds: number;
   /** Of TCP connections that are opening, closing or reset. */
@@ -46,7 +47,7 @@ export interface NatOptions {
   readonly filtering: NatFiltering;
   readonly timeouts: NatTimeouts;
   readonly limits: NatLimits;
-  /** Draws the secret of the tables (80 octets at once) and external ports. */
+  /** Draws the secret of the tables and, once a few dozen mappings, external ports. */
   readonly random: Random;
   /** Dynamic mappings take these ports and query identifiers, both ends included. Default: all but port 0. */
   readonly ports?: { readonly first: number; readonly last: number };

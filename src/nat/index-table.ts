@@ -4,7 +4,8 @@
  * A slot is empty (0) or holds ten bits of the hash and the number of a row plus one, so that nearly every row looked at is
  * the one that was looked for. Deletion shifts the followers back: there are no tombstones, and a table that has seen a
  * million sessions is as good as a fresh one.
- * It doubles when thirteen of sixteen slots are taken. The old slots move over a few at each change, so that no packet ever waits for the whole.
+ * It doubles when thirteen of sixteen slots are taken. The old slots move over a few at each change, so that no packet ever
+ * waits for the whole; meanwhile those from `#cursor` on are looked at, too, and only there a deleted entry leaves a mark.
  * Limits: rows up to `SESSIONS_MAX`; it shrinks only when cleared.
  */
 import { invariant } from '../core/index.ts';
@@ -13,9 +14,8 @@ export class IndexTable {
   #slots = new Int32Array(SLOTS_MIN);
   /** The upper bits of a hash are the slot it belongs to: its home. */
   #shift = SHIFT_MAX;
-  /** While the table doubles: what has not moved yet stands from `#cursor` on. */
+  /** While the table doubles. Slots before the cursor have moved, and stay as they were. */
   #old: Int32Array | undefined;
-  #oldShift = 0;
   #cursor = 0;
   #size = 0;
   readonly #hashOf: (row: number) => number;
@@ -41,22 +41,23 @@ export class IndexTable {
     const tag = hash << ROW_BITS;
     for (let slot = hash >>> this.#shift; ; slot = (slot + 1) & mask) {
       const value = slots[slot]!;
-      if (value === 0) return this.#old === undefined ? -1 : scan(this.#old, hash >>> this.#oldShift, tag, 0);
+      if (value === 0) return this.#old === undefined ? -1 : this.#scanOld(this.#old, hash, 0);
       if ((value ^ tag) >>> ROW_BITS === 0) return (value & ROW_MASK) - 1;
     }
   }
 
   /** The next one after `row`, which was not the right one. */
   after(hash: number, row: number): number {
+    const slots = this.#slots;
+    const mask = slots.length - 1;
     const tag = hash << ROW_BITS;
-    const value = tag | (row + 1);
-    const here = find(this.#slots, hash >>> this.#shift, value);
-    if (here >= 0) {
-      const next = scan(this.#slots, here, tag, value);
-      if (next >= 0 || this.#old === undefined) return next;
-      return scan(this.#old, hash >>> this.#oldShift, tag, 0);
+    const slot = find(slots, hash >>> this.#shift, tag | (row + 1), 0);
+    if (slot < 0) return this.#old === undefined ? -1 : this.#scanOld(this.#old, hash, tag | (row + 1));
+    for (let at = (slot + 1) & mask; slots[at] !== 0; at = (at + 1) & mask) {
+      const value = slots[at]!;
+      if ((value ^ tag) >>> ROW_BITS === 0) return (value & ROW_MASK) - 1;
     }
-    return this.#old === undefined ? -1 : scan(this.#old, hash >>> this.#oldShift, tag, value);
+    return this.#old === undefined ? -1 : this.#scanOld(this.#old, hash, 0);
   }
 
   add(hash: number, row: number): void {
@@ -68,13 +69,13 @@ export class IndexTable {
 
   remove(hash: number, row: number): void {
     const value = (hash << ROW_BITS) | (row + 1);
-    const slot = find(this.#slots, hash >>> this.#shift, value);
-    if (slot >= 0) this.#erase(this.#slots, this.#shift, slot);
+    const slot = find(this.#slots, hash >>> this.#shift, value, 0);
+    if (slot >= 0) this.#erase(slot);
     else {
       const old = this.#old;
-      const oldSlot = old === undefined ? -1 : find(old, hash >>> this.#oldShift, value);
+      const oldSlot = old === undefined ? -1 : find(old, hash >>> (this.#shift + 1), value, this.#cursor);
       invariant(old !== undefined && oldSlot >= 0, 'a row is removed from where it was added');
-      this.#erase(old, this.#oldShift, oldSlot);
+      old[oldSlot] = DELETED;
     }
     this.#size -= 1;
     if (this.#old !== undefined) this.#move(this.#old, MOVES);
@@ -87,40 +88,49 @@ export class IndexTable {
     this.#size = 0;
   }
 
+  /** The first row with this hash among those that have not moved, after the slot that holds `after` if that is not 0. */
+  #scanOld(old: Int32Array, hash: number, after: number): number {
+    const mask = old.length - 1;
+    const tag = hash << ROW_BITS;
+    let passed = after === 0;
+    for (let at = hash >>> (this.#shift + 1); old[at] !== 0; at = (at + 1) & mask) {
+      if (at < this.#cursor) continue;
+      const value = old[at]!;
+      const fits = (value ^ tag) >>> ROW_BITS === 0 && (value & ROW_MASK) !== 0;
+      if (passed && fits) return (value & ROW_MASK) - 1;
+      if (value === after) passed = true;
+    }
+    return -1;
+  }
+
   #grow(): void {
     // Never happens: a doubled table has taken everything over long before it is full.
     if (this.#old !== undefined) this.#move(this.#old, Number.POSITIVE_INFINITY);
     this.#old = this.#slots;
-    this.#oldShift = this.#shift;
     this.#cursor = 0;
     this.#slots = new Int32Array(this.#slots.length * 2);
     this.#shift -= 1;
   }
 
   #move(old: Int32Array, moves: number): void {
-    for (let left = moves; left > 0; left--) {
-      if (this.#cursor === old.length) {
-        this.#old = undefined;
-        return;
-      }
-      const value = old[this.#cursor]!;
-      if (value === 0) this.#cursor += 1;
-      else {
-        // A follower may take its place: the cursor stays until the slot is empty.
-        this.#erase(old, this.#oldShift, this.#cursor);
-        put(this.#slots, this.#hashOf((value & ROW_MASK) - 1) >>> this.#shift, value);
-      }
+    const end = Math.min(this.#cursor + moves, old.length);
+    for (let at = this.#cursor; at < end; at++) {
+      const value = old[at]!;
+      const row = (value & ROW_MASK) - 1;
+      if (row >= 0) put(this.#slots, this.#hashOf(row) >>> this.#shift, value);
     }
+    this.#cursor = end;
+    if (end === old.length) this.#old = undefined;
   }
 
   /** Empties the slot and closes the gap: whoever would no longer be found from its home moves into it. */
-  #erase(slots: Int32Array, shift: number, slot: number): void {
+  #erase(slot: number): void {
+    const slots = this.#slots;
     const mask = slots.length - 1;
     let gap = slot;
-    for (let at = (slot + 1) & mask; ; at = (at + 1) & mask) {
+    for (let at = (slot + 1) & mask; slots[at] !== 0; at = (at + 1) & mask) {
       const value = slots[at]!;
-      if (value === 0) break;
-      const home = this.#hashOf((value & ROW_MASK) - 1) >>> shift;
+      const home = this.#hashOf((value & ROW_MASK) - 1) >>> this.#shift;
       if (((at - home) & mask) < ((at - gap) & mask)) continue;
       slots[gap] = value;
       gap = at;
@@ -129,25 +139,11 @@ export class IndexTable {
   }
 }
 
-/** The row of the first slot from `slot` on whose tag fits, after the one that holds `after` if that is not 0. */
-function scan(slots: Int32Array, slot: number, tag: number, after: number): number {
+/** The slot that holds `value`, at or after slot `from`; or -1. */
+function find(slots: Int32Array, home: number, value: number, from: number): number {
   const mask = slots.length - 1;
-  let passed = after === 0;
-  for (let at = slot; ; at = (at + 1) & mask) {
-    const value = slots[at]!;
-    if (value === 0) return -1;
-    if (passed && (value ^ tag) >>> ROW_BITS === 0) return (value & ROW_MASK) - 1;
-    if (value === after) passed = true;
-  }
-}
-
-/** The slot that holds `value`, or -1. */
-function find(slots: Int32Array, home: number, value: number): number {
-  const mask = slots.length - 1;
-  for (let at = home; ; at = (at + 1) & mask) {
-    if (slots[at] === value) return at;
-    if (slots[at] === 0) return -1;
-  }
+  for (let at = home; slots[at] !== 0; at = (at + 1) & mask) if (slots[at] === value && at >= from) return at;
+  return -1;
 }
 
 function put(slots: Int32Array, home: number, value: number): void {
@@ -159,7 +155,9 @@ function put(slots: Int32Array, home: number, value: number): void {
 
 const ROW_BITS = 22;
 const ROW_MASK = (1 << ROW_BITS) - 1;
+/** Of no row, and not empty. */
+const DELETED = 1 << ROW_BITS;
 const SLOTS_MIN = 16;
 const SHIFT_MAX = 28;
-/** Steps of each change while a table doubles: it is done after a seventh of the additions that would fill it again. */
+/** Old slots that move at each change: all have after a thirteenth of the additions that would fill the table again. */
 const MOVES = 16;

@@ -122,6 +122,10 @@ describe('NAT of fragments', () => {
       expect(w.out(ipv4({ ...later, ...other }, counting(8)))).toBe('fragment');
     }
     expect(w.in(ipv4({ ...later, src: '192.0.2.1', dst: EXTERNAL }, counting(8)))).toBe('fragment');
+    // Nor do others that wait follow: of another protocol, for instance.
+    w.out(ipv4({ ...later, id: 9, protocol: 1 }, counting(8)));
+    w.out(cut(big(A, DNS, 9), 40)[0]!);
+    expect(w.followers('out')).toEqual([]);
     expect(w.out(ipv4(later, counting(8)))).toBe(`fragment ${EXTERNAL} > 192.0.2.1 @40`);
     expect(w.in(ipv4({ ...later, dst: '203.0.113.51' }, counting(8)))).toBe('natNoSession');
   });
@@ -240,7 +244,7 @@ describe('floods of fragments', () => {
     });
     const step = fc.record({ key, value: fc.integer(), wait: fc.nat(15_000) });
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
         const table = new FragmentTable(4096, keys, natCells());
         const model = new Map<string, { value: number; until: number }>();
         let now = 0;

@@ -123,7 +123,37 @@ describe('floods', () => {
     expect(calls).toBe(5);
   });
 
-  it('a table in sweeps ends each session in time, and none too early', () => {
+  it('a long session delays the end of no short one, whichever came first', () => {
+    const w = new World();
+    w.out(tcp(`${A}:5000`, DNS, SYN));
+    w.in(tcp(DNS, ext(5000), SYN | ACK));
+    w.out(tcp(`${A}:5000`, DNS, ACK));
+    for (let i = 0; i < 5; i++) {
+      w.wait(50);
+      w.out(ping(A, '192.0.2.1', i));
+      w.wait(7);
+      w.out(udp(`${A}:${6000 + i}`, DNS));
+      w.wait(24);
+      expect([...w.nat.sessions({ protocol: 1 })]).toEqual([]);
+    }
+    w.wait(120);
+    expect(w.sessions).toEqual([`tcp ${A}:5000 = 5000 > ${DNS} established`]);
+  });
+
+  it('an idle NAT with one session is woken seldom', () => {
+    const w = new World();
+    w.out(udp(`${A}:5000`, DNS));
+    let wakes = 0;
+    for (let due = w.nat.deadline(); due !== undefined; due = w.nat.deadline(), wakes++) {
+      expect(due.why).toBe('NAT sessions time out');
+      w.now = due.at;
+      w.nat.expire(w.now);
+    }
+    expect(wakes).toBe(4);
+    expect(w.now).toBe(1_000_000 + 120_000);
+  });
+
+  it('RFC 4787 REQ-5: a table in sweeps ends each session in time, and none too early', () => {
     const w = new World();
     const { set } = flood(udp(`${A}:5000`, DNS));
     const next = seededU32(9);

@@ -76,6 +76,7 @@ const step = fc.oneof(
       remotePort: pick,
     }),
   },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('connect' as const), host: pick, port: pick, remote: pick }) },
   {
     weight: 2,
     arbitrary: fc.record({
@@ -112,14 +113,14 @@ describe('the NAT and the naive NAT', () => {
     [2000, 2002],
   ])('do the same, dynamic ports %i to %i', (...ports) => {
     fc.assert(
-      fc.property(configuration, fc.array(step, { minLength: 10, maxLength: 70 }), (first, steps) => {
+      fc.property(configuration, fc.array(step, { minLength: 10, maxLength: 70, size: 'max' }), (first, steps) => {
         const pair = new Pair(first, ports);
         for (const s of steps) {
           pair.take(s);
           pair.compare();
         }
       }),
-      { numRuns: 120 },
+      { numRuns: 60 },
     );
   });
 });
@@ -166,6 +167,19 @@ class Pair {
           known !== undefined && s.remote % 2 === 0 ? `${text(known.remote)}:${known.remotePort}` : undefined;
         const remote = from ?? `${of(REMOTES, s.remote)}:${of(REMOTE_PORTS, s.remotePort)}`;
         this.#pass('in', packetOf(known?.protocol ?? s.protocol, remote, `${EXTERNAL}:${port}`, s.flags), s.flaw);
+        break;
+      }
+      case 'connect': {
+        const [inside, remote] = [`${of(HOSTS, s.host)}:${of(INNER_PORTS, s.port)}`, `${of(REMOTES, s.remote)}:443`];
+        this.#pass('out', packetOf(6, inside, remote, SYN), 'none');
+        const session = this.#model.sessions.find(
+          (o) =>
+            o.protocol === 6 &&
+            `${text(o.inner)}:${o.innerPort} ${text(o.remote)}:${o.remotePort}` === `${inside} ${remote}`,
+        );
+        if (session === undefined) break;
+        this.#pass('in', packetOf(6, remote, `${EXTERNAL}:${session.external}`, SYN | ACK), 'none');
+        this.#pass('out', packetOf(6, inside, remote, ACK), 'none');
         break;
       }
       case 'error':

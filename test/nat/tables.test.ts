@@ -61,7 +61,7 @@ describe('the index', () => {
     ['with one tag', (row: number) => Math.imul(row + 1, 0x9e37_79b1) & ~0x3ff],
   ])('equals a set under churn, hashes %s', (_, hashOf) => {
     fc.assert(
-      fc.property(fc.array(change, { maxLength: 1500 }), (changes) => {
+      fc.property(fc.array(change, { maxLength: 1500, size: 'max' }), (changes) => {
         const table = new IndexTable(hashOf);
         const model = new Set<number>();
         for (const { add, row } of changes) {
@@ -128,7 +128,7 @@ describe('external ports', () => {
     const [first, last] = [1000, 1090];
     const ask = fc.record({ take: fc.boolean(), port: fc.integer({ min: 990, max: 1100 }) });
     fc.assert(
-      fc.property(fc.array(ask, { maxLength: 400 }), (asks) => {
+      fc.property(fc.array(ask, { maxLength: 400, size: 'max' }), (asks) => {
         const ports = portMap(first, last);
         const taken = new Set<number>();
         const open = (from: number, to: number, parity: number): boolean => {
@@ -216,51 +216,90 @@ describe('the session table', () => {
 
   it('equals a list that is searched, whatever comes and goes', () => {
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 120 }), fc.array(session, { maxLength: 30 }), (steps, probes) => {
-        const table = new SessionTable(keys, 'address');
-        let filter: NatFiltering = 'address';
-        const model = new Map<string, { s: ModelSession; row: number }>();
-        const sessionAt = (row: number): string => [...model].find(([, value]) => value.row === row)?.[0] ?? 'none';
-        for (const s of steps) {
-          if (s.do === 'filter') {
-            filter = s.filtering;
-            table.setFiltering(filter);
-            continue;
+      fc.property(
+        fc.array(step, { maxLength: 200, size: 'max' }),
+        fc.array(session, { maxLength: 30 }),
+        (steps, probes) => {
+          const table = new SessionTable(keys, 'address');
+          let filter: NatFiltering = 'address';
+          const model = new Map<string, { s: ModelSession; row: number }>();
+          const sessionAt = (row: number): string => [...model].find(([, value]) => value.row === row)?.[0] ?? 'none';
+          for (const s of steps) {
+            if (s.do === 'filter') {
+              filter = s.filtering;
+              table.setFiltering(filter);
+              continue;
+            }
+            const { protocol, inner, innerPort, external, remote, remotePort } = s.session;
+            const known = model.get(keyOf(s.session));
+            const siblings = [...model.values()].filter(
+              (m) => m.s.protocol === protocol && m.s.inner === inner && m.s.innerPort === innerPort,
+            );
+            if (known !== undefined) {
+              expect(table.remove(known.row)).toBe(siblings.length === 1);
+              model.delete(keyOf(s.session));
+            } else {
+              const head = table.mapping(protocol, inner, innerPort);
+              expect(head >= 0).toBe(siblings.length > 0);
+              const row = table.add(head, protocol, inner, innerPort, external, remote, remotePort, 0, 0);
+              model.set(keyOf(s.session), { s: s.session, row });
+            }
           }
-          const { protocol, inner, innerPort, external, remote, remotePort } = s.session;
-          const known = model.get(keyOf(s.session));
-          const siblings = [...model.values()].filter(
-            (m) => m.s.protocol === protocol && m.s.inner === inner && m.s.innerPort === innerPort,
-          );
-          if (known !== undefined) {
-            expect(table.remove(known.row)).toBe(siblings.length === 1);
-            model.delete(keyOf(s.session));
-          } else {
-            const head = table.mapping(protocol, inner, innerPort);
-            expect(head >= 0).toBe(siblings.length > 0);
-            const row = table.add(head, protocol, inner, innerPort, external, remote, remotePort, 0, 0);
-            model.set(keyOf(s.session), { s: s.session, row });
+          expect(table.count).toBe(model.size);
+          for (const p of [...probes, ...[...model.values()].map((m) => m.s)]) {
+            const row = model.get(keyOf(p))?.row ?? -1;
+            expect(table.findInbound(p.protocol, p.external, p.remote, p.remotePort)).toBe(row);
+            expect(table.findOutbound(p.protocol, p.inner, p.innerPort, p.remote, p.remotePort)).toBe(row);
+            const permitting = [...model.values()].filter(
+              ({ s }) =>
+                s.protocol === p.protocol &&
+                s.external === p.external &&
+                (filter === 'endpoint-independent' || (filter === 'address' && s.remote === p.remote)),
+            );
+            const permission = table.permission(p.protocol, p.external, p.remote);
+            if (permitting.length === 0) expect(permission).toBe(-1);
+            else expect(permitting.map((m) => keyOf(m.s))).toContain(sessionAt(permission));
           }
-        }
-        expect(table.count).toBe(model.size);
-        for (const p of [...probes, ...[...model.values()].map((m) => m.s)]) {
-          const row = model.get(keyOf(p))?.row ?? -1;
-          expect(table.findInbound(p.protocol, p.external, p.remote, p.remotePort)).toBe(row);
-          expect(table.findOutbound(p.protocol, p.inner, p.innerPort, p.remote, p.remotePort)).toBe(row);
-          const permitting = [...model.values()].filter(
-            ({ s }) =>
-              s.protocol === p.protocol &&
-              s.external === p.external &&
-              (filter === 'endpoint-independent' || (filter === 'address' && s.remote === p.remote)),
-          );
-          const permission = table.permission(p.protocol, p.external, p.remote);
-          if (permitting.length === 0) expect(permission).toBe(-1);
-          else expect(permitting.map((m) => keyOf(m.s))).toContain(sessionAt(permission));
-        }
-      }),
-      { numRuns: 120 },
+        },
+      ),
+      { numRuns: 80 },
     );
   });
+
+  it.each(['address', 'endpoint-independent'] as const)(
+    'in whatever order sessions go, the last one permits: %s',
+    (by) => {
+      const ports = [1, 2, 3, 4];
+      fc.assert(
+        fc.property(fc.shuffledSubarray(ports, { minLength: 4 }), fc.array(fc.nat(3)), (order, again) => {
+          const table = new SessionTable(keys, by);
+          const rows = new Map<number, number>();
+          const add = (port: number): void => {
+            const head = table.mapping(17, 7, 8);
+            rows.set(port, table.add(head, 17, 7, 8, 8, 9, port, 0, 0));
+          };
+          const permits = (): boolean => [...rows.values()].includes(table.permission(17, 8, 9));
+          for (const port of ports) add(port);
+          // Rows that others have had meanwhile.
+          for (const i of again) {
+            table.remove(rows.get(ports[i]!)!);
+            rows.delete(ports[i]!);
+            expect(permits()).toBe(true);
+            add(ports[i]!);
+            expect(permits()).toBe(true);
+          }
+          for (const port of order) {
+            expect(permits()).toBe(true);
+            expect(rows.has(port)).toBe(true);
+            table.remove(rows.get(port)!);
+            rows.delete(port);
+          }
+          expect(table.permission(17, 8, 9)).toBe(-1);
+        }),
+        { numRuns: 60 },
+      );
+    },
+  );
 
   it('takes at most 96 octets a session, and none once all are gone', () => {
     const table = new SessionTable(keys, 'address');

@@ -192,7 +192,7 @@ describe('NAT', () => {
     answered(w, w.vm('blue', 'a').udp(addr(WEB), { port: 5353 }), w.vm('red', 'b').udp(addr(DNS), { port: 5354 }));
     expect(w.sessions('blue')).toEqual([`udp ${A}:5353 ${NAT_BLUE}:5353 ${WEB}:7 answered`]);
     expect(w.sessions('red')).toEqual([`udp ${B}:5354 ${NAT_RED}:5354 ${DNS}:7 answered`]);
-    w.gateway.dispatch({ type: 'flush-nat', tenant: 'blue', filter: {} });
+    w.gateway.dispatch({ type: 'flush-nat', tenant: 'blue', query: 0, filter: {} });
     expect(w.sessions('blue')).toEqual([]);
     expect(w.sessions('red')).toHaveLength(1);
     w.run(400_000);

@@ -12,9 +12,7 @@ import {
   destinationOf,
   formatAddress,
   type IcmpError,
-  ipv4Octets,
   parseMac,
-  protocolName,
 } from '../../../src/ip/index.ts';
 import { type Conditions, GatewayNode, OuterNetwork, resolveDocument, Timeline } from '../../../src/lab/index.ts';
 import { addr, pfx } from '../packets.ts';
@@ -159,11 +157,7 @@ export class FabricWorld {
     const take = (action: GatewayAction): void => {
       if (action.do !== 'nat-sessions' || action.query !== this.#query) return;
       for (const s of action.sessions) {
-        const [inner, external, remote] = [s.innerAddress, this.externalOf(tenant), s.remoteAddress].map((n) =>
-          typeof n === 'number' ? formatAddress(ipv4Octets(n)) : n,
-        );
-        const ends = `${inner}:${s.innerPort} ${external}:${s.externalPort} ${remote}:${s.remotePort}`;
-        found.push(`${protocolName(s.protocol).toLowerCase()} ${ends} ${s.state}`);
+        found.push(`${s.protocol} ${s.inner} ${s.external} ${s.remote} ${s.state}`);
       }
     };
     this.#query += 1;
