@@ -1,19 +1,11 @@
-/** MAC addresses (IEEE Std 802, EUI-48): text, and those nobody wrote. */
-import { type Bytes, fromHex, toHex } from '../core/index.ts';
+/** MAC addresses (IEEE Std 802, EUI-48) of the document, and those nobody wrote. */
+import type { Bytes } from '../core/index.ts';
 import { sha256 } from '../crypto/index.ts';
+
+export { formatMac, parseMac } from '../ip/index.ts';
 
 /** Six octets. */
 export type Mac = Bytes;
-
-/** `00:15:5d:00:00:10`, with dashes, or twelve digits as PowerShell writes them; undefined for anything else. */
-export function parseMac(text: string): Mac | undefined {
-  return /^[0-9a-f]{2}(?:(:|-|)[0-9a-f]{2})(?:\1[0-9a-f]{2}){4}$/i.test(text)
-    ? fromHex(text.replaceAll('-', ''))
-    : undefined;
-}
-
-/** `00:15:5d:00:00:10`. */
-export const formatMac = (mac: Mac): string => Array.from(mac, (octet) => toHex(Uint8Array.of(octet))).join(':');
 
 /** One interface, not a group: the lowest bit of the first octet is the group's. */
 export const isUnicastMac = (mac: Mac): boolean => (mac[0]! & 0x01) === 0 && mac.some((octet) => octet !== 0);

@@ -9,7 +9,13 @@
 import type { Bytes } from '../core/index.ts';
 import { putU16, u16, u32 } from '../core/index.ts';
 import {
+  ARP_LENGTH,
+  ARP_OPERATION,
+  arpOperation,
   DROP,
+  ETHER_TYPE,
+  ETHERNET_HEADER,
+  etherType as etherTypeOf,
   fillTransportChecksum,
   ICMPV6_TYPE,
   IP_PROTOCOL,
@@ -19,21 +25,23 @@ import {
   ipv6IsUnspecifiedAt,
   ipv6NextHeader,
   ipv6PayloadLength,
+  MAC_LENGTH,
   PASS,
   type Packet,
   setIpv6PayloadLength,
   transportChecksumHolds,
 } from '../ip/index.ts';
 
-export const ETHERNET_HEADER = 14;
-export const MAC_LENGTH = 6;
-export const ETHER_TYPE = { ipv4: 0x0800, arp: 0x0806, vlan: 0x8100, ipv6: 0x86dd, serviceVlan: 0x88a8 } as const;
+export {
+  ETHER_TYPE,
+  ETHERNET_HEADER,
+  etherType as etherTypeOf,
+  MAC_LENGTH,
+  macIsGroup as isGroupMac,
+} from '../ip/index.ts';
 
-export const etherTypeOf = (b: Bytes, start: number): number => u16(b, start + 12);
 export const destinationMacAt = (start: number): number => start;
 export const sourceMacAt = (start: number): number => start + MAC_LENGTH;
-/** Broadcast or multicast. */
-export const isGroupMac = (b: Bytes, at: number): boolean => (b[at]! & 1) !== 0;
 /** IEEE 802.1Q: a customer or a service tag. */
 export const isVlanTag = (etherType: number): boolean =>
   etherType === ETHER_TYPE.vlan || etherType === ETHER_TYPE.serviceVlan;
@@ -74,11 +82,8 @@ export function checkFrame(buf: Bytes, start: number, end: number): number {
  * ARP for Ethernet and IPv4, RFC 826:
  *   hardware 1 (2) | protocol 0x0800 (2) | 6 (1) | 4 (1) | operation (2) | sender MAC (6), address (4) | target MAC (6), address (4)
  */
-export const ARP_LENGTH = 28;
-export const ARP_OPERATION = { request: 1, reply: 2 } as const;
+export { ARP_LENGTH, ARP_OPERATION, arpOperation, arpSenderMacAt } from '../ip/index.ts';
 
-export const arpOperation = (b: Bytes, at: number): number => u16(b, at + 6);
-export const arpSenderMacAt = (at: number): number => at + 8;
 export const arpSenderAt = (at: number): number => at + 14;
 export const arpTargetAt = (at: number): number => at + 24;
 
