@@ -3,6 +3,7 @@
  * Commands begin something and return at once; `watch` tells when to look again.
  */
 import type { Issue } from '../config/index.ts';
+import type { TraceOrder, TraceOutcome, TraceStage } from '../gateway/index.ts';
 import type {
   ChildSaStatus,
   ConnectionStatus,
@@ -46,6 +47,8 @@ export interface Backend {
   flushNat(tenant: string, filter: NatSessionFilter): Promise<number>;
   neighbours(tenant: string): Promise<readonly NeighbourStatus[]>;
 
+  trace(order: TraceOrder): Promise<readonly TraceStage[]>;
+
   networks(): readonly NetworkStatus[];
   /** The lookup table of all tenants. */
   records(): readonly RecordStatus[];
@@ -72,6 +75,15 @@ export interface PingOrder {
   /** Octets of data. */
   readonly size: number;
   readonly ttl: number;
+}
+
+/** A packet and what would become of it. */
+export interface TraceStatus {
+  readonly tenant: string;
+  readonly packet: string;
+  readonly from: string;
+  readonly outcome: TraceOutcome;
+  readonly stages: readonly TraceStage[];
 }
 
 export interface KeysStatus {

@@ -21,6 +21,8 @@ import type {
   RecordStatus,
   RouteExplanationStatus,
   TenantStatus,
+  TraceOrder,
+  TraceStage,
 } from '../gateway/index.ts';
 import { type Address, formatAddress, parseAddress } from '../ip/index.ts';
 import type { NatSessionFilter } from '../nat/index.ts';
@@ -79,6 +81,7 @@ export class GatewayBackend implements Backend {
     } else if (action.do === 'nat-sessions') this.#questions.answer(action.query, action.sessions);
     else if (action.do === 'nat-flushed') this.#questions.answer(action.query, action.sessions);
     else if (action.do === 'neighbours') this.#questions.answer(action.query, action.neighbours);
+    else if (action.do === 'traced') this.#questions.answer(action.query, action.stages);
     else if (action.do === 'query-refused') this.#questions.refuse(action.query, action.why);
   }
 
@@ -134,6 +137,10 @@ export class GatewayBackend implements Backend {
 
   neighbours(tenant: string): Promise<readonly NeighbourStatus[]> {
     return this.#ask((query) => ({ type: 'ask-neighbours', tenant, query }));
+  }
+
+  trace(order: TraceOrder): Promise<readonly TraceStage[]> {
+    return this.#ask((query) => ({ type: 'trace', query, order }));
   }
 
   networks(): readonly NetworkStatus[] {

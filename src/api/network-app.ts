@@ -1,9 +1,10 @@
 /** The part of the API that is about NAT, virtual networks and neighbours. */
 import type { Hono } from 'hono';
+import { outcomeOf } from '../gateway/index.ts';
 import { formatAddress, parseAddress } from '../ip/index.ts';
-import { ApiProblem, type Backend } from './backend.ts';
+import { ApiProblem, type Backend, type TraceStatus } from './backend.ts';
 import { envelope } from './envelope.ts';
-import { bad, readBody, readNatFilter, readWhole } from './requests.ts';
+import { bad, readBody, readNatFilter, readTrace, readWhole, TRACE_FIELDS } from './requests.ts';
 
 interface Named {
   readonly name: string;
@@ -21,6 +22,7 @@ export const NETWORK_PATHS = [
   { method: 'GET', path: '/v1/nvgre/records', fields: '?tenant=NAME' },
   { method: 'GET', path: '/v1/nvgre/counters', fields: '?tenant=NAME' },
   { method: 'GET', path: '/v1/tenants/:tenant/nvgre/next-hop', fields: '?vsid=N&from=CA&to=CA' },
+  { method: 'POST', path: '/v1/tenants/:tenant/trace', fields: TRACE_FIELDS.join(', ') },
 ] as const;
 
 /** `tenantOf` throws for tenants that are not there. */
@@ -48,6 +50,14 @@ export function addNetworkPaths(app: Hono, backend: Backend, tenantOf: (name: st
   app.get('/v1/tenants/:tenant/neighbours', async (c) => {
     const { name } = tenantOf(c.req.param('tenant'));
     return c.json(envelope('neighbours', await backend.neighbours(name)));
+  });
+  app.post('/v1/tenants/:tenant/trace', async (c) => {
+    const { name } = tenantOf(c.req.param('tenant'));
+    const { text, ...order } = readTrace(await readBody(c.req.raw, TRACE_FIELDS), name);
+    const stages = await backend.trace(order);
+    const from = order.from ?? formatAddress(order.flow.source);
+    const item: TraceStatus = { tenant: name, packet: text, from, outcome: outcomeOf(stages), stages };
+    return c.json(envelope('trace', [item]));
   });
   app.get('/v1/nvgre/records', (c) =>
     c.json(envelope('nvgre-records', only(backend.records(), c.req.query('tenant')))),

@@ -1,4 +1,5 @@
 /** What comes in with a request, bounded and checked: bodies, waits, ping orders. Everything wrong is an ApiProblem. */
+import { parseFlow, type TraceOrder } from '../gateway/index.ts';
 import { ipv4Number, parseAddress, protocolNumber } from '../ip/index.ts';
 import type { NatSessionFilter } from '../nat/index.ts';
 import { ApiProblem, type PingOrder, type SaKind } from './backend.ts';
@@ -74,6 +75,28 @@ export function readNatFilter(fields: Fields): NatSessionFilter {
   };
 }
 
+export const TRACE_FIELDS = 'packet from size ttl mayFragment established'.split(' ');
+const [, PLACE = ''] = TRACE_FIELDS;
+
+export function readTrace(fields: Fields, tenant: string): TraceOrder & { readonly text: string } {
+  const words = text(fields, 'packet');
+  if (words === undefined) throw bad('packet is needed');
+  const flow = parseFlow(words);
+  if (flow === undefined)
+    throw bad('packet must be like "tcp 10.1.0.10:5000 > 192.168.7.7:443", "udp …" or "icmp 10.1.0.10 > 192.168.7.7"');
+  const [mayFragment, established] = [flag(fields, 'mayFragment'), flag(fields, 'established')];
+  return {
+    text: words,
+    tenant,
+    from: text(fields, PLACE),
+    flow,
+    size: number(fields, 'size', 100, 28, 65_535),
+    hopLimit: number(fields, 'ttl', 64, 1, 255),
+    dontFragment: !mayFragment,
+    opens: !established,
+  };
+}
+
 /** A whole number in the query of a path. */
 export function readWhole(value: string | undefined, name: string, min: number, max: number): number {
   const number = Number(value);
@@ -98,6 +121,12 @@ function number(fields: Fields, name: string, fallback: number, min: number, max
   const value = fields[name] ?? fallback;
   if (typeof value === 'number' && value >= min && value <= max) return value;
   throw bad(`${name} must be a number from ${min} to ${max}`);
+}
+
+function flag(fields: Fields, name: string): boolean {
+  const value = fields[name] ?? false;
+  if (typeof value !== 'boolean') throw bad(`${name} must be true or false`);
+  return value;
 }
 
 function text(fields: Fields, name: string): string | undefined {

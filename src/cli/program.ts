@@ -194,6 +194,24 @@ const LEAVES: readonly Leaf[] = [
     run: async (call) => (await import('./nvgre.ts')).showNextHop(call),
   },
   {
+    usage: 'trace [packet...]',
+    text: 'Show what would become of a packet, decision by decision, without sending it; exit 1 when it would be dropped',
+    example: "bulkhead trace --tenant fabrikam --from 10.1.0.10 'tcp 10.1.0.10:5000 > 192.168.7.7:443'",
+    flags: [
+      { ...TENANT, text: 'whose packet' },
+      {
+        flags: '--from <place>',
+        text: 'customer address, connection (site: the only one), interface, outside or gateway; default the source address',
+      },
+      { flags: '--size <octets>', text: 'of the IP packet, default 100', parse: wholeNumber(28, 65_535) },
+      { flags: '--ttl <hops>', text: 'default 64', parse: wholeNumber(1, 255) },
+      { flags: '--may-fragment', text: 'IPv4 without DF' },
+      { flags: '--established', text: 'it begins no session: no SYN, no echo request' },
+      ...COMMON,
+    ],
+    run: async (call) => (await import('./trace.ts')).trace(call),
+  },
+  {
     usage: 'ping <address>',
     text: 'Ping from inside a tenant',
     example: 'bulkhead ping --tenant fabrikam 10.2.0.5',

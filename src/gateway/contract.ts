@@ -13,6 +13,8 @@ import type { Address, Endpoint, Packet, Prefix } from '../ip/index.ts';
 import type { NatCounters, NatSessionFilter } from '../nat/index.ts';
 import type { PlaneCommand, PlaneEvent } from './dataplane/index.ts';
 import type { NatSessionStatus, NeighbourStatus } from './status.ts';
+import type { TraceStage } from './trace/contract.ts';
+import type { TraceOrder } from './trace/order.ts';
 
 /** A document with its secrets fetched; keys are `tenant/connection`. */
 export interface ResolvedDocument {
@@ -86,6 +88,7 @@ export type GatewayEvent =
       readonly filter: NatSessionFilter;
     }
   | { readonly type: 'ask-neighbours'; readonly tenant: string; readonly query: number }
+  | { readonly type: 'trace'; readonly query: number; readonly order: TraceOrder }
   | {
       readonly type: 'up' | 'down' | 'rekey';
       readonly tenant: string;
@@ -130,6 +133,7 @@ export type GatewayAction =
     }
   | { readonly do: 'nat-flushed'; readonly query: number; readonly sessions: number }
   | { readonly do: 'neighbours'; readonly query: number; readonly neighbours: readonly NeighbourStatus[] }
+  | { readonly do: 'traced'; readonly query: number; readonly stages: readonly TraceStage[] }
   | { readonly do: 'query-refused'; readonly query: number; readonly why: string }
   | {
       readonly do: 'open-interface';

@@ -92,6 +92,7 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
       case 'ask-nat':
       case 'flush-nat':
       case 'ask-neighbours':
+      case 'trace':
         ask(this.#books, event);
         break;
       case 'plane':
@@ -237,6 +238,7 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
       case 'nat-sessions':
       case 'nat-flushed':
       case 'neighbours':
+      case 'traced':
       case 'unanswered':
         return answer(books, event);
       case 'conflict':

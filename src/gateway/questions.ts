@@ -7,13 +7,22 @@ import { assertNever } from '../core/index.ts';
 import type { Books } from './books.ts';
 import type { GatewayEvent } from './contract.ts';
 import type { PlaneEvent } from './dataplane/index.ts';
+import { completed, questionOf } from './trace/order.ts';
 import { viewNeighbour, viewSession } from './view-network.ts';
 
-export type Question = Extract<GatewayEvent, { type: 'ask-nat' | 'flush-nat' | 'ask-neighbours' }>;
-export type Answer = Extract<PlaneEvent, { type: 'nat-sessions' | 'nat-flushed' | 'neighbours' | 'unanswered' }>;
+export type Question = Extract<GatewayEvent, { type: 'ask-nat' | 'flush-nat' | 'ask-neighbours' | 'trace' }>;
+export type Answer = Extract<
+  PlaneEvent,
+  { type: 'nat-sessions' | 'nat-flushed' | 'neighbours' | 'traced' | 'unanswered' }
+>;
 
 export function ask(books: Books, question: Question): void {
   const { query } = question;
+  if (question.type === 'trace') {
+    const found = questionOf(books, question.order);
+    if (typeof found === 'string') return refuse(books, query, found);
+    return found.tenant.command({ do: 'trace', query, question: found.question });
+  }
   const tenant = books.tenants.get(question.tenant);
   if (tenant === undefined) return refuse(books, query, `there is no tenant ${question.tenant}`);
   if (question.type === 'ask-neighbours')
@@ -46,6 +55,8 @@ export function answer(books: Books, event: Answer): void {
       });
       return books.emit({ do: 'neighbours', query, neighbours });
     }
+    case 'traced':
+      return books.emit({ do: 'traced', query: event.query, stages: completed(books, event.stages) });
     case 'unanswered':
       return refuse(books, event.query, event.why);
     default:

@@ -231,6 +231,7 @@ export class GatewayNode implements Timed {
       case 'nat-sessions':
       case 'nat-flushed':
       case 'neighbours':
+      case 'traced':
       case 'query-refused':
       case 'nat-addresses':
       case 'host-routes':

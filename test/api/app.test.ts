@@ -96,6 +96,7 @@ describe('what does not exist', () => {
   const FIELDS: Readonly<Record<string, unknown>> = {
     '/v1/tenants/:tenant/ping': { destination: '10.2.0.1' },
     '/v1/keys': { enabled: true },
+    '/v1/tenants/:tenant/trace': { packet: 'tcp 10.1.0.10:5000 > 192.168.7.7:443' },
   };
 });
 

@@ -1,4 +1,5 @@
 import type { Backend, KeysStatus, PingOrder, ReloadStatus, SaKind } from '../../src/api/index.ts';
+import type { TraceOrder, TraceStage } from '../../src/gateway/index.ts';
 import type {
   ChildSaStatus,
   ConnectionStatus,
@@ -31,6 +32,8 @@ export class FakeBackend implements Backend {
   reloadStatus: ReloadStatus = { applied: true, changes: [], issues: [] };
   text = 'version: 1\n';
   answers: PingStatus[] = [];
+  readonly traces: TraceOrder[] = [];
+  stages: TraceStage[] = STAGES;
   pingAborted = false;
   readonly #watchers = new Set<() => void>();
 
@@ -84,6 +87,10 @@ export class FakeBackend implements Backend {
     return Promise.resolve(2);
   };
   neighbours = (_tenant: string) => Promise.resolve(NEIGHBOURS);
+  trace = (order: TraceOrder) => {
+    this.traces.push(order);
+    return Promise.resolve(this.stages);
+  };
   networks = () => NATS.map(({ tenant }) => networkOf(tenant));
   records = () => RECORDS;
   nextHop = (tenant: string, vsid: number, source: Address, destination: Address): NextHopStatus | undefined =>
@@ -213,6 +220,17 @@ export const SESSIONS: readonly NatSessionStatus[] = [
     packetsIn: 1,
     octetsIn: 84,
   },
+];
+
+export const STAGES: TraceStage[] = [
+  { stage: 'door', decision: 'NVGRE, VSID 5001', why: '00:15:5d:00:00:10 at 192.168.50.21', detail: [] },
+  {
+    stage: 'fib',
+    decision: '0.0.0.0/0 by outside',
+    why: 'NAT behind 203.0.113.50',
+    detail: ['passed over: 0.0.0.0/0 by hq: metric 1'],
+  },
+  { stage: 'out', decision: 'frame', why: 'the port takes frames', detail: [] },
 ];
 
 export const NEIGHBOURS: readonly NeighbourStatus[] = [

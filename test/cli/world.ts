@@ -15,10 +15,14 @@ export interface WorldOptions {
 }
 
 /** Runs one command line against a gateway made of data, or against none. */
-export async function run(line: string, backend?: FakeBackend, options: WorldOptions = {}): Promise<Ran> {
+export async function run(
+  line: string | readonly string[],
+  backend?: FakeBackend,
+  options: WorldOptions = {},
+): Promise<Ran> {
   let [out, err] = ['', ''];
   const isTTY = options.tty === true;
-  const exit = await main(line === '' ? [] : line.split(' '), {
+  const exit = await main(typeof line !== 'string' ? [...line] : line === '' ? [] : line.split(' '), {
     stdout: { write: (text) => (out += text), isTTY },
     stderr: { write: (text) => (err += text), isTTY },
     env: options.env ?? {},

@@ -28,6 +28,8 @@ import type {
 } from '../../nat/index.ts';
 import type { CustomerRoute, LookupRecord, VirtualSubnet } from '../../nvgre/index.ts';
 
+import type { TraceQuestion, TraceStage } from '../trace/contract.ts';
+
 /** A tunnel as the data plane knows it. */
 export interface TunnelParameters {
   /** What its SAs name; never used twice. */
@@ -179,6 +181,7 @@ export type PlaneCommand =
   | { readonly do: 'set-nat'; readonly link: number; readonly settings: NatSettings }
   /** These are answered by an event of the same `query`. */
   | { readonly do: 'flush-nat'; readonly link: number; readonly query: number; readonly filter: NatSessionFilter }
+  | { readonly do: 'trace'; readonly query: number; readonly question: TraceQuestion }
   | { readonly do: 'ask-neighbours'; readonly compartment: number; readonly query: number }
   | {
       readonly do: 'ask-nat';
@@ -235,6 +238,7 @@ export type PlaneEvent =
       readonly sessions: readonly NatSessionView[];
       readonly counters: NatCounters;
     }
+  | { readonly type: 'traced'; readonly query: number; readonly stages: readonly TraceStage[] }
   /** There is nothing any more that could answer. */
   | { readonly type: 'unanswered'; readonly query: number; readonly why: string }
   /** How many sessions a flush ended. */

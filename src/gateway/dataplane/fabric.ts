@@ -71,6 +71,11 @@ export class Fabric implements Timed {
     this.#plane.touch(this);
   }
 
+  /** What was last set of a tenant. */
+  network(tenant: number): NetworkParameters | undefined {
+    return this.#networks.get(tenant);
+  }
+
   removeNetwork(tenant: number): void {
     if (!this.#networks.delete(tenant)) return;
     this.switch.removeTenant(tenant);

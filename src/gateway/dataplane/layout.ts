@@ -20,9 +20,16 @@ export interface Way {
   /** Takes over an IP packet; undefined: it is for its destination itself. */
   transmit(packet: Packet, nextHop: Address | undefined, now: Millis): void;
   close(): void;
-  readonly tunnel?: PlaneTunnel;
-  readonly segment?: PlaneSegment;
+  /** To be looked at. */
+  readonly behind: Behind;
 }
+
+export type Behind =
+  | { readonly kind: 'port'; readonly port: number }
+  /** Of a virtual subnet with its port of the switch. */
+  | { readonly kind: 'segment'; readonly segment: PlaneSegment; readonly switchPort?: number; readonly vsid?: number }
+  | { readonly kind: 'tunnel'; readonly tunnel: PlaneTunnel }
+  | { readonly kind: 'link'; readonly link: PlaneLink; readonly side: 'inside' | 'outside' };
 
 /** Takes over what comes in by a port of the host's. */
 type Door = (packet: Packet, now: Millis) => void;
@@ -60,6 +67,12 @@ export class Layout {
 
   constructor(plane: DataPlane) {
     this.#plane = plane;
+  }
+
+  /** The Ethernet segment behind an interface. */
+  segment(compartment: number, number: number): PlaneSegment | undefined {
+    const behind = this.tenants.get(compartment)?.ways.get(number)?.behind;
+    return behind?.kind === 'segment' ? behind.segment : undefined;
   }
 
   /** From a port of the host's. */
@@ -169,7 +182,7 @@ export class Layout {
     else if ('mac' in way) {
       const segment = this.#segmentWay(tenant, command, way);
       tenant.ways.set(number, segment);
-      if (!this.#plane.likeness) segment.segment?.segment.announce(now);
+      if (!this.#plane.likeness && segment.behind.kind === 'segment') segment.behind.segment.segment.announce(now);
     } else tenant.ways.set(number, this.#portWay(tenant, number, way.port));
   }
 
@@ -185,6 +198,7 @@ export class Layout {
     const plane = this.#plane;
     this.#doors.set(port, (packet, now) => plane.enter(tenant, number, packet, now));
     return {
+      behind: { kind: 'port', port },
       transmit: (packet) => plane.output.packet(port, packet),
       close: () => void this.#doors.delete(port),
     };
@@ -212,8 +226,9 @@ export class Layout {
       const addresses = config.addresses.map(({ address }) => address);
       this.fabric?.attach(command.compartment, way, addresses, take);
     }
+    const place = 'port' in way ? {} : { switchPort: way.switchPort, vsid: way.vsid };
     return {
-      segment,
+      behind: { kind: 'segment', segment, ...place },
       transmit: (packet, nextHop, now) => segment.transmit(packet, nextHop, now),
       close: () => {
         if ('port' in way) this.#doors.delete(way.port);
@@ -236,7 +251,7 @@ export class Layout {
     const tunnel = new PlaneTunnel(tenant, parameters, number);
     this.tunnels.set(parameters.tunnel, tunnel);
     return {
-      tunnel,
+      behind: { kind: 'tunnel', tunnel },
       transmit: (packet, _nextHop, now) => plane.toTunnel(tunnel, packet, now),
       close: () => {
         plane.closeTunnel(tunnel);
@@ -252,6 +267,7 @@ export class Layout {
     link[side] = { tenant, interface: number };
     if (nat !== undefined) link.translate(nat);
     return {
+      behind: { kind: 'link', link, side },
       transmit: (packet, _nextHop, now) => (side === 'inside' ? link.leave(packet, now) : link.enter(packet, now)),
       close: () => {
         link[side] = undefined;
@@ -263,7 +279,7 @@ export class Layout {
   }
 
   #answerFor(compartment: number, number: number, prefix: Prefix, on: boolean, now: Millis): void {
-    const segment = this.tenants.get(compartment)?.ways.get(number)?.segment;
+    const segment = this.segment(compartment, number);
     if (segment === undefined) return;
     const isOne = prefix.length === 8 * prefix.address.length;
     if (!on) segment.stopAnswering(prefix);
@@ -289,8 +305,9 @@ export class Layout {
   }
 
   #askNeighbours({ compartment, query }: Of<'ask-neighbours'>, now: Millis): void {
-    const segments = [...(this.tenants.get(compartment)?.ways ?? [])].flatMap(([number, { segment }]) => {
-      if (segment === undefined) return [];
+    const segments = [...(this.tenants.get(compartment)?.ways ?? [])].flatMap(([number, { behind }]) => {
+      if (behind.kind !== 'segment') return [];
+      const { segment } = behind;
       segment.tick(now);
       this.#plane.touch(segment);
       return [{ interface: number, neighbours: segment.segment.neighbours() }];

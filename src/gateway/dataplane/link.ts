@@ -93,9 +93,3 @@ export class PlaneLink implements Timed {
     }
   }
 }
-
-/** What an interface of kind `link` leads to. */
-export interface LinkWay {
-  readonly link: PlaneLink;
-  readonly side: 'inside' | 'outside';
-}

@@ -29,6 +29,7 @@ import {
   type Packet,
   type PacketPool,
 } from '../../ip/index.ts';
+import { trace } from '../trace/index.ts';
 import { type Cells, LocalCells, POOL_AT } from './cells.ts';
 import type { PlaneCommand, PlaneEvent, PlaneOutput, SaPair, SaPhase } from './contract.ts';
 import { Egress } from './egress.ts';
@@ -116,7 +117,7 @@ export class DataPlane {
 
   /** The Ethernet segment behind an interface. */
   segment(compartment: number, number: number) {
-    return this.#layout.tenants.get(compartment)?.ways.get(number)?.segment?.segment;
+    return this.#layout.segment(compartment, number)?.segment;
   }
 
   /** The virtual switch, where there is an underlay. */
@@ -289,6 +290,11 @@ export class DataPlane {
         return;
       case 'ping':
         return this.#ping(command, now);
+      case 'trace': {
+        const { query, question } = command;
+        this.tell({ type: 'traced', query, stages: trace(this.#layout, question, this.#stopping, now) });
+        return;
+      }
       default:
         return this.#layout.command(command, now);
     }
