@@ -23,6 +23,7 @@ export interface PlaneSegmentOptions {
 }
 
 export class PlaneSegment implements Timed {
+  touched = false;
   readonly segment: Segment;
   readonly #plane: DataPlane;
 
