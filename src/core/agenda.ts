@@ -10,6 +10,8 @@ export interface Timed {
   deadline(): Deadline | undefined;
   /** Something is due. */
   tick(now: Millis): void;
+  /** Kept by the agenda, of which an item has one: it is to be asked. */
+  touched?: boolean;
 }
 
 interface Entry {
@@ -21,16 +23,19 @@ export class Agenda {
   readonly #heap: Entry[] = [];
   /** The earliest entry of each item that is in the heap; others are leftovers. */
   readonly #entries = new Map<Timed, Entry>();
-  readonly #touched = new Set<Timed>();
+  /** Those of them that are `touched` are to be asked, once. */
+  readonly #touched: Timed[] = [];
 
   /** `item` may have a new deadline; it is asked when the agenda is next looked at. */
   touch(item: Timed): void {
-    this.#touched.add(item);
+    if (item.touched === true) return;
+    item.touched = true;
+    this.#touched.push(item);
   }
 
   /** Never wakes `item` again, unless it is touched. */
   forget(item: Timed): void {
-    this.#touched.delete(item);
+    item.touched = false;
     this.#entries.delete(item);
   }
 
@@ -48,11 +53,11 @@ export class Agenda {
       this.#entries.delete(top.item);
       const deadline = top.item.deadline();
       if (deadline === undefined) continue;
-      if (deadline.at > now || woken.has(top.item)) this.#touched.add(top.item);
+      if (deadline.at > now || woken.has(top.item)) this.touch(top.item);
       else {
         woken.add(top.item);
         top.item.tick(now);
-        this.#touched.add(top.item);
+        this.touch(top.item);
       }
     }
   }
@@ -71,11 +76,13 @@ export class Agenda {
 
   #settle(): void {
     for (const item of this.#touched) {
+      if (item.touched !== true) continue;
+      item.touched = false;
       const deadline = item.deadline();
       const known = this.#entries.get(item);
       if (deadline !== undefined && (known === undefined || deadline.at < known.at)) this.#insert(item, deadline.at);
     }
-    this.#touched.clear();
+    this.#touched.length = 0;
   }
 
   /** The first entry that still counts. */

@@ -28,6 +28,7 @@ import type { DataPlane } from './plane.ts';
 export type PortTaker = (frame: Packet, now: Millis) => void;
 
 export class Fabric implements Timed {
+  touched = false;
   readonly parameters: UnderlayParameters;
   readonly switch: VirtualSwitch;
   readonly #plane: DataPlane;

@@ -22,6 +22,7 @@ interface Side {
 }
 
 export class PlaneLink implements Timed {
+  touched = false;
   nat: Nat | undefined;
   inside: Side | undefined;
   outside: Side | undefined;

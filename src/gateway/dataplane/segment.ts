@@ -23,6 +23,7 @@ export interface PlaneSegmentOptions {
 }
 
 export class PlaneSegment implements Timed {
+  touched = false;
   readonly segment: Segment;
   /** What else is answered for, by the text of the prefix. */
   readonly answered = new Map<string, Prefix>();

@@ -11,6 +11,7 @@ import type { Way } from './layout.ts';
 type AddInterface = Extract<PlaneCommand, { do: 'add-interface' }>;
 
 export class PlaneTenant implements Timed {
+  touched = false;
   readonly compartment: Compartment;
   readonly ways = new Map<number, Way>();
   readonly #cells: number;
