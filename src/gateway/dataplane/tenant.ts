@@ -51,8 +51,8 @@ export class PlaneTenant implements Timed {
       if (!up) commands.push({ do: 'set-up', compartment, interface: number, up });
     for (const route of this.compartment.routes())
       if (route.origin !== 'connected') commands.push({ do: 'add-route', compartment, route });
-    for (const [number, { segment }] of this.ways)
-      for (const prefix of segment?.answered.values() ?? [])
+    for (const [number, { behind }] of this.ways)
+      for (const prefix of behind.kind === 'segment' ? behind.segment.answered.values() : [])
         commands.push({ do: 'answer-for', compartment, interface: number, prefix, on: true });
     return commands;
   }
