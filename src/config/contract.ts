@@ -7,6 +7,9 @@ import type { Address, Endpoint, Prefix } from '../ip/index.ts';
 import type { Mac } from './mac.ts';
 import type { AddressRange } from './range.ts';
 
+/** Compartment 1, the gateway's own, beside the tenants; none of a document is called so. */
+export const DEFAULT_COMPARTMENT = 'default';
+
 /** Where the control socket is unless the document says otherwise, and where the command line looks for it. */
 export const DEFAULT_LISTEN = 'unix:/run/bulkhead/control.sock';
 

@@ -3,7 +3,7 @@
  * document as it takes effect.
  */
 export type * from './contract.ts';
-export { DEFAULT_LISTEN, gatewayTenants } from './contract.ts';
+export { DEFAULT_COMPARTMENT, DEFAULT_LISTEN, gatewayTenants } from './contract.ts';
 export { type Change, type ChangeKind, diffDocuments, type FieldChange, formatChanges } from './diff.ts';
 export { type ReadResult, readDocument } from './document.ts';
 export { formatIssue, placeIssues } from './issue.ts';

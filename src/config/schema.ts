@@ -121,7 +121,7 @@ export const gatewaySchema = section({
 export const hostSchema = section({ name: name.default('bulkhead'), underlay: z.unknown().optional() });
 
 const virtualNetwork = {
-  name,
+  name: leaf(words.readTenantName),
   rdid: leaf(words.readUuid).optional(),
   subnets: z.unknown().optional(),
   lookup: z.unknown().optional(),

@@ -5,7 +5,7 @@
 
 import { protocolName, protocolNumber } from '../ip/iana.ts';
 import { type Address, formatAddress, networkOf, type Prefix, parseAddress, parsePrefix } from '../ip/index.ts';
-import type { SecretReference, SelectorConfig } from './contract.ts';
+import { DEFAULT_COMPARTMENT, type SecretReference, type SelectorConfig } from './contract.ts';
 import { decodeSecret } from './secrets.ts';
 import { nearest } from './suggestion.ts';
 
@@ -29,6 +29,14 @@ export function readName(input: unknown): string | Problem {
   const text = readText(input);
   if (text instanceof Problem || NAME.test(text)) return text;
   return new Problem(`${show(text)} is not a name: 1 to 32 of a-z, 0-9, - and _`);
+}
+
+/** `default` is compartment 1. */
+export function readTenantName(input: unknown): string | Problem {
+  const name = readName(input);
+  return name === DEFAULT_COMPARTMENT
+    ? new Problem(`${name} is the gateway's own compartment: name the tenant otherwise`)
+    : name;
 }
 
 /** IFNAMSIZ is 16 with its zero; the kernel refuses slashes, blanks and the two dots. */

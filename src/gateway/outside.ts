@@ -7,6 +7,7 @@
  */
 import {
   assignNatAddresses,
+  DEFAULT_COMPARTMENT,
   type ExternalInterfaceConfig,
   type GatewayDocument,
   type TenantConfig,
@@ -17,9 +18,6 @@ import type { Books } from './books.ts';
 import type { NatSettings } from './dataplane/index.ts';
 import { macOf } from './network.ts';
 import { Tenant } from './tenant.ts';
-
-/** Name of compartment 1; no tenant of a document is called so. */
-export const DEFAULT_COMPARTMENT = 'default';
 
 /** A tenant's way out. */
 export interface TenantOutside {

@@ -5,7 +5,7 @@
  * configuration or its secret did; its tunnel is then taken down and made anew. An interface that is down is tried once more.
  */
 import type { ConnectionConfig, InterfaceDocument, TenantConfig, UnderlayConfig } from '../config/index.ts';
-import { diffDocuments } from '../config/index.ts';
+import { DEFAULT_COMPARTMENT, diffDocuments } from '../config/index.ts';
 import { invariant, type Millis } from '../core/index.ts';
 import { equalSecret } from '../crypto/index.ts';
 import type { IkeEvent } from '../ike/index.ts';
@@ -13,7 +13,6 @@ import { type Address, formatAddress, formatPrefix, sameAddress } from '../ip/in
 import { type Books, FIRST_PLANE, meetsOthers } from './books.ts';
 import { compileConnection } from './compile.ts';
 import type { ResolvedDocument } from './contract.ts';
-import { DEFAULT_COMPARTMENT } from './outside.ts';
 import { Tenant } from './tenant.ts';
 import { Tunnel } from './tunnel.ts';
 

@@ -3,11 +3,12 @@
  *
  * Leaves to others: which engine a thread chose and how often it was started anew, which only its host knows.
  */
+
+import { DEFAULT_COMPARTMENT } from '../config/index.ts';
 import { dropsByName } from '../ip/index.ts';
 import type { Books } from './books.ts';
 import { POOL_AT } from './dataplane/index.ts';
 import { sumDrops, tenantDrops } from './drops.ts';
-import { DEFAULT_COMPARTMENT } from './outside.ts';
 import type { PacketsStatus, Problem, WorkerStatus } from './status.ts';
 
 /** By their numbers. */

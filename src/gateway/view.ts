@@ -5,12 +5,11 @@
  * knows durations only), memory, sockets' own counters. No secret is read here.
  */
 import type { Route } from '../compartment/index.ts';
-import { formatMac } from '../config/index.ts';
+import { DEFAULT_COMPARTMENT, formatMac } from '../config/index.ts';
 import type { Millis } from '../core/index.ts';
 import { type Address, dropsByName, formatAddress, formatPrefix } from '../ip/index.ts';
 import type { Books } from './books.ts';
 import { ACCEPTED, tenantDrops, totalDrops } from './drops.ts';
-import { DEFAULT_COMPARTMENT } from './outside.ts';
 import { problemsOf } from './problems.ts';
 import type { GatewayStatus, InterfaceStatus, RouteExplanationStatus, RouteStatus, TenantStatus } from './status.ts';
 import type { Tenant } from './tenant.ts';

@@ -20,6 +20,13 @@ const PEER = [
 const withLine = (number: number, ...lines: string[]): string => PEER.toSpliced(number - 1, 1, ...lines).join('\n');
 const withMore = (...lines: string[]): string => [...PEER, ...lines].join('\n');
 
+test('compartment 1 has its name for itself', () => {
+  const text = 'version: 1\ngateway: { external: { addresses: [192.0.2.1] } }\ntenants:\n  - name: default\n';
+  expect(issuesOf(text)).toEqual([
+    "g.yaml:4:11: tenants[0].name: default is the gateway's own compartment: name the tenant otherwise",
+  ]);
+});
+
 describe('the ten lines of a lab peer', () => {
   const { document, issues } = readDocument(PEER.join('\n'), 'g.yaml');
   const connection = gatewayTenants(document!)[0]!.connections[0]!;

@@ -2,6 +2,8 @@
  * A question as people put it, made into one for the data plane: the packet read, and the door it comes by found; and the answer
  * completed with what only control knows.
  */
+
+import { DEFAULT_COMPARTMENT } from '../../config/index.ts';
 import {
   type Address,
   contains,
@@ -14,7 +16,6 @@ import {
   sameAddress,
 } from '../../ip/index.ts';
 import type { Books } from '../books.ts';
-import { DEFAULT_COMPARTMENT } from '../outside.ts';
 import type { Tenant } from '../tenant.ts';
 import type { TraceDoor, TraceQuestion, TraceStage } from './contract.ts';
 
