@@ -57,11 +57,30 @@ const SERVER = '10.9.0.10';
 /** Nobody's in the provider network. */
 const STRANGER = '192.168.50.99';
 
-const ACTS = [
-  'talk', 'talk', 'talk', 'talk', 'talkOutside', 'talkOutside', 'talkOutside', 'fromOutside', 'hairpin', 'site',
-  'move', 'move', 'moveSlowly', 'comeOrGo', 'rule', 'readdress', 'tenantComesOrGoes', 'reload', 'restartHost', 'restartGateway',
-  'flush', 'lie', 'lie', 'forge', 'wait', 'wait',
-] as const; // biome-ignore format: a table
+/** How often each happens, beside the others. */
+const WEIGHTS = {
+  talk: 3,
+  talkOutside: 3,
+  fromOutside: 2,
+  hairpin: 2,
+  site: 2,
+  move: 2,
+  moveSlowly: 1,
+  comeOrGo: 1,
+  rule: 1,
+  readdress: 1,
+  tenantComesOrGoes: 1,
+  reload: 1,
+  restartHost: 1,
+  restartGateway: 1,
+  flush: 1,
+  lie: 2,
+  forge: 1,
+  wait: 1,
+} as const;
+const ACTS = (Object.keys(WEIGHTS) as (keyof typeof WEIGHTS)[]).flatMap((act) =>
+  Array.from({ length: WEIGHTS[act] }, () => act),
+);
 
 export class FabricLife {
   readonly world: FabricWorld;
@@ -152,9 +171,9 @@ export class FabricLife {
 
   talk(): void {
     const tenant = this.#tenant();
-    for (let i = this.#below(6); i >= 0; i--) {
+    for (let i = this.#below(8); i >= 0; i--) {
       const [from, to] = [this.#vm(tenant), this.#pick(VM_NAMES)];
-      if (from !== undefined) this.#ask(from, this.#address(tenant, to));
+      if (from !== undefined && from.name !== to) this.#ask(from, this.#address(tenant, to));
     }
   }
 
@@ -226,6 +245,7 @@ export class FabricLife {
   comeOrGo(): void {
     const { vms } = this.#tenant();
     const name = this.#pick(VM_NAMES);
+    this.#quiet();
     if (!vms.delete(name)) vms.set(name, this.#pick(HOST_NAMES));
     this.world.apply(this.#plan());
   }
@@ -367,7 +387,8 @@ export class FabricLife {
     const free = POOL.filter((address) => ![...this.#tenants.values()].some(({ external }) => external === address));
     const external = name === 'green' ? undefined : this.#pick(free);
     const vms = new Map(VM_NAMES.filter(() => this.#below(4) > 0).map((vm) => [vm as string, this.#pick(HOST_NAMES)]));
-    this.#tenants.set(name, { ...known, external, vms, rules: new Map() });
+    const rules = new Map([[1000 + this.#below(3), this.#pick(VM_NAMES) as string]]);
+    this.#tenants.set(name, { ...known, external, vms, rules });
   }
 
   #moveOne(): void {

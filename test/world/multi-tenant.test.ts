@@ -5,7 +5,7 @@ import { FabricLife } from './fabric-life.ts';
 /** `BULKHEAD_SEEDS=5000` for a long look, `BULKHEAD_FIRST_SEED=17` for another one at what was found. */
 const SEEDS = Number(process.env.BULKHEAD_SEEDS ?? draws(100));
 const FIRST = Number(process.env.BULKHEAD_FIRST_SEED ?? 0);
-const STEPS = 30;
+const STEPS = 25;
 const EACH = 10;
 
 describe('a gateway, three hosts, tenants with identical addresses, MACs and names, a bad provider network', () => {

@@ -109,7 +109,7 @@ export class FabricWorld {
         ? (frame: Bytes) => this.router.receive(frame)
         : (packet: Bytes) => this.#toInternet(packet);
     this.#toExternal = this.gateway.plug('default', 'external', receive);
-    this.gateway.apply(resolveDocument(gatewayText(plan)));
+    this.gateway.apply(once(gatewayText(plan), resolveDocument));
     this.#applySites(plan);
   }
 
@@ -120,7 +120,7 @@ export class FabricWorld {
       node = this.#node();
       this.hosts.set(name, node);
     }
-    node.apply(resolveHost(hostText(plan, name)));
+    node.apply(once(hostText(plan, name), resolveHost));
     this.#plugVms(name, node, plan);
   }
 
@@ -268,7 +268,7 @@ export class FabricWorld {
     const text = sitesText(plan);
     if (text === undefined) return;
     this.#sites ??= this.#node();
-    this.#sites.apply(resolveDocument(text));
+    this.#sites.apply(once(text, resolveDocument));
     for (const { name: tenant, site } of plan.tenants)
       for (const [name, address] of Object.entries(site?.hosts ?? {})) {
         const key = `${tenant}/${name}`;
@@ -294,6 +294,19 @@ export class FabricWorld {
     return new GatewayNode({ timeline, outer, fabric, random, packets: 128 });
   }
 }
+
+/** What was read before is not read again: documents are values. */
+function once(text: string, read: (text: string) => ResolvedDocument): ResolvedDocument {
+  const known = READ.get(text);
+  if (known !== undefined) return known;
+  const document = read(text);
+  if (READ.size >= READ_KEPT) READ.clear();
+  READ.set(text, document);
+  return document;
+}
+
+const READ = new Map<string, ResolvedDocument>();
+const READ_KEPT = 500;
 
 /** A document of a virtualization host that must be right. */
 export function resolveHost(text: string): ResolvedDocument {
