@@ -157,7 +157,7 @@ describe('NAT', () => {
     const w = world();
     const a = w.vm('blue', 'a');
     answered(w, a.udp(addr(WEB), { port: 7 }));
-    answered(w, w.web.udp(addr(NAT_BLUE), { to: 7, port: 9, meant: a }));
+    answered(w, w.web.udp(addr(NAT_BLUE), { to: 7, port: 8, meant: a }));
     unheard(w, w.dns.udp(addr(NAT_BLUE), { to: 7 }));
   });
 

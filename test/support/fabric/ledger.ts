@@ -10,6 +10,7 @@ import type { Station } from './station.ts';
 export interface Question {
   readonly from: Station;
   readonly meant: Station | undefined;
+  /** `udp 5000 198.51.100.80`: protocol, port or identifier of who asks, destination. */
   readonly what: string;
   /** Times it arrived, and its answer. */
   arrived: number;
@@ -68,7 +69,7 @@ export class Ledger {
     if (found === null || question === undefined) return void this.blame(`${at.label} heard nothing of ours: ${words}`);
     const isAnswer = found[2] === 're';
     const expected = isAnswer ? question.from : question.meant;
-    if (expected !== at) {
+    if (expected?.label !== at.label) {
       const where = expected === undefined ? 'nowhere' : expected.label;
       return void this.blame(
         `${at.label} heard #${found[1]} (${question.what} of ${question.from.label}), meant for ${where}: ${describePacket(packet)}`,
@@ -93,7 +94,7 @@ export class Ledger {
     question.error = words;
     const isAnswer = found![2] === 're';
     const mayBe = isAnswer || at !== question.from ? question.meant : question.from;
-    if (mayBe !== at) this.blame(`${at.label} heard of #${found![1]}, which it never sent: ${words}`);
+    if (mayBe?.label !== at.label) this.blame(`${at.label} heard of #${found![1]}, which it never sent: ${words}`);
   }
 
   note(question: number, { mss }: { readonly mss: number }): void {

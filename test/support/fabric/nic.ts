@@ -33,11 +33,12 @@ import {
   writeNeighbourAdvertisement,
   writeNeighbourSolicitation,
 } from '../../../src/ip/index.ts';
-import type { Bytes } from './octets.ts';
+import type { Bytes, Millis } from './octets.ts';
 
 export interface NicOptions {
   readonly mac: Bytes;
   readonly addresses: readonly Address[];
+  readonly now: () => Millis;
   /** Who is asked for the way to an address. */
   readonly nextHop: (destination: Address) => Address | undefined;
   /** Carries a frame away. */
@@ -53,8 +54,10 @@ export class Nic {
   readonly arp: string[] = [];
   /** Frames that were for somebody else. */
   stray = 0;
+  /** It hears nothing, and so says nothing. */
+  deaf = false;
   readonly #options: NicOptions;
-  readonly #waiting = new Map<string, Bytes[]>();
+  readonly #waiting = new Map<string, { readonly packet: Bytes; readonly since: Millis }[]>();
   readonly #upper = newUpperLayer();
 
   constructor(options: NicOptions) {
@@ -69,7 +72,7 @@ export class Nic {
     const mac = this.neighbours.get(key);
     if (mac !== undefined) return this.frame(mac, packet);
     const waiting = this.#waiting.get(key) ?? [];
-    waiting.push(packet);
+    waiting.push({ packet, since: this.#options.now() });
     this.#waiting.set(key, waiting);
     this.ask(hop);
   }
@@ -98,6 +101,7 @@ export class Nic {
   }
 
   receive(frame: Bytes): void {
+    if (this.deaf) return;
     if (!macIsGroup(frame, 0) && !sameMac(frame, 0, this.mac, 0)) {
       this.stray += 1;
       return;
@@ -139,7 +143,7 @@ export class Nic {
     this.neighbours.set(key, mac);
     const waiting = this.#waiting.get(key) ?? [];
     this.#waiting.delete(key);
-    for (const packet of waiting) this.frame(mac, packet);
+    for (const { packet, since } of waiting) if (this.#options.now() - since < WAIT) this.frame(mac, packet);
   }
 
   #owns(address: Address): boolean {
@@ -154,3 +158,6 @@ export class Nic {
     this.#options.out(frame);
   }
 }
+
+/** How long a packet waits for its neighbour. */
+const WAIT: Millis = 1000;

@@ -73,7 +73,7 @@ ${plan.tenants.map((tenant) => gatewayTenant(plan, tenant)).join('')}`;
 function gatewayTenant(plan: WorldPlan, { name, subnets, vms, nat, direct, site, more = [] }: TenantPlan): string {
   const lines = [
     `  - name: ${name}`,
-    '    subnets:',
+    `    subnets:${subnets.length === 0 ? ' []' : ''}`,
     ...subnets.flatMap(({ vsid, prefixes, address }) =>
       prefixes.map((prefix, i) => {
         const own = i === 0 && address !== undefined ? `, address: ${address}` : '';
@@ -104,7 +104,7 @@ export function hostText(plan: WorldPlan, host: string): string {
     const here = vms.filter((vm) => vm.host === host);
     const lines = [
       `  - name: ${name}`,
-      '    subnets:',
+      `    subnets:${subnets.length === 0 ? ' []' : ''}`,
       ...subnets.flatMap(({ vsid, prefixes }) => prefixes.map((p) => `      - { vsid: ${vsid}, prefix: "${p}" }`)),
       ...lookup(records),
       ...(here.length === 0 ? [] : ['    vms:']),

@@ -39,6 +39,7 @@ import type { Ledger } from './ledger.ts';
 import { type Bytes, text as decode, type Millis } from './octets.ts';
 
 export const ECHO = 7;
+export const DISCARD = 9;
 export const WEB = 80;
 
 export interface AskOptions {
@@ -69,6 +70,8 @@ export class Station {
   readonly addresses: readonly Address[];
   /** Every whole packet that came, in words. */
   readonly heard: string[] = [];
+  /** Takes what comes to UDP port 9, which nobody answers. */
+  onUdp: (data: Bytes) => void = () => {};
   /** Carries an IP packet away. */
   send: (packet: Bytes) => void = () => {};
   readonly #ledger: Ledger;
@@ -92,7 +95,7 @@ export class Station {
   // Questions: each gives its number in the ledger.
 
   ping(destination: Address, options: AskOptions = {}): number {
-    const question = this.#ask('ping', destination, options);
+    const question = this.#ask('ping', 1, destination, options);
     const { port: identifier = 1, hopLimit = 64, dontFragment = false } = options;
     const fields = { ...this.#ends(destination, options), hopLimit, dontFragment, identification: this.#next() };
     const data = padded(`#${question} ask `, options.size);
@@ -101,7 +104,7 @@ export class Station {
   }
 
   udp(destination: Address, options: AskOptions = {}): number {
-    const question = this.#ask('udp', destination, options);
+    const question = this.#ask('udp', 5000, destination, options);
     const { port: sourcePort = 5000, to: destinationPort = ECHO, hopLimit = 64, dontFragment = false } = options;
     const fields = { ...this.#ends(destination, options), hopLimit, dontFragment, identification: this.#next() };
     this.send(buildUdp({ ...fields, sourcePort, destinationPort }, padded(`#${question} ask `, options.size)));
@@ -110,7 +113,7 @@ export class Station {
 
   /** The number of the question is the initial sequence number. */
   tcp(destination: Address, options: AskOptions = {}): number {
-    const question = this.#ask('tcp', destination, options);
+    const question = this.#ask('tcp', 6000, destination, options);
     const { port: sourcePort = 6000, to: destinationPort = WEB, hopLimit = 64 } = options;
     const fields = { ...this.#ends(destination, options), hopLimit, dontFragment: true, identification: this.#next() };
     const ends = { ...fields, sourcePort, destinationPort };
@@ -145,6 +148,7 @@ export class Station {
   #onUdp(packet: Bytes, at: number, end: number): void {
     const from = (packet[at]! << 8) | packet[at + 1]!;
     const to = (packet[at + 2]! << 8) | packet[at + 3]!;
+    if (to === DISCARD) return this.onUdp(packet.slice(at + 8, end));
     const said = decode(packet.subarray(at + 8, end));
     const question = this.#ledger.heard(this, said, packet);
     if (question === undefined || said.includes(' re ')) return;
@@ -196,9 +200,9 @@ export class Station {
     }
   }
 
-  #ask(what: string, destination: Address, options: AskOptions): number {
+  #ask(how: string, usual: number, destination: Address, options: AskOptions): number {
     const meant = 'meant' in options ? options.meant : this.#ledger.at(this.tenant, destination);
-    return this.#ledger.ask(this, meant, `${what} ${formatAddress(destination)}`);
+    return this.#ledger.ask(this, meant, `${how} ${options.port ?? usual} ${formatAddress(destination)}`);
   }
 
   #ends(destination: Address, { source }: AskOptions): { source: Address; destination: Address } {

@@ -4,7 +4,7 @@
  */
 import { formatIssue, readDocument } from '../../../src/config/index.ts';
 import { type Random, seededRandom } from '../../../src/core/index.ts';
-import { type GatewayAction, planHost, type ResolvedDocument } from '../../../src/gateway/index.ts';
+import { type Gateway, type GatewayAction, planHost, type ResolvedDocument } from '../../../src/gateway/index.ts';
 import {
   type Address,
   buildIcmpError,
@@ -16,6 +16,7 @@ import {
 } from '../../../src/ip/index.ts';
 import { type Conditions, GatewayNode, OuterNetwork, resolveDocument, Timeline } from '../../../src/lab/index.ts';
 import { addr, pfx } from '../packets.ts';
+import { HostedGateway } from './hosted.ts';
 import { Ledger, OUTSIDE } from './ledger.ts';
 import { Nic } from './nic.ts';
 import type { Bytes } from './octets.ts';
@@ -30,7 +31,8 @@ export interface FabricOptions {
   readonly seed?: number;
   /** Of the provider network. */
   readonly conditions?: Partial<Conditions>;
-  readonly natAddresses?: ReadonlyMap<string, Address>;
+  /** Hosted elsewhere, so many; default: the gateway passes packets itself. */
+  readonly planes?: number;
 }
 
 export interface Vm {
@@ -47,6 +49,8 @@ export class FabricWorld {
   readonly outer: OuterNetwork;
   readonly ledger = new Ledger();
   readonly gateway: GatewayNode;
+  /** With `planes`. */
+  readonly hosted: HostedGateway | undefined;
   readonly hosts = new Map<string, GatewayNode>();
   readonly vms = new Map<string, Vm>();
   readonly web: Station;
@@ -65,7 +69,7 @@ export class FabricWorld {
   /** What each VM's NIC is plugged into. */
   readonly #plugs = new Map<string, (frame: Bytes) => void>();
 
-  constructor(plan: WorldPlan, { seed = 1, conditions = {} }: FabricOptions = {}) {
+  constructor(plan: WorldPlan, { seed = 1, conditions = {}, planes }: FabricOptions = {}) {
     this.plan = plan;
     this.random = seededRandom(seed);
     const { timeline, random } = this;
@@ -76,11 +80,16 @@ export class FabricWorld {
     this.router = new Nic({
       mac: parseMac('02:00:00:00:00:99')!,
       addresses: [addr(ROUTER), addr('2001:db8:e::1')],
+      now: () => timeline.now,
       nextHop: (destination) => this.#towardsGateway(destination),
       out: (frame) => this.#toExternal(frame),
       up: (packet) => this.#toInternet(packet),
     });
     this.gateway = this.#node();
+    if (planes !== undefined) {
+      this.hosted = new HostedGateway(random, this.gateway.pool, planes);
+      this.gateway.gateway = this.hosted as unknown as Gateway;
+    }
     this.apply(plan);
     timeline.runToIdle(1000);
   }
@@ -98,7 +107,7 @@ export class FabricWorld {
         ? (frame: Bytes) => this.router.receive(frame)
         : (packet: Bytes) => this.#toInternet(packet);
     this.#toExternal = this.gateway.plug('default', 'external', receive);
-    this.gateway.apply(resolveDocument(gatewayText(plan)));
+    this.gateway.apply(once(gatewayText(plan), resolveDocument));
     this.#applySites(plan);
   }
 
@@ -109,7 +118,7 @@ export class FabricWorld {
       node = this.#node();
       this.hosts.set(name, node);
     }
-    node.apply(resolveHost(hostText(plan, name)));
+    node.apply(once(hostText(plan, name), resolveHost));
     this.#plugVms(name, node, plan);
   }
 
@@ -192,7 +201,7 @@ export class FabricWorld {
   }
 
   #outside(name: string, addresses: readonly string[]): Station {
-    const station = this.#station(OUTSIDE, name, addresses);
+    const station = this.station(OUTSIDE, name, addresses);
     station.send = (packet) => this.timeline.after(1, () => this.fromInternet(packet));
     return station;
   }
@@ -228,7 +237,7 @@ export class FabricWorld {
     const before = this.vms.get(`${tenant}/${name}`);
     if (before !== undefined) this.ledger.remove(before.station);
     const key = `${tenant}/${name}`;
-    const station = this.#station(tenant, name, addresses);
+    const station = this.station(tenant, name, addresses);
     const subnets = plan.tenants.find((t) => t.name === tenant)!.subnets;
     const vsid = plan.tenants.find((t) => t.name === tenant)!.vms.find((vm) => vm.name === name)!.vsid;
     const subnet = subnets.find((s) => s.vsid === vsid)!;
@@ -236,6 +245,7 @@ export class FabricWorld {
     const nic = new Nic({
       mac: parseMac(mac)!,
       addresses: station.addresses,
+      now: () => this.timeline.now,
       nextHop: (destination) => {
         if (own.some((prefix) => contains(prefix, destination))) return destination;
         const prefix = own.find(({ address }) => address.length === destination.length);
@@ -252,12 +262,12 @@ export class FabricWorld {
     const text = sitesText(plan);
     if (text === undefined) return;
     this.#sites ??= this.#node();
-    this.#sites.apply(resolveDocument(text));
+    this.#sites.apply(once(text, resolveDocument));
     for (const { name: tenant, site } of plan.tenants)
       for (const [name, address] of Object.entries(site?.hosts ?? {})) {
         const key = `${tenant}/${name}`;
         if (this.#siteHosts.has(key)) continue;
-        const station = this.#station(tenant, name, [address]);
+        const station = this.station(tenant, name, [address]);
         const segment = this.#sites.segment(tenant, 'inside');
         segment.attach(addr(address), (packet) => station.receive(packet));
         station.send = (packet) => segment.send(packet);
@@ -265,7 +275,7 @@ export class FabricWorld {
       }
   }
 
-  #station(tenant: string, name: string, addresses: readonly string[]): Station {
+  station(tenant: string, name: string, addresses: readonly string[]): Station {
     const { ledger, timeline } = this;
     const now = (): number => timeline.now;
     const station = new Station({ tenant, name, addresses: addresses.map(addr), ledger, now });
@@ -278,6 +288,19 @@ export class FabricWorld {
     return new GatewayNode({ timeline, outer, fabric, random, packets: 128 });
   }
 }
+
+/** What was read before is not read again: documents are values. */
+function once(text: string, read: (text: string) => ResolvedDocument): ResolvedDocument {
+  const known = READ.get(text);
+  if (known !== undefined) return known;
+  const document = read(text);
+  if (READ.size >= READ_KEPT) READ.clear();
+  READ.set(text, document);
+  return document;
+}
+
+const READ = new Map<string, ResolvedDocument>();
+const READ_KEPT = 500;
 
 /** A document of a virtualization host that must be right. */
 export function resolveHost(text: string): ResolvedDocument {
