@@ -5,7 +5,6 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readCapture } from '../../src/capture/index.ts';
-import { automaticMac, formatMac } from '../../src/config/index.ts';
 import { toHex } from '../../src/core/index.ts';
 import { Bulkhead } from '../support/bulkhead.ts';
 import type { Place } from '../support/netns.ts';
@@ -13,6 +12,7 @@ import { OpenVswitch, withoutOffloads } from '../support/openvswitch.ts';
 import {
   CA,
   GATEWAY_CA,
+  GATEWAY_MACS,
   gatewayDocument,
   HOSTS,
   hostDocument,
@@ -29,10 +29,6 @@ import { scapy, sendFrames } from '../support/scapy.ts';
 import { Capture, tsharkFields } from '../support/tshark.ts';
 
 const TENANTS = ['blue', 'red'] as const;
-const MACS = {
-  blue: formatMac(automaticMac(`blue/vsid:${VSID.blue}`)),
-  red: formatMac(automaticMac(`red/vsid:${VSID.red}`)),
-};
 
 /** Frames of a machine `mac` `ca` to the machine `to` `other`; the largest is an IP packet of 1458 octets. */
 const FRAMES = `
@@ -112,7 +108,7 @@ requirePeers(
   beforeAll(async () => {
     net = new Overlay();
     await start('gw', gatewayDocument({ blue: { nat: {} }, red: { nat: {} } }));
-    h1 = await start('h1', hostDocument('h1', MACS));
+    h1 = await start('h1', hostDocument('h1'));
     for (const tenant of TENANTS) withoutOffloads(net, `${tenant}2`, 'eth0');
     ovs = await OpenVswitch.start(net, 'h2', {
       device: 'under0',
@@ -121,7 +117,7 @@ requirePeers(
       records: TENANTS.flatMap((tenant) => [
         { vsid: VSID[tenant], ca: CA[0], mac: MAC[0], pa: HOSTS.h1 },
         { vsid: VSID[tenant], ca: CA[1], mac: MAC[1], pa: HOSTS.h2 },
-        { vsid: VSID[tenant], ca: GATEWAY_CA, mac: MACS[tenant], pa: UNDERLAY },
+        { vsid: VSID[tenant], ca: GATEWAY_CA, mac: GATEWAY_MACS[tenant], pa: UNDERLAY },
       ]),
     });
     // Open vSwitch drops what waits for a neighbour of the underlay, and learns neighbours from the kernel's ARP, too.
@@ -202,7 +198,7 @@ requirePeers(
 
     beforeAll(async () => {
       inner = await describeTo(MAC[0], CA[0]);
-      outside = await describeTo(MACS.blue, SERVER);
+      outside = await describeTo(GATEWAY_MACS.blue, SERVER);
     });
 
     it('RFC 7637 §3.2: what Open vSwitch sends is what Scapy says, key and FlowID with it', async () => {
@@ -247,7 +243,7 @@ requirePeers(
     it('Bulkhead in its place sends the same, but for identification and FlowID', async () => {
       await ovs!.stop();
       ovs = undefined;
-      const h2 = await start('h2', hostDocument('h2', MACS));
+      const h2 = await start('h2', hostDocument('h2'));
       const ours = await sendAll();
       for (const to of Object.keys(sent)) expect(ours[to]!.map(comparable)).toEqual(sent[to]!.map(comparable));
       for (const frame of Object.values(ours).flat()) expect(headerSum(frame)).toBe(0xffff);
