@@ -3,18 +3,13 @@
  * hosts, a provider network, a gateway, each tenant behind an external address of its own, one of them with a site too.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { automaticMac, formatMac } from '../../src/config/index.ts';
 import { Bulkhead } from '../support/bulkhead.ts';
 import type { Place } from '../support/netns.ts';
-import { CA, gatewayDocument, hostDocument, IKE, Overlay, SERVER, SITE, type Spot, VSID } from '../support/overlay.ts';
+import { CA, gatewayDocument, hostDocument, IKE, Overlay, SERVER, SITE, type Spot } from '../support/overlay.ts';
 import { requirePeers } from '../support/peers.ts';
 import { Strongswan } from '../support/strongswan.ts';
 
 const PSK = 'a secret of blue and its site';
-const MACS = {
-  blue: formatMac(automaticMac(`blue/vsid:${VSID.blue}`)),
-  red: formatMac(automaticMac(`red/vsid:${VSID.red}`)),
-};
 const EXTERNAL = { blue: '203.0.113.50', red: '203.0.113.51' } as const;
 
 const TENANTS = {
@@ -60,7 +55,7 @@ requirePeers(
     net = new Overlay();
     const start = (spot: Spot, document: string) => Bulkhead.start(net.topology, spot as Place, document);
     gateway = await start('gw', gatewayDocument(TENANTS));
-    nodes.push(gateway, await start('h1', hostDocument('h1', MACS)), await start('h2', hostDocument('h2', MACS)));
+    nodes.push(gateway, await start('h1', hostDocument('h1')), await start('h2', hostDocument('h2')));
     await serve('server');
     await serve('blue2');
     site = await Strongswan.start(net.topology, 'site' as Place, {

@@ -10,6 +10,7 @@
  * process, however it fails.
  */
 import { existsSync } from 'node:fs';
+import { automaticMac, formatMac } from '../../src/config/index.ts';
 import type { Place, Topology } from './netns.ts';
 import {
   type Finished,
@@ -33,6 +34,7 @@ export const SITE = '198.51.100.1';
 export const IKE = '192.0.2.1';
 
 export type Spot = 'blue1' | 'blue2' | 'red1' | 'red2' | 'h1' | 'h2' | 'fabric' | 'gw' | 'inet' | 'server' | 'site';
+export type Host = keyof typeof HOSTS;
 export type Vm = 'blue1' | 'blue2' | 'red1' | 'red2';
 
 const SPOTS: readonly Spot[] = ['blue1', 'blue2', 'red1', 'red2', 'h1', 'h2', 'fabric', 'gw', 'inet', 'server', 'site'];
@@ -175,54 +177,72 @@ export class Overlay {
 
 let count = 0;
 
-const lookup = (tenant: 'blue' | 'red', second: string): object[] =>
-  [HOSTS.h1, second].map((pa, i) => ({ vsid: VSID[tenant], ca: CA[i], mac: MAC[i], pa }));
+/** Where the documents differ from the picture. */
+export interface Changes {
+  /** Machines that have moved. */
+  readonly at?: Readonly<Partial<Record<Vm, Host>>>;
+  readonly encapsulation?: 'nvgre' | 'nvgre-udp';
+  /** In `gateway.external`. */
+  readonly external?: object;
+}
+
+/** MAC addresses of the gateway's ports. */
+export const GATEWAY_MACS = {
+  blue: formatMac(automaticMac(`blue/vsid:${VSID.blue}`)),
+  red: formatMac(automaticMac(`red/vsid:${VSID.red}`)),
+} as const;
 
 /** The gateway of the picture: `more` of a tenant by its name. */
-export function gatewayDocument(more: Readonly<Record<'blue' | 'red', object>>, second: string = HOSTS.h2): string {
-  const tenants = (['blue', 'red'] as const).map((name) => ({
+export function gatewayDocument(more: Readonly<Record<'blue' | 'red', object>>, changes: Changes = {}): string {
+  const tenants = TENANTS.map((name) => ({
     name,
     subnets: [{ vsid: VSID[name], prefix: '10.1.0.0/24', address: GATEWAY_CA }],
-    lookup: lookup(name, second),
+    lookup: lookup(name, changes),
     ...more[name],
   }));
   const external = {
     addresses: [IKE],
     interface: { driver: 'packet', device: 'ext0', addresses: ['203.0.113.10/24'], gateway: ROUTER },
     pool: '203.0.113.50-203.0.113.99',
+    ...changes.external,
   };
-  return JSON.stringify(
-    { version: 1, gateway: { name: 'gw', external, underlay: { address: UNDERLAY } }, tenants },
-    undefined,
-    1,
-  );
+  const underlay = { address: UNDERLAY, encapsulation: changes.encapsulation ?? 'nvgre' };
+  return JSON.stringify({ version: 1, gateway: { name: 'gw', external, underlay }, tenants }, undefined, 1);
 }
 
 /** A host of the picture. */
-export function hostDocument(host: 'h1' | 'h2', gatewayMacs: Readonly<Record<'blue' | 'red', string>>): string {
-  const i = host === 'h1' ? 0 : 1;
-  const tenants = (['blue', 'red'] as const).map((name) => ({
+export function hostDocument(host: Host, changes: Changes = {}): string {
+  const tenants = TENANTS.map((name) => ({
     name,
     subnets: [{ vsid: VSID[name], prefix: '10.1.0.0/24' }],
     lookup: [
-      ...lookup(name, HOSTS.h2),
-      { vsid: VSID[name], ca: GATEWAY_CA, mac: gatewayMacs[name], pa: UNDERLAY },
-      { vsid: VSID[name], mac: gatewayMacs[name], pa: UNDERLAY, type: 'gateway-wildcard' },
+      ...lookup(name, changes),
+      { vsid: VSID[name], ca: GATEWAY_CA, mac: GATEWAY_MACS[name], pa: UNDERLAY },
+      { vsid: VSID[name], mac: GATEWAY_MACS[name], pa: UNDERLAY, type: 'gateway-wildcard' },
     ],
-    vms: [
-      {
-        name: `${name}${i + 1}`,
+    vms: machines(name)
+      .filter((vm) => hostOf(vm, changes) === host)
+      .map((vm) => ({
+        name: vm,
         vsid: VSID[name],
-        mac: MAC[i],
-        addresses: [CA[i]],
+        mac: MAC[indexOf(vm)],
+        addresses: [CA[indexOf(vm)]],
         driver: 'packet',
-        device: `${name}${i + 1}`,
-      },
-    ],
+        device: vm,
+      })),
   }));
-  return JSON.stringify(
-    { version: 1, host: { name: host, underlay: { address: HOSTS[host] } }, tenants },
-    undefined,
-    1,
-  );
+  const underlay = { address: HOSTS[host], encapsulation: changes.encapsulation ?? 'nvgre' };
+  return JSON.stringify({ version: 1, host: { name: host, underlay }, tenants }, undefined, 1);
 }
+
+const TENANTS = ['blue', 'red'] as const;
+
+const lookup = (tenant: 'blue' | 'red', changes: Changes): object[] =>
+  machines(tenant).map((vm) => {
+    const [ca, mac] = [CA[indexOf(vm)], MAC[indexOf(vm)]];
+    return { vsid: VSID[tenant], ca, mac, pa: HOSTS[hostOf(vm, changes)] };
+  });
+
+const machines = (tenant: 'blue' | 'red'): readonly Vm[] => [`${tenant}1`, `${tenant}2`];
+const indexOf = (vm: Vm): 0 | 1 => (vm.endsWith('1') ? 0 : 1);
+const hostOf = (vm: Vm, { at }: Changes): Host => at?.[vm] ?? (indexOf(vm) === 0 ? 'h1' : 'h2');

@@ -8,6 +8,9 @@ import { delimiter, join } from 'node:path';
 import { describe } from 'vitest';
 import { loadSyscalls } from '../../src/runtime/syscalls.ts';
 
+/** The interpreter that Debian's packages are for. */
+export const PYTHON = '/usr/bin/python3';
+
 export type Need = keyof typeof CHECKS;
 
 /** `requirePeers('strongswan', 'tshark')('title', () => …)`: `describe`, or `describe.skip` with the reason on stderr. */
@@ -48,6 +51,9 @@ const CHECKS = {
   },
   strongswan: () =>
     usable('/usr/lib/ipsec/charon') ?? program('swanctl') ?? plugin('kernel-libipsec') ?? plugin('curve25519'),
+  openvswitch: () =>
+    program('ovs-vswitchd') ?? program('ovsdb-server') ?? usable('/usr/share/openvswitch/vswitch.ovsschema'),
+  scapy: () => usable('/usr/lib/python3/dist-packages/scapy/all.py') ?? usable(PYTHON),
   tshark: () => program('tshark'),
   tcpdump: () => program('tcpdump'),
   iperf3: () => program('iperf3'),
@@ -55,6 +61,8 @@ const CHECKS = {
   ethtool: () => program('ethtool'),
   ping: () => program('ping'),
   curl: () => program('curl'),
+  dig: () => program('dig'),
+  traceroute: () => program('traceroute'),
   cc: () => program('cc'),
   openssl: () => program('openssl'),
   openvpn: () => program('openvpn'),
