@@ -304,7 +304,7 @@ export class FabricLife {
     const { name } = this.#tenant();
     this.#quiet();
     this.nat.forget(name);
-    this.world.gateway.dispatch({ type: 'flush-nat', tenant: name, filter: {} });
+    this.world.gateway.dispatch({ type: 'flush-nat', tenant: name, query: 0, filter: {} });
   }
 
   /** A VM sends as another one, and says that it is. */
