@@ -88,9 +88,9 @@ export class GatewayLine {
     this.#begin();
   }
 
-  /** Tenants up to this number. */
-  addTenants(count: number): void {
-    for (; this.#tenants < count; this.#tenants++) this.#addTenant(this.#tenants);
+  /** Tenants up to this number, each with so many VMs. */
+  addTenants(count: number, vms = VMS): void {
+    for (; this.#tenants < count; this.#tenants++) this.#addTenant(this.#tenants, vms);
   }
 
   /** An SA pair for the connection of each tenant below. */
@@ -222,13 +222,13 @@ export class GatewayLine {
     this.#do({ do: 'add-route', compartment: 1, route: { ...route, ...nextHop } });
   }
 
-  #addTenant(tenant: number): void {
+  #addTenant(tenant: number, vms: number): void {
     const compartment = tenant + 2;
     const name = `tenant${tenant}`;
     const vsid = vsidOf(tenant);
     this.#do({ do: 'add-compartment', compartment, name, cells: this.#slot() });
     const records = Array.from(
-      { length: VMS },
+      { length: vms },
       (_, vm) => ({ vsid, ca: ipv4Octets(vmAddress(vm)), mac: vmMac(vm), pa: HOST, type: 'static' }) as const,
     );
     const own = { address: parseAddress('10.1.0.1')!, length: 24 };

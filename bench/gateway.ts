@@ -14,7 +14,7 @@ import { SLOT_CELLS } from '../src/gateway/index.ts';
 import { accelerateSums, type Packet, PacketPool, SUPERFRAME_MAX } from '../src/ip/index.ts';
 import { engineCandidates, loadSums } from '../src/runtime/index.ts';
 import { inlineMore } from '../src/runtime/worker/inlining.ts';
-import { GatewayLine, type LineOptions, SLOTS_A_TENANT } from './gateway-line.ts';
+import { GatewayLine, type LineOptions, SLOTS_A_TENANT, VMS } from './gateway-line.ts';
 import { memoryNow } from './plane-memory.ts';
 import { median, print, printFacts, printTable, ROOT } from './support.ts';
 
@@ -52,9 +52,9 @@ function main(): void {
   for (const [name, part] of Object.entries(parts)) if (wanted.length === 0 || wanted.includes(name)) part();
 }
 
-function newLine(tenants: number, options: Partial<LineOptions> = {}): GatewayLine {
+function newLine(tenants: number, options: Partial<LineOptions> = {}, vms = VMS): GatewayLine {
   const line = new GatewayLine({ pool, engine, suite: SUITE, ...options });
-  line.addTenants(tenants);
+  line.addTenants(tenants, vms);
   return line;
 }
 
@@ -223,7 +223,11 @@ function measureCompartments(): void {
   print(`compartments, UDP 64 octets, NVGRE → NAT → TUN; one session each`);
   const counts = [1, 10, 100, 1000, TENANTS].filter((count) => count <= TENANTS);
   const rows = counts.map((count) => {
-    const line = newLine(count);
+    const line = newLine(count, {}, 1);
+    // Each has its session before anything is measured.
+    let opening = 0;
+    const way = { name: 'open', line, write: (p: Packet) => line.writeUdp(p, opening++ % count, 0, 64, false) };
+    while (opening < count) runBatch(way);
     // Far from the last one, and each after others that are far away.
     const stride = count === 1 ? 0 : 1597;
     let [tenant, turn] = [0, 0];
@@ -268,18 +272,27 @@ function measureCompartments(): void {
 /** Of an idle tenant, by what `TENANTS` take more than `FEWER_TENANTS`. */
 function measureMemory(): void {
   const fewer = Math.min(FEWER_TENANTS, TENANTS >>> 1);
-  const line = newLine(fewer);
-  const before = memoryNow();
-  line.addTenants(TENANTS);
-  const after = memoryNow();
-  const each = (octets: number): string => (octets / (TENANTS - fewer)).toFixed(0);
-  print(`octets of a tenant: (${TENANTS} tenants - ${fewer}) / ${TENANTS - fewer}`);
+  const many = 16;
   const cells = SLOTS_A_TENANT * SLOT_CELLS * 8;
-  const buffers = after.buffers - before.buffers - cells * (TENANTS - fewer);
-  const heap = after.heap - before.heap;
+  print(
+    `octets of an idle tenant with its virtual subnet, NAT and connection: (${TENANTS} - ${fewer}) / ${TENANTS - fewer}`,
+  );
+  const rows = [1, many].map((vms) => {
+    const line = newLine(fewer, {}, vms);
+    const before = memoryNow();
+    line.addTenants(TENANTS, vms);
+    const after = memoryNow();
+    const each = (octets: number): number => octets / (TENANTS - fewer);
+    const [heap, buffers] = [each(after.heap - before.heap), each(after.buffers - before.buffers) - cells];
+    return [vms, heap, buffers] as const;
+  });
+  const titles = ['heap', 'buffers', 'cells', 'together'];
   printTable(
-    ['', 'heap', 'buffers', 'cells', 'together'],
-    [['', each(heap), each(buffers), `${cells}`, each(heap + after.buffers - before.buffers)]],
+    ['', ...titles],
+    rows.map(([vms, heap, buffers]) => [
+      `${vms} lookup record${vms > 1 ? 's' : ''}`,
+      ...[heap, buffers, cells, heap + buffers + cells].map((octets) => octets.toFixed(0)),
+    ]),
   );
 }
 

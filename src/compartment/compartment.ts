@@ -34,10 +34,10 @@ import {
   ipLength,
   ipVersion,
   ipv4Checksum,
-  ipv4Destination,
+  ipv4DestinationAt,
   ipv4DontFragment,
   ipv4Identification,
-  ipv4Source,
+  ipv4SourceAt,
   ipv6DestinationAt,
   ipv6SourceAt,
   mixLast,
@@ -349,19 +349,21 @@ export class Compartment {
     return pooled ? this.#exit.emit(packet, entry) : this.#exit.emitCopy(packet, entry);
   }
 
-  #destined({ buf, start, end }: Packet): Entry | undefined {
+  #destined({ buf, view, start, end }: Packet): Entry | undefined {
     const { fib } = this.#routes;
     const entry =
       ipVersion(buf, start) === 4
-        ? fib.lookup4(ipv4Destination(buf, start))
+        ? fib.lookup4(view.getInt32(ipv4DestinationAt(start)))
         : fib.lookup6(buf, ipv6DestinationAt(start));
     if (entry?.among === undefined) return entry;
     return wayOf(entry.among, hashFlow(buf, start, end, this.#flowSeed));
   }
 
-  #sourced({ buf, start }: Packet): Entry | undefined {
+  #sourced({ buf, view, start }: Packet): Entry | undefined {
     const { fib } = this.#routes;
-    return ipVersion(buf, start) === 4 ? fib.lookup4(ipv4Source(buf, start)) : fib.lookup6(buf, ipv6SourceAt(start));
+    return ipVersion(buf, start) === 4
+      ? fib.lookup4(view.getInt32(ipv4SourceAt(start)))
+      : fib.lookup6(buf, ipv6SourceAt(start));
   }
 
   #clamp(packet: Packet, mtu: number): void {

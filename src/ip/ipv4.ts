@@ -10,7 +10,7 @@ import type { Bytes } from '../core/index.ts';
 import { putU16, putU32, u16, u32 } from '../core/index.ts';
 import type { Address } from './address.ts';
 import { ipv4Number } from './address.ts';
-import { internetChecksum, updateChecksum16, updateChecksum32 } from './checksum.ts';
+import { foldSum, internetChecksum, updateChecksum16, updateChecksum32 } from './checksum.ts';
 import { IP_PROTOCOL } from './iana.ts';
 import { DROP, PASS } from './verdict.ts';
 
@@ -33,6 +33,8 @@ export const ipv4IsFragment = (b: Bytes, o: number): boolean => (u16(b, o + 6) &
 export const ipv4TimeToLive = (b: Bytes, o: number): number => b[o + 8]!;
 export const ipv4Protocol = (b: Bytes, o: number): number => b[o + 9]!;
 export const ipv4Checksum = (b: Bytes, o: number): number => u16(b, o + 10);
+export const ipv4SourceAt = (o: number): number => o + 12;
+export const ipv4DestinationAt = (o: number): number => o + 16;
 export const ipv4Source = (b: Bytes, o: number): number => u32(b, o + 12);
 export const ipv4Destination = (b: Bytes, o: number): number => u32(b, o + 16);
 
@@ -46,10 +48,38 @@ export function checkIpv4(buf: Bytes, start: number, end: number): number {
   const header = ipv4HeaderLength(buf, start);
   const total = ipv4TotalLength(buf, start);
   if (header < IPV4_HEADER || header > total || total > available) return DROP.length;
-  if (internetChecksum(buf, start, start + header) !== 0) return DROP.checksum;
+  if (header === IPV4_HEADER ? plainSum(buf, start) !== 0xffff : internetChecksum(buf, start, start + header) !== 0)
+    return DROP.checksum;
   if (header > IPV4_HEADER && !optionsPermitted(buf, start + IPV4_HEADER, start + header)) return DROP.options;
   if (ipv4IsFragment(buf, start) && !fragmentPermitted(buf, start, header, total)) return DROP.fragment;
   return martian(ipv4Source(buf, start), ipv4Destination(buf, start)) ? DROP.martian : PASS;
+}
+
+/** The folded sum of a header without options: 0xffff where its checksum is right. */
+function plainSum(b: Bytes, o: number): number {
+  const high =
+    b[o]! +
+    b[o + 2]! +
+    b[o + 4]! +
+    b[o + 6]! +
+    b[o + 8]! +
+    b[o + 10]! +
+    b[o + 12]! +
+    b[o + 14]! +
+    b[o + 16]! +
+    b[o + 18]!;
+  const low =
+    b[o + 1]! +
+    b[o + 3]! +
+    b[o + 5]! +
+    b[o + 7]! +
+    b[o + 9]! +
+    b[o + 11]! +
+    b[o + 13]! +
+    b[o + 15]! +
+    b[o + 17]! +
+    b[o + 19]!;
+  return foldSum((high << 8) + low);
 }
 
 export function setIpv4TotalLength(buf: Bytes, at: number, length: number): void {

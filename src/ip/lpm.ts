@@ -47,7 +47,7 @@ export class PrefixTable<T extends NonNullable<unknown>> {
     this.#size = 0;
   }
 
-  /** An IPv4 address as an unsigned number. */
+  /** An IPv4 address as a number, unsigned or with a sign. */
   lookup4(address: number): T | undefined {
     let best: PrefixEntry<T> | undefined;
     let node = this.#v4;

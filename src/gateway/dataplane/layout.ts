@@ -219,6 +219,7 @@ export class Layout {
       addresses: config.addresses,
       cells: plane.cellsAt(way.segmentCells),
       out,
+      joins: 'switchPort' in way,
     });
     const take: Door = (frame, now) => segment.receive(frame, now);
     if ('port' in way) this.#doors.set(way.port, take);

@@ -34,6 +34,7 @@ import { type Cells, LocalCells, POOL_AT } from './cells.ts';
 import type { PlaneCommand, PlaneEvent, PlaneOutput, SaPair, SaPhase } from './contract.ts';
 import { Egress } from './egress.ts';
 import { Ingress } from './ingress.ts';
+import { Joining } from './joining.ts';
 import { Layout } from './layout.ts';
 import type { PlaneTenant } from './tenant.ts';
 import type { PlaneSa, PlaneTunnel } from './tunnel.ts';
@@ -75,6 +76,7 @@ export class DataPlane {
   readonly likeness: boolean;
   readonly #egress: Egress;
   readonly #ingress: Ingress;
+  readonly #joining: Joining;
   readonly #spis: { readonly modulus: number; readonly residue: number };
   #events: PlaneEvent[] = [];
   #stopping = false;
@@ -96,6 +98,7 @@ export class DataPlane {
     this.#layout = new Layout(this);
     this.#egress = new Egress(this);
     this.#ingress = new Ingress(this, options.superframes === true);
+    this.#joining = new Joining(this, options.superframes === true);
   }
 
   get stopping(): boolean {
@@ -172,6 +175,11 @@ export class DataPlane {
     this.#agenda.touch(tenant);
   }
 
+  /** The same out of a virtual subnet: it may wait for others of its flow until the batch ends. */
+  join(tenant: PlaneTenant, number: number, packet: Packet, now: Millis): void {
+    this.#joining.add(tenant, number, packet, now);
+  }
+
   /** An opened packet enters the compartment of its tunnel. */
   deliver(tunnel: PlaneTunnel, packet: Packet, now: Millis): void {
     this.enter(tunnel.tenant, tunnel.interface, packet, now);
@@ -204,9 +212,10 @@ export class DataPlane {
     this.pool.release(packet);
   }
 
-  /** Ends a batch: what came in is opened, what is to leave is sealed, and both go on. */
+  /** Ends a batch: what came in is joined or opened, what is to leave is sealed, and both go on. */
   flush(now: Millis): void {
     this.#now = now;
+    this.#joining.flush(now);
     this.#ingress.flush(now);
     this.#egress.flush();
     const { counters } = this.pool;
@@ -257,8 +266,8 @@ export class DataPlane {
   /** Between batches. Commands that name what is gone do nothing. */
   command(command: PlaneCommand, now: Millis): void {
     this.#now = now;
-    // No SA goes while packets of it wait.
-    if (this.#ingress.pending || this.#egress.pending) this.flush(now);
+    // No SA and no compartment goes while packets of it wait.
+    if (this.#joining.pending || this.#ingress.pending || this.#egress.pending) this.flush(now);
     switch (command.do) {
       case 'install':
         return this.#install(command.sa, command.phase, now);

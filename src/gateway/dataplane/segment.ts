@@ -20,6 +20,8 @@ export interface PlaneSegmentOptions {
   readonly cells: Float64Array;
   /** Takes over a frame. */
   readonly out: (frame: Packet) => void;
+  /** Packets of one flow may enter as one. */
+  readonly joins: boolean;
 }
 
 export class PlaneSegment implements Timed {
@@ -29,7 +31,7 @@ export class PlaneSegment implements Timed {
   readonly answered = new Map<string, Prefix>();
   readonly #plane: DataPlane;
 
-  constructor({ plane, tenant, interface: number, mac, addresses, cells, out }: PlaneSegmentOptions) {
+  constructor({ plane, tenant, interface: number, mac, addresses, cells, out, joins }: PlaneSegmentOptions) {
     this.#plane = plane;
     const { compartment } = tenant;
     this.segment = new Segment({
@@ -40,7 +42,8 @@ export class PlaneSegment implements Timed {
       cells: cells.subarray(0, SEGMENT_CELLS),
       sink: {
         frame: out,
-        ip: (packet, now) => plane.enter(tenant, number, packet, now),
+        ip: (packet, now) =>
+          joins ? plane.join(tenant, number, packet, now) : plane.enter(tenant, number, packet, now),
         refuse: (packet, reason, now) => compartment.refuse(packet, reason, now),
         conflict: (address, other) =>
           void plane.tell({
