@@ -121,17 +121,9 @@ export class FabricLife {
     world.run(30_000);
     this.check('quiet');
     for (const { pool } of world.nodes()) if (pool.taken > 0) throw new Error(`${pool.taken} slots taken by nobody`);
-    const asked: number[] = [];
-    const places = [addr(WEB), addr(DNS)];
-    for (const tenant of this.#tenants.values())
-      for (const name of tenant.vms.keys()) {
-        const from = world.vm(tenant.name, name);
-        asked.push(from.ping(this.#pick(places)), from.tcp(addr(WEB), { port: 7000 }));
-        const [to] = this.#pick([...tenant.vms]);
-        if (to !== name) asked.push(from.udp(addr(this.#address(tenant, to))));
-        if (tenant.site !== undefined) asked.push(from.udp(addr(SERVER), { meant: world.site(tenant.name, 'server') }));
-      }
-    world.run(20_000);
+    // Twice: more packets than may wait for the router outside come at once, until it is known.
+    this.#askAll();
+    const asked = this.#askAll();
     this.check('recovery');
     for (const question of asked) {
       const { what, from, answered } = world.ledger.questions[question]!;
@@ -349,6 +341,7 @@ export class FabricLife {
   }
 
   wait(): void {
+    this.world.router.neighbours.clear();
     this.world.run(fraction(this.#random) * 100_000);
   }
 
@@ -389,6 +382,22 @@ export class FabricLife {
     const vms = new Map(VM_NAMES.filter(() => this.#below(4) > 0).map((vm) => [vm as string, this.#pick(HOST_NAMES)]));
     const rules = new Map([[1000 + this.#below(3), this.#pick(VM_NAMES) as string]]);
     this.#tenants.set(name, { ...known, external, vms, rules });
+  }
+
+  /** Every VM asks inside, outside and its site: the questions, when they are answered. */
+  #askAll(): number[] {
+    const { world } = this;
+    const asked: number[] = [];
+    for (const tenant of this.#tenants.values())
+      for (const name of tenant.vms.keys()) {
+        const from = world.vm(tenant.name, name);
+        asked.push(from.ping(addr(this.#pick([WEB, DNS]))), from.tcp(addr(WEB), { port: 7000 }));
+        const [to] = this.#pick([...tenant.vms]);
+        if (to !== name) asked.push(from.udp(addr(this.#address(tenant, to))));
+        if (tenant.site !== undefined) asked.push(from.udp(addr(SERVER), { meant: world.site(tenant.name, 'server') }));
+      }
+    world.run(20_000);
+    return asked;
   }
 
   #moveOne(): void {

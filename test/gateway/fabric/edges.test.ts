@@ -140,6 +140,21 @@ describe('neighbours outside', () => {
   });
 });
 
+test('RFC 1812 §4.3.3.1: what waits in a segment that goes is refused, and the error about it waits nowhere', () => {
+  const w = world();
+  answered(w, w.vm('blue', 'a').udp(addr(WEB)));
+  const mac = w.router.neighbours.get(NAT_BLUE)!;
+  for (let last = 60; last < 70; last++) {
+    const ends = { source: addr(WEB), destination: addr(`203.0.113.${last}`), sourcePort: 7, destinationPort: 7 };
+    w.router.frame(mac, buildUdp(ends, new TextEncoder().encode('to nobody')));
+  }
+  w.run(10);
+  expect(w.gateway.pool.taken).toBe(10);
+  w.apply({ ...w.plan, externalMtu: 1400 });
+  expect(w.gateway.pool.taken).toBe(0);
+  answered(w, w.vm('blue', 'a').udp(addr(WEB)));
+});
+
 describe('frames that are not what they say', () => {
   /** A world whose gateway counts where tests can see it: the drops of a tenant's network, by name. */
   function forged(tenants = [blue(), red()]) {
