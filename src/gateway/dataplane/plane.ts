@@ -35,6 +35,7 @@ import type { PlaneCommand, PlaneEvent, PlaneOutput, SaPair, SaPhase } from './c
 import { Egress } from './egress.ts';
 import { Ingress } from './ingress.ts';
 import { Layout } from './layout.ts';
+import { Tap } from './tap.ts';
 import type { PlaneTenant } from './tenant.ts';
 import type { PlaneSa, PlaneTunnel } from './tunnel.ts';
 
@@ -73,6 +74,9 @@ export class DataPlane {
   readonly #agenda = new Agenda();
   readonly #layout: Layout;
   readonly likeness: boolean;
+  readonly tap = new Tap((packet) => void this.tell({ type: 'tapped', packet }));
+  /** A tap is set: only then `tap` is called. */
+  tapping = false;
   readonly #egress: Egress;
   readonly #ingress: Ingress;
   readonly #spis: { readonly modulus: number; readonly residue: number };
@@ -168,8 +172,17 @@ export class DataPlane {
 
   /** A packet enters a compartment by an interface. */
   enter(tenant: PlaneTenant, number: number, packet: Packet, now: Millis): void {
-    tenant.compartment.receive(packet, number, now);
+    if (this.tapping) this.#enterTapped(tenant, number, packet, now);
+    else tenant.compartment.receive(packet, number, now);
     this.#agenda.touch(tenant);
+  }
+
+  #enterTapped(tenant: PlaneTenant, number: number, packet: Packet, now: Millis): void {
+    const { compartment } = tenant;
+    const { delivered } = compartment.counters;
+    this.tap.entered(tenant, number, packet, now);
+    compartment.receive(packet, number, now);
+    if (compartment.counters.delivered > delivered) this.tap.delivered(packet);
   }
 
   /** An opened packet enters the compartment of its tunnel. */
@@ -200,6 +213,7 @@ export class DataPlane {
   }
 
   drop(packet: Packet, reason: number): void {
+    if (this.tapping) this.tap.dropped(packet, reason, undefined, this.now);
     this.drops[reason]! += 1;
     this.pool.release(packet);
   }
@@ -290,6 +304,9 @@ export class DataPlane {
         return;
       case 'ping':
         return this.#ping(command, now);
+      case 'tap':
+        this.tapping = this.tap.set(command.compartments);
+        return;
       case 'trace': {
         const { query, question } = command;
         this.tell({ type: 'traced', query, stages: trace(this.#layout, question, this.#stopping, now) });
