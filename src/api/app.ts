@@ -1,16 +1,17 @@
 /**
  * The control API: a function of Request to Response, so that it can be asked without a socket. `server.ts` gives it one.
  *
- * Every answer is an envelope (`envelope.ts`), except `ping`, which streams one JSON item a line (`application/x-ndjson`), and
- * `config`, whose one item is the document's text.
+ * Every answer is an envelope (`envelope.ts`), except `ping` and `tap`, which stream one JSON item a line (`application/x-ndjson`),
+ * and `config`, whose one item is the document's text.
  * Limit: whoever may open the socket may do everything; the socket's file mode is the access control.
  */
 import { Hono } from 'hono';
 import type { ConnectionStatus } from '../gateway/status.ts';
-import { ApiProblem, type Backend, type PingOrder, type SaStatus } from './backend.ts';
+import { ApiProblem, type Backend, type SaStatus } from './backend.ts';
 import { envelope, envelopeOf, errorEnvelope } from './envelope.ts';
 import { addNetworkPaths, NETWORK_PATHS } from './network-app.ts';
 import { readBody, readKeysOrder, readPing, readWait, readWhat } from './requests.ts';
+import { streamed } from './stream.ts';
 import { type Command, perform } from './waiting.ts';
 
 /** Every path, for `GET /v1`, for 404 and for 405. */
@@ -97,7 +98,7 @@ export function createApi(backend: Backend): Hono {
   app.post('/v1/tenants/:tenant/ping', async (c) => {
     const { name } = tenantOf(c.req.param('tenant'));
     const order = readPing(await readBody(c.req.raw, PING_FIELDS));
-    return streamed(backend, name, order, c.req.raw.signal);
+    return streamed(backend.ping(name, order, c.req.raw.signal));
   });
   addNetworkPaths(app, backend, tenantOf);
   app.get('/v1/keys', (c) => c.json(envelope('keys', [backend.keys()])));
@@ -133,27 +134,6 @@ export function createApi(backend: Backend): Hono {
 }
 
 const PING_FIELDS = ['destination', 'source', 'count', 'intervalMs', 'timeoutMs', 'size', 'ttl'];
-
-/** The first answer decides between an error and a stream. */
-async function streamed(backend: Backend, tenant: string, order: PingOrder, signal: AbortSignal): Promise<Response> {
-  const answers = backend.ping(tenant, order, signal)[Symbol.asyncIterator]();
-  let next = await answers.next();
-  const encoder = new TextEncoder();
-  const body = new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      if (next.done === true) {
-        controller.close();
-        return;
-      }
-      controller.enqueue(encoder.encode(`${JSON.stringify(next.value)}\n`));
-      next = await answers.next();
-    },
-    async cancel() {
-      await answers.return?.();
-    },
-  });
-  return new Response(body, { headers: { 'content-type': 'application/x-ndjson' } });
-}
 
 function sasOf(connection: ConnectionStatus): SaStatus[] {
   const { tenant, name } = connection;

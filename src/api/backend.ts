@@ -17,6 +17,7 @@ import type {
   PingStatus,
   RecordStatus,
   RouteExplanationStatus,
+  TappedStatus,
   TenantStatus,
 } from '../gateway/status.ts';
 import type { Address } from '../ip/index.ts';
@@ -48,6 +49,8 @@ export interface Backend {
   neighbours(tenant: string): Promise<readonly NeighbourStatus[]>;
 
   trace(order: TraceOrder): Promise<readonly TraceStage[]>;
+  /** Real packets of a tenant, or of all, as they come; ends when `signal` says so. */
+  tap(tenant: string | undefined, signal: AbortSignal): AsyncIterable<LivePacket>;
 
   networks(): readonly NetworkStatus[];
   /** The lookup table of all tenants. */
@@ -75,6 +78,11 @@ export interface PingOrder {
   /** Octets of data. */
   readonly size: number;
   readonly ttl: number;
+}
+
+/** A packet that was tapped, and when: ISO 8601. */
+export interface LivePacket extends TappedStatus {
+  readonly time: string;
 }
 
 /** A packet and what would become of it. */

@@ -20,6 +20,7 @@ import type {
   PingStatus,
   RecordStatus,
   RouteExplanationStatus,
+  TappedStatus,
   TenantStatus,
   TraceOrder,
   TraceStage,
@@ -30,11 +31,13 @@ import {
   ApiProblem,
   type Backend,
   type KeysStatus,
+  type LivePacket,
   type PingOrder,
   type ReloadStatus,
   type SaKind,
 } from './backend.ts';
 import { Questions } from './questions.ts';
+import { TapStream } from './tap-stream.ts';
 
 export interface GatewayHost {
   readonly gateway: Gateway;
@@ -62,6 +65,8 @@ export class GatewayBackend implements Backend {
   readonly #host: GatewayHost;
   readonly #watchers = new Set<() => void>();
   readonly #questions = new Questions();
+  readonly #taps = new Set<TapStream>();
+  #lastTap = 0;
   readonly #series = new Map<number, PingSeries>();
   #lastSeries = 0;
 
@@ -81,6 +86,7 @@ export class GatewayBackend implements Backend {
     } else if (action.do === 'nat-sessions') this.#questions.answer(action.query, action.sessions);
     else if (action.do === 'nat-flushed') this.#questions.answer(action.query, action.sessions);
     else if (action.do === 'neighbours') this.#questions.answer(action.query, action.neighbours);
+    else if (action.do === 'tapped') this.#live(action.at, action.tapped);
     else if (action.do === 'traced') this.#questions.answer(action.query, action.stages);
     else if (action.do === 'query-refused') this.#questions.refuse(action.query, action.why);
   }
@@ -143,6 +149,21 @@ export class GatewayBackend implements Backend {
     return this.#ask((query) => ({ type: 'trace', query, order }));
   }
 
+  async *tap(tenant: string | undefined, signal: AbortSignal): AsyncGenerator<LivePacket, void, undefined> {
+    if (this.#taps.size >= TAPS) throw new ApiProblem(503, 'busy', `${TAPS} taps are set already`, 'End one of them.');
+    const stream = new TapStream(tenant);
+    this.#lastTap += 1;
+    const query = this.#lastTap;
+    this.#taps.add(stream);
+    this.#host.dispatch({ type: 'tap', query, tenant });
+    try {
+      yield* stream.packets(signal);
+    } finally {
+      this.#taps.delete(stream);
+      this.#host.dispatch({ type: 'untap', query });
+    }
+  }
+
   networks(): readonly NetworkStatus[] {
     return this.#host.gateway.networks();
   }
@@ -186,6 +207,11 @@ export class GatewayBackend implements Backend {
 
   configText(): string {
     return this.#host.configText();
+  }
+
+  #live(at: Millis, tapped: TappedStatus): void {
+    const time = new Date(Date.now() - Math.max(0, this.#host.now() - at)).toISOString();
+    for (const stream of this.#taps) stream.offer({ time, ...tapped });
   }
 
   #ask<T>(question: (query: number) => GatewayEvent): Promise<T> {
@@ -274,5 +300,6 @@ function addressOf(field: string, text: string): Address {
 }
 
 const SERIES_LIMIT = 256;
+const TAPS = 16;
 /** A ping whose tenant has gone never gets a result from the gateway. */
 const GRACE_MS = 500;

@@ -4,7 +4,8 @@ import { outcomeOf } from '../gateway/index.ts';
 import { formatAddress, parseAddress } from '../ip/index.ts';
 import { ApiProblem, type Backend, type TraceStatus } from './backend.ts';
 import { envelope } from './envelope.ts';
-import { bad, readBody, readNatFilter, readTrace, readWhole, TRACE_FIELDS } from './requests.ts';
+import { bad, readBody, readNatFilter, readTap, readTrace, readWhole, TRACE_FIELDS } from './requests.ts';
+import { streamed } from './stream.ts';
 
 interface Named {
   readonly name: string;
@@ -23,6 +24,7 @@ export const NETWORK_PATHS = [
   { method: 'GET', path: '/v1/nvgre/counters', fields: '?tenant=NAME' },
   { method: 'GET', path: '/v1/tenants/:tenant/nvgre/next-hop', fields: '?vsid=N&from=CA&to=CA' },
   { method: 'POST', path: '/v1/tenants/:tenant/trace', fields: TRACE_FIELDS.join(', ') },
+  { method: 'POST', path: '/v1/tap', fields: 'tenant, count, seconds' },
 ] as const;
 
 /** `tenantOf` throws for tenants that are not there. */
@@ -59,6 +61,12 @@ export function addNetworkPaths(app: Hono, backend: Backend, tenantOf: (name: st
     const item: TraceStatus = { tenant: name, packet: text, from, outcome: outcomeOf(stages), stages };
     return c.json(envelope('trace', [item]));
   });
+  app.post('/v1/tap', async (c) => {
+    const { tenant, count, seconds } = readTap(await readBody(c.req.raw, ['tenant', 'count', 'seconds']));
+    const name = tenant === undefined ? undefined : tenantOf(tenant).name;
+    const ends = [c.req.raw.signal, ...(seconds === undefined ? [] : [AbortSignal.timeout(seconds * 1000)])];
+    return streamed(first(backend.tap(name, AbortSignal.any(ends)), count));
+  });
   app.get('/v1/nvgre/records', (c) =>
     c.json(envelope('nvgre-records', only(backend.records(), c.req.query('tenant')))),
   );
@@ -85,3 +93,12 @@ export function addNetworkPaths(app: Hono, backend: Backend, tenantOf: (name: st
 /** Sessions of an answer, where the asker does not say; and at most, because they cross threads in a ring of bounded room. */
 const SESSIONS = 100;
 const SESSIONS_MOST = 1000;
+
+async function* first<T>(items: AsyncIterable<T>, count: number): AsyncGenerator<T, void, undefined> {
+  let left = count;
+  for await (const item of items) {
+    yield item;
+    left -= 1;
+    if (left <= 0) return;
+  }
+}

@@ -97,6 +97,20 @@ export function readTrace(fields: Fields, tenant: string): TraceOrder & { readon
   };
 }
 
+/** Without a tenant: all. Infinity: until the asker goes. */
+export function readTap(fields: Fields): {
+  readonly tenant: string | undefined;
+  readonly count: number;
+  readonly seconds: number | undefined;
+} {
+  const { count, seconds } = fields;
+  return {
+    tenant: text(fields, 'tenant'),
+    count: count === undefined ? Number.POSITIVE_INFINITY : number(fields, 'count', 1, 1, 1_000_000),
+    seconds: seconds === undefined ? undefined : number(fields, 'seconds', 1, 0.1, 86_400),
+  };
+}
+
 /** A whole number in the query of a path. */
 export function readWhole(value: string | undefined, name: string, min: number, max: number): number {
   const number = Number(value);

@@ -30,6 +30,11 @@ const NAT_FILTERS: readonly Flag[] = [
   { flags: '--protocol <name>', text: 'tcp, udp or icmp' },
 ];
 
+const BOUNDS: readonly Flag[] = [
+  { flags: '-n, --count <number>', text: 'packets, default until Ctrl-C', parse: wholeNumber(1, 1_000_000) },
+  { flags: '--seconds <seconds>', text: 'at most so long', parse: decimal(0.1, 86_400) },
+];
+
 const LEAVES: readonly Leaf[] = [
   {
     usage: 'run [file]',
@@ -195,7 +200,9 @@ const LEAVES: readonly Leaf[] = [
   },
   {
     usage: 'trace [packet...]',
-    text: 'Show what would become of a packet, decision by decision, without sending it; exit 1 when it would be dropped',
+    text:
+      'Show what would become of a packet, decision by decision, without sending it; exit 1 when it would be dropped. ' +
+      'With --live: what becomes of real ones, at most 100 a second',
     example: "bulkhead trace --tenant fabrikam --from 10.1.0.10 'tcp 10.1.0.10:5000 > 192.168.7.7:443'",
     flags: [
       { ...TENANT, text: 'whose packet' },
@@ -206,10 +213,27 @@ const LEAVES: readonly Leaf[] = [
       { flags: '--size <octets>', text: 'of the IP packet, default 100', parse: wholeNumber(28, 65_535) },
       { flags: '--ttl <hops>', text: 'default 64', parse: wholeNumber(1, 255) },
       { flags: '--may-fragment', text: 'IPv4 without DF' },
+      { flags: '--live', text: 'real packets, of --tenant or of all, until Ctrl-C' },
+      ...BOUNDS,
       { flags: '--established', text: 'it begins no session: no SYN, no echo request' },
       ...COMMON,
     ],
     run: async (call) => (await import('./trace.ts')).trace(call),
+  },
+  {
+    usage: 'capture',
+    text:
+      'Write real packets to a pcapng file: one interface a capture point, what became of each as its comment. At most 100 packets ' +
+      'a second, 256 octets of each at each point',
+    example: 'bulkhead capture --tenant fabrikam --out fabrikam.pcapng --seconds 10',
+    flags: [
+      TENANT,
+      { flags: '--all', text: 'packets of all tenants' },
+      { flags: '--out <file>', text: 'the file; - for stdout' },
+      ...BOUNDS,
+      ...COMMON,
+    ],
+    run: async (call) => (await import('./capture.ts')).capture(call),
   },
   {
     usage: 'ping <address>',

@@ -83,6 +83,8 @@ export class Books {
   resolved: ResolvedDocument | undefined;
   /** What became of data planes that are hosted elsewhere; those that run are not in it. */
   readonly planeProblems = new Map<number, string>();
+  /** Who taps packets of which compartment; undefined: of all. */
+  readonly taps = new Map<number, number | undefined>();
   /** Rows for Wireshark are handed out. */
   keysEnabled = false;
   startedAt: Millis = 0;
@@ -151,6 +153,15 @@ export class Books {
 
   sadCells(): Float64Array[] {
     return this.#ownSlots().map((slot) => this.cells.at(slot + 1));
+  }
+
+  /** Tells a data plane, or all, what is tapped. */
+  commandTaps(only?: number): void {
+    const compartments = [...this.taps.values()];
+    const known = compartments.filter((number) => number !== undefined);
+    const tapped = known.length < compartments.length ? 'all' : [...new Set(known)];
+    for (let plane = 0; plane < this.planes; plane++)
+      if (only === undefined || plane === only) this.command({ do: 'tap', compartments: tapped }, { plane });
   }
 
   /** When the NAT with these cells last refused a flow: no port was left, its sessions were at the limit. */

@@ -7,12 +7,12 @@
  */
 import type { PingRequest, PingResult } from '../compartment/index.ts';
 import type { GatewayDocument, HostTenantConfig, InterfaceDocument, UnderlayConfig } from '../config/index.ts';
-import type { Bytes, Secret } from '../core/index.ts';
+import type { Bytes, Millis, Secret } from '../core/index.ts';
 import type { Report } from '../ike/index.ts';
 import type { Address, Endpoint, Packet, Prefix } from '../ip/index.ts';
 import type { NatCounters, NatSessionFilter } from '../nat/index.ts';
 import type { PlaneCommand, PlaneEvent } from './dataplane/index.ts';
-import type { NatSessionStatus, NeighbourStatus } from './status.ts';
+import type { NatSessionStatus, NeighbourStatus, TappedStatus } from './status.ts';
 import type { TraceStage } from './trace/contract.ts';
 import type { TraceOrder } from './trace/order.ts';
 
@@ -88,6 +88,9 @@ export type GatewayEvent =
       readonly filter: NatSessionFilter;
     }
   | { readonly type: 'ask-neighbours'; readonly tenant: string; readonly query: number }
+  /** From here on packets of the tenant, or of all, are told by `tapped`, until `untap` of the same query. */
+  | { readonly type: 'tap'; readonly query: number; readonly tenant: string | undefined }
+  | { readonly type: 'untap'; readonly query: number }
   | { readonly type: 'trace'; readonly query: number; readonly order: TraceOrder }
   | {
       readonly type: 'up' | 'down' | 'rekey';
@@ -133,6 +136,8 @@ export type GatewayAction =
     }
   | { readonly do: 'nat-flushed'; readonly query: number; readonly sessions: number }
   | { readonly do: 'neighbours'; readonly query: number; readonly neighbours: readonly NeighbourStatus[] }
+  /** A real packet, to everybody who taps one of these tenants. */
+  | { readonly do: 'tapped'; readonly at: Millis; readonly tapped: TappedStatus }
   | { readonly do: 'traced'; readonly query: number; readonly stages: readonly TraceStage[] }
   | { readonly do: 'query-refused'; readonly query: number; readonly why: string }
   | {

@@ -26,6 +26,7 @@ import type {
   RouteExplanationStatus,
   TenantStatus,
 } from './status.ts';
+import { setTap, showTapped } from './taps.ts';
 import { viewExplanation, viewGateway, viewTenants } from './view.ts';
 import { viewConnections } from './view-connections.ts';
 import { viewNats, viewNetworks, viewNextHop, viewRecords } from './view-network.ts';
@@ -94,6 +95,10 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
       case 'ask-neighbours':
       case 'trace':
         ask(this.#books, event);
+        break;
+      case 'tap':
+      case 'untap':
+        setTap(this.#books, event);
         break;
       case 'plane':
         this.#fromPlane(event.event, now);
@@ -235,6 +240,8 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
       }
       case 'stray':
         return;
+      case 'tapped':
+        return showTapped(books, event);
       case 'nat-sessions':
       case 'nat-flushed':
       case 'neighbours':
@@ -262,6 +269,7 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
       plane === FIRST_PLANE,
     ))
       books.emit({ do: 'plane', plane, command });
+    if (books.taps.size > 0) books.commandTaps(plane);
     const lost = tenants.flatMap((t) => [...t.tunnels.values()].filter((tunnel) => tunnel.children.size > 0));
     for (const tunnel of lost) {
       for (const spiIn of tunnel.children.keys()) tunnel.tenant.command({ do: 'phase', spiIn, phase: 'draining' });

@@ -6,6 +6,7 @@
 import type { SegmentCounters } from '../compartment/index.ts';
 import type { NatCounters, NatFiltering } from '../nat/index.ts';
 import type { RecordType, TenantCounters } from '../nvgre/index.ts';
+import type { TraceOutcome, TraceStage } from './trace/contract.ts';
 
 export type ConnectionState = 'down' | 'connecting' | 'up' | 'rekeying' | 'closing' | 'waiting';
 
@@ -270,4 +271,23 @@ export interface PingStatus {
   readonly octets: number;
   /** Words for everything but a reply. */
   readonly why?: string;
+}
+
+/** A real packet that was tapped: where it was seen, and what became of it. */
+export interface TappedStatus {
+  readonly tenants: readonly string[];
+  readonly outcome: TraceOutcome;
+  readonly stages: readonly TraceStage[];
+  readonly points: readonly TapPointStatus[];
+  /** Packets before it that were too many to be told. */
+  readonly missed: number;
+}
+
+export interface TapPointStatus {
+  /** `underlay`, `external`, or `tenant/interface`. */
+  readonly point: string;
+  readonly direction: 'inbound' | 'outbound';
+  /** The beginning of an IP packet, hexadecimal. */
+  readonly octets: string;
+  readonly length: number;
 }

@@ -232,6 +232,7 @@ export class GatewayNode implements Timed {
       case 'nat-flushed':
       case 'neighbours':
       case 'traced':
+      case 'tapped':
       case 'query-refused':
       case 'nat-addresses':
       case 'host-routes':

@@ -1,4 +1,4 @@
-import type { Backend, KeysStatus, PingOrder, ReloadStatus, SaKind } from '../../src/api/index.ts';
+import type { Backend, KeysStatus, LivePacket, PingOrder, ReloadStatus, SaKind } from '../../src/api/index.ts';
 import type { TraceOrder, TraceStage } from '../../src/gateway/index.ts';
 import type {
   ChildSaStatus,
@@ -34,6 +34,7 @@ export class FakeBackend implements Backend {
   answers: PingStatus[] = [];
   readonly traces: TraceOrder[] = [];
   stages: TraceStage[] = STAGES;
+  live: LivePacket[] = [];
   pingAborted = false;
   readonly #watchers = new Set<() => void>();
 
@@ -91,6 +92,10 @@ export class FakeBackend implements Backend {
     this.traces.push(order);
     return Promise.resolve(this.stages);
   };
+  async *tap(tenant: string | undefined, _signal: AbortSignal): AsyncGenerator<LivePacket> {
+    this.commands.push(`tap ${tenant ?? 'all'}`);
+    yield* this.live;
+  }
   networks = () => NATS.map(({ tenant }) => networkOf(tenant));
   records = () => RECORDS;
   nextHop = (tenant: string, vsid: number, source: Address, destination: Address): NextHopStatus | undefined =>

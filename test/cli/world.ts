@@ -1,6 +1,5 @@
-import { createApi } from '../../src/api/index.ts';
+import { type Backend, createApi } from '../../src/api/index.ts';
 import { main } from '../../src/cli/main.ts';
-import type { FakeBackend } from '../api/fake-backend.ts';
 
 export interface Ran {
   readonly exit: number;
@@ -17,7 +16,7 @@ export interface WorldOptions {
 /** Runs one command line against a gateway made of data, or against none. */
 export async function run(
   line: string | readonly string[],
-  backend?: FakeBackend,
+  backend?: Backend,
   options: WorldOptions = {},
 ): Promise<Ran> {
   let [out, err] = ['', ''];

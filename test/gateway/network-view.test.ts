@@ -1,24 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { GatewayBackend } from '../../src/api/index.ts';
 import { parseMac } from '../../src/ip/index.ts';
 import { addr } from '../support/packets.ts';
-import { HOST_PA, NAMES, NAT, ROUTER, udp, VirtualWorld, VM, VM_MAC, VSID } from './virtual-world.ts';
-
-function host(more = ''): { world: VirtualWorld; backend: GatewayBackend } {
-  const world = new VirtualWorld(more);
-  const { gw, timeline } = world;
-  const backend = new GatewayBackend({
-    gateway: gw.gateway,
-    dispatch: (event) => gw.dispatch(event),
-    now: () => timeline.now,
-    keys: () => ({ enabled: false, folder: null }),
-    setKeys: (enabled) => ({ enabled, folder: null }),
-    reload: () => Promise.resolve({ applied: true, changes: [], issues: [] }),
-    configText: () => '',
-  });
-  gw.observe((action) => backend.observe(action));
-  return { world, backend };
-}
+import { HOST_PA, host, NAMES, NAT, ROUTER, udp, VM, VM_MAC, VSID } from './virtual-world.ts';
 
 describe('two tenants with the same addresses, to look at', () => {
   it('tenants: compartment 1, virtual subnets, NAT addresses, counters of segments and of the virtual switch', () => {

@@ -2,6 +2,7 @@
  * A gateway with two tenants whose addresses are the same: VMs behind NVGRE, a NAT address for each, a site for each, an external
  * NIC. VMs, provider network and the external router are frames by hand.
  */
+import { GatewayBackend } from '../../src/api/index.ts';
 import { type Bytes, seededRandom } from '../../src/core/index.ts';
 import type { GatewayAction, TenantStatus } from '../../src/gateway/index.ts';
 import {
@@ -151,6 +152,31 @@ export class VirtualWorld {
   }
 }
 
+/** The gateway of such a world behind the API's backend. */
+export function host(more = ''): { world: VirtualWorld; backend: GatewayBackend } {
+  const world = new VirtualWorld(more);
+  const { gw, timeline } = world;
+  const backend = new GatewayBackend({
+    gateway: gw.gateway,
+    dispatch: (event) => gw.dispatch(event),
+    now: () => timeline.now,
+    keys: () => ({ enabled: false, folder: null }),
+    setKeys: (enabled) => ({ enabled, folder: null }),
+    reload: () => Promise.resolve({ applied: true, changes: [], issues: [] }),
+    configText: () => '',
+  });
+  gw.observe((action) => backend.observe(action));
+  return { world, backend };
+}
+
+/** The external router is known, and the sites are connected. */
+export function prepare(world: VirtualWorld): void {
+  for (const name of NAMES) world.fromVm(name, udp(VM, 5000, SITE, 7));
+  world.run(2000);
+  world.fromVm('contoso', udp(VM, 5000, '192.0.2.80', 53));
+  world.answerAsRouter();
+}
+
 function ethernet(to: Bytes, from: Bytes, type: number, payload: Bytes): Bytes {
   const frame = new Uint8Array(ETHERNET_HEADER + payload.length);
   writeEthernet(frame, 0, to, from, type);
@@ -158,8 +184,11 @@ function ethernet(to: Bytes, from: Bytes, type: number, payload: Bytes): Bytes {
   return frame;
 }
 
-export const udp = (source: string, sourcePort: number, destination: string, destinationPort: number): Bytes =>
-  buildUdp(
-    { source: addr(source), destination: addr(destination), sourcePort, destinationPort },
-    Uint8Array.of(1, 2, 3, 4),
-  );
+export const udp = (
+  source: string,
+  sourcePort: number,
+  destination: string,
+  destinationPort: number,
+  size = 4,
+): Bytes =>
+  buildUdp({ source: addr(source), destination: addr(destination), sourcePort, destinationPort }, new Uint8Array(size));

@@ -29,6 +29,7 @@ import type {
 import type { CustomerRoute, LookupRecord, VirtualSubnet } from '../../nvgre/index.ts';
 
 import type { TraceQuestion, TraceStage } from '../trace/contract.ts';
+import type { TappedPacket } from './tap.ts';
 
 /** A tunnel as the data plane knows it. */
 export interface TunnelParameters {
@@ -181,6 +182,8 @@ export type PlaneCommand =
   | { readonly do: 'set-nat'; readonly link: number; readonly settings: NatSettings }
   /** These are answered by an event of the same `query`. */
   | { readonly do: 'flush-nat'; readonly link: number; readonly query: number; readonly filter: NatSessionFilter }
+  /** Packets that touch these are told; none ends that. */
+  | { readonly do: 'tap'; readonly compartments: readonly number[] | 'all' }
   | { readonly do: 'trace'; readonly query: number; readonly question: TraceQuestion }
   | { readonly do: 'ask-neighbours'; readonly compartment: number; readonly query: number }
   | {
@@ -238,6 +241,7 @@ export type PlaneEvent =
       readonly sessions: readonly NatSessionView[];
       readonly counters: NatCounters;
     }
+  | { readonly type: 'tapped'; readonly packet: TappedPacket }
   | { readonly type: 'traced'; readonly query: number; readonly stages: readonly TraceStage[] }
   /** There is nothing any more that could answer. */
   | { readonly type: 'unanswered'; readonly query: number; readonly why: string }

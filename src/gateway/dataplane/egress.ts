@@ -157,6 +157,7 @@ export class Egress {
       train.segment = count === 1 ? 0 : stride;
       this.#leaving[this.#queue.count - 1] = train;
     }
+    if (this.#plane.tapping) this.#plane.tap.sealed(sa, packet);
     pool.release(packet);
     return true;
   }
@@ -170,8 +171,10 @@ export class Egress {
       this.flush();
       verdict = queue.add(outbound, packet, now);
     }
-    if (verdict === PASS) this.#note(sa, packet, fits);
-    else {
+    if (verdict === PASS) {
+      if (this.#plane.tapping) this.#plane.tap.sealed(sa, packet);
+      this.#note(sa, packet, fits);
+    } else {
       this.#listen(sa);
       tunnel.tenant.compartment.refuse(packet, verdict, now);
     }

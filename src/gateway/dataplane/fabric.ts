@@ -51,7 +51,13 @@ export class Fabric implements Timed {
           if (take === undefined) plane.drop(frame, DROP.linkDown);
           else take(frame, now);
         },
-        toFabric: (pa, _vsid, frame) => this.#send(pa, frame),
+        toFabric: (pa, _vsid, frame) => {
+          if (plane.tapping) plane.tap.toUnderlay(parameters, pa, frame);
+          this.#send(pa, frame);
+        },
+        dropped: (frame, reason, tenant, _port, now) => {
+          if (plane.tapping) plane.tap.dropped(frame, reason, tenant, now);
+        },
       },
     });
   }
@@ -139,13 +145,13 @@ export class Fabric implements Timed {
   /** From the underlay, GRE header first; of a train each frame by itself. */
   receive(remote: Address, packet: Packet, now: Millis): void {
     this.#plane.touch(this);
-    if (packet.segment === 0) return this.switch.fromFabric(remote, packet, now);
+    if (packet.segment === 0) return this.#take(remote, packet, now);
     const { pool } = this.#plane;
     const { start, end, segment } = packet;
     for (let at = start; at < end; at += segment) {
       const frame = pool.copyOf(packet, at, Math.min(at + segment, end));
       if (frame === undefined) this.#plane.drops[DROP.noBuffer]! += 1;
-      else this.switch.fromFabric(remote, frame, now);
+      else this.#take(remote, frame, now);
     }
     pool.release(packet);
   }
@@ -156,6 +162,11 @@ export class Fabric implements Timed {
 
   tick(now: Millis): void {
     this.switch.expire(now);
+  }
+
+  #take(remote: Address, frame: Packet, now: Millis): void {
+    if (this.#plane.tapping) this.#plane.tap.fromUnderlay(this.parameters, remote, frame, now);
+    this.switch.fromFabric(remote, frame, now);
   }
 
   #send(pa: ProviderAddress, frame: Packet): void {

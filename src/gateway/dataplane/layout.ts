@@ -78,6 +78,7 @@ export class Layout {
   /** From a port of the host's. */
   arrive(port: number, packet: Packet, now: Millis): void {
     const door = this.#doors.get(port);
+    if (this.#plane.tapping) this.#plane.tap.fromPort(port, packet, now);
     if (door === undefined) this.#plane.drop(packet, DROP.linkDown);
     else door(packet, now);
   }
@@ -149,6 +150,9 @@ export class Layout {
     const { pool, random } = plane;
     const sink: Sink = {
       emit: (packet, out, nextHop) => this.#leave(tenant, packet, out, nextHop),
+      dropped: (packet, reason) => {
+        if (plane.tapping) plane.tap.dropped(packet, reason, number, plane.now);
+      },
       pinged: (result) => void plane.tell({ type: 'pinged', compartment: number, result }),
     };
     const options = { name, number, pool, random, sink, cells: plane.cellsAt(cells) };
@@ -166,8 +170,9 @@ export class Layout {
 
   /** The compartment's decision is made. */
   #leave(tenant: PlaneTenant, packet: Packet, out: number, nextHop: Address | undefined): void {
-    const { now } = this.#plane;
+    const { now, tapping, tap } = this.#plane;
     const way = tenant.ways.get(out);
+    if (tapping) tap.left(tenant, out, nextHop, packet, now);
     if (way === undefined) tenant.compartment.refuse(packet, DROP.linkDown, now);
     else way.transmit(packet, nextHop, now);
   }
@@ -199,7 +204,10 @@ export class Layout {
     this.#doors.set(port, (packet, now) => plane.enter(tenant, number, packet, now));
     return {
       behind: { kind: 'port', port },
-      transmit: (packet) => plane.output.packet(port, packet),
+      transmit: (packet) => {
+        if (plane.tapping) plane.tap.toPort(port, packet);
+        plane.output.packet(port, packet);
+      },
       close: () => void this.#doors.delete(port),
     };
   }
@@ -209,7 +217,10 @@ export class Layout {
     const { interface: number, config } = command;
     const out =
       'port' in way
-        ? (frame: Packet) => plane.output.packet(way.port, frame)
+        ? (frame: Packet) => {
+            if (plane.tapping) plane.tap.framed(frame);
+            plane.output.packet(way.port, frame);
+          }
         : (frame: Packet) => this.#toSwitch(way.switchPort, frame);
     const segment = new PlaneSegment({
       plane,

@@ -78,6 +78,7 @@ export class PlaneLink implements Timed {
       else if (verdict === DROP.natLimit) this.#refusedAt[1] = now;
       return compartment.refuse(packet, verdict, now);
     }
+    if (this.#plane.tapping) this.#plane.tap.translated(packet, outward);
     const first = ipVersion(packet.buf, packet.start) === 4 && ipv4IsFragment(packet.buf, packet.start);
     this.#plane.enter(to.tenant, to.interface, packet, now);
     if (first) this.#follow(nat, to, outward, now);

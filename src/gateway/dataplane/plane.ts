@@ -36,6 +36,7 @@ import { Egress } from './egress.ts';
 import { Ingress } from './ingress.ts';
 import { Joining } from './joining.ts';
 import { Layout } from './layout.ts';
+import { Tap } from './tap.ts';
 import type { PlaneTenant } from './tenant.ts';
 import type { PlaneSa, PlaneTunnel } from './tunnel.ts';
 
@@ -74,6 +75,9 @@ export class DataPlane {
   readonly #agenda = new Agenda();
   readonly #layout: Layout;
   readonly likeness: boolean;
+  readonly tap = new Tap((packet) => void this.tell({ type: 'tapped', packet }));
+  /** A tap is set: only then `tap` is called. */
+  tapping = false;
   readonly #egress: Egress;
   readonly #ingress: Ingress;
   readonly #joining: Joining;
@@ -171,13 +175,24 @@ export class DataPlane {
 
   /** A packet enters a compartment by an interface. */
   enter(tenant: PlaneTenant, number: number, packet: Packet, now: Millis): void {
-    tenant.compartment.receive(packet, number, now);
+    if (this.tapping) this.#enterTapped(tenant, number, packet, now);
+    else tenant.compartment.receive(packet, number, now);
     this.#agenda.touch(tenant);
   }
 
   /** The same out of a virtual subnet: it may wait for others of its flow until the batch ends. */
   join(tenant: PlaneTenant, number: number, packet: Packet, now: Millis): void {
-    this.#joining.add(tenant, number, packet, now);
+    // Who watches sees each packet by itself.
+    if (this.tapping) this.enter(tenant, number, packet, now);
+    else this.#joining.add(tenant, number, packet, now);
+  }
+
+  #enterTapped(tenant: PlaneTenant, number: number, packet: Packet, now: Millis): void {
+    const { compartment } = tenant;
+    const { delivered } = compartment.counters;
+    this.tap.entered(tenant, number, packet, now);
+    compartment.receive(packet, number, now);
+    if (compartment.counters.delivered > delivered) this.tap.delivered(packet);
   }
 
   /** An opened packet enters the compartment of its tunnel. */
@@ -208,6 +223,7 @@ export class DataPlane {
   }
 
   drop(packet: Packet, reason: number): void {
+    if (this.tapping) this.tap.dropped(packet, reason, undefined, this.now);
     this.drops[reason]! += 1;
     this.pool.release(packet);
   }
@@ -299,6 +315,9 @@ export class DataPlane {
         return;
       case 'ping':
         return this.#ping(command, now);
+      case 'tap':
+        this.tapping = this.tap.set(command.compartments);
+        return;
       case 'trace': {
         const { query, question } = command;
         this.tell({ type: 'traced', query, stages: trace(this.#layout, question, this.#stopping, now) });
