@@ -1,9 +1,10 @@
 /** Taps as control keeps them, and what they show with the names that people know. */
+
+import { DEFAULT_COMPARTMENT } from '../config/index.ts';
 import { toHex } from '../core/index.ts';
 import type { Books } from './books.ts';
 import type { GatewayEvent } from './contract.ts';
 import type { PlaneEvent } from './dataplane/index.ts';
-import { DEFAULT_COMPARTMENT } from './outside.ts';
 import type { TapPointStatus, TappedStatus } from './status.ts';
 import { outcomeOf } from './trace/contract.ts';
 import { completed } from './trace/order.ts';
