@@ -269,7 +269,14 @@ export class Books {
 }
 
 /** What a likeness would answer from nothing, or do a second time. */
-const THERE_ONLY: ReadonlySet<PlaneCommand['do']> = new Set(['ping', 'ask-nat', 'flush-nat', 'ask-neighbours']);
+const THERE_ONLY: ReadonlySet<PlaneCommand['do']> = new Set([
+  'ping',
+  'ask-nat',
+  'flush-nat',
+  'ask-neighbours',
+  'trace',
+  'tap',
+]);
 
 /** Each data plane has two slots of its own; so many planes there may be. */
 export const MAX_PLANES = 32;
