@@ -268,7 +268,14 @@ export class Books {
 }
 
 /** What a likeness would answer from nothing, or do a second time. */
-const THERE_ONLY: ReadonlySet<PlaneCommand['do']> = new Set(['ping', 'ask-nat', 'flush-nat', 'ask-neighbours']);
+const THERE_ONLY: ReadonlySet<PlaneCommand['do']> = new Set([
+  'ping',
+  'ask-nat',
+  'flush-nat',
+  'ask-neighbours',
+  'trace',
+  'tap',
+]);
 
 /** Of several data planes the one with the underlay and compartment 1. */
 export const FIRST_PLANE = 0;

@@ -48,7 +48,7 @@ const tenant = (name: Name, more: string): string => `
         auth: { psk: { inline: a secret of more than sixteen octets } }
         child: { local: [10.1.0.0/24], remote: [10.2.0.0/24] }`;
 
-const document = (more: string): string => `version: 1
+export const document = (more = ''): string => `version: 1
 gateway:
   name: gw
   external:
@@ -119,10 +119,7 @@ export class VirtualWorld {
   /** An IP packet that a VM of the tenant sends to the gateway, as its host encapsulates it. */
   fromVm(name: Name, packet: Bytes, { mac = VM_MAC, pa = HOST_PA }: { mac?: string; pa?: string } = {}): void {
     const gateway = this.tenantOf(name).interfaces.find((i) => i.name === `vsid:${VSID[name]}`)!.mac!;
-    const frame = ethernet(parseMac(gateway)!, parseMac(mac)!, ETHER_TYPE.ipv4, packet);
-    const vsid = VSID[name];
-    const key = Uint8Array.of(0x20, 0, 0x65, 0x58, vsid >>> 16, vsid >>> 8, vsid, 0);
-    this.underlay(addr(pa), Uint8Array.from([...key, ...frame]));
+    this.underlay(addr(pa), nvgre(name, ethernetFrame(parseMac(gateway)!, parseMac(mac)!, packet)));
   }
 
   underlay(remote: Bytes, octets: Bytes): void {
@@ -176,6 +173,15 @@ export function prepare(world: VirtualWorld): void {
   world.fromVm('contoso', udp(VM, 5000, '192.0.2.80', 53));
   world.answerAsRouter();
 }
+
+/** GRE with the VSID of the tenant in front. */
+export function nvgre(name: Name, frame: Bytes): Bytes {
+  const vsid = VSID[name];
+  return Uint8Array.from([0x20, 0, 0x65, 0x58, vsid >>> 16, vsid >>> 8, vsid, 0, ...frame]);
+}
+
+export const ethernetFrame = (to: Bytes, from: Bytes, packet: Bytes): Bytes =>
+  ethernet(to, from, ETHER_TYPE.ipv4, packet);
 
 function ethernet(to: Bytes, from: Bytes, type: number, payload: Bytes): Bytes {
   const frame = new Uint8Array(ETHERNET_HEADER + payload.length);
