@@ -22,8 +22,8 @@ export const SEGMENT_LIMITS: SegmentLimits = {
   unresolved: 1024,
   // As many as wait for a tunnel.
   waiting: 64,
-  // RFC 4861 §7.2.2 wants a small queue; what net.ipv4.neigh.default.unres_qlen of Linux was when it counted packets.
-  waitingEach: 3,
+  // Half of them: the next hop outside is one neighbour for all tenants (RFC 4861 §7.2.2 wants one packet at least).
+  waitingEach: 32,
   // An external address each for four thousand tenants.
   answered: 4096,
   // RFC 4861 §10: REACHABLE_TIME, RETRANS_TIMER, MAX_MULTICAST_SOLICIT and MAX_UNICAST_SOLICIT, DELAY_FIRST_PROBE_TIME.

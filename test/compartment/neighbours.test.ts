@@ -273,8 +273,8 @@ describe('RFC 4861 §7.3, §10: time', () => {
 });
 
 describe('RFC 4861 §7.2.2, RFC 1122 §2.3.2.2: packets that wait', () => {
-  it('are the three newest of each neighbour, and leave in order', () => {
-    const desk = new Desk();
+  it('are so many of each neighbour, the newest, and leave in order', () => {
+    const desk = new Desk({ waitingEach: 3 });
     for (let n = 0; n < 5; n++) desk.packet(A);
     expect(desk.log).toEqual([`ask for ${A}`, '1 queueFull', '2 queueFull']);
     expect(desk.table.views()[0]!.waiting).toBe(3);

@@ -221,7 +221,7 @@ describe('frames out', () => {
   });
 
   it('who does not answer is given up after three seconds', () => {
-    const port = new Port();
+    const port = new Port({ limits: { waitingEach: 3 } });
     for (const _ of [1, 2, 3, 4]) port.transmit(packet4('10.2.0.7', '10.3.0.10'));
     expect(port.refused).toEqual(['queueFull']);
     port.pass(2999);
