@@ -1,6 +1,6 @@
 /**
- * The small world, of tunnels alone (`hoster.ts` has the large one): the multi-tenant gateway `gw` with tenants contoso and woodgrove, whose addresses are the same, and the
- * gateway `sites`, which plays the remote site of each.
+ * The small world, of tunnels alone (`hoster.ts` has the large one): the multi-tenant gateway `gw` with tenants contoso and
+ * woodgrove, whose addresses are the same, and the gateway `sites`, which plays the remote site of each.
  *
  * ```
  *   contoso    vm 10.1.0.10 ─┐                                     ┌─ 192.0.2.11 ─ contoso's site    10.2.0.10
