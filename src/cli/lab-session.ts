@@ -1,5 +1,5 @@
 /**
- * A lab that stays up: its virtual time follows the clock, every tenant pings its site, and the control API answers for `gw`.
+ * A lab that stays up: its virtual time follows the clock, every tenant pings its site or the server, and the control API answers for `gw`.
  *
  * Leaves to others: what is printed (`lab.ts`).
  */
@@ -10,17 +10,17 @@ import { ApiProblem, GatewayBackend, type KeysStatus } from '../api/index.ts';
 import { showDocument } from '../config/index.ts';
 import type { Millis } from '../core/index.ts';
 import type { GatewayEvent } from '../gateway/index.ts';
-import { type Lab, pingOnce, type Query, resolveDocument } from '../lab/index.ts';
+import { type Hoster, type Query, resolveDocument } from '../lab/index.ts';
 import { KeyLog } from '../runtime/keylog.ts';
 
 /** Where the rows of `gw` go while keys are on. A folder of its own making goes with it. */
 export class LabKeys {
   #log: KeyLog | undefined;
   #made: string | undefined;
-  readonly #lab: Lab;
+  readonly #lab: Hoster;
   readonly #preferred: string | undefined;
 
-  constructor(lab: Lab, preferred?: string) {
+  constructor(lab: Hoster, preferred?: string) {
     this.#lab = lab;
     this.#preferred = preferred;
     lab.gw.observe((action) => {
@@ -55,7 +55,7 @@ export class LabKeys {
 
 export class LabSession {
   readonly backend: GatewayBackend;
-  readonly #lab: Lab;
+  readonly #lab: Hoster;
   /** Milliseconds of a clock that only grows. */
   readonly #clock: () => Millis;
   readonly #offset: Millis;
@@ -65,7 +65,7 @@ export class LabSession {
   #advancing = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(lab: Lab, keys: LabKeys, clock: () => Millis = () => performance.now()) {
+  constructor(lab: Hoster, keys: LabKeys, clock: () => Millis = () => performance.now()) {
     this.#lab = lab;
     this.#clock = clock;
     this.#offset = lab.timeline.now - clock();
@@ -106,7 +106,7 @@ export class LabSession {
   #turn(): void {
     const now = this.#advance();
     if (now >= this.#pingAt) {
-      this.#pings.push(...pingOnce(this.#lab));
+      this.#pings.push(...this.#lab.pingOnce());
       this.#pingAt = now + PING_INTERVAL;
       this.#count();
     }

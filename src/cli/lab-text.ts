@@ -1,19 +1,44 @@
-/** What `bulkhead lab` prints: tables of tunnels and traffic, and what they prove, in plain words. */
-import type { ExchangeResult, ScenarioResult } from '../lab/index.ts';
+/** What `bulkhead lab` prints: a picture, tables of tunnels and traffic, and what was checked, in plain words. */
+import type { Check, ExchangeResult, ExplanationResult, ScenarioResult } from '../lab/index.ts';
 import * as text from './text.ts';
+import { stageLines } from './trace.ts';
 
 export function labLines(result: ScenarioResult, palette: text.Palette): string[] {
+  const { title, tunnels, exchanges, explanations, checks } = result;
   return [
-    'One gateway, two tenants with the same addresses, a tunnel from each to its own site.',
+    `Two tenants with the same addresses. ${title}`,
     '',
-    ...tunnelLines(result, palette),
+    ...pictureLines(result),
     '',
-    ...trafficLines(result.exchanges, palette),
+    ...(tunnels.length === 0 ? [] : [...tunnelLines(result, palette), '']),
+    ...trafficLines(exchanges, palette),
     '',
-    ...proofLines(result, palette),
-    ...result.problems.map((problem) => `${palette.bad('✗')} ${text.printable(problem)}`),
+    ...explanations.flatMap((explanation) => [...explanationLines(explanation, palette), '']),
+    ...checks.flatMap((check) => checkLines(check, palette)),
   ];
 }
+
+/** The tenants' machines on their hosts, and whom they reach. */
+function pictureLines({ tunnels }: ScenarioResult): string[] {
+  const sites = tunnels.map(({ tenant, remoteAddress }) => `${tenant}’s site ${remoteAddress}`);
+  const ends = ['server 198.51.100.80', ...sites];
+  if (ends.length === 1) ends.unshift('');
+  const branches = [
+    ['', '─'],
+    ['┌', '┴'],
+    ['┌', '┼', '└'],
+  ][sites.length]!;
+  return HOSTS.map((host, i) => {
+    const end = ends[i] ?? '';
+    return (end === '' ? host : `${host.padEnd(HOSTS[1].length)}${branches[i]}─ ${end}`).trimEnd();
+  });
+}
+
+const HOSTS = [
+  '  contoso web, woodgrove web  host1 ─┐',
+  '  contoso db,  woodgrove app  host2 ─┼─ 192.168.50.0/24 ─ gw ─ external network ─',
+  '  contoso app, woodgrove db   host3 ─┘',
+] as const;
 
 function tunnelLines({ tunnels }: ScenarioResult, palette: text.Palette): string[] {
   const columns = ['TUNNEL', 'STATE', 'GATEWAY', 'SITE', 'IKE SA', 'CHILD SA'].map((title) => ({ title }));
@@ -31,67 +56,64 @@ function tunnelLines({ tunnels }: ScenarioResult, palette: text.Palette): string
 
 function trafficLines(exchanges: readonly ExchangeResult[], palette: text.Palette): string[] {
   const columns: text.Column[] = [
-    ...['TRAFFIC', 'TENANT', 'FROM', 'TO'].map((title) => ({ title })),
+    ...['TRAFFIC', 'WAY', 'TENANT', 'FROM', 'TO'].map((title) => ({ title })),
     ...['OCTETS', 'SENT', 'ANSWERED', 'LEAST', 'MEAN', 'MOST'].map((title) => ({ title, align: 'right' as const })),
   ];
   const rows = exchanges.map((e): text.Cell[] => [
-    ...[e.what, e.tenant, e.from, e.to, e.size, e.sent],
+    ...[e.what, e.way, e.tenant, e.from, e.to, e.size, e.sent],
     { text: String(e.answered), style: e.answered === e.sent ? palette.good : palette.warn },
     ...[e.leastMs, e.meanMs, e.mostMs].map(milliseconds),
   ]);
   return text.table(columns, rows, palette);
 }
 
-function proofLines({ mtu, isolation, stranger, rekeys, exchanges }: ScenarioResult, palette: text.Palette): string[] {
-  const proof = (topic: string, good: boolean, words: string): string =>
-    good ? `${palette.good('✓')} ${topic}: ${words}` : `${palette.bad('✗')} ${topic}: not as it should be, see below`;
-  const { address, owner, ownerAnswered, stranger: other, strangerAnswered, asked } = stranger;
-  const told = mtu.map(({ tenant, told: size }) => `${tenant} ${size}`).join(', ');
-  const seen = isolation.map(({ tenant, own }) => `${tenant}’s saw ${own} packets of ${tenant} and none of others`);
-  const during = exchanges.filter(({ what }) => what === 'ping during rekeys');
-  const lost = during.reduce((sum, { sent, answered }) => sum + sent - answered, 0);
-  const outside = during[0]?.lostOutside ?? 0;
-  const network = outside === 0 ? '' : `, the outer network dropped ${outside} meanwhile`;
+function explanationLines(explanation: ExplanationResult, palette: text.Palette): string[] {
+  const { fault, command, answer, advice, trace } = explanation;
   return [
-    proof(
-      'large packets',
-      mtu.every(({ fits }) => fits),
-      `senders with DF were told what fits (${told}), and it does`,
-    ),
-    proof(
-      'rekeys',
-      rekeys.every(({ child, ike }) => child && ike),
-      `Child SAs and IKE SAs were replaced under traffic, ${lost} pings unanswered${network}`,
-    ),
-    proof(
-      'isolation',
-      isolation.every(({ own, foreign }) => own > 0 && foreign === 0),
-      `both tenants have hosts ${isolation[0]!.addresses.join(' and ')}; ${seen.join(', ')}`,
-    ),
-    proof(
-      'isolation',
-      strangerAnswered === 0 && ownerAnswered > 0,
-      `only ${owner}’s site has ${address}; ${owner} got ${ownerAnswered} of ${asked} answers from it, ${other} none`,
-    ),
+    `${palette.bold(text.printable(fault))}  ${palette.dim(`(bulkhead ${command})`)}`,
+    ...answer.map((line) => `    ${text.printable(line)}`),
+    ...(trace.length === 0 ? [] : stageLines(trace, palette)),
+    ...(advice === null ? [] : [`  → ${text.printable(advice)}`]),
   ];
 }
 
+function checkLines({ topic, words, problems }: Check, palette: text.Palette): string[] {
+  if (problems.length === 0) return [`${palette.good('✓')} ${topic}: ${text.printable(words)}`];
+  return problems.map((problem) => `${palette.bad('✗')} ${topic}: ${text.printable(problem)}`);
+}
+
 /** What to try while it is up. */
-export function invitationLines(api: string, background: string): string[] {
-  const commands = [
-    'status',
-    'connections',
-    'sas',
-    'ping --tenant contoso 10.2.0.10',
-    'ping --tenant contoso 10.2.0.20 -n 2',
-    'routes --tenant woodgrove --explain 10.2.0.20',
-    'connections rekey contoso/site --wait',
-    'keys on',
-  ];
+export function invitationLines(api: string, background: string, result: ScenarioResult): string[] {
   return [
     '',
     `The lab stays up${background}. Ctrl-C ends it. Try in another terminal:`,
-    ...commands.map((command) => `  npx bulkhead ${command} --api ${api}`),
+    ...commandsFor(result).map((command) => `  npx bulkhead ${command} --api ${api}`),
+  ];
+}
+
+function commandsFor({ tunnels, outside, explanations }: ScenarioResult): string[] {
+  const sited = explanations.length > 0 ? undefined : tunnels.at(-1)?.tenant;
+  const nat = outside.find(({ external }) => external !== null)?.tenant;
+  const site = (tenant: string): string[] => [
+    'connections',
+    'sas',
+    `ping --tenant ${tenant} 10.2.0.10`,
+    `routes --tenant ${tenant} --explain 10.2.0.10`,
+    `trace --tenant ${tenant} --from 10.1.0.10 'icmp 10.1.0.10 > 10.2.0.10'`,
+    `connections rekey ${tenant}/site --wait`,
+    'keys on',
+  ];
+  const out = outside.map(
+    ({ tenant }) => `trace --tenant ${tenant} --from 10.1.0.10 'udp 10.1.0.10:5000 > 198.51.100.80:53'`,
+  );
+  return [
+    'status',
+    'tenants',
+    'nvgre',
+    'ping --tenant contoso 10.1.0.20 -n 2',
+    ...(nat === undefined ? [] : ['nat', `nat sessions --tenant ${nat}`]),
+    ...(explanations.length > 0 ? explanations.map(({ command }) => command.replace(/icmp .*/, "'$&'")) : out),
+    ...(sited === undefined ? [] : site(sited)),
   ];
 }
 

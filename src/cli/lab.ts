@@ -9,9 +9,17 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { createApi, envelope, serveApi } from '../api/index.ts';
 import { seededRandom } from '../core/index.ts';
-import { Lab, runScenario, type TenantName } from '../lab/index.ts';
+import {
+  type Hoster,
+  hosterOf,
+  runScenario,
+  SCENARIO_NAMES,
+  type ScenarioName,
+  type ScenarioResult,
+  type TenantName,
+} from '../lab/index.ts';
 import { errorWords } from '../runtime/syscalls.ts';
-import { addFlags, decimal, type Flag, optionsOf, wholeNumber } from './flags.ts';
+import { addFlags, decimal, type Flag, oneOf, optionsOf, wholeNumber } from './flags.ts';
 import { CliError, EXIT, type Io, printJson, printLines, reportError } from './io.ts';
 import { LabKeys, LabSession } from './lab-session.ts';
 import { invitationLines, labLines } from './lab-text.ts';
@@ -19,6 +27,7 @@ import { paletteFor } from './text.ts';
 import { VERSION } from './version.ts';
 
 export interface LabFlags {
+  readonly scenario?: ScenarioName;
   readonly once?: boolean;
   readonly json?: boolean;
   readonly pcap?: string;
@@ -34,22 +43,29 @@ export interface LabFlags {
 }
 
 const FLAGS: readonly Flag[] = [
+  {
+    flags: '--scenario <name>',
+    text: `${SCENARIO_NAMES.join(', ')}; default ${SCENARIO_NAMES[0]}`,
+    parse: oneOf(...SCENARIO_NAMES),
+  },
   { flags: '--once', text: 'end after the tables, also on a terminal' },
   { flags: '--json', text: 'print JSON and end' },
   {
     flags: '--pcap <file>',
-    text: 'write all packets, outside and inside, to this file (.pcap: classic, else pcapng)',
+    text: 'write all packets, of the external and the provider network and inside, to this file (.pcap: classic, else pcapng)',
   },
   { flags: '--keys <folder>', text: 'write keys for Wireshark into this folder' },
-  { flags: '--loss <percent>', text: 'packets the outer network loses', parse: decimal(0, 100) },
-  { flags: '--delay <milliseconds>', text: 'of the outer network, one way, default 5', parse: decimal(0, 1000) },
+  { flags: '--loss <percent>', text: 'packets the external network loses', parse: decimal(0, 100) },
+  { flags: '--delay <milliseconds>', text: 'of the external network, one way, default 5', parse: decimal(0, 1000) },
   { flags: '--seed <number>', text: 'of everything random, default 1', parse: wholeNumber(0, 0xffffffff) },
   { flags: '--api <socket>', text: 'stay up and serve the control API on this socket, unix:PATH' },
 ];
 
 export function labCommand(): Command {
   const command = new Command('lab')
-    .description('Two gateways, two tenants and their hosts in one process: needs no rights and no peer')
+    .description(
+      'A gateway, virtualization hosts, sites, and two tenants with the same addresses, in one process: needs no rights and no peer',
+    )
     .addHelpText('after', EXAMPLES)
     .action(async () => {
       const { stdout, stderr, env } = process;
@@ -80,12 +96,12 @@ export async function lab(flags: LabFlags, io: Io): Promise<number> {
 }
 
 async function run(flags: LabFlags, io: Io): Promise<number> {
-  const { loss = 0, delay = 5, seed = 1, json = false } = flags;
-  const world = new Lab({
+  const { scenario = SCENARIO_NAMES[0], loss = 0, delay = 5, seed = 1, json = false } = flags;
+  const world = hosterOf(scenario, {
     random: seededRandom(seed),
     conditions: { loss: loss / 100, delay },
     version: VERSION,
-    ...(flags.wrongSecret === undefined ? {} : { wrongSecret: flags.wrongSecret }),
+    ...(flags.wrongSecret === undefined ? {} : { faults: { secret: flags.wrongSecret } }),
   });
   const { pcap } = flags;
   const file = pcap === undefined ? undefined : written(pcap, () => openSync(pcap, 'w', 0o600));
@@ -97,13 +113,13 @@ async function run(flags: LabFlags, io: Io): Promise<number> {
       world.capture({ format, epoch: Date.now(), write });
     }
     if (flags.keys !== undefined) keys.set(true);
-    const result = runScenario(world);
+    const result = runScenario(scenario, world);
     if (json) printJson(io, envelope('lab', [result]));
     else printLines(io.stdout, labLines(result, paletteFor(io)));
     // Where `--api` comes from the environment it is meant for the other commands: piped, the lab ends.
     const asked = flags.api !== undefined && flags.api !== io.env.BULKHEAD_API;
     const stays = !json && flags.once !== true && (io.stdout.isTTY === true || asked);
-    if (stays) await stayUp(world, keys, flags.api ?? defaultSocket(io), io);
+    if (stays) await stayUp(world, keys, flags.api ?? defaultSocket(io), io, result);
     if (!world.shutdown()) printLines(io.stderr, ['A gateway did not get an answer to its last DELETE.']);
     if (!json && !stays)
       printLines(io.stderr, result.problems.length === 0 ? [] : ['Not everything is as it should be.']);
@@ -131,7 +147,7 @@ function written<T>(file: string, act: () => T): T {
   }
 }
 
-async function stayUp(world: Lab, keys: LabKeys, listen: string, io: Io): Promise<void> {
+async function stayUp(world: Hoster, keys: LabKeys, listen: string, io: Io, result: ScenarioResult): Promise<void> {
   if (!listen.startsWith('unix:/'))
     throw new CliError(EXIT.usage, 'usage', `--api must be unix: and an absolute path, not ${listen}`, '');
   const session = new LabSession(world, keys);
@@ -139,7 +155,7 @@ async function stayUp(world: Lab, keys: LabKeys, listen: string, io: Io): Promis
     const server = await serveApi(createApi(session.backend).fetch, listen).catch((error: Error) => {
       throw new CliError(EXIT.error, 'api', error.message, 'Choose another socket with --api unix:PATH.');
     });
-    printLines(io.stdout, invitationLines(listen, ': every second each tenant pings its site'));
+    printLines(io.stdout, invitationLines(listen, ': every second each tenant pings its site or the server', result));
     await aborted(io.signal);
     await server.close();
   } finally {
@@ -164,5 +180,6 @@ const aborted = (signal: AbortSignal): Promise<void> =>
 const EXAMPLES = `
 Examples:
   bulkhead lab
+  bulkhead lab --scenario broken
   bulkhead lab --once --pcap lab.pcapng --keys ./keys
   bulkhead lab --loss 10 --delay 40`;

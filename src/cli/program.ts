@@ -239,7 +239,7 @@ interface Guest {
 const LAB_FILE: string = './lab.ts';
 const LAB: Guest = {
   name: 'lab',
-  text: 'Two gateways, two tenants and their hosts in one process: needs no rights and no peer',
+  text: 'A gateway, virtualization hosts, sites, and two tenants with the same addresses, in one process: needs no rights and no peer',
   load: async () => ((await import(LAB_FILE)) as { labCommand: () => Command }).labCommand(),
 };
 const DECODE: Guest = {

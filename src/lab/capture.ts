@@ -1,5 +1,6 @@
 /**
- * Captures of a lab: taps at named points become one file, pcapng (each point an interface) or classic pcap (all in one row).
+ * Captures of a lab: taps at named points become one file, pcapng (each point an interface) or classic pcap (all in one row, where
+ * frames are without their Ethernet headers, because a file has one link type, and ARP is missing).
  *
  * The file is written piece by piece to whoever asked for it; nothing is held.
  */
@@ -13,6 +14,7 @@ import {
   pcapRecord,
 } from '../capture/index.ts';
 import type { Bytes, Millis } from '../core/index.ts';
+import { ETHER_TYPE, ETHERNET_HEADER, etherType } from '../ip/index.ts';
 import type { Timeline } from './timeline.ts';
 
 export interface CaptureOptions {
@@ -38,13 +40,15 @@ export class Capture {
   }
 
   /** From here on every packet that passes there is in the file. */
-  add(name: string, point: Tappable): void {
+  add(name: string, point: Tappable, link: 'raw' | 'ethernet' = 'raw'): void {
     const { format, write } = this.#options;
     const index = this.#points++;
-    if (format === 'pcapng') write(pcapngInterface({ linkType: LINK_TYPE.raw, name }));
+    if (format === 'pcapng') write(pcapngInterface({ linkType: LINK_TYPE[link], name }));
     point.tap((octets) => {
       const time = this.#time();
-      write(format === 'pcap' ? pcapRecord(PCAP, time, octets) : pcapngPacket({ interface: index, time, octets }));
+      if (format === 'pcapng') return write(pcapngPacket({ interface: index, time, octets }));
+      if (link === 'raw') return write(pcapRecord(PCAP, time, octets));
+      if (etherType(octets, 0) !== ETHER_TYPE.arp) write(pcapRecord(PCAP, time, octets.subarray(ETHERNET_HEADER)));
     });
   }
 

@@ -1,8 +1,9 @@
 /**
  * A virtual host: answers pings, runs the echo service of UDP port 7 (RFC 862), sends pings and datagrams, and remembers what
- * it saw. It hangs on a segment.
+ * it saw. It hangs on a segment, on the outer network, or on a cable of its own.
  *
- * What it sends begins with a marker naming its tenant, so that a datum seen at another tenant's host is found (`foreign`).
+ * What it sends begins with a marker naming its tenant, so that a datum seen at another tenant's host is found (`foreign`). One
+ * that belongs to no tenant (`OUTSIDE`) may talk with all.
  * Large packets without DF are cut at the host's MTU. Leaves TCP to others.
  */
 import { type Bytes, type Deadline, EMPTY, type Millis, putU16, type Timed, u16 } from '../core/index.ts';
@@ -46,14 +47,24 @@ import {
   udpSourcePort,
   wrapPacket,
 } from '../ip/index.ts';
-import type { Segment } from './segment.ts';
+import type { Receive } from './network.ts';
 import type { Timeline } from './timeline.ts';
 
 export const ECHO_PORT = 7;
 
+/** The tenant of hosts that are nobody's. */
+export const OUTSIDE = '';
+
+/** What a host hangs on. */
+export interface HostLink {
+  /** Packets to `address` are given to `receive`. */
+  attach(address: Address, receive: Receive): void;
+  send(packet: Bytes): void;
+}
+
 export interface HostOptions {
   readonly timeline: Timeline;
-  readonly segment: Segment;
+  readonly segment: HostLink;
   readonly tenant: string;
   readonly name: string;
   readonly addresses: readonly Address[];
@@ -100,8 +111,10 @@ export class Host implements Timed {
   readonly counters: HostCounters = { received: 0, echoRequests: 0, datagrams: 0, foreign: 0, refused: 0 };
   /** Markers seen in what arrived, each with how often. */
   readonly markers = new Map<string, number>();
+  /** Of each marker the addresses it came from. */
+  readonly sources = new Map<string, Set<string>>();
   readonly #timeline: Timeline;
-  readonly #segment: Segment;
+  readonly #segment: HostLink;
   readonly #mtu: number;
   readonly #queries = new Map<string, { readonly query: Query; readonly giveUpAt: Millis }>();
   readonly #reassembly = new Reassembly();
@@ -226,8 +239,8 @@ export class Host implements Timed {
   #datagram(packet: Bytes, at: number, end: number): void {
     const data = packet.slice(at + UDP_HEADER, end);
     this.counters.datagrams += 1;
-    this.#look(data);
     const from = sourceOf(packet, 0);
+    this.#look(data, from);
     const sourcePort = udpSourcePort(packet, at);
     const port = udpDestinationPort(packet, at);
     if (port === ECHO_PORT && sourcePort !== ECHO_PORT) this.#echo(destinationOf(packet, 0), from, sourcePort, data);
@@ -243,12 +256,12 @@ export class Host implements Timed {
     const version = ipVersion(packet, 0);
     if (isEchoRequest(packet, at, end, version)) {
       this.counters.echoRequests += 1;
-      this.#look(packet.subarray(at + ICMP_HEADER, end));
+      this.#look(packet.subarray(at + ICMP_HEADER, end), sourceOf(packet, 0));
       answerEcho(packet, 0, at);
       if (version === 4) this.#stamp(packet);
       this.#send(packet);
     } else if (isEchoReply(packet, at, end, version)) {
-      this.#look(packet.subarray(at + ICMP_HEADER, end));
+      this.#look(packet.subarray(at + ICMP_HEADER, end), sourceOf(packet, 0));
       if (echoIdentifier(packet, at) === IDENTIFIER)
         this.#settle(`echo ${echoSequence(packet, at)}`, 'reply', sourceOf(packet, 0));
     } else this.#error(packet, at, end, version);
@@ -271,11 +284,13 @@ export class Host implements Timed {
   }
 
   /** Whose data are these? */
-  #look(data: Bytes): void {
+  #look(data: Bytes, from: Address): void {
     const found = /^bh:([^:]*):[^:]*:/.exec(String.fromCharCode(...data.subarray(0, MARKER_ROOM)));
     if (found === null) return;
-    if (found[1] !== this.tenant) this.counters.foreign += 1;
-    this.markers.set(found[0], (this.markers.get(found[0]) ?? 0) + 1);
+    const [marker, tenant] = found;
+    if (tenant !== this.tenant && tenant !== OUTSIDE && this.tenant !== OUTSIDE) this.counters.foreign += 1;
+    this.markers.set(marker, (this.markers.get(marker) ?? 0) + 1);
+    this.sources.set(marker, (this.sources.get(marker) ?? new Set<string>()).add(formatAddress(from)));
   }
 
   #data(size: number): Bytes {

@@ -9,27 +9,41 @@
  * ```
  */
 export { Capture, type CaptureOptions, type Tappable } from './capture.ts';
+export { EthernetLink, type EthernetLinkOptions } from './ethernet.ts';
 export { GatewayNode, type GatewayNodeOptions, type KeyRow } from './gateway-node.ts';
 export {
   describeHost,
   ECHO_PORT,
   Host,
   type HostCounters,
+  type HostLink,
   type HostOptions,
   type HostPing,
+  OUTSIDE,
   type Query,
 } from './host.ts';
+export { Hoster, type HosterOptions, type TenantMachines } from './hoster.ts';
+export type { HosterFaults, HosterPlan, HostName, TenantPlan, VmPlan } from './hoster-documents.ts';
+export type { Check } from './judgement.ts';
 export { Nat } from './nat.ts';
 export { CLEAN, type Conditions, type NetworkCounters, type Outer, OuterNetwork, type Receive } from './network.ts';
 export {
   type ExchangeResult,
+  type ExplanationResult,
+  hosterOf,
   type IsolationResult,
   type MtuResult,
-  pingOnce,
+  type OutsideResult,
+  type OverlapResult,
   type RekeyResult,
   runScenario,
+  SCENARIO_NAMES,
+  SCENARIOS,
+  type ScenarioName,
+  type ScenarioOptions,
   type ScenarioResult,
   type StrangerResult,
+  type UninvitedResult,
 } from './scenario.ts';
 export { Segment } from './segment.ts';
 export { Timeline } from './timeline.ts';

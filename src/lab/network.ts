@@ -65,6 +65,7 @@ export interface NetworkCounters {
 
 interface Attachment {
   readonly receive: Receive;
+  readonly whole: boolean;
   readonly reassembly: Reassembly;
 }
 
@@ -96,8 +97,9 @@ export class OuterNetwork implements Outer {
     this.conditions = { ...CLEAN, ...conditions };
   }
 
-  attach(address: Address, receive: Receive): void {
-    this.#attached.set(formatAddress(address), { receive, reassembly: new Reassembly() });
+  /** `whole` false: fragments come as they are, for who puts them together himself or passes them on. */
+  attach(address: Address, receive: Receive, whole = true): void {
+    this.#attached.set(formatAddress(address), { receive, whole, reassembly: new Reassembly() });
   }
 
   detach(address: Address): void {
@@ -157,9 +159,9 @@ export class OuterNetwork implements Outer {
       this.counters.unknown += 1;
       return;
     }
-    const { receive, reassembly } = attachment;
+    const { receive, whole: asWhole, reassembly } = attachment;
     reassembly.expire(this.#timeline.now);
-    const isFragment = ipVersion(packet, 0) === 4 && ipv4IsFragment(packet, 0);
+    const isFragment = asWhole && ipVersion(packet, 0) === 4 && ipv4IsFragment(packet, 0);
     const whole = isFragment ? reassembly.add(packet, 0, packet.length, this.#timeline.now) : packet.slice();
     if (typeof whole === 'string') return;
     this.counters.delivered += 1;

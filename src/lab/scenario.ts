@@ -1,18 +1,32 @@
 /**
- * What the lab shows: tunnels opened by the first packet, pings and datagrams both ways, large packets, isolation, and rekeys
- * under traffic. Results are data; `problems` is empty when everything is as it should be.
+ * What the lab shows, scenario by scenario: how the tenants are let out, and the steps that are gone through. Results are data;
+ * `checks` says in words what they prove, and `problems` is empty when everything is as it should be.
  *
- * An unanswered packet is as it should be only where the outer network lost one meanwhile.
+ * An unanswered packet is as it should be only where the external network lost one meanwhile, or where it must not be answered.
  */
-import type { Millis } from '../core/index.ts';
-import type { ConnectionStatus } from '../gateway/index.ts';
-import { parseAddress } from '../ip/index.ts';
-import type { Host, Query } from './host.ts';
-import { findProblems } from './judgement.ts';
-import { type Lab, PRINTER, SITE, TENANTS, type TenantName, VM } from './topology.ts';
+import type { Millis, Random } from '../core/index.ts';
+import type { ConnectionStatus, TraceStage } from '../gateway/index.ts';
+import { explainFaults } from './explanations.ts';
+import { Hoster, type HosterOptions } from './hoster.ts';
+import type { HosterFaults, HosterPlan } from './hoster-documents.ts';
+import { type Check, checksOf } from './judgement.ts';
+import * as steps from './steps.ts';
+import { TENANTS, type TenantName } from './topology.ts';
+
+/** How packets of an exchange go. */
+export type WayWord = 'bridged' | 'routed' | 'tunnel' | 'NAT' | 'direct' | 'NAT rule' | 'hairpin';
 
 export interface ExchangeResult {
-  readonly what: 'first packet' | 'ping' | 'UDP' | 'large ping' | 'ping during rekeys';
+  readonly what:
+    | 'virtual network'
+    | 'first packet'
+    | 'ping'
+    | 'UDP'
+    | 'large ping'
+    | 'both at once'
+    | 'from outside'
+    | 'ping during rekeys';
+  readonly way: WayWord;
   readonly tenant: TenantName;
   readonly from: string;
   readonly to: string;
@@ -20,11 +34,35 @@ export interface ExchangeResult {
   readonly size: number;
   readonly sent: number;
   readonly answered: number;
-  /** Packets the outer network lost in the same phase, whoever's they were. */
+  /** Packets the external network lost in the same phase, whoever's they were. */
   readonly lostOutside: number;
   readonly leastMs: Millis | null;
   readonly meanMs: Millis | null;
   readonly mostMs: Millis | null;
+}
+
+/** As whom the server saw a tenant's machines. */
+export interface OutsideResult {
+  readonly tenant: TenantName;
+  /** The external address of its NAT; null: it has none, and is seen as it is. */
+  readonly external: string | null;
+  readonly seenAs: readonly string[];
+}
+
+/** Datagrams from outside for a port of a NAT that no rule and no session has. */
+export interface UninvitedResult {
+  readonly tenant: TenantName;
+  readonly external: string;
+  readonly sent: number;
+  /** Those that the gateway counts as `natNoSession`. */
+  readonly refused: number;
+}
+
+/** A document by which both tenants were routed directly. */
+export interface OverlapResult {
+  readonly refused: boolean;
+  /** The first issue. */
+  readonly why: string | null;
 }
 
 export interface MtuResult {
@@ -37,9 +75,9 @@ export interface MtuResult {
 
 export interface IsolationResult {
   readonly tenant: TenantName;
-  /** The addresses of its hosts, the same in every tenant. */
+  /** The addresses of its machines that the other tenant has, too. */
   readonly addresses: readonly string[];
-  /** Data of its own that reached its hosts. */
+  /** Data of its own that reached its machines. */
   readonly own: number;
   /** Data of other tenants that did. */
   readonly foreign: number;
@@ -61,198 +99,112 @@ export interface RekeyResult {
   readonly ike: boolean;
 }
 
+/** Something that is wrong on purpose, and what Bulkhead says about it. */
+export interface ExplanationResult {
+  readonly fault: string;
+  /** Where an operator reads it. */
+  readonly command: string;
+  /** What must be said: each of these stands in `answer`. */
+  readonly expected: readonly string[];
+  readonly answer: readonly string[];
+  /** The next step, where one is said. */
+  readonly advice: string | null;
+  readonly trace: readonly TraceStage[];
+}
+
 export interface ScenarioResult {
+  readonly scenario: ScenarioName;
+  readonly title: string;
   /** Of `gw`, at the end. */
   readonly tunnels: readonly ConnectionStatus[];
   readonly exchanges: readonly ExchangeResult[];
+  readonly outside: readonly OutsideResult[];
+  readonly uninvited: readonly UninvitedResult[];
+  readonly overlap: OverlapResult | null;
   readonly mtu: readonly MtuResult[];
+  readonly rekeys: readonly RekeyResult[];
   readonly isolation: readonly IsolationResult[];
   readonly stranger: StrangerResult;
-  readonly rekeys: readonly RekeyResult[];
-  /** What is not as it should be, in words. */
+  readonly explanations: readonly ExplanationResult[];
+  /** What was checked, in words. */
+  readonly checks: readonly Check[];
+  /** Of all checks: what is not as it should be. */
   readonly problems: readonly string[];
 }
 
-/** About ten virtual seconds where nothing is lost. */
-export function runScenario(lab: Lab): ScenarioResult {
-  const first = exchange(lab, 'first packet', OUTWARDS, 1, (host, to) => host.ping(to, { timeoutMs: OPENING }));
-  const pings = exchange(lab, 'ping', BOTH_WAYS, ROUNDS, (host, to) => host.ping(to));
-  const udp = exchange(lab, 'UDP', BOTH_WAYS, ROUNDS, (host, to) => host.askUdp(to, UDP_SIZE));
-  const large = exchange(lab, 'large ping', BOTH_WAYS, 2, (host, to) => host.ping(to, { size: LARGE }));
-  const mtu = TENANTS.map((tenant) => findMtu(lab, tenant));
-  const stranger = askStranger(lab);
-  const { rekeys, during } = rekeyUnderTraffic(lab);
+export interface ScenarioOptions extends Omit<HosterOptions, 'plan' | 'faults'> {
+  readonly random: Random;
+  /** More faults than the scenario has. */
+  readonly faults?: HosterFaults;
+}
+
+/** The world of a scenario, switched on. */
+export const hosterOf = (name: ScenarioName, { faults, ...options }: ScenarioOptions): Hoster =>
+  new Hoster({ ...options, plan: SCENARIOS[name].plan, faults: { ...SCENARIOS[name].faults, ...faults } });
+
+/** In a world of that scenario: about ten virtual seconds where nothing is lost. */
+export function runScenario(name: ScenarioName, lab: Hoster): ScenarioResult {
+  const { title, faults } = SCENARIOS[name];
+  const exchanges = [
+    ...steps.acrossVirtualNetworks(lab),
+    ...steps.firstPackets(lab, faults),
+    ...steps.outwards(lab, faults),
+    ...steps.fromOutside(lab),
+  ];
+  const sited = TENANTS.filter((tenant) => steps.hasTunnel(lab, tenant, faults));
+  const explanations = faults === undefined ? [] : explainFaults(lab, faults);
+  const uninvited = steps.askUninvited(lab);
+  const overlap = TENANTS.some((tenant) => lab.plan[tenant].direct === true) ? steps.overlappingDocument() : null;
+  const mtu = sited.map((tenant) => steps.findMtu(lab, tenant));
+  const stranger = steps.askStranger(lab);
+  const { rekeys, during } = steps.rekeyUnderTraffic(lab, sited);
   const facts = {
+    scenario: name,
+    title,
     tunnels: lab.gw.gateway.connections(lab.timeline.now),
-    exchanges: [...first, ...pings, ...udp, ...large, ...during],
-    mtu,
-    isolation: TENANTS.map((tenant) => isolationOf(lab, tenant)),
+    exchanges: [...exchanges, ...during],
+    outside: steps.seenOutside(lab),
+    ...{ uninvited, overlap, mtu, rekeys },
+    isolation: TENANTS.map((tenant) => steps.isolationOf(lab, tenant)),
     stranger,
-    rekeys,
+    explanations,
   };
-  return { ...facts, problems: findProblems(facts) };
+  const checks = checksOf(facts);
+  return { ...facts, checks, problems: checks.flatMap(({ problems }) => problems) };
 }
 
-/** One ping of every tenant, for labs that stay up; the answer counts them as they come. */
-export function pingOnce(lab: Lab): readonly Query[] {
-  return OUTWARDS.map(({ tenant, from, to }) => lab.hosts[tenant][from].ping(parseAddress(to)!));
+interface Scenario {
+  /** One sentence. */
+  readonly title: string;
+  readonly plan: HosterPlan;
+  readonly faults?: HosterFaults;
 }
 
-interface Way {
-  readonly tenant: TenantName;
-  readonly from: 'vm' | 'site';
-  readonly to: string;
-}
+export const SCENARIO_NAMES = ['hybrid', 'nat', 'vpn', 'direct', 'broken'] as const;
+export type ScenarioName = (typeof SCENARIO_NAMES)[number];
 
-type Ask = (host: Host, to: Uint8Array) => Query;
+const CHOSEN = '203.0.113.60';
 
-/** Every tenant asks at once, `rounds` times. */
-function exchange(
-  lab: Lab,
-  what: ExchangeResult['what'],
-  ways: readonly Way[],
-  rounds: number,
-  ask: Ask,
-): ExchangeResult[] {
-  const lostBefore = lab.outer.counters.lost;
-  const asked = ways.map((way) => ({ way, queries: [] as Query[] }));
-  for (let round = 0; round < rounds; round++) {
-    for (const { way, queries } of asked) queries.push(ask(lab.hosts[way.tenant][way.from], parseAddress(way.to)!));
-    lab.timeline.advanceTo(lab.timeline.now + INTERVAL);
-  }
-  settle(
-    lab,
-    asked.flatMap(({ queries }) => queries),
-  );
-  const lostOutside = lab.outer.counters.lost - lostBefore;
-  return asked.map(({ way, queries }) => summary(what, way, queries, lostOutside));
-}
-
-function settle(lab: Lab, queries: readonly Query[]): void {
-  lab.timeline.runUntil(() => queries.every(({ outcome }) => outcome !== 'waiting'), PATIENCE);
-}
-
-function summary(
-  what: ExchangeResult['what'],
-  { tenant, from, to }: Way,
-  queries: readonly Query[],
-  lostOutside: number,
-): ExchangeResult {
-  const times = queries.flatMap((q) => (q.outcome === 'reply' ? [q.milliseconds!] : []));
-  const none = times.length === 0;
-  return {
-    what,
-    tenant,
-    from: from === 'vm' ? VM : SITE,
-    to,
-    size: queries[0]!.size,
-    sent: queries.length,
-    answered: times.length,
-    lostOutside,
-    leastMs: none ? null : Math.min(...times),
-    meanMs: none ? null : times.reduce((sum, time) => sum + time, 0) / times.length,
-    mostMs: none ? null : Math.max(...times),
-  };
-}
-
-/** Path MTU discovery as a host does it (RFC 1191): too large with DF, then as large as it was told. */
-function findMtu(lab: Lab, tenant: TenantName): MtuResult {
-  const { vm } = lab.hosts[tenant];
-  const site = parseAddress(SITE)!;
-  const tooLarge = vm.ping(site, { size: LAN_MTU - PING_HEADERS, dontFragment: true });
-  settle(lab, [tooLarge]);
-  const { mtu } = tooLarge;
-  if (mtu === undefined) return { tenant, told: null, fits: false };
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const fitting = vm.ping(site, { size: mtu - PING_HEADERS, dontFragment: true });
-    settle(lab, [fitting]);
-    if (fitting.outcome === 'reply') return { tenant, told: mtu, fits: true };
-  }
-  return { tenant, told: mtu, fits: false };
-}
-
-function askStranger(lab: Lab): StrangerResult {
-  const address = parseAddress(PRINTER)!;
-  const asked = Array.from({ length: ATTEMPTS }, () => ({
-    own: lab.hosts.woodgrove.vm.ping(address),
-    strange: lab.hosts.contoso.vm.ping(address),
-  }));
-  settle(
-    lab,
-    asked.flatMap(({ own, strange }) => [own, strange]),
-  );
-  const answered = (queries: readonly Query[]): number => queries.filter((q) => q.outcome === 'reply').length;
-  return {
-    address: PRINTER,
-    owner: 'woodgrove',
-    ownerAnswered: answered(asked.map(({ own }) => own)),
-    stranger: 'contoso',
-    strangerAnswered: answered(asked.map(({ strange }) => strange)),
-    asked: ATTEMPTS,
-  };
-}
-
-/** Child SAs first, then the IKE SAs, while every tenant pings; a tenant without a tunnel is left out. */
-function rekeyUnderTraffic(lab: Lab): { readonly rekeys: RekeyResult[]; readonly during: ExchangeResult[] } {
-  const { gw, outer, timeline } = lab;
-  const lostBefore = outer.counters.lost;
-  const ways = OUTWARDS.filter(({ tenant }) => connectionOf(lab, tenant).childSas.length > 0);
-  const asked = ways.map((way) => ({ way, queries: [] as Query[] }));
-  const outcome = new Map(TENANTS.map((tenant) => [tenant, { child: false, ike: false }]));
-  for (const what of ['child', 'ike'] as const) {
-    const ids = (tenant: TenantName): number[] =>
-      connectionOf(lab, tenant)[what === 'child' ? 'childSas' : 'ikeSas'].map(({ id }) => id);
-    const before = new Map(ways.map(({ tenant }) => [tenant, ids(tenant)]));
-    for (const { tenant } of ways) gw.dispatch({ type: 'rekey', tenant, connection: 'site', what });
-    for (let round = 0; round < REKEY_ROUNDS.most; round++) {
-      const rekeyed = ways.filter(({ tenant }) => ids(tenant).some((id) => !before.get(tenant)!.includes(id)));
-      for (const { tenant } of rekeyed) outcome.get(tenant)![what] = true;
-      if (round >= REKEY_ROUNDS.least && rekeyed.length === ways.length) break;
-      for (const { way, queries } of asked) queries.push(lab.hosts[way.tenant].vm.ping(parseAddress(way.to)!));
-      timeline.advanceTo(timeline.now + REKEY_INTERVAL);
-    }
-  }
-  settle(
-    lab,
-    asked.flatMap(({ queries }) => queries),
-  );
-  const lostOutside = outer.counters.lost - lostBefore;
-  return {
-    rekeys: TENANTS.map((tenant) => ({ tenant, ...outcome.get(tenant)! })),
-    during: asked.map(({ way, queries }) => summary('ping during rekeys', way, queries, lostOutside)),
-  };
-}
-
-const connectionOf = (lab: Lab, tenant: TenantName): ConnectionStatus =>
-  lab.gw.gateway.connections(lab.timeline.now).find((connection) => connection.tenant === tenant)!;
-
-function isolationOf(lab: Lab, tenant: TenantName): IsolationResult {
-  const { vm, site } = lab.hosts[tenant];
-  const hosts = tenant === 'woodgrove' ? [vm, site, lab.printer] : [vm, site];
-  const seen = hosts.flatMap((host) => [...host.markers]);
-  const own = seen.filter(([marker]) => marker.startsWith(`bh:${tenant}:`));
-  return {
-    tenant,
-    addresses: [VM, SITE],
-    own: own.reduce((sum, [, count]) => sum + count, 0),
-    foreign: hosts.reduce((sum, host) => sum + host.counters.foreign, 0),
-  };
-}
-
-const OUTWARDS: readonly Way[] = TENANTS.map((tenant) => ({ tenant, from: 'vm', to: SITE }));
-const INWARDS: readonly Way[] = TENANTS.map((tenant) => ({ tenant, from: 'site', to: VM }));
-const BOTH_WAYS = [...OUTWARDS, ...INWARDS];
-
-const ROUNDS = 5;
-const ATTEMPTS = 3;
-const INTERVAL: Millis = 100;
-const OPENING: Millis = 30_000;
-const PATIENCE: Millis = 60_000;
-const REKEY_INTERVAL: Millis = 10;
-/** Rounds of pings while a rekey is under way: enough to cross it, and enough for retransmissions where packets are lost. */
-const REKEY_ROUNDS = { least: 25, most: 6_000 };
-const LAN_MTU = 1500;
-/** IPv4 and ICMP. */
-const PING_HEADERS = 28;
-const LARGE = 4_000;
-const UDP_SIZE = 512;
+export const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
+  hybrid: {
+    title: 'contoso leaves by NAT; woodgrove has a tunnel to its site, and NAT for all else.',
+    plan: { contoso: { nat: 'auto' }, woodgrove: { nat: CHOSEN, site: true } },
+  },
+  nat: {
+    title: 'Each tenant leaves by NAT behind an external address of its own.',
+    plan: { contoso: { nat: 'auto' }, woodgrove: { nat: CHOSEN } },
+  },
+  vpn: {
+    title: 'Each tenant has a tunnel to a site of its own, and the sites have the same addresses, too.',
+    plan: { contoso: { site: true }, woodgrove: { site: true } },
+  },
+  direct: {
+    title: 'contoso is routed to the external network as it is; woodgrove has the same addresses and leaves by NAT.',
+    plan: { contoso: { direct: true }, woodgrove: { nat: CHOSEN } },
+  },
+  broken: {
+    title: 'Three things are wrong on purpose: algorithms, a secret, a lookup record.',
+    plan: { contoso: { nat: 'auto', site: true }, woodgrove: { nat: CHOSEN, site: true } },
+    faults: { proposal: 'contoso', secret: 'woodgrove', record: 'contoso' },
+  },
+};

@@ -1,6 +1,6 @@
 /**
- * The lab's world: the multi-tenant gateway `gw` with tenants contoso and woodgrove, whose addresses are the same, and the
- * gateway `sites`, which plays the remote site of each.
+ * The small world, of tunnels alone (`hoster.ts` has the large one): the multi-tenant gateway `gw` with tenants contoso and
+ * woodgrove, whose addresses are the same, and the gateway `sites`, which plays the remote site of each.
  *
  * ```
  *   contoso    vm 10.1.0.10 ─┐                                     ┌─ 192.0.2.11 ─ contoso's site    10.2.0.10
@@ -11,9 +11,8 @@
  */
 import { formatIssue, type GatewayDocument, readDocument } from '../config/index.ts';
 import { invariant, type Random, type Secret, toHex } from '../core/index.ts';
-import type { ResolvedDocument } from '../gateway/index.ts';
+import { planHost, type ResolvedDocument } from '../gateway/index.ts';
 import { parseAddress } from '../ip/index.ts';
-import { Capture, type CaptureOptions } from './capture.ts';
 import { GatewayNode, type GatewayNodeOptions } from './gateway-node.ts';
 import { Host } from './host.ts';
 import { type Conditions, OuterNetwork } from './network.ts';
@@ -78,10 +77,11 @@ function tenantText(tenant: TenantName, psk: string, at: 'gw' | 'sites'): string
 `;
 }
 
-/** A document that must be right; secrets stand inline or are given. */
+/** A document that must be right, of a gateway or of a virtualization host; secrets stand inline or are given. */
 export function resolveDocument(text: string, secrets: ReadonlyMap<string, Secret> = new Map()): ResolvedDocument {
   const { document, issues } = readDocument(text, 'lab.yaml');
-  invariant(document?.role === 'gateway', `a document of the lab is right: ${issues.map(formatIssue).join('; ')}`);
+  invariant(document !== undefined, `a document of the lab is right: ${issues.map(formatIssue).join('; ')}`);
+  if (document.role === 'host') return { ...planHost(document), secrets };
   return { document, secrets: inlineSecrets(document, secrets) };
 }
 
@@ -140,17 +140,6 @@ export class Lab {
     this.hosts = { contoso: hosts('contoso'), woodgrove: hosts('woodgrove') };
     this.printer = this.#host(this.sites, 'woodgrove', 'printer', PRINTER);
     timeline.runToIdle(1000);
-  }
-
-  /** Taps the outer network and the inside of each tenant at both gateways. */
-  capture(options: Omit<CaptureOptions, 'timeline'>): Capture {
-    const capture = new Capture({ ...options, timeline: this.timeline });
-    capture.add('outer', this.outer);
-    for (const tenant of TENANTS) {
-      capture.add(`${tenant}-inside`, this.gw.segment(tenant, 'inside'));
-      capture.add(`${tenant}-site`, this.sites.segment(tenant, 'inside'));
-    }
-    return capture;
   }
 
   /** DELETE for everything; false when an end did not come to its end in time. */
