@@ -13,10 +13,11 @@ export class IndexTable {
   #slots = new Int32Array(SLOTS_MIN);
   /** The upper bits of a hash are the slot it belongs to: its home. */
   #shift = SHIFT_MAX;
-  /** While the table doubles: what has not moved yet stands from `#cursor` on. */
+  /** While the table doubles: the `#left` slots before `#cursor`, in a circle, hold what has not moved yet; all others are empty. */
   #old: Int32Array | undefined;
   #oldShift = 0;
   #cursor = 0;
+  #left = 0;
   #size = 0;
   readonly #hashOf: (row: number) => number;
 
@@ -92,25 +93,24 @@ export class IndexTable {
     if (this.#old !== undefined) this.#move(this.#old, Number.POSITIVE_INFINITY);
     this.#old = this.#slots;
     this.#oldShift = this.#shift;
-    this.#cursor = 0;
+    this.#cursor = this.#old.indexOf(0);
+    this.#left = this.#old.length - 1;
     this.#slots = new Int32Array(this.#slots.length * 2);
     this.#shift -= 1;
   }
 
+  /** Backwards from an empty slot: what goes is the last of its neighbours, and nobody behind it is looked for across the gap. */
   #move(old: Int32Array, moves: number): void {
-    for (let left = moves; left > 0; left--) {
-      if (this.#cursor === old.length) {
-        this.#old = undefined;
-        return;
-      }
+    const mask = old.length - 1;
+    for (let step = Math.min(moves, this.#left); step > 0; step--) {
+      this.#left -= 1;
+      this.#cursor = (this.#cursor - 1) & mask;
       const value = old[this.#cursor]!;
-      if (value === 0) this.#cursor += 1;
-      else {
-        // A follower may take its place: the cursor stays until the slot is empty.
-        this.#erase(old, this.#oldShift, this.#cursor);
-        put(this.#slots, this.#hashOf((value & ROW_MASK) - 1) >>> this.#shift, value);
-      }
+      if (value === 0) continue;
+      old[this.#cursor] = 0;
+      put(this.#slots, this.#hashOf((value & ROW_MASK) - 1) >>> this.#shift, value);
     }
+    if (this.#left === 0) this.#old = undefined;
   }
 
   /** Empties the slot and closes the gap: whoever would no longer be found from its home moves into it. */
@@ -161,5 +161,5 @@ const ROW_BITS = 22;
 const ROW_MASK = (1 << ROW_BITS) - 1;
 const SLOTS_MIN = 16;
 const SHIFT_MAX = 28;
-/** Steps of each change while a table doubles: it is done after a seventh of the additions that would fill it again. */
-const MOVES = 16;
+/** Slots that each change moves while a table doubles: it is done after a sixth of the additions that would fill it again. */
+const MOVES = 8;
