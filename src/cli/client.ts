@@ -83,7 +83,7 @@ function unreachable(error: unknown, path: string, interrupted: boolean): CliErr
     );
   }
   const advice = 'Start one with: bulkhead run -c gateway.yaml. Its control socket is named by --api or BULKHEAD_API.';
-  if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ECONNRESET') {
+  if (code === 'ENOENT' || code === 'ECONNREFUSED') {
     return new CliError(EXIT.unreachable, 'unreachable', `no gateway answers on ${path}`, advice);
   }
   const why = name === 'TimeoutError' ? `no answer within ${ANSWER_MS / 1000} s` : message;
