@@ -124,8 +124,9 @@ export class Compartment {
       counters: this.#counters,
       send: (packet: Packet, now: Millis) => this.send(packet, now),
       release: (packet: Packet) => this.#release(packet),
-      sourceTowards: (address: Address, into?: Interface) => this.#sourceTowards(address, into),
+      sourceTowards: (address: Address, into?: Interface) => this.sourceTowards(address, into),
       owns: (address: Address) => this.owns(address),
+      transport: (packet: Packet) => options.sink.transport?.(packet) === true,
     };
     this.#exit = new Exit({
       pool: options.pool,
@@ -182,6 +183,18 @@ export class Compartment {
   /** Whether an address is this compartment's own. */
   owns(address: Address): boolean {
     return this.#routes.fib.lookup(address)?.kind === ENTRY.local;
+  }
+
+  /** RFC 1812 §4.3.2.4: the own address of the interface towards the receiver, else where it came in, else any of the family. */
+  sourceTowards(address: Address, into?: Interface): Address | undefined {
+    const octets = address.length === 4 ? 4 : 16;
+    const towards = this.#routes.fib.lookup(address)?.out.primary(octets) ?? into?.primary(octets);
+    if (towards !== undefined) return towards;
+    for (const other of this.#interfaces.values()) {
+      const own = other.primary(octets);
+      if (own !== undefined) return own;
+    }
+    return undefined;
   }
 
   // Routes.
@@ -381,18 +394,6 @@ export class Compartment {
     const checksum = updateChecksum16(ipv4Checksum(buf, start), ipv4Identification(buf, start), this.#identification);
     putU16(buf, start + 4, this.#identification);
     putU16(buf, start + 10, checksum);
-  }
-
-  /** RFC 1812 §4.3.2.4: of the interface towards the receiver, else where it came in, else any of the family. */
-  #sourceTowards(address: Address, into?: Interface): Address | undefined {
-    const octets = address.length === 4 ? 4 : 16;
-    const towards = this.#routes.fib.lookup(address)?.out.primary(octets) ?? into?.primary(octets);
-    if (towards !== undefined) return towards;
-    for (const other of this.#interfaces.values()) {
-      const own = other.primary(octets);
-      if (own !== undefined) return own;
-    }
-    return undefined;
   }
 
   #drop(packet: Packet, reason: number, into: number): void {

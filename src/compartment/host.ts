@@ -3,8 +3,9 @@
  *
  * Read first: RFC 1122 §3.2.2 and §3.3.2, RFC 1812 §4.3.3.6 (echo), RFC 4443 §2.2 (a), §3.1, §4; RFC 8200 §4.5.
  * Leaves to others: routes and fragmentation of what it sends (`compartment.ts`), putting fragments together (`ip/`).
- * Deliberate limits: no UDP and no TCP service, so every port and protocol is unreachable; a reply carries no options and
- * no extension headers, also where the request had them; ICMP messages other than echo and errors are consumed in silence.
+ * Deliberate limits: no UDP service, so every port is unreachable; TCP goes to an endpoint elsewhere (`Sink.transport`), and without one
+ * is as unreachable as other protocols; a reply carries no options and no extension headers, also where the request had them; ICMP
+ * messages other than echo and errors are consumed in silence.
  * Invariant: nothing here answers an answer, so a packet to itself ends after one reply.
  */
 import { type Bytes, type Deadline, earliest, type Millis, putU16 } from '../core/index.ts';
@@ -132,6 +133,11 @@ export class LocalHost {
     }
     // RFC 8200 §4.7: nothing follows and nobody is told.
     if (protocol === IP_PROTOCOL.noNextHeader && version === 6) return DROP.protocolUnreachable;
+    if (protocol === IP_PROTOCOL.tcp && this.#station.transport(packet)) {
+      this.#station.counters.delivered += 1;
+      this.#station.release(packet);
+      return PASS;
+    }
     const own = destinationOf(buf, start);
     if (protocol === IP_PROTOCOL.udp) {
       // A superframe goes on owing its checksum; its headers were measured where it came in.
@@ -179,13 +185,17 @@ export class LocalHost {
     }
   }
 
-  /** An ICMP error about a ping of ours ends it; others concern nobody here. */
-  #heedError({ buf, start }: Packet, now: Millis): void {
+  /** An ICMP error about a ping of ours ends it; others may concern a TCP endpoint. */
+  #heedError(packet: Packet, now: Millis): void {
+    const { buf, start } = packet;
     const { at, end } = this.#upper;
     const version = ipVersion(buf, start);
     const quoted = quotedPacketAt(buf, at, end, version);
     const asked = quoted < 0 ? undefined : quotedEcho(buf, quoted, end, version);
-    if (asked === undefined) return;
+    if (asked === undefined) {
+      if (quoted >= 0) this.#station.transport(packet);
+      return;
+    }
     const from = sourceOf(buf, start);
     const failure = failureOf(buf, at, version, from);
     this.#expected(this.#pings.failed(asked.id, asked.sequence, asked.destination, from, failure, now));

@@ -239,6 +239,7 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
         return;
       }
       case 'stray':
+      case 'transport':
         return;
       case 'tapped':
         return showTapped(books, event);

@@ -213,7 +213,11 @@ export type PlaneCommand =
   | { readonly do: 'give-up'; readonly tunnel: number }
   /** No tunnel is asked for any more. */
   | { readonly do: 'stop' }
-  | { readonly do: 'ping'; readonly compartment: number; readonly request: PingRequest };
+  | { readonly do: 'ping'; readonly compartment: number; readonly request: PingRequest }
+  /** Whether TCP to the compartment's own addresses, and ICMP errors, are told to control. */
+  | { readonly do: 'set-transport'; readonly compartment: number; readonly on: boolean }
+  /** A packet of the compartment's own, complete. */
+  | { readonly do: 'send'; readonly compartment: number; readonly octets: Bytes };
 
 export type PlaneEvent =
   /** An IKE message, without its non-ESP marker. */
@@ -264,6 +268,8 @@ export type PlaneEvent =
       readonly mac: Bytes;
     }
   | { readonly type: 'pinged'; readonly compartment: number; readonly result: PingResult }
+  /** An IP packet with TCP to an own address, checksum complete, or an ICMP error. */
+  | { readonly type: 'transport'; readonly compartment: number; readonly octets: Bytes }
   | {
       readonly type: 'ping-refused';
       readonly compartment: number;

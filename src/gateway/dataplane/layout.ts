@@ -13,6 +13,7 @@ import { PlaneLink } from './link.ts';
 import type { DataPlane } from './plane.ts';
 import { PlaneSegment } from './segment.ts';
 import { PlaneTenant } from './tenant.ts';
+import { tellTransport } from './transport.ts';
 import { PlaneTunnel } from './tunnel.ts';
 
 /** What stands behind an interface number. */
@@ -43,6 +44,7 @@ export type LayoutCommand = Of<
   | 'add-interface'
   | 'remove-interface'
   | 'set-up'
+  | 'set-transport'
   | 'add-route'
   | 'remove-route'
   | 'underlay'
@@ -105,6 +107,11 @@ export class Layout {
         return this.#removeInterface(command.compartment, command.interface);
       case 'set-up':
         return this.#compartment(command.compartment)?.setUp(command.interface, command.up);
+      case 'set-transport': {
+        const tenant = this.tenants.get(command.compartment);
+        if (tenant !== undefined) tenant.transport = command.on;
+        return;
+      }
       case 'add-route':
         return void this.#compartment(command.compartment)?.addRoute(command.route);
       case 'remove-route': {
@@ -153,6 +160,7 @@ export class Layout {
       dropped: (packet, reason) => {
         if (plane.tapping) plane.tap.dropped(packet, reason, number, plane.now);
       },
+      transport: (packet) => tenant.transport && tellTransport(plane, number, packet),
       pinged: (result) => void plane.tell({ type: 'pinged', compartment: number, result }),
     };
     const options = { name, number, pool, random, sink, cells: plane.cellsAt(cells) };

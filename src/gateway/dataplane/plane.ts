@@ -6,8 +6,8 @@
  * The doors into a compartment are `packet` (a port of the tenant's own), the SPI of an ESP packet, the VSID of an NVGRE frame, and
  * behind compartment 1 the external address of a NAT or the prefixes of a tenant without one. Packets are taken in
  * at any pace and leave at `flush`, which ends a batch; commands come between batches.
- * Invariants: each packet taken is given to the output or released, once; an event is kept until `takeEvents`, but IKE messages
- * and strays beyond EVENTS are dropped like packets, and counted.
+ * Invariants: each packet taken is given to the output or released, once; an event is kept until `takeEvents`, but IKE messages,
+ * TCP and strays beyond EVENTS are dropped like packets, and counted.
  */
 import {
   Agenda,
@@ -57,7 +57,7 @@ export interface DataPlaneOptions {
   readonly likeness?: boolean;
 }
 
-/** Events between two batches from which on no message and no stray is taken; of other events an SA, a tunnel, a ping causes a few. */
+/** Events between two batches from which on no message, no TCP and no stray is taken; of other events an SA, a tunnel, a ping causes a few. */
 const EVENTS = 1024;
 
 export class DataPlane {
@@ -254,7 +254,8 @@ export class DataPlane {
 
   /** False: dropped, because control does not keep up. */
   tell(event: PlaneEvent): boolean {
-    if ((event.type === 'ike' || event.type === 'stray') && this.#events.length >= EVENTS) {
+    const repeated = event.type === 'ike' || event.type === 'stray' || event.type === 'transport';
+    if (repeated && this.#events.length >= EVENTS) {
       this.drops[DROP.queueFull]! += 1;
       return false;
     }
@@ -315,6 +316,8 @@ export class DataPlane {
         return;
       case 'ping':
         return this.#ping(command, now);
+      case 'send':
+        return this.#send(command.compartment, command.octets, now);
       case 'tap':
         this.tapping = this.tap.set(command.compartments);
         return;
@@ -353,6 +356,14 @@ export class DataPlane {
     const why = tenant === undefined ? 'the tenant is gone' : tenant.compartment.ping(request, now);
     if (tenant !== undefined) this.#agenda.touch(tenant);
     if (why !== undefined) this.tell({ type: 'ping-refused', compartment, request, why });
+  }
+
+  #send(compartment: number, octets: Bytes, now: Millis): void {
+    const tenant = this.#layout.tenants.get(compartment);
+    if (tenant === undefined || this.likeness) return;
+    const packet = this.pool.from(octets);
+    if (packet === undefined) this.drops[DROP.noBuffer]! += 1;
+    else tenant.compartment.send(packet, now);
   }
 
   /** What the kernel brought to the wrong data plane goes round by control. */

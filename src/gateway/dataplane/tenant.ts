@@ -12,6 +12,8 @@ type AddInterface = Extract<PlaneCommand, { do: 'add-interface' }>;
 
 export class PlaneTenant implements Timed {
   touched = false;
+  /** TCP to own addresses is told to control. */
+  transport = false;
   readonly compartment: Compartment;
   readonly ways = new Map<number, Way>();
   readonly #cells: number;
@@ -49,6 +51,7 @@ export class PlaneTenant implements Timed {
     commands.push(...this.#interfaces.values());
     for (const { number, up } of this.compartment.interfaces())
       if (!up) commands.push({ do: 'set-up', compartment, interface: number, up });
+    if (this.transport) commands.push({ do: 'set-transport', compartment, on: true });
     for (const route of this.compartment.routes())
       if (route.origin !== 'connected') commands.push({ do: 'add-route', compartment, route });
     for (const [number, { behind }] of this.ways)

@@ -2,7 +2,7 @@
  * What a worker tells the main thread, when that may be slow to look: news that finds room in the ring goes at once; what is said
  * only once waits here for room; anything else is dropped, because it comes again.
  *
- * Limits: TRAFFIC_SHARE of the ring for IKE messages, whose senders repeat them, and packets that strayed; what waits has a key, so
+ * Limits: TRAFFIC_SHARE of the ring for IKE messages and TCP, whose senders repeat them, and packets that strayed; what waits has a key, so
  * that there is no more of it than ports, sockets, SAs and tunnels.
  */
 import type { PlaneEvent } from '../../gateway/index.ts';
@@ -77,7 +77,8 @@ function keyOfEvent(event: PlaneEvent): string | undefined {
   }
 }
 
-const isTraffic = (news: WorkerNews): boolean =>
-  news.type === 'plane' && (news.event.type === 'ike' || news.event.type === 'stray');
+const isTraffic = (news: WorkerNews): boolean => news.type === 'plane' && TRAFFIC.has(news.event.type);
+
+const TRAFFIC: ReadonlySet<PlaneEvent['type']> = new Set(['ike', 'stray', 'transport']);
 
 const TRAFFIC_SHARE = 0.75;
