@@ -1,18 +1,28 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
-/** Three tiers: `unit` and `world` are fast and run everywhere; `interop` needs root, Linux and the peers from apt. */
+/** Tests of what is deterministic and leaves no state in a process. */
+const PURE = 'test/{bgp,capture,compartment,config,core,crypto,esp,gateway,ike,ip,nat,nvgre}/**/*.test.ts';
+
+/**
+ * Three tiers: `unit` (with `unit-process`: processes, threads, command line) and `world` are fast and run everywhere; `interop` needs
+ * root, Linux and the peers from apt.
+ */
 export default defineConfig({
   test: {
+    maxWorkers: availableParallelism(),
     projects: [
+      { extends: true, test: { name: 'unit', include: [PURE], testTimeout: 30_000, isolate: false } },
       {
+        extends: true,
         test: {
-          name: 'unit',
+          name: 'unit-process',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/world/**', 'test/interop/**'],
+          exclude: [PURE, 'test/world/**', 'test/interop/**'],
           testTimeout: 30_000,
         },
       },
-      { test: { name: 'world', include: ['test/world/**/*.test.ts'], testTimeout: 120_000 } },
+      { extends: true, test: { name: 'world', include: ['test/world/**/*.test.ts'], testTimeout: 120_000 } },
       {
         test: {
           name: 'interop',
