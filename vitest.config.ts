@@ -1,16 +1,35 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Tests of what is deterministic and leaves no state in a process. */
 const PURE = 'test/{bgp,capture,compartment,config,core,crypto,esp,gateway,ike,ip,nat,nvgre}/**/*.test.ts';
 
+/** Files that load the processor, or judge rates and losses under load: each has the machine for itself. */
+const ALONE = ['bench', 'load', 'nat-load', 'pair', 'path-mtu', 'plane-restart', 'robustness', 'soak', 'worker'];
+const alone = ALONE.map((name) => `test/interop/${name}.test.ts`);
+
+/** What takes longest begins first, so that nothing is left to wait for alone. */
+const LONGEST = 'test/interop/rekey.test.ts';
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    const longest = sorted.filter(({ moduleId }) => moduleId.endsWith(LONGEST));
+    return [...longest, ...sorted.filter((file) => !longest.includes(file))];
+  }
+}
+
+const peers = { testTimeout: 120_000, hookTimeout: 60_000 };
+
 /**
- * Three tiers: `unit` (with `unit-process`: processes, threads, command line) and `world` are fast and run everywhere; `interop` needs
- * root, Linux and the peers from apt.
+ * Three tiers: `unit` (with `unit-process`: processes, threads, command line) and `world` are fast and run everywhere; `interop` (with
+ * `interop-waiting`: files that mostly wait, several at a time) needs root, Linux and the peers from apt.
  */
 export default defineConfig({
   test: {
     maxWorkers: availableParallelism(),
+    sequence: { sequencer: LongestFirst },
     projects: [
       { extends: true, test: { name: 'unit', include: [PURE], testTimeout: 30_000, isolate: false } },
       {
@@ -25,11 +44,21 @@ export default defineConfig({
       { extends: true, test: { name: 'world', include: ['test/world/**/*.test.ts'], testTimeout: 120_000 } },
       {
         test: {
-          name: 'interop',
+          name: 'interop-waiting',
           include: ['test/interop/**/*.test.ts'],
-          testTimeout: 120_000,
-          hookTimeout: 60_000,
+          exclude: alone,
+          ...peers,
+          maxWorkers: 3,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          name: 'interop',
+          include: alone,
+          ...peers,
           fileParallelism: false,
+          sequence: { groupOrder: 2 },
         },
       },
     ],
