@@ -5,6 +5,9 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 /** Tests of what is deterministic and leaves no state in a process. */
 const PURE = 'test/{bgp,capture,compartment,config,core,crypto,esp,gateway,ike,ip,nat,nvgre}/**/*.test.ts';
 
+/** Of processes, threads and the command line: those that say how soon something happens in real time. */
+const TIMED = ['test/runtime/plane-host.test.ts', 'test/cli/bench.test.ts'];
+
 /** Files that load the processor, or judge rates and losses under load: each has the machine for itself. */
 const ALONE = ['bench', 'load', 'nat-load', 'pair', 'path-mtu', 'plane-restart', 'robustness', 'soak', 'worker'];
 const alone = ALONE.map((name) => `test/interop/${name}.test.ts`);
@@ -23,8 +26,8 @@ class LongestFirst extends BaseSequencer {
 const peers = { testTimeout: 120_000, hookTimeout: 60_000 };
 
 /**
- * Three tiers: `unit` (with `unit-process`: processes, threads, command line) and `world` are fast and run everywhere; `interop` (with
- * `interop-waiting`: files that mostly wait, several at a time) needs root, Linux and the peers from apt.
+ * Three tiers: `unit` (with `unit-process` and `unit-timed`: processes, threads, command line) and `world` are fast and run everywhere;
+ * `interop` (with `interop-waiting`: files that mostly wait, several at a time) needs root, Linux and the peers from apt.
  */
 export default defineConfig({
   test: {
@@ -37,10 +40,11 @@ export default defineConfig({
         test: {
           name: 'unit-process',
           include: ['test/**/*.test.ts'],
-          exclude: [PURE, 'test/world/**', 'test/interop/**'],
+          exclude: [PURE, ...TIMED, 'test/world/**', 'test/interop/**'],
           testTimeout: 30_000,
         },
       },
+      { test: { name: 'unit-timed', include: TIMED, testTimeout: 30_000, fileParallelism: false } },
       { extends: true, test: { name: 'world', include: ['test/world/**/*.test.ts'], testTimeout: 120_000 } },
       {
         test: {
