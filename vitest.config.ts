@@ -9,16 +9,19 @@ const PURE = 'test/{bgp,capture,compartment,config,core,crypto,esp,gateway,ike,i
 const TIMED = ['test/runtime/plane-host.test.ts', 'test/cli/bench.test.ts'];
 
 /** Files that load the processor, or judge rates and losses under load: each has the machine for itself. */
-const ALONE = ['bench', 'load', 'nat-load', 'pair', 'path-mtu', 'plane-restart', 'robustness', 'soak', 'worker'];
+const ALONE = ['bench', 'load', 'nat-load', 'openvswitch', 'pair', 'path-mtu', 'plane-restart', 'robustness', 'worker'];
 const alone = ALONE.map((name) => `test/interop/${name}.test.ts`);
 
+/** Needs a processor and nobody else: it runs beside the fast tiers. */
+const SOAK = 'test/interop/soak.test.ts';
+
 /** What takes longest begins first, so that nothing is left to wait for alone. */
-const LONGEST = 'test/interop/rekey.test.ts';
+const LONGEST = [SOAK, 'test/interop/rekey.test.ts'];
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(files);
-    const longest = sorted.filter(({ moduleId }) => moduleId.endsWith(LONGEST));
+    const longest = sorted.filter(({ moduleId }) => LONGEST.some((name) => moduleId.endsWith(name)));
     return [...longest, ...sorted.filter((file) => !longest.includes(file))];
   }
 }
@@ -27,7 +30,7 @@ const peers = { testTimeout: 120_000, hookTimeout: 60_000 };
 
 /**
  * Three tiers: `unit` (with `unit-process` and `unit-timed`: processes, threads, command line) and `world` are fast and run everywhere;
- * `interop` (with `interop-waiting`: files that mostly wait, several at a time) needs root, Linux and the peers from apt.
+ * `interop` (with `interop-waiting`: files that mostly wait, several at a time; and `interop-soak`) needs root, Linux and the peers from apt.
  */
 export default defineConfig({
   test: {
@@ -46,11 +49,12 @@ export default defineConfig({
       },
       { test: { name: 'unit-timed', include: TIMED, testTimeout: 30_000, fileParallelism: false } },
       { extends: true, test: { name: 'world', include: ['test/world/**/*.test.ts'], testTimeout: 120_000 } },
+      { extends: true, test: { name: 'interop-soak', include: [SOAK] } },
       {
         test: {
           name: 'interop-waiting',
           include: ['test/interop/**/*.test.ts'],
-          exclude: alone,
+          exclude: [...alone, SOAK],
           ...peers,
           maxWorkers: 3,
           sequence: { groupOrder: 1 },
