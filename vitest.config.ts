@@ -9,7 +9,18 @@ const PURE = 'test/{bgp,capture,compartment,config,core,crypto,esp,gateway,ike,i
 const TIMED = ['test/runtime/plane-host.test.ts', 'test/cli/bench.test.ts'];
 
 /** Files that load the processor, or judge rates and losses under load: each has the machine for itself. */
-const ALONE = ['bench', 'load', 'nat-load', 'openvswitch', 'pair', 'path-mtu', 'plane-restart', 'robustness', 'worker'];
+const ALONE = [
+  'bench',
+  'load',
+  'nat-load',
+  'openvswitch',
+  'pair',
+  'path-mtu',
+  'plane-restart',
+  'robustness',
+  'traffic',
+  'worker',
+];
 const alone = ALONE.map((name) => `test/interop/${name}.test.ts`);
 
 /** Needs a processor and nobody else: it runs beside the fast tiers. */
