@@ -561,6 +561,8 @@ suite('a TUN device without an event loop', () => {
         from.release(packet);
       },
     });
+    // The host's own IPv6 speaks on a fresh link when it likes.
+    sh('sysctl', ['-qw', `net.ipv6.conf.${DEVICE.device}.disable_ipv6=1`]);
     const set = new PollSet(sys, 1);
     set.add(device.fd);
     while (set.wait(50) > 0) device.drain(8);

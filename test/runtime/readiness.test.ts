@@ -178,18 +178,18 @@ describe('the end of a process', () => {
     });
 
     it('comes by itself when nothing is watched any more', async () => {
-      expect(await compiled.run(`${waiting} await readiness.forget(fd);`, { milliseconds: 5_000 })).toMatchObject({
+      expect(await compiled.run(`${waiting} await readiness.forget(fd);`, { milliseconds: 20_000 })).toMatchObject({
         code: 0,
       });
-      expect(await compiled.run(`${waiting} await readiness.close();`, { milliseconds: 5_000 })).toMatchObject({
+      expect(await compiled.run(`${waiting} await readiness.close();`, { milliseconds: 20_000 })).toMatchObject({
         code: 0,
       });
     });
 
     it('is not held up by the waiting thread, neither by exit nor by an error', async () => {
-      expect((await compiled.run(`${waiting} process.exit(7);`, { milliseconds: 5_000 })).code).toBe(7);
+      expect((await compiled.run(`${waiting} process.exit(7);`, { milliseconds: 20_000 })).code).toBe(7);
       const failed = await compiled.run(`${waiting} setTimeout(() => { throw new Error('ours'); });`, {
-        milliseconds: 5_000,
+        milliseconds: 20_000,
       });
       expect(failed.code).toBe(1);
       expect(failed.stderr).toContain('Error: ours');
@@ -200,7 +200,7 @@ describe('the end of a process', () => {
         `${waiting}
          const bad = readiness.sys.eventfd(1, 0x800);
          readiness.watch(bad, () => { throw new Error('in a reader'); });`,
-        { milliseconds: 5_000 },
+        { milliseconds: 20_000 },
       );
       expect(failed.code).toBe(1);
       expect(failed.stderr).toContain('Error: in a reader');
