@@ -8,3 +8,4 @@ export * from './notification.ts';
 export * from './open.ts';
 export * from './refresh.ts';
 export * from './types.ts';
+export * from './update-view.ts';
