@@ -11,10 +11,18 @@ import { notification } from './fault.ts';
 import { ATTRIBUTE, attributeName, ERROR, FLAG, UPDATE_ERROR } from './iana.ts';
 import { nextHopFits } from './multiprotocol.ts';
 import { prefixBits } from './nlri.ts';
-import { type CodecContext, type Family, IPV4_UNICAST, type NotificationMessage, type Treatment } from './types.ts';
+import {
+  type CodecContext,
+  type Family,
+  IPV4_UNICAST,
+  L2VPN_EVPN,
+  type NotificationMessage,
+  type Treatment,
+} from './types.ts';
 import {
   attributeFlags,
   countNlri,
+  countTypedNlri,
   mpFamily,
   mpNextHopLength,
   mpReachFits,
@@ -133,10 +141,13 @@ function checkPrefixes(
   family: Family,
   context: CodecContext,
 ): AttributeFault | undefined {
-  const bits = prefixBits(family);
-  if (bits === undefined || countNlri(b, at, nextAttribute(b, a), bits, context.addPath.includes(family)) >= 0) {
-    return undefined;
+  const pathIds = context.addPath.includes(family);
+  const end = nextAttribute(b, a);
+  if (family === L2VPN_EVPN) {
+    return countTypedNlri(b, at, end, pathIds) >= 0 ? undefined : mpFault(b, a, 'routes that do not fit');
   }
+  const bits = prefixBits(family);
+  if (bits === undefined || countNlri(b, at, end, bits, pathIds) >= 0) return undefined;
   return mpFault(b, a, 'prefixes that do not fit');
 }
 
