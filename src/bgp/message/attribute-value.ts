@@ -174,7 +174,7 @@ const largeAt = (b: Bytes, p: number): LargeCommunity => ({
   local2: u32(b, p + 8),
 });
 
-/** RFC 8092 §5: what comes twice is taken once. */
+/** RFC 8092 §3: what comes twice is taken once. */
 function distinct(communities: readonly LargeCommunity[]): LargeCommunity[] {
   const seen = new Set<string>();
   return communities.filter((c) => {

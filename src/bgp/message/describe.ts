@@ -87,7 +87,7 @@ function describeSegment({ type, asns }: AsSegment): string {
   }
 }
 
-/** RFC 8538 §3.1: a hard reset has another NOTIFICATION in its data. */
+/** RFC 8538 §3: a hard reset has another NOTIFICATION in its data. */
 function describeData(m: NotificationMessage): string {
   if (m.code === ERROR.CEASE && m.subcode === CEASE.HARD_RESET && m.data.length >= 2) {
     return `(${describeNotification({ ...m, code: m.data[0]!, subcode: m.data[1]!, data: m.data.subarray(2) })})`;

@@ -7,6 +7,7 @@ import {
   attributeOf,
   attributeValueAt,
   type CodecContext,
+  copyBlock,
   decodeAttributes,
   decodeMessage,
   decodeUpdate,
@@ -201,7 +202,7 @@ describe('attributes on the wire', () => {
     expect(back?.segments.flatMap((s) => s.asns)).toEqual(asns);
   });
 
-  it('RFC 8092: a large community that comes twice is there once', () => {
+  it('RFC 8092 §3: a large community that comes twice is there once', () => {
     const one = '0000fde9 00000001 00000002';
     const out = decodeAttributes(fromHex(`c0 20 24 ${one} ${one} 0000fde9 00000001 00000003`), EBGP);
     expect(findValue(out.attributes, 'largeCommunities')?.communities.length).toBe(2);
@@ -357,6 +358,27 @@ function shortest(message: Bytes): Bytes {
 
 /** Messages of the feed whose AGGREGATOR has the number 0. */
 const ZERO_AGGREGATORS = 2;
+
+describe('a block without what differs from message to message', () => {
+  it('says of a route all that its UPDATE says, but for the other prefixes', () => {
+    const settled = { ...IBGP, maximumLength: 65535 };
+    fc.assert(
+      fc.property(updateMessage, (message) => {
+        const attributes = message.attributes.filter(({ value }) => suits(value, settled));
+        const octets = encodeUpdate({ ...message, attributes }, settled);
+        const view = newUpdateView();
+        viewUpdate(view, octets, 0);
+        const target = new Uint8Array(view.attributesEnd - view.attributesAt);
+        const block = decodeAttributes(target, settled, 0, copyBlock(view, octets, target, 0, true));
+        const expected = attributes
+          .filter(({ value }) => value.name !== 'mpUnreach')
+          .map((a) => (a.value.name === 'mpReach' ? attributeOf({ ...a.value, nlri: [] }) : a));
+        expect(block.treatment).toBe('none');
+        expect(block.attributes).toEqual(expected.sort((a, b) => Number(b.type === 14) - Number(a.type === 14)));
+      }),
+    );
+  });
+});
 
 /** Whether a peer of this context may send it: what may not is in the tests of RFC 7606. */
 function suits(value: AttributeValue, context: CodecContext): boolean {
