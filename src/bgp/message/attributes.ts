@@ -33,8 +33,9 @@ export interface AttributeFault {
 export interface DecodedAttributes {
   /** What is left after discarding, in the order of the wire. Of no use after 'withdraw' and 'reset'. */
   readonly attributes: readonly PathAttribute[];
+  /** The first MAXIMUM_FAULTS, and one of the strongest in any case. */
   readonly faults: readonly AttributeFault[];
-  /** The strongest of `faults`. */
+  /** The strongest of all. */
   readonly treatment: Treatment;
   /** RFC 7606 §3(d): faults where the block comes with routes of any family. */
   readonly missing: readonly AttributeFault[];
@@ -51,17 +52,14 @@ export function decodeAttributes(
 ): DecodedAttributes {
   const attributes: PathAttribute[] = [];
   const faults: AttributeFault[] = [];
+  let treatment: Treatment = 'none';
   SEEN.fill(0);
   for (let a = at; a < end; a = nextAttribute(octets, a)) {
-    if (!attributeFits(octets, a, end)) {
-      faults.push(overrun(octets, a, end));
-      break;
-    }
-    const fault = takeAttribute(octets, a, context, attributes);
-    if (fault !== undefined) faults.push(fault);
+    const fits = attributeFits(octets, a, end);
+    const fault = fits ? takeAttribute(octets, a, context, attributes) : overrun(octets, a, end);
+    if (fault !== undefined) treatment = noteFault(faults, fault, treatment);
+    if (!fits) break;
   }
-  let treatment: Treatment = 'none';
-  for (const fault of faults) treatment = stronger(treatment, fault.treatment);
   return { attributes, faults, treatment, missing: missingOf(context), nextHop: nextHopFault(attributes) };
 }
 
@@ -103,6 +101,14 @@ export function findValue<N extends AttributeValue['name']>(
 ): Extract<AttributeValue, { name: N }> | undefined {
   for (const { value } of attributes) if (value.name === name) return value as Extract<AttributeValue, { name: N }>;
   return undefined;
+}
+
+/** Keeps the fault, if there is room for it or it is stronger than all before; returns the strongest treatment. */
+function noteFault(faults: AttributeFault[], fault: AttributeFault, strongest: Treatment): Treatment {
+  const strongestYet = stronger(strongest, fault.treatment);
+  if (faults.length < MAXIMUM_FAULTS) faults.push(fault);
+  else if (strongestYet !== strongest) faults[MAXIMUM_FAULTS - 1] = fault;
+  return strongestYet;
 }
 
 /** Adds the attribute at `a`, or says why not. */
@@ -227,6 +233,9 @@ function nextHopFault(attributes: readonly PathAttribute[]): AttributeFault | un
 
 const rankOf = (type: number): number =>
   type === ATTRIBUTE.MP_REACH_NLRI || type === ATTRIBUTE.MP_UNREACH_NLRI ? type - 0x100 : type;
+
+/** A block is kept with its faults: thousands of attributes that come once more must not make thousands of records. */
+export const MAXIMUM_FAULTS = 16;
 
 /** Types seen in the block that is being decoded; of no meaning between calls. */
 const SEEN = new Uint8Array(256);

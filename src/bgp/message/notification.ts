@@ -22,6 +22,12 @@ export function encodeNotification(w: Writer, m: NotificationMessage): void {
   w.bytes(m.data);
 }
 
+/** RFC 8654 §5: the same with no more data than a peer takes that has settled messages of `maximumLength`. */
+export function fitNotification(m: NotificationMessage, maximumLength: number): NotificationMessage {
+  const room = maximumLength - HEADER_LENGTH - 2;
+  return m.data.length <= room ? m : { ...m, data: m.data.slice(0, room) };
+}
+
 /** RFC 9003 §2: a Cease with a sentence; without one where it is empty. What is longer than 255 octets is cut between characters. */
 export function ceaseWithText(subcode: number, text: string | undefined): NotificationMessage {
   const carried = text === undefined || text === '' || !carriesText(ERROR.CEASE, subcode);

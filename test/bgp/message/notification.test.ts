@@ -6,6 +6,7 @@ import {
   decodeControlMessage,
   encodeControlMessage,
   errorName,
+  fitNotification,
   IPV6_UNICAST,
   KEEPALIVE,
   MESSAGE,
@@ -28,6 +29,12 @@ describe('RFC 4271 §4.5: NOTIFICATION', () => {
     const message = notification(1, 2, fromHex('1001'));
     expect(toHex(encodeControlMessage(message))).toBe(`${'ff'.repeat(16)}00170301021001`);
     expect(decodeControlMessage(wire(MESSAGE.NOTIFICATION, '0102 1001'))).toEqual({ ok: true, value: message });
+  });
+
+  it('RFC 8654 §5: has no more data than the peer takes', () => {
+    const large = notification(3, 9, new Uint8Array(5000));
+    expect(encodeControlMessage(fitNotification(large, 4096)).length).toBe(4096);
+    expect(fitNotification(large, 65535)).toBe(large);
   });
 
   test.each([

@@ -8,6 +8,7 @@ import {
   findValue,
   IPV4_UNICAST,
   IPV6_UNICAST,
+  MAXIMUM_FAULTS,
   MESSAGE,
   newUpdateView,
   type Treatment,
@@ -348,6 +349,16 @@ describe('the treatment of a block that was decoded once', () => {
       'LOCAL_PREF: from an external peer',
       'ORIGIN: missing',
     ]);
+  });
+
+  it('keeps few of very many faults, and the strongest among them', () => {
+    const block = fromHex(`${'4006 00'.repeat(1000)} 8004 00`);
+    const out = decodeAttributes(block, context);
+    expect([out.treatment, out.faults.length, out.faults.at(-1)?.type]).toEqual(['withdraw', MAXIMUM_FAULTS, 4]);
+    expect(treatUpdate(newUpdateView(), block, undefined, out)).toMatchObject({
+      treatment: 'reset',
+      notification: { code: 3, subcode: 5 },
+    });
   });
 
   it('of a message that is lost is what the message says, without a block', () => {
