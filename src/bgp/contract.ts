@@ -9,7 +9,7 @@ import type { Bytes } from '../core/index.ts';
 import type { Endpoint } from '../ip/index.ts';
 import type { CodecContext, Family, NotificationMessage, OpenMessage } from './message/types.ts';
 
-/** A transport connection, named by whoever opened it: the session for `dial`, the host for what it accepted. */
+/** A transport connection, named by whoever opened it: the session for `dial` (negative), the host for what it accepted (positive). */
 export type ConnectionId = number;
 
 export type SessionEvent =
