@@ -74,6 +74,8 @@ export interface Owner {
   ownOpen(): OpenMessage;
   /** RFC 4271 §6.8 for a valid OPEN on `connection`, which may be closed by it. */
   collide(connection: Connection, negotiated: Negotiated, now: Millis): 'proceed' | 'yield';
+  /** Nothing came of the connection for which `connection` waited: that one is given up. */
+  yieldedEnough(connection: Connection, now: Millis): void;
   established(connection: Connection, negotiated: Negotiated, now: Millis): void;
   ended(connection: Connection, last: Phase, end: End, now: Millis): void;
   /** RFC 4271 §10. */
@@ -195,7 +197,10 @@ export class Connection {
     if (due(phase.holdAt, now) && !this.#holdAgain(phase, now)) {
       return this.refuse(notification(ERROR.HOLD_TIMER, 0), 'hold timer expired', now);
     }
-    if (phase.at === 'openConfirm' && due(phase.yielding?.until, now)) this.proceed(now);
+    if (phase.at === 'openConfirm' && due(phase.yielding?.until, now)) {
+      this.proceed(now);
+      this.#owner.yieldedEnough(this, now);
+    }
     this.#keepAlive(now);
   }
 
@@ -397,7 +402,7 @@ const at = (timer: Millis | undefined, why: string): Deadline | undefined =>
 const OPEN_HOLD: Millis = 240_000;
 /** RFC 9687 §4. */
 const SEND_HOLD: Millis = 480_000;
-/** How long the connection that loses waits for the OPEN of the other; its TCP is up, so a round trip or two are plenty. */
-const COLLISION_WAIT: Millis = 2_000;
+/** How long a connection waits for the OPEN of the one that §6.8 prefers: two round trips of what is far away. */
+const COLLISION_WAIT: Millis = 3_000;
 const LATE: Millis = 500;
 const HOLD_GRACE: Millis = 1_000;

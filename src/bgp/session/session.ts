@@ -157,7 +157,16 @@ export class Session implements Machine<SessionEvent, SessionAction>, Owner {
       this.#loses(connection.direction === preferred ? rival : connection, `the one dialled ${preferred} stays`, now);
       return 'proceed';
     }
-    return rival?.phase.at === 'openSent' && rival.direction === preferred ? 'yield' : 'proceed';
+    const coming = rival?.phase.at === 'openSent' ? rival.direction : this.#dialling() ? 'out' : undefined;
+    return coming === preferred && coming !== connection.direction ? 'yield' : 'proceed';
+  }
+
+  yieldedEnough(connection: Connection, now: Millis): void {
+    this.#cancelDial();
+    this.#waiting = { at: 'trying', dial: undefined, retryAt: undefined };
+    for (const other of [...this.#connections.values()]) {
+      if (other !== connection) this.#loses(other, 'the other one is ahead', now);
+    }
   }
 
   established(connection: Connection, negotiated: Negotiated, now: Millis): void {
@@ -233,6 +242,10 @@ export class Session implements Machine<SessionEvent, SessionAction>, Owner {
 
   #try(dial: ConnectionId | undefined, retryAt: Millis): void {
     this.#waiting = { at: 'trying', dial, retryAt: this.configuration.passive ? undefined : retryAt };
+  }
+
+  #dialling(): boolean {
+    return this.#waiting.at === 'trying' && this.#waiting.dial !== undefined;
   }
 
   #cancelDial(): void {
@@ -318,6 +331,7 @@ export class Session implements Machine<SessionEvent, SessionAction>, Owner {
       const retryAt = this.#connections.size > 0 ? undefined : now + this.jitter(this.configuration.connectRetryMillis);
       this.#waiting = { at: 'trying', dial: undefined, retryAt };
       this.emit({ do: 'log', event: 'dial failed', why });
+      for (const connection of [...this.#connections.values()]) connection.proceed(now);
     } else this.#of(id)?.fail(why, now);
   }
 

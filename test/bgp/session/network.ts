@@ -11,6 +11,8 @@ interface Wire {
   readonly names: Record<Side, ConnectionId>;
   readonly dialled: Side;
   readonly open: Record<Side, boolean>;
+  /** When the last thing arrives at a side: the next is later. */
+  readonly arrival: Record<Side, Millis>;
 }
 
 interface Due {
@@ -29,6 +31,8 @@ export class Network {
   reachable = true;
   /** Whether what is sent arrives. */
   delivers = true;
+  /** Everything takes 5 milliseconds and up to as many more; in each direction of a connection in order. */
+  spread = 10;
   readonly #wires: Wire[] = [];
   readonly #u32: () => number;
   #due: Due[] = [];
@@ -134,7 +138,7 @@ export class Network {
       const wire = this.#wire(side, action.connection);
       if (wire === undefined) throw new Error(`sent on ${action.connection}, which is closed`);
       const octets = action.octets.slice();
-      if (this.delivers) this.#later(() => this.#deliver(wire, other(side), octets));
+      if (this.delivers) this.#later(wire, other(side), () => this.#deliver(wire, other(side), octets));
       if (this.delivers) this.handle(side, { type: 'drained', connection: action.connection, queued: 0 });
     }
   }
@@ -143,13 +147,13 @@ export class Network {
     const peer = other(side);
     const accepted = ++this.#accepted;
     const names = side === 'a' ? { a: name, b: accepted } : { a: accepted, b: name };
-    const wire: Wire = { names, dialled: side, open: { a: false, b: false } };
+    const wire: Wire = { names, dialled: side, open: { a: false, b: false }, arrival: { a: 0, b: 0 } };
     wire.open[side] = true;
     this.#wires.push(wire);
-    this.#later(() => {
+    this.#later(wire, peer, () => {
       if (!this.reachable) return this.#tellClosed(wire, side, 'refused');
       if (!wire.open[side]) return;
-      this.#later(() => {
+      this.#later(wire, side, () => {
         if (wire.open[side]) this.#connected(wire, side);
       });
       wire.open[peer] = true;
@@ -186,16 +190,16 @@ export class Network {
       this.handle(side, { type: 'closed', connection: wire.names[side], why });
     };
     if (delay === 0) tell();
-    else this.#later(tell);
+    else this.#later(wire, side, tell);
   }
 
   #wire(side: Side, name: ConnectionId): Wire | undefined {
     return this.#wires.find((w) => w.names[side] === name && w.open[side]);
   }
 
-  /** In the order in which it was sent, after 5 to 15 milliseconds. */
-  #later(run: () => void): void {
-    const last = this.#due.at(-1)?.at ?? 0;
-    this.#due.push({ at: Math.max(last, this.now + 5 + (this.#u32() % 10)), order: this.#order++, run });
+  #later(wire: Wire, to: Side, run: () => void): void {
+    const at = Math.max(wire.arrival[to] + 0.01, this.now + 5 + (this.#u32() % this.spread));
+    wire.arrival[to] = at;
+    this.#due.push({ at, order: this.#order++, run });
   }
 }
