@@ -75,7 +75,7 @@ export interface TransportSettings {
   readonly leastHopLimit?: number;
 }
 
-export const DEFAULTS = {
+export const SESSION_DEFAULTS = {
   holdSeconds: 90,
   leastHoldSeconds: 3,
   connectRetryMillis: 120_000,
@@ -97,10 +97,10 @@ export const DEFAULTS = {
 } as const satisfies Partial<SessionConfiguration>;
 
 /** A whole configuration from what has no default, and what differs from it. */
-export function configuration(
+export function sessionConfiguration(
   settings: Pick<SessionConfiguration, 'asn' | 'identifier' | 'remoteAs'> & Partial<SessionConfiguration>,
 ): SessionConfiguration {
-  return { ...DEFAULTS, ...settings };
+  return { ...SESSION_DEFAULTS, ...settings };
 }
 
 export const presentedAs = (c: SessionConfiguration): number => c.localAs ?? c.asn;

@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import type { SessionAction, SessionEvent } from '../../../src/bgp/contract.ts';
 import { encodeControlMessage, IPV4_UNICAST, KEEPALIVE, notification } from '../../../src/bgp/message/index.ts';
-import { configuration, openOf, Session, type SessionConfiguration } from '../../../src/bgp/session/index.ts';
+import { openOf, Session, type SessionConfiguration, sessionConfiguration } from '../../../src/bgp/session/index.ts';
 import { type Bytes, toHex } from '../../../src/core/index.ts';
 import { TABLE } from './fsm-table.ts';
 
 /** Jitter of exactly 1.0 is not to be had; this is 0.75. */
 const random = (length: number): Bytes => new Uint8Array(length);
-const ours = configuration({ asn: 65001, identifier: 0x0a000001, remoteAs: 65002, routeRefresh: true });
-const theirs = configuration({ asn: 65002, identifier: 0x0a000002, remoteAs: 65001, routeRefresh: true });
+const ours = sessionConfiguration({ asn: 65001, identifier: 0x0a000001, remoteAs: 65002, routeRefresh: true });
+const theirs = sessionConfiguration({ asn: 65002, identifier: 0x0a000002, remoteAs: 65001, routeRefresh: true });
 
 const message = (type: number, ...body: number[]): Bytes => {
   const octets = new Uint8Array(19 + body.length).fill(0xff, 0, 16);
@@ -58,7 +58,7 @@ const EVENTS: Record<string, SessionEvent | 'due'> = {
   '18 TcpConnectionFails': { type: 'closed', connection: -1, why: 'reset' },
   '19 BGPOpen': received(-1, open()),
   '21 BGPHeaderErr': received(-1, message(9)),
-  '22 BGPOpenMsgErr': received(-1, open(configuration({ ...theirs, asn: 65003 }))),
+  '22 BGPOpenMsgErr': received(-1, open(sessionConfiguration({ ...theirs, asn: 65003 }))),
   '24 NotifMsgVerErr': received(-1, message(3, 2, 1, 0, 4)),
   '25 NotifMsg': received(-1, message(3, 6, 4)),
   '26 KeepAliveMsg': received(-1, keepalive),

@@ -1,7 +1,7 @@
 /** Two sessions and the wire between them, in virtual time: connections with a delay each way, that can be cut or cross. */
 
 import type { ConnectionId, SessionAction, SessionEvent } from '../../../src/bgp/contract.ts';
-import { configuration, Session, type SessionConfiguration } from '../../../src/bgp/session/index.ts';
+import { Session, type SessionConfiguration, sessionConfiguration } from '../../../src/bgp/session/index.ts';
 import { type Millis, seededRandom, seededU32 } from '../../../src/core/index.ts';
 
 export type Side = 'a' | 'b';
@@ -42,8 +42,14 @@ export class Network {
   constructor(seed: number, a: Settings = {}, b: Settings = {}) {
     this.#u32 = seededU32(seed);
     this.sessions = {
-      a: new Session(configuration({ asn: 65001, identifier: 1, remoteAs: 'any', ...a }), seededRandom(this.#u32())),
-      b: new Session(configuration({ asn: 65002, identifier: 2, remoteAs: 'any', ...b }), seededRandom(this.#u32())),
+      a: new Session(
+        sessionConfiguration({ asn: 65001, identifier: 1, remoteAs: 'any', ...a }),
+        seededRandom(this.#u32()),
+      ),
+      b: new Session(
+        sessionConfiguration({ asn: 65002, identifier: 2, remoteAs: 'any', ...b }),
+        seededRandom(this.#u32()),
+      ),
     };
   }
 
@@ -55,7 +61,7 @@ export class Network {
     }
     const own = side === 'a' ? { asn: 65001, identifier: 1 } : { asn: 65002, identifier: 2 };
     this.sessions[side] = new Session(
-      configuration({ ...own, remoteAs: 'any', ...settings }),
+      sessionConfiguration({ ...own, remoteAs: 'any', ...settings }),
       seededRandom(this.#u32()),
     );
     this.actions[side] = [];

@@ -8,7 +8,7 @@ import {
   KEEPALIVE,
   type OpenMessage,
 } from '../../../src/bgp/message/index.ts';
-import { configuration, openOf, Session, type SessionConfiguration } from '../../../src/bgp/session/index.ts';
+import { openOf, Session, type SessionConfiguration, sessionConfiguration } from '../../../src/bgp/session/index.ts';
 import { type Bytes, concat, fromHex, seededRandom, toHex } from '../../../src/core/index.ts';
 
 const MARKER = 'ff'.repeat(16);
@@ -21,7 +21,7 @@ const bare = {
 const local = { asn: 65001, identifier: 0xc0000201, remoteAs: 65002, holdSeconds: 90 } as const;
 
 function opened(settings: Partial<SessionConfiguration> = {}): Session {
-  const session = new Session(configuration({ ...local, ...settings }), seededRandom(1));
+  const session = new Session(sessionConfiguration({ ...local, ...settings }), seededRandom(1));
   session.handle({ type: 'start' }, 0);
   connect(session, -1);
   return session;
@@ -52,7 +52,7 @@ const peer = (changes: Partial<OpenMessage> = {}): Bytes =>
 
 describe('RFC 4271 §4.2: the OPEN we send', () => {
   const octets = (settings: Partial<SessionConfiguration>): string =>
-    toHex(encodeControlMessage(openOf(configuration({ ...local, ...settings }), false)));
+    toHex(encodeControlMessage(openOf(sessionConfiguration({ ...local, ...settings }), false)));
 
   it('RFC 4760 §8: with its families and nothing more', () => {
     expect(octets({ ...bare })).toBe(
@@ -81,7 +81,9 @@ describe('RFC 4271 §4.2: the OPEN we send', () => {
       families: [{ family: IPV4_UNICAST, forwarding: true }],
       longLived: [{ family: IPV4_UNICAST, forwarding: false, staleSeconds: 3600 }],
     };
-    const open = toHex(encodeControlMessage(openOf(configuration({ ...local, ...bare, gracefulRestart }), true)));
+    const open = toHex(
+      encodeControlMessage(openOf(sessionConfiguration({ ...local, ...bare, gracefulRestart }), true)),
+    );
     expect(open).toContain('4006' + 'c078' + '00010180' + '4707' + '00010100' + '000e10');
   });
 });

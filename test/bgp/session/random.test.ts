@@ -9,7 +9,7 @@ import {
   notification,
   type OpenMessage,
 } from '../../../src/bgp/message/index.ts';
-import { configuration, Session, type SessionConfiguration } from '../../../src/bgp/session/index.ts';
+import { Session, type SessionConfiguration, sessionConfiguration } from '../../../src/bgp/session/index.ts';
 import { type Bytes, concat, seededRandom } from '../../../src/core/index.ts';
 
 const graceful = (notifies: boolean) => ({
@@ -203,7 +203,7 @@ describe('RFC 4271 §8: whatever happens', () => {
 function run(changes: Partial<SessionConfiguration>, notifies: boolean | undefined, steps: readonly Step[]): void {
   const restart = notifies === undefined ? {} : { gracefulRestart: graceful(notifies) };
   const session = new Session(
-    configuration({ asn: 65001, identifier: 2, remoteAs: 'any', ...changes, ...restart }),
+    sessionConfiguration({ asn: 65001, identifier: 2, remoteAs: 'any', ...changes, ...restart }),
     seededRandom(5),
   );
   const witness = new Witness();
