@@ -21,6 +21,7 @@ import { openOf, presentedAs, type SessionConfiguration } from './configuration.
 import { Connection, type End, type Owner, type Phase } from './connection.ts';
 import { type Counters, countMessage, newCounters } from './counters.ts';
 import { preserved, retained, survivesLoss } from './graceful.ts';
+import { IdleHoldTime } from './idle-hold.ts';
 import { cease } from './notice.ts';
 import { type SessionView, viewOf } from './view.ts';
 
@@ -44,8 +45,7 @@ export class Session implements Machine<SessionEvent, SessionAction>, Owner {
   #pathUp = true;
   #restarting: boolean;
   #connectRetryCounter = 0;
-  /** How often IdleHoldTime has doubled. */
-  #oscillations = 0;
+  readonly #idleHold: IdleHoldTime;
   #lastDial = 0;
   /** The end of the last Restart Time of the peer, where routes are retained. */
   #restartEnd: Millis | undefined;
@@ -55,6 +55,7 @@ export class Session implements Machine<SessionEvent, SessionAction>, Owner {
     this.configuration = configuration;
     this.#random = random;
     this.#restarting = configuration.gracefulRestart?.restarting ?? false;
+    this.#idleHold = new IdleHoldTime(configuration.idleHold);
   }
 
   handle(event: SessionEvent, now: Millis): readonly SessionAction[] {
@@ -189,8 +190,7 @@ export class Session implements Machine<SessionEvent, SessionAction>, Owner {
     if (end.counted) this.#connectRetryCounter += 1;
     let { active } = end;
     if (last.at === 'established') {
-      const { forgetMillis } = this.configuration.idleHold;
-      if (now - last.since >= forgetMillis) this.#oscillations = 0;
+      this.#idleHold.settle(now - last.since);
       this.counters.dropped += 1;
       const retain = retained(last.negotiated, end.ending);
       this.#restartEnd = retain.length === 0 ? undefined : now + retain[0]!.millis;
@@ -210,12 +210,12 @@ export class Session implements Machine<SessionEvent, SessionAction>, Owner {
     if (waiting.at !== 'trying') return;
     if (waiting.dial !== undefined || active) {
       // Soon for a peer that comes back, since the tables wait for it.
-      const time = end.counted ? this.#nextIdleHold() : this.configuration.connectRetryMillis;
+      const time = end.counted ? this.#idleHold.oscillate() : this.configuration.connectRetryMillis;
       this.#try(waiting.dial, waiting.retryAt ?? now + this.jitter(time));
     } else if (!this.configuration.automaticStart) {
       this.#waiting = { at: 'stopped', why: end.why };
     } else {
-      const time = end.counted ? this.#nextIdleHold() : this.#idleHold();
+      const time = end.counted ? this.#idleHold.oscillate() : this.#idleHold.millis;
       this.#waiting = { at: 'held', until: now + this.jitter(time), why: end.why };
     }
   }
@@ -259,7 +259,7 @@ export class Session implements Machine<SessionEvent, SessionAction>, Owner {
     const { at } = this.#waiting;
     const resets = subcode === CEASE.ADMINISTRATIVE_RESET && at !== 'stopped';
     if (!resets) this.#leave({ at: 'stopped', why });
-    else if (at !== 'severed') this.#leave({ at: 'held', until: now + this.jitter(this.#idleHold()), why });
+    else if (at !== 'severed') this.#leave({ at: 'held', until: now + this.jitter(this.#idleHold.millis), why });
     for (const c of [...this.#connections.values()]) c.refuse(cease(subcode, text), why, now);
     this.#connectRetryCounter = 0;
   }
@@ -405,18 +405,6 @@ export class Session implements Machine<SessionEvent, SessionAction>, Owner {
     const connection = this.#connections.get(id);
     if (connection === undefined) this.counters.ignored += 1;
     return connection;
-  }
-
-  /** DampPeerOscillations: IdleHoldTime, which doubles with each use. */
-  #nextIdleHold(): Millis {
-    const time = this.#idleHold();
-    if (time < this.configuration.idleHold.mostMillis) this.#oscillations += 1;
-    return time;
-  }
-
-  #idleHold(): Millis {
-    const { initialMillis, mostMillis } = this.configuration.idleHold;
-    return Math.min(mostMillis, initialMillis * 2 ** this.#oscillations);
   }
 }
 

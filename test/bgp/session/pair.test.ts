@@ -230,6 +230,32 @@ describe('the operator, the tables and the path', () => {
     net.until(() => net.both('established'), 1_000);
   });
 
+  it('RFC 4271 §10: timers have a jitter of 0.75 to 1.0', () => {
+    const keepalives = seeds.map((seed) => {
+      const net = established(seed, { holdSeconds: 60, passive: true });
+      const begun = net.now;
+      const before = net.sessions.a.view(net.now).sent.keepalive;
+      net.runUntil(begun + 3_600_000);
+      return 3_600_000 / (net.sessions.a.view(net.now).sent.keepalive - before);
+    });
+    for (const interval of keepalives) {
+      expect(interval).toBeGreaterThan(15_000);
+      expect(interval).toBeLessThan(20_100);
+    }
+    expect(new Set(keepalives).size).toBeGreaterThan(1);
+    const retries = seeds
+      .map((seed) => new Network(seed))
+      .map((net) => {
+        net.reachable = false;
+        net.handle('a', { type: 'start' });
+        return net.sessions.a.deadline()!.at / 120_000;
+      });
+    expect(Math.min(...retries)).toBeGreaterThanOrEqual(0.75);
+    expect(Math.min(...retries)).toBeLessThan(0.8);
+    expect(Math.max(...retries)).toBeGreaterThan(0.95);
+    expect(Math.max(...retries)).toBeLessThan(1);
+  });
+
   it('DampPeerOscillations: what fails again and again is tried ever more seldom, down to the named limit', () => {
     const net = new Network(16, { remoteAs: 65099 });
     net.start();
