@@ -122,7 +122,8 @@ export const TCP_LIMITS: TcpLimits = {
   backlog: 16,
   listeners: 16,
   sendBuffer: 65_536,
-  receiveBuffer: 65_536,
+  // The largest window without a scale.
+  receiveBuffer: 65_535,
   pieces: 32,
   // Linux: net.ipv4.tcp_synack_retries; about a minute.
   synAckRetries: 5,
