@@ -168,7 +168,8 @@ export class Connection {
     if (this.#state.at === 'closed') return;
     if (this.#state.at === 'synSent') this.#arriveInSynSent(segment, now);
     else this.#arriveSynchronized(segment, now);
-    if (this.#send.becameWritable()) this.#around.act({ do: 'writable', id: this.id });
+    // `closed` is the last word.
+    if (this.state !== 'closed' && this.#send.becameWritable()) this.#around.act({ do: 'writable', id: this.id });
   }
 
   /** An ICMP "too big" about a segment of ours with this sequence number. False: it means nothing in flight. */
@@ -389,7 +390,7 @@ export class Connection {
   #reset(): void {
     const { at } = this.#state;
     if (at === 'synSent' || at === 'timeWait' || at === 'closed') return;
-    this.#emit(TCP_FLAG.rst | TCP_FLAG.ack, this.#send.max);
+    this.#emit(TCP_FLAG.rst | TCP_FLAG.ack, this.#send.acceptable);
   }
 
   // Sending.
@@ -423,7 +424,7 @@ export class Connection {
   }
 
   #acknowledge(): void {
-    this.#emit(TCP_FLAG.ack, this.#send.max);
+    this.#emit(TCP_FLAG.ack, this.#send.acceptable);
   }
 
   /** RFC 5961 §7: a bounded number, counted for each connection, so that it tells nothing about others. */

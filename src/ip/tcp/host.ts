@@ -183,15 +183,12 @@ export class TcpHost {
     const remote = { address: segment.source, port: segment.sourcePort };
     const known = this.#connections.get(keyOf(local, remote));
     const listener = this.#listenerFor(local);
-    const options =
-      known?.options ?? listener?.accept?.(remote.address, local.address) ?? (listener?.accept ? undefined : {});
-    if (options !== undefined && (known !== undefined || listener !== undefined) && !this.#passes(segment, options))
-      return;
-    if (known !== undefined && !(isOnlySyn(segment) && listener !== undefined && known.mayFollow(segment))) {
-      known.arrive(segment, now);
-      return;
-    }
-    if (listener === undefined || options === undefined) return this.#refuse(segment, {}, now);
+    const follows = known !== undefined && listener !== undefined && isOnlySyn(segment) && known.mayFollow(segment);
+    const current = follows ? undefined : known;
+    const options = current?.options ?? (listener && optionsFor(listener, remote.address, local.address));
+    if (options !== undefined && !this.#passes(segment, options)) return;
+    if (current !== undefined) return current.arrive(segment, now);
+    if (options === undefined) return this.#refuse(segment, {}, now);
     if (!isOnlySyn(segment)) return this.#refuse(segment, options, now);
     if (known !== undefined) this.#remove(known);
     this.#accept(segment, local, remote, options, now);
@@ -334,6 +331,10 @@ export class TcpHost {
 }
 
 const PORT_ATTEMPTS = 64;
+
+/** Undefined: this peer is not accepted. */
+const optionsFor = ({ accept }: ListenOptions, remote: Address, local: Address): TcpOptions | undefined =>
+  accept === undefined ? {} : accept(remote, local);
 
 const isOnlySyn = ({ flags }: Segment): boolean =>
   (flags & (TCP_FLAG.syn | TCP_FLAG.ack | TCP_FLAG.rst)) === TCP_FLAG.syn;

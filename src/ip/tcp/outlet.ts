@@ -30,8 +30,8 @@ export class Outlet {
 
   constructor(options: OutletOptions) {
     this.#options = options;
-    this.#mtu = options.mtu;
     this.#headers = headersOf(options.local.address);
+    this.#mtu = Math.max(options.mtu, this.#headers + LEAST_MSS);
     this.#peerMss = defaultMss(options.local.address);
   }
 

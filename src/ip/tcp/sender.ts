@@ -79,6 +79,15 @@ export class Sender {
     return this.#finAt !== undefined && isAfter(this.una, this.#finAt);
   }
 
+  /**
+   * What a segment without text is numbered: behind everything sent, but not beyond the window, where the peer would not look at it
+   * (it refuses the octet that probes a closed window).
+   */
+  get acceptable(): number {
+    const edge = advance(this.una, this.#window);
+    return this.synAcknowledged && isAfter(this.max, edge) ? edge : this.max;
+  }
+
   get memory(): number {
     return this.#ring.capacity;
   }

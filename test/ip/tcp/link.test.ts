@@ -47,6 +47,20 @@ describe('RFC 9293 §3.8: all octets arrive, in order and once', () => {
     }
   });
 
+  it('RFC 9293 §3.8.6.1: while neither side reads for a time', () => {
+    for (let seed = 1; seed <= 10; seed++) {
+      const pair = new Pair(seed, { loss: 0.05, jitter: 15 });
+      const [first, second] = [text(150_000, seed), text(140_000, seed + 1)];
+      for (const end of pair.ends) end.appetite = 0;
+      pair.exchange(first, second, {}, 40_000);
+      expect(pair.ends.map(({ host }) => host.state(1))).toEqual(['established', 'established']);
+      for (const end of pair.ends) end.appetite = Number.POSITIVE_INFINITY;
+      for (const side of [0, 1] as const) pair.read(side);
+      pair.run(3_600_000);
+      expectWhole(pair, first, second);
+    }
+  });
+
   it('RFC 7323 §2: with windows of a megabyte', () => {
     const pair = new Pair(3, { delay: 50 });
     const first = text(1_500_000, 1);

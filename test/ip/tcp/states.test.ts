@@ -132,6 +132,14 @@ describe('RFC 9293 §3.3.2: states', () => {
     expect([peer.told, peer.host.size]).toEqual([['closed 1 refused'], 0]);
   });
 
+  it('nothing is told of a connection after `closed`', () => {
+    const peer = new HandPeer().establish({ sendBuffer: 1000 });
+    peer.send(text(2000, 1));
+    peer.says(rst | ack);
+    expect(peer.told).toEqual(['connected 1', 'closed 1 reset']);
+    expect(peer.host.send(1, text(1, 1), peer.now)).toEqual({ accepted: 0, actions: [] });
+  });
+
   it('RFC 1122 §4.2.2.13: a SYN beyond the last connection follows it out of TIME-WAIT, an older one does not', () => {
     const host = newHost();
     host.listen(179);
@@ -215,6 +223,15 @@ describe('windows', () => {
     const opened = peer.says(ack, { window: 2 * 536 });
     expect(concat(...opened.map(dataOf)).length).toBe(2 * 536);
     expect(state(peer)).toBe('established');
+  });
+
+  it('RFC 9293 §3.10.7.4: beside a probe, acknowledgments keep a number that a closed window accepts', () => {
+    const peer = new HandPeer().establish({}, { window: 0 });
+    peer.send(text(10, 1));
+    expect(peer.wait(300).map((p) => dataOf(p).length)).toEqual([1]);
+    peer.says(ack, { window: 0 }, text(10, 2));
+    const [answer] = peer.wait(100);
+    expect([sequenceOf(answer!), acknowledgmentOf(answer!)]).toEqual([peer.acknowledgment, (peer.sequence + 10) >>> 0]);
   });
 
   it('RFC 1122 §4.2.2.17: without answers it ends', () => {
