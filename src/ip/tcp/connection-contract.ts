@@ -1,7 +1,7 @@
 /** What a connection is made of, what it has of its host, and the states it goes through. */
 import type { Millis } from '../../core/index.ts';
 import type { Endpoint } from '../address.ts';
-import type { ConnectionId, TcpAction, TcpCounters, TcpLimits, TcpOptions } from './contract.ts';
+import type { TcpAction, TcpConnectionId, TcpCounters, TcpLimits, TcpOptions } from './contract.ts';
 import type { Md5 } from './segment.ts';
 
 /** RFC 9293 §3.3.2. LISTEN is no connection's. */
@@ -27,7 +27,7 @@ export interface Surroundings {
 }
 
 export interface ConnectionOptions {
-  readonly id: ConnectionId;
+  readonly id: TcpConnectionId;
   readonly local: Endpoint;
   readonly remote: Endpoint;
   /** It came through a listener. */

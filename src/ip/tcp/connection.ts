@@ -12,7 +12,7 @@ import { type Bytes, type Deadline, EMPTY, earliest, type Millis } from '../../c
 import type { Endpoint } from '../address.ts';
 import { TCP_FLAG } from '../tcp.ts';
 import type { ConnectionOptions, State, Surroundings } from './connection-contract.ts';
-import type { Closure, ConnectionId, TcpOptions } from './contract.ts';
+import type { TcpClosure, TcpConnectionId, TcpOptions } from './contract.ts';
 import { Outlet } from './outlet.ts';
 import { Patience } from './patience.ts';
 import { Receiver } from './receiver.ts';
@@ -21,7 +21,7 @@ import { type Piece, Sender } from './sender.ts';
 import { advance, distance, isAfter, isBefore } from './sequence.ts';
 
 export class Connection {
-  readonly id: ConnectionId;
+  readonly id: TcpConnectionId;
   readonly local: Endpoint;
   readonly remote: Endpoint;
   readonly passive: boolean;
@@ -57,6 +57,10 @@ export class Connection {
     return this.#state.at;
   }
 
+  get queued(): number {
+    return this.#send.queued;
+  }
+
   /** Octets of buffers. */
   get memory(): number {
     return this.#send.memory + (this.#receive?.memory ?? 0);
@@ -90,9 +94,8 @@ export class Connection {
   }
 
   read(most: number): Bytes {
-    if (this.#receive === undefined) return EMPTY;
-    const octets = this.#receive.read(most);
-    if (octets.length > 0 && this.#receive.opens(this.#send.mss)) this.#acknowledge();
+    const octets = this.#receive?.read(most) ?? EMPTY;
+    if (octets.length > 0 && this.#receive?.opens(this.#send.mss) === true) this.#acknowledge();
     return octets;
   }
 
@@ -150,17 +153,14 @@ export class Connection {
   deadline(): Deadline | undefined {
     const state = this.#state;
     if (state.at === 'closed') return undefined;
-    const due = (at: Millis | undefined, why: string): Deadline | undefined =>
-      at === undefined ? undefined : { at, why };
-    let first = 'until' in state ? due(state.until, `TCP ${this.id} leaves ${state.at}`) : undefined;
-    first = earliest(first, due(this.#send.retransmitAt, `TCP ${this.id} retransmits`));
-    first = earliest(first, due(this.#send.probeAt, `TCP ${this.id} probes a closed window`));
-    first = earliest(first, due(this.#ackAt, `TCP ${this.id} acknowledges`));
-    first = earliest(first, due(this.#patience.endsAt(this.#send, state.at), `TCP ${this.id} gives up`));
-    return earliest(
-      first,
-      due(this.#patience.asksAt(this.#send, state.at), `TCP ${this.id} asks whether its peer is there`),
-    );
+    const due = (at: Millis | undefined, what: string): Deadline | undefined =>
+      at === undefined ? undefined : { at, why: `TCP ${this.id} ${what}` };
+    let first = 'until' in state ? due(state.until, `leaves ${state.at}`) : undefined;
+    first = earliest(first, due(this.#send.retransmitAt, 'retransmits'));
+    first = earliest(first, due(this.#send.probeAt, 'probes a closed window'));
+    first = earliest(first, due(this.#ackAt, 'acknowledges'));
+    first = earliest(first, due(this.#patience.endsAt(this.#send, state.at), 'gives up'));
+    return earliest(first, due(this.#patience.asksAt(this.#send, state.at), 'asks whether its peer is there'));
   }
 
   /** RFC 9293 §3.10.7.3 and §3.10.7.4. */
@@ -376,11 +376,9 @@ export class Connection {
     this.#end('timeout', this.#softError === undefined ? why : `${why}; last error: ${this.#softError}`);
   }
 
-  #end(how: Closure, why: string): void {
+  #end(how: TcpClosure, why: string): void {
     const { at } = this.#state;
     this.#state = { at: 'closed' };
-    this.#send.clear();
-    this.#receive?.clear();
     // A half-open one of a listener was never told of, and one in TIME-WAIT was told of before.
     if (at === 'closed' || at === 'timeWait' || (at === 'synReceived' && this.passive)) return;
     this.#around.act({ do: 'closed', id: this.id, how, why });

@@ -3,7 +3,7 @@ import type { Bytes, Millis, Random, Secret } from '../../core/index.ts';
 import type { Address, Endpoint } from '../address.ts';
 
 /** Names a connection of one host; never used twice. */
-export type ConnectionId = number;
+export type TcpConnectionId = number;
 
 export type TcpAction =
   /** A whole IP packet, from `local` of a connection or from where a segment for nobody was sent to. */
@@ -11,22 +11,22 @@ export type TcpAction =
   /** `passive`: it came through a listener. */
   | {
       readonly do: 'connected';
-      readonly id: ConnectionId;
+      readonly id: TcpConnectionId;
       readonly local: Endpoint;
       readonly remote: Endpoint;
       readonly passive: boolean;
     }
   /** `read` has something. */
-  | { readonly do: 'received'; readonly id: ConnectionId }
+  | { readonly do: 'received'; readonly id: TcpConnectionId }
   /** `send` refused something and takes more again. */
-  | { readonly do: 'writable'; readonly id: ConnectionId }
+  | { readonly do: 'writable'; readonly id: TcpConnectionId }
   /** The peer sends nothing after what `read` has. */
-  | { readonly do: 'ended'; readonly id: ConnectionId }
-  /** The last word on a connection. `read` still has what came before it, until the caller is done with this action. */
-  | { readonly do: 'closed'; readonly id: ConnectionId; readonly how: Closure; readonly why: string };
+  | { readonly do: 'ended'; readonly id: TcpConnectionId }
+  /** The last word on a connection. What came in the same call can still be read; older text that was not read is lost. */
+  | { readonly do: 'closed'; readonly id: TcpConnectionId; readonly how: TcpClosure; readonly why: string };
 
 /** `finished`: both sides closed, and everything sent is acknowledged. */
-export type Closure = 'finished' | 'refused' | 'reset' | 'timeout' | 'unreachable' | 'aborted';
+export type TcpClosure = 'finished' | 'refused' | 'reset' | 'timeout' | 'unreachable' | 'aborted';
 
 export interface TcpOptions {
   /** RFC 2385. Segments without a right signature are dropped, and so are signed ones where there is no key. */
@@ -48,7 +48,7 @@ export interface TcpOptions {
   readonly receiveBuffer?: number;
 }
 
-export interface ListenOptions {
+export interface TcpListenOptions {
   /** Only for this own address; default all. */
   readonly address?: Address;
   /** The options for a peer, or undefined for one who is refused. Default: everybody, with defaults. */
@@ -87,8 +87,8 @@ export interface TcpHostOptions {
   readonly limits?: Partial<TcpLimits>;
 }
 
-export type Connected =
-  | { readonly id: ConnectionId; readonly actions: readonly TcpAction[] }
+export type TcpConnected =
+  | { readonly id: TcpConnectionId; readonly actions: readonly TcpAction[] }
   /** Words: nothing was begun. */
   | { readonly refused: string };
 

@@ -26,15 +26,15 @@ import { TCP_FLAG } from '../tcp.ts';
 import { Connection } from './connection.ts';
 import type { Surroundings } from './connection-contract.ts';
 import {
-  type Connected,
-  type ConnectionId,
-  type ListenOptions,
   newTcpCounters,
   TCP_LIMITS,
   type TcpAction,
+  type TcpConnected,
+  type TcpConnectionId,
   type TcpCounters,
   type TcpHostOptions,
   type TcpLimits,
+  type TcpListenOptions,
   type TcpOptions,
 } from './contract.ts';
 import { readIcmpError } from './icmp-error.ts';
@@ -47,8 +47,8 @@ export class TcpHost {
   readonly #options: TcpHostOptions;
   readonly #counters = newTcpCounters();
   readonly #connections = new Map<string, Connection>();
-  readonly #byId = new Map<ConnectionId, Connection>();
-  readonly #listeners = new Map<number, ListenOptions>();
+  readonly #byId = new Map<TcpConnectionId, Connection>();
+  readonly #listeners = new Map<number, TcpListenOptions>();
   readonly #around: Surroundings;
   readonly #secret: Bytes;
   readonly #resets: Allowance;
@@ -67,7 +67,7 @@ export class TcpHost {
   // What an application asks.
 
   /** Port 0 of `local`: any free one. `connected` or `closed` follows. */
-  connect(local: Endpoint, remote: Endpoint, options: TcpOptions, now: Millis): Connected {
+  connect(local: Endpoint, remote: Endpoint, options: TcpOptions, now: Millis): TcpConnected {
     if (local.address.length !== remote.address.length) return { refused: 'the addresses are of different families' };
     const port = local.port === 0 ? this.#freePort(local.address, remote) : local.port;
     if (port === undefined) return { refused: 'no free port' };
@@ -84,7 +84,7 @@ export class TcpHost {
   }
 
   /** False: the port is taken, or there are too many. */
-  listen(port: number, options: ListenOptions = {}): boolean {
+  listen(port: number, options: TcpListenOptions = {}): boolean {
     if (this.#listeners.has(port) || this.#listeners.size >= this.limits.listeners) return false;
     this.#listeners.set(port, options);
     return true;
@@ -99,7 +99,7 @@ export class TcpHost {
 
   /** How many octets were accepted: fewer than all, and `writable` follows. None after `close`. */
   send(
-    id: ConnectionId,
+    id: TcpConnectionId,
     octets: Bytes,
     now: Millis,
   ): { readonly accepted: number; readonly actions: readonly TcpAction[] } {
@@ -109,7 +109,7 @@ export class TcpHost {
 
   /** What was received, at most so many octets; empty when there is nothing. What is not read keeps the window small. */
   read(
-    id: ConnectionId,
+    id: TcpConnectionId,
     most = Number.POSITIVE_INFINITY,
   ): { readonly octets: Bytes; readonly actions: readonly TcpAction[] } {
     const octets = this.#byId.get(id)?.read(most) ?? EMPTY;
@@ -117,13 +117,13 @@ export class TcpHost {
   }
 
   /** Sends what is queued, then the FIN; receives until the peer closes. */
-  close(id: ConnectionId, now: Millis): readonly TcpAction[] {
+  close(id: TcpConnectionId, now: Millis): readonly TcpAction[] {
     this.#byId.get(id)?.close(now);
     return this.#done();
   }
 
   /** Sends a RST. */
-  abort(id: ConnectionId): readonly TcpAction[] {
+  abort(id: TcpConnectionId): readonly TcpAction[] {
     this.#byId.get(id)?.abort();
     return this.#done();
   }
@@ -160,8 +160,13 @@ export class TcpHost {
   }
 
   /** `state` as in RFC 9293 §3.3.2; undefined for an id that is gone. */
-  state(id: ConnectionId): Connection['state'] | undefined {
+  state(id: TcpConnectionId): Connection['state'] | undefined {
     return this.#byId.get(id)?.state;
+  }
+
+  /** Octets that `send` accepted and the peer has not acknowledged. */
+  queued(id: TcpConnectionId): number {
+    return this.#byId.get(id)?.queued ?? 0;
   }
 
   get size(): number {
@@ -304,7 +309,7 @@ export class TcpHost {
     return [...this.#byId.values()].filter(({ passive, state }) => passive && state === 'synReceived');
   }
 
-  #listenerFor(local: Endpoint): ListenOptions | undefined {
+  #listenerFor(local: Endpoint): TcpListenOptions | undefined {
     const listener = this.#listeners.get(local.port);
     return listener?.address === undefined || sameAddress(listener.address, local.address) ? listener : undefined;
   }
@@ -333,7 +338,7 @@ export class TcpHost {
 const PORT_ATTEMPTS = 64;
 
 /** Undefined: this peer is not accepted. */
-const optionsFor = ({ accept }: ListenOptions, remote: Address, local: Address): TcpOptions | undefined =>
+const optionsFor = ({ accept }: TcpListenOptions, remote: Address, local: Address): TcpOptions | undefined =>
   accept === undefined ? {} : accept(remote, local);
 
 const isOnlySyn = ({ flags }: Segment): boolean =>

@@ -1,2 +1,13 @@
-export * from './contract.ts';
+export {
+  TCP_LIMITS,
+  type TcpAction,
+  type TcpClosure,
+  type TcpConnected,
+  type TcpConnectionId,
+  type TcpCounters,
+  type TcpHostOptions,
+  type TcpLimits,
+  type TcpListenOptions,
+  type TcpOptions,
+} from './contract.ts';
 export { TcpHost } from './host.ts';

@@ -52,8 +52,9 @@ export class Receiver {
   accepts(sequence: number, length: number): boolean {
     const window = distance(this.nxt, this.#edge);
     const from = distance(this.nxt, sequence);
-    if (length === 0) return window === 0 ? from === 0 : from >= 0 && from < window;
-    // Its acknowledgment counts also where its text cannot be taken.
+    // Directly behind the window, too: its sender has used all of it, and acknowledges what we sent.
+    if (length === 0) return from >= 0 && from <= window;
+    // Its acknowledgment counts, also where its text cannot be taken.
     if (window === 0) return from === 0;
     const last = from + length - 1;
     return (from >= 0 && from < window) || (last >= 0 && last < window);
@@ -97,11 +98,6 @@ export class Receiver {
   advertise(mss: number, scale = this.scale): number {
     if (this.#gain() >= this.#worth(mss)) this.#edge = advance(this.nxt, this.#room);
     return Math.min(0xffff, distance(this.nxt, this.#edge) >>> scale);
-  }
-
-  clear(): void {
-    this.#ring.clear();
-    this.#waiting = [];
   }
 
   #gain(): number {

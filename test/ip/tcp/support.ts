@@ -4,9 +4,9 @@ import { type Millis, seededRandom, seededU32 } from '../../../src/core/index.ts
 import {
   type Address,
   buildTcp,
-  type ConnectionId,
   TCP_FLAG,
   type TcpAction,
+  type TcpConnectionId,
   type TcpFields,
   TcpHost,
   type TcpHostOptions,
@@ -62,7 +62,7 @@ export const dataOf = (packet: Uint8Array): Uint8Array => {
 /** A peer at B, port 179, whose every segment the test writes, opposite to a host at A. */
 export class HandPeer {
   readonly host: TcpHost;
-  id: ConnectionId = 0;
+  id: TcpConnectionId = 0;
   now: Millis = 1000;
   port = 0;
   /** Of the next segment from B, and what B has. */
@@ -133,7 +133,7 @@ export interface LinkOptions {
 export class End {
   readonly address: Address;
   readonly host: TcpHost;
-  id: ConnectionId | undefined;
+  id: TcpConnectionId | undefined;
   outgoing: Uint8Array = new Uint8Array(0);
   sentUpTo = 0;
   readonly received: number[] = [];
