@@ -3,7 +3,15 @@ import { createHash, randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Secret } from '../../src/core/index.ts';
 import { TcpHost, type TcpOptions } from '../../src/ip/index.ts';
-import { digestOf, KernelLink, kernelSide, pattern, type Shim } from '../support/kernel-tcp.ts';
+import {
+  digestOf,
+  KernelLink,
+  type KernelSide,
+  kernelListens,
+  kernelSide,
+  pattern,
+  type Shim,
+} from '../support/kernel-tcp.ts';
 import { requirePeers } from '../support/peers.ts';
 import { enterPrivateNetwork } from '../support/private-network.ts';
 
@@ -30,11 +38,17 @@ requirePeers(
   afterAll(() => link.close());
 
   /** Both sides send `octets`, and both have what the other sent. */
-  async function expectExchange(role: 'listen' | 'dial', family: 4 | 6, octets: number, options: TcpOptions, md5 = '') {
+  async function expectExchange(
+    role: 'listen' | 'dial',
+    family: 4 | 6,
+    octets: number,
+    options: TcpOptions,
+    more: Partial<KernelSide> = {},
+  ) {
     port += 1;
     const data = pattern(octets);
-    const kernel = kernelSide({ role, family, port, octets, md5 });
-    if (role === 'listen') await new Promise((resolve) => setTimeout(resolve, 250));
+    const kernel = kernelSide({ role, family, port, octets, ...more });
+    if (role === 'listen') await kernelListens(port);
     const ours = await (role === 'listen' ? link.dial(family, port, options, data) : link.accept(port, options, data));
     expect(ours).toEqual({ received: digestOf(data), octets, closed: 'finished: both sides closed' });
     expect(await kernel).toBe(`${digestOf(data)} ${octets}`);
@@ -63,7 +77,7 @@ requirePeers(
   ] as const)('RFC 2385: both sign, both check: %s', async (_, role, family) => {
     link.impair(undefined);
     const before = link.host.counters.signature;
-    await expectExchange(role, family, 200_000, { md5Key: Secret.fromText('router') }, 'router');
+    await expectExchange(role, family, 200_000, { md5Key: Secret.fromText('router') }, { md5: 'router' });
     expect(link.host.counters.signature).toBe(before);
   });
 
@@ -73,12 +87,26 @@ requirePeers(
     const before = link.host.counters.signature;
     void link.accept(6000, options, new Uint8Array(0));
     const dials = kernelSide({ role: 'dial', family: 4, port: 6000, octets: 1, md5: 'router', patience: 1.5 });
-    void kernelSide({ role: 'listen', family: 4, port: 6001, octets: 1, md5: 'router', patience: 2.5 });
-    await new Promise((resolve) => setTimeout(resolve, 250));
+    const listens = kernelSide({ role: 'listen', family: 4, port: 6001, octets: 1, md5: 'router', patience: 2 });
+    await kernelListens(6001);
     const ours = await link.dial(4, 6001, options, new Uint8Array(0));
     expect(ours.closed).toBe('timeout: no answer');
     expect(await dials).toMatch(/timeout|Timeout/);
+    expect(await listens).toMatch(/timeout|Timeout/);
     expect(link.host.counters.signature).toBeGreaterThan(before);
+  });
+
+  it('RFC 5082: with the kernel at one hop, which checks as well', async () => {
+    link.impair(undefined);
+    const before = link.host.counters.hopLimit;
+    await expectExchange('listen', 4, 50_000, { gtsmHops: 1 }, { gtsm: true });
+    expect(link.host.counters.hopLimit).toBe(before);
+    const options = { gtsmHops: 1, connectTimeoutMs: 500 };
+    const listens = kernelSide({ role: 'listen', family: 4, port: 6002, octets: 1, patience: 1 });
+    await kernelListens(6002);
+    expect((await link.dial(4, 6002, options, new Uint8Array(0))).closed).toBe('timeout: no answer');
+    expect(await listens).toMatch(/timeout|Timeout/);
+    expect(link.host.counters.hopLimit).toBeGreaterThan(before);
   });
 
   it('a port nobody listens on is refused, either way', async () => {

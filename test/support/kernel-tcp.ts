@@ -5,6 +5,7 @@
  *     kernel 10.77.0.1, 2001:db8:77::1 ── TUN ── shim ── TcpHost 10.77.0.2, 2001:db8:77::2
  */
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { seededU32 } from '../../src/core/index.ts';
 import {
   type Address,
@@ -17,7 +18,7 @@ import {
 import { openTun, Readiness, type Tun } from '../../src/runtime/index.ts';
 import { addr, pfx } from './packets.ts';
 import { PYTHON } from './peers.ts';
-import { run } from './process.ts';
+import { run, until } from './process.ts';
 
 export const KERNEL = { 4: '10.77.0.1', 6: '2001:db8:77::1' } as const;
 export const OURS = { 4: '10.77.0.2', 6: '2001:db8:77::2' } as const;
@@ -198,26 +199,59 @@ export interface KernelSide {
   readonly port: number;
   readonly octets: number;
   readonly md5?: string;
+  /** RFC 5082 over IPv4: sends a TTL of 255 and takes nothing less. */
+  readonly gtsm?: boolean;
   /** Seconds until it gives up. */
   readonly patience?: number;
 }
 
 /** The kernel's end: `digest length` of what it received, or the name of the error. */
-export async function kernelSide({ role, family, port, octets, md5 = '', patience = 12 }: KernelSide): Promise<string> {
-  const words = [role, KERNEL[family], OURS[family], String(port), String(octets), md5, String(patience)];
+export async function kernelSide({
+  role,
+  family,
+  port,
+  octets,
+  md5 = '',
+  gtsm = false,
+  patience = 12,
+}: KernelSide): Promise<string> {
+  const words = [
+    role,
+    KERNEL[family],
+    OURS[family],
+    String(port),
+    String(octets),
+    md5,
+    gtsm ? 'gtsm' : '',
+    String(patience),
+  ];
   const { stdout, stderr } = await run(PYTHON, ['-c', PROGRAM, ...words], {});
   return stdout.trim() || stderr;
 }
 
-/** TCP_MD5SIG (14) takes a sockaddr_storage, flags, prefix length, key length, an interface and 80 octets of key. */
+/** Resolves when the kernel listens on a port, which /proc tells in hexadecimal; 0A is LISTEN. */
+export async function kernelListens(port: number): Promise<void> {
+  const line = new RegExp(`:${port.toString(16).toUpperCase().padStart(4, '0')} \\S+ 0A `);
+  const tables = ['/proc/thread-self/net/tcp', '/proc/thread-self/net/tcp6'];
+  await until(
+    () => tables.some((table) => line.test(readFileSync(table, 'utf8'))),
+    5000,
+    () => `nobody listens on port ${port}`,
+  );
+}
+
+/** IP_MINTTL is 21. TCP_MD5SIG (14) takes a sockaddr_storage, flags, prefix length, key length, an interface and 80 octets of key. */
 const PROGRAM = `
 import hashlib, socket, struct, sys, threading
-role, ours, theirs, port, octets, key, patience = sys.argv[1:]
+role, ours, theirs, port, octets, key, gtsm, patience = sys.argv[1:]
 family = socket.AF_INET6 if ':' in ours else socket.AF_INET
 block = b''.join(hashlib.sha256(str(i).encode()).digest() for i in range(2048))[:65521]
 data = (block * (int(octets) // len(block) + 1))[:int(octets)]
 def sign(s):
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if gtsm:
+        s.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 255)
+        s.setsockopt(socket.IPPROTO_IP, 21, 255)
     if not key: return
     peer = struct.pack('=H', family) + (b'' if family == socket.AF_INET else bytes(2) + bytes(4))
     if family == socket.AF_INET: peer += bytes(2)

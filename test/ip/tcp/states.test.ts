@@ -234,6 +234,15 @@ describe('windows', () => {
     expect([sequenceOf(answer!), acknowledgmentOf(answer!)]).toEqual([peer.acknowledgment, (peer.sequence + 10) >>> 0]);
   });
 
+  it('an acknowledgment from a peer that has used its whole window counts', () => {
+    const peer = new HandPeer().establish({ receiveBuffer: 2000 });
+    peer.send(text(100, 1));
+    const acknowledgment = (peer.acknowledgment + 100) >>> 0;
+    expect(peer.says(ack, { sequence: (peer.sequence + 2000) >>> 0, acknowledgment })).toEqual([]);
+    expect(peer.host.queued(peer.id)).toBe(0);
+    expect(peer.says(ack, { sequence: (peer.sequence + 2001) >>> 0, acknowledgment }).map(flagsOf)).toEqual(['ACK']);
+  });
+
   it('RFC 1122 §4.2.2.17: without answers it ends', () => {
     const peer = new HandPeer().establish({ userTimeoutMs: 30_000 }, { window: 0 });
     peer.send(text(10, 1));
