@@ -11,12 +11,13 @@
 import { type Bytes, type Deadline, EMPTY, earliest, type Millis } from '../../core/index.ts';
 import type { Endpoint } from '../address.ts';
 import { TCP_FLAG } from '../tcp.ts';
+import { Allowance } from './allowance.ts';
 import type { ConnectionOptions, State, Surroundings } from './connection-contract.ts';
 import type { TcpClosure, TcpConnectionId, TcpOptions } from './contract.ts';
 import { Outlet } from './outlet.ts';
 import { Patience } from './patience.ts';
 import { Receiver } from './receiver.ts';
-import { Allowance, type Segment } from './segment.ts';
+import type { Segment } from './segment.ts';
 import { type Piece, Sender } from './sender.ts';
 import { advance, distance, isAfter, isBefore } from './sequence.ts';
 

@@ -23,6 +23,7 @@ import {
 } from '../../core/index.ts';
 import { type Address, type Endpoint, formatAddress, sameAddress } from '../address.ts';
 import { TCP_FLAG } from '../tcp.ts';
+import { Allowance } from './allowance.ts';
 import { Connection } from './connection.ts';
 import type { Surroundings } from './connection-contract.ts';
 import {
@@ -39,7 +40,7 @@ import {
 } from './contract.ts';
 import { readIcmpError } from './icmp-error.ts';
 import { hopsOf } from './outlet.ts';
-import { Allowance, readSegment, type Segment, signatureHolds, writeSegment } from './segment.ts';
+import { readSegment, type Segment, signatureHolds, writeSegment } from './segment.ts';
 import { advance } from './sequence.ts';
 
 export class TcpHost {

@@ -4,7 +4,7 @@
  * Read first: RFC 9293 §3.1–3.2, RFC 7323 §2.2 (window scale), RFC 2385 §2 (signature), RFC 6691 (what an MSS counts).
  * Invariant: what `readSegment` gives lies within the packet; its `data` is a view of it.
  */
-import { type Bytes, concat, type Millis, putU16, type Secret } from '../../core/index.ts';
+import { type Bytes, concat, putU16, type Secret } from '../../core/index.ts';
 import type { Address } from '../address.ts';
 import { fillTransportChecksum, transportChecksumHolds } from '../checksum.ts';
 import { IP_PROTOCOL } from '../iana.ts';
@@ -102,7 +102,7 @@ export interface SegmentFields extends Omit<TcpFields, 'options'> {
   readonly md5Key: Secret | undefined;
 }
 
-/** A whole packet. IPv4 identification is whoever sends it's business. */
+/** A whole packet. The IPv4 identification is left to whoever sends it. */
 export function writeSegment(fields: SegmentFields, data: Bytes, md5: Md5): Bytes {
   const { mss, windowScale, md5Key } = fields;
   const options: Bytes[] = [];
@@ -124,29 +124,6 @@ export const headersOf = (address: Address): number => (address.length === 4 ? I
 
 /** Octets of the options in every segment with a signature. */
 export const SIGNATURE_OPTION = 20;
-
-/** So many events in a span of time, and no more. */
-export class Allowance {
-  readonly #most: number;
-  readonly #span: Millis;
-  #from: Millis = Number.NEGATIVE_INFINITY;
-  #used = 0;
-
-  constructor(most: number, span: Millis) {
-    this.#most = most;
-    this.#span = span;
-  }
-
-  take(now: Millis): boolean {
-    if (now - this.#from >= this.#span) {
-      this.#from = now;
-      this.#used = 0;
-    }
-    if (this.#used >= this.#most) return false;
-    this.#used += 1;
-    return true;
-  }
-}
 
 const upper = newUpperLayer();
 
