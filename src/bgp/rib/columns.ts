@@ -1,0 +1,22 @@
+/** Growth of typed columns: twice while they are small, by a quarter when that would waste megabytes. */
+const LARGE = 65_536;
+
+export const larger = (length: number): number => (length < LARGE ? length * 2 : (length + (length >> 2) + 7) & -8);
+
+export function grown8(column: Uint8Array, length: number = larger(column.length)): Uint8Array {
+  const out = new Uint8Array(length);
+  out.set(column);
+  return out;
+}
+
+export function grown16(column: Uint16Array, length: number = larger(column.length)): Uint16Array {
+  const out = new Uint16Array(length);
+  out.set(column);
+  return out;
+}
+
+export function grown32(column: Uint32Array, length: number = larger(column.length)): Uint32Array {
+  const out = new Uint32Array(length);
+  out.set(column);
+  return out;
+}
