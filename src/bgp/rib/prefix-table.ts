@@ -15,7 +15,7 @@ import { grown8, grown32, larger } from './columns.ts';
 export class PrefixTable {
   /** Words of an address: 1 or 4. */
   readonly words: number;
-  readonly key: Uint32Array = new Uint32Array(4);
+  readonly key: Uint32Array;
   lengths: Uint8Array = new Uint8Array(8);
   /** First path of the prefix. */
   paths: Uint32Array = new Uint32Array(8);
@@ -32,6 +32,7 @@ export class PrefixTable {
   /** `seed` keeps a peer from choosing prefixes that collide. */
   constructor(words: number, seed = 0) {
     this.words = words;
+    this.key = new Uint32Array(words);
     this.#seed = seed | 0;
     this.#keys = new Uint32Array(8 * words);
   }

@@ -17,7 +17,8 @@ interface Route {
 type Operation =
   | { readonly do: 'announce'; peer: number; prefix: number; asns: number; origin: number; med: number | undefined }
   | { readonly do: 'withdraw'; peer: number; prefix: number }
-  | { readonly do: 'flush' | 'tick' }
+  | { readonly do: 'flush' }
+  | { readonly do: 'tick' }
   | { readonly do: 'take' | 'refresh' | 'restart'; peer: number };
 
 const peer = fc.integer({ min: 1, max: PEERS });
