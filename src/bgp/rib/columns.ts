@@ -1,7 +1,11 @@
-/** Growth of typed columns: twice while they are small, by a quarter when that would waste megabytes. */
-const LARGE = 65_536;
+/** Growth of typed columns: twice while they are small, then by half, by a quarter when more would waste megabytes. */
+const SMALL = 65_536;
+const LARGE = 524_288;
 
-export const larger = (length: number): number => (length < LARGE ? length * 2 : (length + (length >> 2) + 7) & -8);
+export const larger = (length: number): number => {
+  if (length < SMALL) return length * 2;
+  return (length + (length >> (length < LARGE ? 1 : 2)) + 7) & -8;
+};
 
 export function grown8(column: Uint8Array, length: number = larger(column.length)): Uint8Array {
   const out = new Uint8Array(length);

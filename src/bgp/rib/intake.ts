@@ -214,7 +214,7 @@ export class Intake {
   #loops(peer: Peer, set: number): boolean {
     const store = this.#store;
     if (store.occurrences(set, peer.localAs) > (peer.allowOwnAs ?? 0)) return true;
-    if (sameBytes(store.nextHop(set), peer.localAddress)) return true;
+    if (sameBytes(store.hops.at(store.nextHops[set]!).address, peer.localAddress)) return true;
     if (!isInternal(peer.kind)) return false;
     return store.originators[set] === this.#identity.routerId || store.hasCluster(set, this.#identity.clusterId);
   }

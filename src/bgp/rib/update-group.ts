@@ -16,7 +16,7 @@
 import type { Bytes } from '../../core/index.ts';
 import type { AttributeStore } from './attribute-store.ts';
 import type { Changes } from './changes.ts';
-import { grown16, grown32 } from './columns.ts';
+import { grown16, grown32, larger } from './columns.ts';
 import type { Exporter } from './exporter.ts';
 import { Resync } from './resync.ts';
 import type { UpdateEncoder } from './update-encoder.ts';
@@ -59,6 +59,9 @@ export class UpdateGroup {
   readonly #limit: number;
   /** Members that read the log. */
   #inStep = 0;
+  /** Room for messages of members on their own way. */
+  #own: Bytes = new Uint8Array(0);
+  #ownAt = 0;
 
   constructor(
     store: AttributeStore,
@@ -251,6 +254,8 @@ export class UpdateGroup {
     }
     if (member.planned < member.plan.length || resync.count > 0) return 0;
     for (const octets of resync.behind.splice(0)) give(octets);
+    this.#own = new Uint8Array(0);
+    this.#ownAt = 0;
     member.resync = undefined;
     member.plan = NOTHING;
     member.planned = 0;
@@ -277,17 +282,25 @@ export class UpdateGroup {
     let to = planned + 1;
     while (to < plan.length && this.toldTo(peer, plan[to]!) === set) to++;
     const encoder = this.#encoder;
-    const out = new Uint8Array(encoder.maximum);
+    if (this.#own.length - this.#ownAt < encoder.maximum) {
+      this.#own = new Uint8Array(Math.max(encoder.maximum, plan.length < FEW ? 0 : OWN_CHUNK));
+      this.#ownAt = 0;
+    }
+    const out = this.#own;
+    const begin = this.#ownAt;
     const announces = set !== 0 && encoder.prepare(set);
     if (set !== 0 && !announces) this.counters.oversized += to - planned;
-    const count = announces ? encoder.announce(out, 0, plan, planned, to) : encoder.withdraw(out, 0, plan, planned, to);
+    const count = announces
+      ? encoder.announce(out, begin, plan, planned, to)
+      : encoder.withdraw(out, begin, plan, planned, to);
     for (let i = planned; i < planned + count; i++) {
       resync.clear(plan[i]!);
       if (set === 0) this.onTold(plan[i]!);
     }
     member.planned += count;
     this.counters.own++;
-    return out.subarray(0, encoder.end);
+    this.#ownAt = encoder.end;
+    return out.subarray(begin, encoder.end);
   }
 
   /** Called when a member on its own way has been told that a unit is withdrawn. */
@@ -335,10 +348,13 @@ export class UpdateGroup {
 
   #grow(unit: number): void {
     let length = this.advertised.length;
-    while (length <= unit) length = length < 65_536 ? length * 2 : length + (length >> 2);
+    while (length <= unit) length = larger(length);
     this.advertised = grown32(this.advertised, length);
     this.sources = grown16(this.sources, length);
   }
 }
 
 const NOTHING = new Uint32Array(0);
+/** Plans below this get room for one message at a time. */
+const FEW = 1000;
+const OWN_CHUNK = 65_536;
