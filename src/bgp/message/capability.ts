@@ -27,7 +27,7 @@ export function encodeCapability(w: Writer, capability: Capability): void {
 
 export const capabilityCode = (c: Capability): number => (c.name === 'unknown' ? c.code : CODES[c.name]);
 
-/*  AFI (2) | Reserved (1) | SAFI (1): RFC 4760 §8. As `afi` (2) | `safi` (1) everywhere else.  */
+/*  AFI (2) | SAFI (1), everywhere but in the capability of RFC 4760  */
 const decodeFamily = (r: Reader): Family => (r.u16('capability.afi') << 8) | r.u8('capability.safi');
 
 function encodeFamily(w: Writer, family: Family): void {
@@ -35,6 +35,7 @@ function encodeFamily(w: Writer, family: Family): void {
   w.u8(family & 0xff);
 }
 
+/*  AFI (2) | Reserved (1) | SAFI (1): RFC 4760 §8.  */
 function decodeMultiprotocol(r: Reader): Capability {
   const afi = r.u16('multiprotocol.afi');
   r.skip(1, 'multiprotocol.reserved');

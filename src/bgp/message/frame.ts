@@ -6,7 +6,7 @@
  * Limits: at most one message of `maximumLength` octets is ever kept.
  * Invariants: after a refusal nothing more is yielded (§6.1: the connection is closed). A yielded message is valid until the next call.
  */
-import { type Bytes, EMPTY, invariant, u16 } from '../../core/index.ts';
+import { type Bytes, EMPTY, invariant, u16, Writer } from '../../core/index.ts';
 import { notification, type Refusal } from './fault.ts';
 import {
   ERROR,
@@ -118,6 +118,17 @@ export class Framer {
 export const messageLength = (b: Bytes, o: number): number => u16(b, o + 16);
 export const messageType = (b: Bytes, o: number): number => b[o + 18]!;
 
+/*  Marker (16) | Length (2) | Type (1): RFC 4271 §4.1.  */
+export function withHeader(type: number, body: (w: Writer) => void): Bytes {
+  const w = new Writer();
+  w.bytes(MARKER);
+  w.u16(0);
+  w.u8(type);
+  body(w);
+  w.patch16(MARKER.length, w.length);
+  return w.finish();
+}
+
 /** RFC 4271 §6.1 for the header at `o`, of which HEADER_LENGTH octets are there; undefined when nothing is wrong. */
 export function checkHeader(b: Bytes, o: number, maximumLength: number): Refusal | undefined {
   for (let i = 0; i < MARKER_LENGTH; i++) {
@@ -145,6 +156,7 @@ const refusal = (subcode: number, data: Bytes, why: string): Refusal => ({
 });
 
 const MARKER_LENGTH = 16;
+const MARKER: Bytes = new Uint8Array(MARKER_LENGTH).fill(0xff);
 
 /** RFC 4271 §6.1, RFC 8654 §4. A ROUTE-REFRESH of a wrong length has an error of its own (RFC 7313 §5): `refresh.ts`. */
 const BOUNDS: Readonly<Record<number, { readonly least: number; readonly most: number }>> = {

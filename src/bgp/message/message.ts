@@ -3,14 +3,15 @@
  *
  * `decodeControlMessage` is for what a `Framer` yields but UPDATE, whose way is by its octets (`update-view.ts`).
  */
-import { type Bytes, Writer } from '../../core/index.ts';
+import type { Bytes } from '../../core/index.ts';
 import { type Decoded, decoded, NotificationOwed } from './fault.ts';
-import { messageType } from './frame.ts';
+import { messageType, withHeader } from './frame.ts';
 import { ERROR, HEADER_ERROR, HEADER_LENGTH, MESSAGE, messageName } from './iana.ts';
 import { decodeNotification, encodeNotification } from './notification.ts';
 import { decodeOpen, encodeOpen } from './open.ts';
 import { decodeRouteRefresh, encodeRouteRefresh } from './refresh.ts';
-import type { KeepaliveMessage, Message, UpdateMessage } from './types.ts';
+import type { CodecContext, KeepaliveMessage, Message, UpdateMessage } from './types.ts';
+import { decodeUpdate, encodeUpdate } from './update.ts';
 
 /** What sessions say to each other; routes are in the other one. */
 export type ControlMessage = Exclude<Message, UpdateMessage>;
@@ -47,20 +48,17 @@ export function encodeControlMessage(message: ControlMessage): Bytes {
   }
 }
 
-/*  Marker (16) | Length (2) | Type (1): RFC 4271 §4.1.  */
-export function withHeader(type: number, body: (w: Writer) => void): Bytes {
-  const w = new Writer();
-  w.bytes(MARKER);
-  w.u16(0);
-  w.u8(type);
-  body(w);
-  w.patch16(MARKER.length, w.length);
-  return w.finish();
+/** Any message a `Framer` has found sound. Of an UPDATE only what resets the session is refused; `decodeUpdate` says all (RFC 7606). */
+export function decodeMessage(message: Bytes, context: CodecContext): Decoded<Message> {
+  if (messageType(message, 0) !== MESSAGE.UPDATE) return decodeControlMessage(message);
+  const out = decodeUpdate(message, context);
+  return out.treatment === 'reset' ? { ok: false, refusal: out.refusal } : { ok: true, value: out.update };
 }
+
+export const encodeMessage = (message: Message, context: CodecContext): Bytes =>
+  message.kind === 'update' ? encodeUpdate(message, context) : encodeControlMessage(message);
 
 function refuseType(type: number): never {
   const data = Uint8Array.of(type);
   throw new NotificationOwed('type', HEADER_LENGTH - 1, messageName(type), ERROR.HEADER, HEADER_ERROR.BAD_TYPE, data);
 }
-
-const MARKER: Bytes = new Uint8Array(16).fill(0xff);

@@ -150,6 +150,20 @@ export function countNlri(b: Bytes, at: number, end: number, bits: number, pathI
   return p === end ? count : -1;
 }
 
+/** The same for NLRI with a type and a length in front, as those of EVPN (RFC 7432 §7). */
+export function countTypedNlri(b: Bytes, at: number, end: number, pathIds: boolean): number {
+  const before = pathIds ? 4 : 0;
+  let count = 0;
+  let p = at;
+  while (p < end) {
+    p += before;
+    if (p + 2 > end) return -1;
+    p += 2 + b[p + 1]!;
+    count += 1;
+  }
+  return p === end ? count : -1;
+}
+
 /** The prefix behind the one at `p`, whose path identifier stands in front of `p` and was stepped over. */
 export const nextNlri = (b: Bytes, p: number): number => p + 1 + ((b[p]! + 7) >>> 3);
 export const nlriLength = (b: Bytes, p: number): number => b[p]!;
