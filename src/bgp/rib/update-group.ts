@@ -87,6 +87,11 @@ export class UpdateGroup {
     return this.advertised.length * 6 + this.#log.kept;
   }
 
+  /** Octets that members have yet to read. */
+  get kept(): number {
+    return this.#log.kept;
+  }
+
   /** A new member is told all there is, then End-of-RIB. */
   join(peer: number): void {
     const member: Member = { next: 0, resync: new Resync(), plan: NOTHING, planned: 0 };
