@@ -134,13 +134,15 @@ export class AttributeScan {
         this.unreach.end = value + length;
         return;
       case ATTRIBUTE.as4Path:
-        // RFC 6793 §4.2.3, §6: means nothing between speakers of four octets; a malformed one is discarded.
-        if (this.#context!.fourOctetAs) return;
+        // RFC 6793 §4.1, §6: discarded between speakers of four octets, and when it is malformed.
+        if (this.#context!.fourOctetAs) return this.#fault('discard', 'AS4_PATH between speakers of four octets', 0);
         if (!isPath(b, value, length, 4)) return this.#fault('discard', 'AS4_PATH is malformed', 11);
         this.#as4Path = b.subarray(value, value + length);
         return;
       case ATTRIBUTE.as4Aggregator:
-        if (!this.#context!.fourOctetAs) this.#as4Aggregator = b.subarray(value, value + length);
+        if (this.#context!.fourOctetAs)
+          return this.#fault('discard', 'AS4_AGGREGATOR between speakers of four octets', 0);
+        this.#as4Aggregator = b.subarray(value, value + length);
         return;
       case ATTRIBUTE.aggregator:
         if (length === 6) {
@@ -241,6 +243,8 @@ RULES[ATTRIBUTE.mpUnreach] = rule('MP_UNREACH_NLRI', 0x80, 'reset', (length) => 
 RULES[ATTRIBUTE.extendedCommunities] = rule('EXTENDED_COMMUNITIES', 0xc0, 'withdraw', multiple(8));
 RULES[ATTRIBUTE.as4Path] = rule('AS4_PATH', 0xc0, 'discard', () => true);
 RULES[ATTRIBUTE.as4Aggregator] = rule('AS4_AGGREGATOR', 0xc0, 'discard', exactly(8));
+RULES[ATTRIBUTE.ipv6ExtendedCommunities] = rule('IPV6_EXTENDED_COMMUNITIES', 0xc0, 'withdraw', multiple(20));
+RULES[ATTRIBUTE.onlyToCustomer] = rule('ONLY_TO_CUSTOMER', 0xc0, 'withdraw', exactly(4));
 RULES[ATTRIBUTE.largeCommunities] = rule('LARGE_COMMUNITY', 0xc0, 'withdraw', multiple(12));
 
 const MANDATORY = [ATTRIBUTE.origin, ATTRIBUTE.asPath];

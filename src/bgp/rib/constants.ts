@@ -15,7 +15,9 @@ export const ATTRIBUTE = {
   extendedCommunities: 16,
   as4Path: 17,
   as4Aggregator: 18,
+  ipv6ExtendedCommunities: 25,
   largeCommunities: 32,
+  onlyToCustomer: 35,
 } as const;
 
 /** RFC 1997, RFC 9494 §4.5. */
