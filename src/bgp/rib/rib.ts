@@ -23,6 +23,7 @@ import type { RouteChange } from './fib.ts';
 import { Intake, type RibEvent } from './intake.ts';
 import { NextHops, type Resolve } from './next-hops.ts';
 import type { Peer, PeerOptions } from './peer.ts';
+import type { Resync } from './resync.ts';
 import { UpdateEncoder } from './update-encoder.ts';
 import { UpdateGroup } from './update-group.ts';
 
@@ -154,14 +155,25 @@ export class Rib {
     }
   }
 
-  /** Policy or kind of a peer is another: import is asked again from Adj-RIB-In, export anew. */
-  configure(number: number, change: Partial<PeerOptions>): void {
-    const peer: Peer = { ...this.#peer(number), ...change, number };
-    this.#leaveGroups(number);
+  /**
+   * Policy of a peer whose session stays is another: import is asked again from Adj-RIB-In, and what it has been told is put right. What
+   * the session has settled cannot change here.
+   */
+  configure(number: number, change: Partial<Omit<PeerOptions, 'send' | 'receive'>>): void {
+    const old = this.#peer(number);
+    const peer: Peer = { ...old, ...change, number };
     this.#peers[number] = peer;
     for (const rib of this.#families.values()) this.#rejudge(peer, rib);
     this.flush();
-    this.#joinGroups(peer);
+    const owed = new Map<Family, Resync>();
+    for (const key of this.#memberships.get(number) ?? []) {
+      const { audience, family } = this.#groups.get(key)!;
+      if (groupKey(peer, family) === key) return;
+      const resync = audience.group.move(number);
+      if (resync !== undefined) owed.set(family, resync);
+    }
+    this.#joinGroups(peer, owed);
+    for (const family of owed.keys()) this.#endIfEmpty(groupKey(old, family));
   }
 
   originate(prefix: Prefix, how: Origination): void {
@@ -279,7 +291,7 @@ export class Rib {
     });
   }
 
-  #joinGroups(peer: Peer): void {
+  #joinGroups(peer: Peer, owed: ReadonlyMap<Family, Resync> = new Map()): void {
     const keys: string[] = [];
     for (const [family, rib] of this.#families) {
       if (!peer.send.families.includes(family)) continue;
@@ -292,7 +304,7 @@ export class Rib {
         rib.audiences.push(entry.audience);
         rib.tell(entry.audience, rib.usedRows());
       }
-      entry.audience.group.join(peer.number);
+      entry.audience.group.join(peer.number, owed.get(family));
     }
     this.#memberships.set(peer.number, keys);
   }
@@ -310,15 +322,19 @@ export class Rib {
 
   #leaveGroups(number: number): void {
     for (const key of this.#memberships.get(number) ?? []) {
-      const { audience, family } = this.#groups.get(key)!;
-      audience.group.leave(number);
-      if (audience.group.size > 0) continue;
-      this.#groups.delete(key);
-      const rib = this.#families.get(family)!;
-      rib.audiences.splice(rib.audiences.indexOf(audience), 1);
-      audience.group.end();
+      this.#groups.get(key)!.audience.group.leave(number);
+      this.#endIfEmpty(key);
     }
     this.#memberships.delete(number);
+  }
+
+  #endIfEmpty(key: string): void {
+    const entry = this.#groups.get(key);
+    if (entry === undefined || entry.audience.group.size > 0) return;
+    this.#groups.delete(key);
+    const { audiences } = this.#families.get(entry.family)!;
+    audiences.splice(audiences.indexOf(entry.audience), 1);
+    entry.audience.group.end();
   }
 
   #ownSet(how: Origination): number {

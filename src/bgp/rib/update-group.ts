@@ -92,12 +92,23 @@ export class UpdateGroup {
     return this.#log.kept;
   }
 
-  /** A new member is told all there is, then End-of-RIB. */
-  join(peer: number): void {
-    const member: Member = { next: 0, resync: new Resync(), plan: NOTHING, planned: 0 };
-    this.#members.set(peer, member);
-    this.#markAll(member.resync!);
-    member.resync!.behind.push(this.#encoder.endOfRib());
+  /** A new member is told all there is, then End-of-RIB; one that comes `from` another group, what that has not told it. */
+  join(peer: number, from?: Resync): void {
+    const resync = from ?? new Resync();
+    this.#members.set(peer, { next: 0, resync, plan: NOTHING, planned: 0 });
+    this.#markAll(resync);
+    if (from === undefined) resync.behind.push(this.#encoder.endOfRib());
+  }
+
+  /** Leaves for a group with the same units: what it has been told or is owed is marked, so that the other puts it right. */
+  move(peer: number): Resync | undefined {
+    const member = this.#members.get(peer);
+    if (member === undefined) return undefined;
+    const resync = member.resync ?? this.#detach(peer, member);
+    this.#markAll(resync);
+    this.#members.delete(peer);
+    this.#trim();
+    return resync;
   }
 
   leave(peer: number): void {

@@ -362,11 +362,28 @@ describe('sessions that go and come', () => {
     const [a, b] = [world.peer(1), world.peer(2)];
     world.say(a, usual([65_001], hop));
     const receiver = world.read(b);
-    world.rib.configure(a, { import: { ...NOTHING } });
+    world.rib.configure(a, { import: NOTHING });
     expect(world.read(b, receiver).routes.size).toBe(0);
     expect(world.why()).toEqual(['peer 1: nothing passes']);
     world.rib.configure(a, { import: peerOptions(1).import! });
     expect(world.read(b, receiver).routes.size).toBe(1);
+    world.rib.configure(b, { export: NOTHING });
+    expect(world.read(b, receiver).routes.size).toBe(0);
+    world.rib.configure(b, { export: peerOptions(2).export!, nextHop: 'unchanged' });
+    expect(world.read(b, receiver).routes.get(KEY)).toBe('1=00 2=02020000fde80000fde9 3=0a090909');
+    expect(receiver.faults).toEqual([]);
+    expect(world.rib.groups.length).toBe(4);
+  });
+
+  it('a member that changes groups with a withdrawal unread is told of it all the same', () => {
+    const world = new World();
+    const [a, b] = [world.peer(1), world.peer(2)];
+    world.say(a, usual([65_001], hop));
+    const receiver = world.read(b);
+    world.say(a, EMPTY, EMPTY, NET);
+    world.rib.flush();
+    world.rib.configure(b, { nextHop: 'unchanged' });
+    expect(world.read(b, receiver).routes.size).toBe(0);
   });
 
   const NOTHING = {
