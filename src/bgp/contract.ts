@@ -9,7 +9,7 @@ import type { Bytes } from '../core/index.ts';
 import type { Endpoint } from '../ip/index.ts';
 import type { CodecContext, Family, NotificationMessage, OpenMessage } from './message/types.ts';
 
-/** A transport connection, named by whoever opened it: the session for `dial`, the host for what it accepted. */
+/** A transport connection, named by whoever opened it: the session for `dial` (negative), the host for what it accepted (positive). */
 export type ConnectionId = number;
 
 export type SessionEvent =
@@ -26,9 +26,14 @@ export type SessionEvent =
       readonly remote: Endpoint;
     }
   | { readonly type: 'received'; readonly connection: ConnectionId; readonly octets: Bytes }
+  /** From the tables: whole messages, UPDATE or ROUTE-REFRESH, one after another. Refused, with a `log`, unless Established. */
+  | { readonly type: 'transmit'; readonly octets: Bytes }
   /** Event 18, and a dial that came to nothing. */
   | { readonly type: 'closed'; readonly connection: ConnectionId; readonly why: string }
-  /** The transport took what it was given up to here: what is still queued, in octets. Send hold timer (RFC 9687), back pressure. */
+  /**
+   * The transport took something of what it was given: what is still queued, in octets. Send hold timer (RFC 9687), back pressure.
+   * A host has to say it: a session from which nothing is ever taken ends.
+   */
   | { readonly type: 'drained'; readonly connection: ConnectionId; readonly queued: number }
   /** Something outside knows that the way to the peer is gone or there again: a tunnel, an interface. */
   | { readonly type: 'path'; readonly up: boolean; readonly why: string }
@@ -46,7 +51,11 @@ export type SessionAction =
   | { readonly do: 'send'; readonly connection: ConnectionId; readonly octets: Bytes }
   /** After what was sent has left; `abort` at once, with RST. */
   | { readonly do: 'close'; readonly connection: ConnectionId; readonly abort: boolean }
-  | { readonly do: 'established'; readonly negotiated: Negotiated }
+  /**
+   * `preserved`: families whose stale routes may stay until End-of-RIB, because the peer says that it went on forwarding (RFC 4724 §4.2,
+   * RFC 9494 §4.2); those of all others go at once.
+   */
+  | { readonly do: 'established'; readonly negotiated: Negotiated; readonly preserved: readonly Family[] }
   /** A whole UPDATE, header included, as it came. Only valid during the call. */
   | { readonly do: 'update'; readonly octets: Bytes }
   | { readonly do: 'refresh'; readonly family: Family; readonly subtype: number }

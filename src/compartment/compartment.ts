@@ -224,6 +224,11 @@ export class Compartment {
     return { chosen: undefined, why: `${formatAddress(address)} is ${scope}: not routed`, passedOver: [] };
   }
 
+  /** The route to an address that would be used if there were none of that origin. */
+  routeWithout(origin: RouteOrigin, address: Address): Route | undefined {
+    return this.#routes.routeWithout(origin, address);
+  }
+
   // Counters.
 
   /** One counter a DROP code, live. */

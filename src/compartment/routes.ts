@@ -134,6 +134,15 @@ export class RoutingTable {
     return { chosen: undefined, why: `no route to ${formatAddress(address)}${but}`, passedOver };
   }
 
+  /** Of the longest match that has one: the first usable route of another origin. Own addresses are no routes. */
+  routeWithout(origin: RouteOrigin, address: Address): Route | undefined {
+    for (const { value } of this.#candidates.covering(address)) {
+      const first = value.find((entry) => usable(entry) && entry.route.origin !== origin);
+      if (first !== undefined) return isUnicast(first) ? first.route : undefined;
+    }
+    return undefined;
+  }
+
   #insert(kind: number, route: Route, out: Interface): void {
     const { prefix, nextHop } = route;
     const candidates = this.#candidates.exact(prefix) ?? [];

@@ -8,6 +8,7 @@
 import { sameBytes } from '../core/index.ts';
 import { formatAddress, formatEndpoint, formatPrefix } from '../ip/index.ts';
 import type {
+  BgpConfig,
   CustomerRoute,
   Document,
   HostTenantConfig,
@@ -32,6 +33,7 @@ import {
   plainUnderlay,
   plainVm,
 } from './plain.ts';
+import { plainBgpPeer, plainBgpRouter } from './plain-bgp.ts';
 import { formatRange } from './range.ts';
 
 export type ChangeKind =
@@ -56,6 +58,9 @@ export type ChangeKind =
   | 'nat'
   | 'routes'
   | 'connection'
+  /** Without its peers. */
+  | 'bgp'
+  | 'bgp peer'
   | 'vm';
 
 export interface Change {
@@ -114,7 +119,8 @@ interface Unit {
   readonly plain: Plain;
   /** Entries that are there or not; an empty set is as good as none. */
   readonly isSet?: true;
-  readonly psk?: SecretReference;
+  /** With its path in the unit. */
+  readonly secret?: readonly [path: string, reference: SecretReference | undefined];
 }
 
 function globalUnits(document: Document): readonly Unit[] {
@@ -159,10 +165,24 @@ function tenantUnits(config: TenantConfig | HostTenantConfig): readonly Unit[] {
     ...(config.nat === undefined ? [] : [{ kind: 'nat', tenant, plain: natEntries(config.nat) } as const]),
     { kind: 'routes', tenant, plain: routeEntries(config.routes.map(staticRouteEntry)), isSet: true },
     ...config.connections.map(
-      (c): Unit => ({ kind: 'connection', tenant, name: c.name, plain: plainConnection(c), psk: c.psk }),
+      (c): Unit => ({
+        kind: 'connection',
+        tenant,
+        name: c.name,
+        plain: plainConnection(c),
+        secret: ['auth.psk', c.psk],
+      }),
     ),
+    ...(config.bgp === undefined ? [] : bgpUnits(tenant, config.bgp)),
   ];
 }
+
+const bgpUnits = (tenant: string, bgp: BgpConfig): readonly Unit[] => [
+  { kind: 'bgp', tenant, plain: plainBgpRouter(bgp) },
+  ...bgp.peers.map(
+    (p): Unit => ({ kind: 'bgp peer', tenant, name: p.name, plain: plainBgpPeer(p), secret: ['md5', p.md5] }),
+  ),
+];
 
 const entries = (list: readonly (readonly [string, Plain])[]): Plain => Object.fromEntries(list);
 
@@ -239,7 +259,7 @@ const pathText = (path: Difference['path']): string => (path.length === 1 ? Stri
 function fieldsOf(old: Unit | undefined, now: Unit | undefined): readonly FieldChange[] {
   const inside = differences(old?.plain ?? {}, now?.plain ?? {});
   const fields = inside.map((field) => ({ ...field, path: pathText(field.path) }));
-  return [...fields, ...inlineSecret(old?.psk, now?.psk)];
+  return [...fields, ...inlineSecret(old?.secret, now?.secret)];
 }
 
 interface Difference {
@@ -264,11 +284,12 @@ const isTree = (value: Plain | undefined): value is object & Plain => typeof val
 const write = (value: Plain | undefined): string | undefined =>
   value === undefined ? undefined : typeof value === 'string' ? value : JSON.stringify(value);
 
-function inlineSecret(a: SecretReference | undefined, b: SecretReference | undefined): readonly FieldChange[] {
+function inlineSecret(old: Unit['secret'], now: Unit['secret']): readonly FieldChange[] {
+  const [[path = '', a] = [], [, b] = []] = [old, now];
   if (a?.from !== 'inline' || b?.from !== 'inline') return [];
   // A document written by `show` has the printed form in place of the secret: nothing is known of that one.
   const [before, after] = [a.value.reveal(), b.value.reveal()];
   const hidden = new TextEncoder().encode(String(a.value));
   if (sameBytes(before, after) || sameBytes(before, hidden) || sameBytes(after, hidden)) return [];
-  return [{ path: 'auth.psk', before: String(a.value), after: String(b.value) }];
+  return [{ path, before: String(a.value), after: String(b.value) }];
 }

@@ -11,6 +11,7 @@ import type { ConnectionConfig, Document, Issue } from './contract.ts';
 import type { Draft, TenantDraft } from './draft.ts';
 import { finishGateway, finishHost, finishHostTenant, finishTenant } from './finish.ts';
 import { formatPath, ISSUE_LIMIT, IssueList } from './issue.ts';
+import { readBgp } from './read-bgp.ts';
 import * as network from './read-network.ts';
 import { keysOf, nameOf, Reader } from './reader.ts';
 import { checkRules } from './rules.ts';
@@ -140,6 +141,7 @@ class Reading {
         (entry, at) => ({ name: nameOf(entry), config: this.#connection(entry, at, external) }),
         atGateway,
       ),
+      bgp: atGateway ? readBgp(keys.bgp, [...path, 'bgp'], reader) : undefined,
       vms: list('vms', (entry, at) => ({ name: nameOf(entry), config: network.readVm(entry, at, reader) }), !atGateway),
     };
   }

@@ -4,6 +4,7 @@
  */
 import { type Address, compareAddresses, contains, formatAddress, networkOf, type Prefix } from '../ip/index.ts';
 import type {
+  BgpPeerConfig,
   ConnectionConfig,
   CustomerRoute,
   ExternalInterfaceConfig,
@@ -17,6 +18,7 @@ import type { IssueList } from './issue.ts';
 import type { Mac } from './mac.ts';
 import type { AddressRange } from './range.ts';
 import type { GatewayShape, HostShape, RouteShape } from './schema.ts';
+import type { BgpShape } from './schema-bgp.ts';
 import type { Path } from './source.ts';
 
 export interface Placed<T> {
@@ -50,6 +52,12 @@ export interface TenantDraft {
   readonly routes: readonly Placed<RouteShape | undefined>[];
   readonly connections: readonly Placed<Named<ConnectionConfig>>[];
   readonly vms: readonly Placed<Named<VmConfig>>[];
+  readonly bgp: Perhaps<BgpDraft>;
+}
+
+/** `bgp` with its peers one by one. */
+export interface BgpDraft extends Omit<BgpShape, 'peers'> {
+  readonly peers: readonly Placed<Named<BgpPeerConfig>>[];
 }
 
 /** An entry of the document; several may have one VSID. */

@@ -1,6 +1,7 @@
 /** From a draft without errors, in which every part is there, to the document. */
 import { type Prefix, parseAddress } from '../ip/index.ts';
 import type {
+  BgpConfig,
   GatewayConfig,
   HostConfig,
   HostSubnetConfig,
@@ -11,6 +12,7 @@ import type {
 } from './contract.ts';
 import { configsOf, type Draft, type Placed, readable, type SubnetDraft, type TenantDraft } from './draft.ts';
 import { compareRanges } from './range.ts';
+import { routerIdOf } from './rules-bgp.ts';
 
 export function finishGateway(draft: Draft): GatewayConfig {
   const { external, keyLog, ...same } = draft.gateway!;
@@ -51,7 +53,13 @@ export function finishTenant(draft: TenantDraft): TenantConfig {
       }),
     ),
     connections: values(configsOf(draft.connections)),
+    bgp: finishBgp(draft),
   };
+}
+
+function finishBgp(draft: TenantDraft): BgpConfig | undefined {
+  const bgp = draft.bgp?.value;
+  return bgp && { ...bgp, routerId: routerIdOf(draft)!, peers: values(configsOf(bgp.peers)) };
 }
 
 export function finishHostTenant(draft: TenantDraft): HostTenantConfig {

@@ -20,6 +20,7 @@ import type {
 } from './contract.ts';
 import { networkText } from './draft.ts';
 import { formatMac, type Mac } from './mac.ts';
+import { plainBgp } from './plain-bgp.ts';
 import { formatRange } from './range.ts';
 import { formatSelector } from './words.ts';
 
@@ -88,6 +89,7 @@ function plainTenant(tenant: TenantConfig): Plain {
     interfaces: tenant.interfaces.map(plainInterface),
     routes: tenant.routes.map(plainRoute),
     connections: tenant.connections.map(plainConnection),
+    bgp: tenant.bgp && plainBgp(tenant.bgp),
   });
 }
 
@@ -187,14 +189,14 @@ export function plainConnection(c: ConnectionConfig): Plain {
   };
 }
 
-const plainSecret = (reference: SecretReference): Plain =>
+export const plainSecret = (reference: SecretReference): Plain =>
   reference.from === 'inline' ? { inline: String(reference.value) } : { [reference.from]: reference.value };
 
 export const plainMac = (mac: Mac | 'auto'): string => (mac === 'auto' ? 'auto' : formatMac(mac));
 
 const limit = (value: number): Plain => (value === Number.POSITIVE_INFINITY ? 'unlimited' : value);
 
-function present(section: Readonly<Record<string, Plain | undefined>>): Plain {
+export function present(section: Readonly<Record<string, Plain | undefined>>): Plain {
   return Object.fromEntries(
     Object.entries(section).filter((entry): entry is [string, Plain] => entry[1] !== undefined),
   );

@@ -22,6 +22,7 @@ import {
 } from './draft.ts';
 import type { IssueList } from './issue.ts';
 import { checkMtu } from './read-network.ts';
+import { checkBgp } from './rules-bgp.ts';
 import { checkExternal } from './rules-external.ts';
 import { checkOverlay } from './rules-overlay.ts';
 import type { GatewayShape, RouteShape } from './schema.ts';
@@ -78,6 +79,7 @@ function checkTenant(tenant: TenantDraft, gateway: GatewayShape | undefined, iss
     (name) => `${name} stands here a second time in this tenant`,
     issues,
   );
+  checkBgp(tenant, issues);
   checkAddresses(tenant, issues);
   for (const { path, value } of tenant.interfaces) {
     if (value.config === undefined) continue;

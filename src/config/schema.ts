@@ -11,7 +11,7 @@ import * as network from './network-words.ts';
 import { nearest } from './suggestion.ts';
 import * as words from './words.ts';
 
-const leaf = <T>(read: (input: unknown) => T | words.Problem) =>
+export const leaf = <T>(read: (input: unknown) => T | words.Problem) =>
   z.unknown().transform((input, context): T => {
     const value = input === undefined ? new words.Problem('is needed') : read(input);
     if (!(value instanceof words.Problem)) return value;
@@ -20,7 +20,7 @@ const leaf = <T>(read: (input: unknown) => T | words.Problem) =>
   });
 
 /** One value, or a list of them; what is wrong with an entry is said at the entry. */
-const oneOrMore = <T>(read: (input: unknown) => T | words.Problem) =>
+export const oneOrMore = <T>(read: (input: unknown) => T | words.Problem) =>
   z.unknown().transform((input, context): T[] => {
     const values: T[] = [];
     for (const [i, entry] of (Array.isArray(input) ? input : [input]).entries()) {
@@ -36,7 +36,7 @@ const oneOrMore = <T>(read: (input: unknown) => T | words.Problem) =>
  * A strict object. The message of its unknown keys has one line a key, in the order of `keys`; `notHere` has sentences for keys
  * that are known elsewhere.
  */
-const section = <T extends z.ZodRawShape>(shape: T, notHere: Readonly<Record<string, string>> = {}) =>
+export const section = <T extends z.ZodRawShape>(shape: T, notHere: Readonly<Record<string, string>> = {}) =>
   z.strictObject(shape, {
     error: (issue) =>
       issue.code === 'unrecognized_keys'
@@ -53,7 +53,7 @@ function unknownKey(key: string, known: readonly string[], notHere: Readonly<Rec
   return near === undefined ? `unknown key; known here: ${known.join(', ')}` : `unknown key; did you mean ${near}?`;
 }
 
-const listOf = <T extends z.ZodType>(item: T) => z.array(item).min(1);
+export const listOf = <T extends z.ZodType>(item: T) => z.array(item).min(1);
 const port = leaf(words.wholeNumber(1, 0xffff));
 
 /** What stands inside `gateway`, `tenants` and their lists is read entry by entry, so that one mistake hides no other. */
@@ -136,8 +136,9 @@ export const tenantSchema = section(
     interfaces: z.unknown().optional(),
     routes: z.unknown().optional(),
     connections: z.unknown().optional(),
+    bgp: z.unknown().optional(),
   },
-  { ...later('bgp'), vms: 'VMs are on hosts: a document with host has them, not one with gateway' },
+  { vms: 'VMs are on hosts: a document with host has them, not one with gateway' },
 );
 
 export const hostTenantSchema = section(

@@ -7,7 +7,7 @@
  */
 import type { Compartment } from '../compartment/index.ts';
 import type { TenantConfig } from '../config/index.ts';
-import { invariant, type Millis, type Random } from '../core/index.ts';
+import { invariant, type Millis, type Random, type Timed } from '../core/index.ts';
 import { defaultEngine, type Engine } from '../crypto/index.ts';
 import { IkeEndpoint, type IkeOptions, type Report } from '../ike/index.ts';
 import { type Address, type Endpoint, type Packet, type PacketPool, sameAddress } from '../ip/index.ts';
@@ -69,6 +69,8 @@ export class Books {
   readonly slots = new SlotBook(PLANE_SLOTS);
   readonly tenants = new Map<string, Tenant>();
   /** By name, `tenant/connection`. */
+  /** By the number of their compartment. */
+  readonly byCompartment = new Map<number, Tenant>();
   readonly tunnels = new Map<string, Tunnel>();
   /** By the index an SA names. */
   readonly byIndex = new Map<number, Tunnel>();
@@ -89,6 +91,9 @@ export class Books {
   keysEnabled = false;
   startedAt: Millis = 0;
   stopping = false;
+  /** Asks a machine of a tenant for its deadline again. */
+  touch: (item: Timed) => void = () => {};
+  forget: (item: Timed) => void = () => {};
   /** The time of the event at hand. */
   now: Millis = 0;
   #actions: GatewayAction[] = [];

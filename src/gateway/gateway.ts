@@ -48,10 +48,13 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
   constructor(options: GatewayOptions) {
     const toIke = (event: IkeEvent, now: Millis): void => this.#toIke(event, now);
     this.#books = new Books(options);
+    this.#books.touch = (item) => this.#agenda.touch(item);
+    this.#books.forget = (item) => this.#agenda.forget(item);
     this.#pathMtu = new PathMtu(this.#books);
     this.#actions = new IkeActions(this.#books, (tunnel, now) => {
       this.#pathMtu.settled(tunnel, now);
       this.#agenda.touch(this.#pathMtu);
+      tunnel.tenant.router?.settled(now);
     });
     this.#reconciler = new Reconciler(this.#books, toIke);
     this.#idle = {
@@ -121,7 +124,7 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
         this.#scheduleIdle(now);
         break;
       case 'interface-state':
-        this.#interfaceState(event);
+        this.#interfaceState(event, now);
         break;
       case 'listen-state': {
         const listener = this.#books.listeners.find((l) => sameAddress(l.address, event.address));
@@ -144,6 +147,8 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
         break;
       case 'shutdown':
         this.#books.stop();
+        // Peers hear of it while there still is a way to them.
+        this.#reconciler.closeRouters(now);
         this.#toIke({ type: 'shutdown' }, now);
         break;
       default:
@@ -232,15 +237,16 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
         return this.#toIke({ type: 'inbound', spiIn: event.spiIn, from: event.from }, now);
       case 'pinged':
       case 'ping-refused': {
-        const tenant = [...books.tenants.values()].find((t) => t.number === event.compartment);
+        const tenant = books.byCompartment.get(event.compartment);
         if (tenant === undefined) return;
         if (event.type === 'pinged') books.emit({ do: 'pinged', tenant: tenant.name, result: event.result });
         else books.emit({ do: 'ping-refused', tenant: tenant.name, request: event.request, why: event.why });
         return;
       }
       case 'stray':
-      case 'transport':
         return;
+      case 'transport':
+        return books.byCompartment.get(event.compartment)?.router?.packet(event.octets, now);
       case 'tapped':
         return showTapped(books, event);
       case 'nat-sessions':
@@ -309,14 +315,14 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
     { compartment, interface: number, address, mac }: Extract<PlaneEvent, { type: 'conflict' }>,
     now: Millis,
   ): void {
-    const tenant = [...this.#books.tenants.values()].find((t) => t.number === compartment);
+    const tenant = this.#books.byCompartment.get(compartment);
     const name = tenant?.ways.get(number)?.config.name ?? 'an interface';
     const words = `${formatMac(mac)} on ${name} of ${tenant?.name ?? 'a tenant'} claims ${formatAddress(address)}, which is ours`;
     if (tenant !== undefined) tenant.conflicts.set(number, { at: now, words });
     this.#books.report('warn', undefined, 'address-conflict', words);
   }
 
-  #interfaceState(event: Extract<GatewayEvent, { type: 'interface-state' }>): void {
+  #interfaceState(event: Extract<GatewayEvent, { type: 'interface-state' }>, now: Millis): void {
     const tenant = this.#books.tenants.get(event.tenant);
     const iface = tenant?.interfaces.get(event.interface);
     if (tenant === undefined || iface === undefined) return;
@@ -324,6 +330,7 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
     const { number: compartment } = tenant;
     if (iface.cells !== undefined)
       tenant.command({ do: 'set-up', compartment, interface: iface.number, up: event.problem === undefined });
+    tenant.router?.settled(now);
   }
 
   #keys(enabled: boolean): void {

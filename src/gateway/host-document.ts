@@ -46,4 +46,5 @@ const withoutInterfaces = ({ name, rdid, lookup, customerRoutes }: HostTenantCon
   interfaces: [],
   routes: [],
   connections: [],
+  bgp: undefined,
 });

@@ -278,6 +278,7 @@ const EMPTY: Omit<TenantConfig, 'name'> = {
   interfaces: [],
   routes: [],
   connections: [],
+  bgp: undefined,
 };
 
 const written = (_key: string, value: unknown): unknown =>

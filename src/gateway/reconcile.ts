@@ -10,6 +10,7 @@ import { invariant, type Millis } from '../core/index.ts';
 import { equalSecret } from '../crypto/index.ts';
 import type { IkeEvent } from '../ike/index.ts';
 import { type Address, formatAddress, formatPrefix, sameAddress } from '../ip/index.ts';
+import { TenantRouter } from './bgp/index.ts';
 import { type Books, FIRST_PLANE, meetsOthers } from './books.ts';
 import { compileConnection } from './compile.ts';
 import type { ResolvedDocument } from './contract.ts';
@@ -38,7 +39,7 @@ export class Reconciler {
     this.#underlay(before, resolved);
     books.outside.apply(resolved.document);
     this.#release(resolved, changed);
-    for (const config of resolved.document.tenants) this.#tenant(config, resolved, changed);
+    for (const config of resolved.document.tenants) this.#tenant(config, resolved, changed, now);
     const tunnels = [...books.tunnels.values()];
     // Of a connection that is made anew the IKE SA goes, too, though nothing may have changed that IKE knows of.
     if (changed.connections.size > 0)
@@ -80,7 +81,7 @@ export class Reconciler {
     }
   }
 
-  #tenant(config: TenantConfig, resolved: ResolvedDocument, changed: Changed): void {
+  #tenant(config: TenantConfig, resolved: ResolvedDocument, changed: Changed, now: Millis): void {
     const books = this.#books;
     let tenant = books.tenants.get(config.name);
     if (tenant === undefined) {
@@ -106,6 +107,33 @@ export class Reconciler {
     tenant.network.apply(config, resolved.document.gateway.underlay, resolved.machines?.get(config.name));
     books.outside.settle(tenant);
     tenant.setRoutes(config.routes);
+    this.#router(tenant, resolved, changed, now);
+  }
+
+  #router(tenant: Tenant, { secrets }: ResolvedDocument, changed: Changed, now: Millis): void {
+    const { config, name } = tenant;
+    if (tenant.router !== undefined && (config.bgp === undefined || tenant.router.needsNew(config.bgp)))
+      this.#closeRouter(tenant, now);
+    if (config.bgp === undefined) return;
+    tenant.router ??= new TenantRouter(this.#books, tenant, config.bgp);
+    const nameOf = (peer: string) => `${name}/bgp/${peer}`;
+    tenant.router.apply(
+      config.bgp,
+      (peer) => secrets.get(nameOf(peer)),
+      (peer) => changed.peers.has(nameOf(peer)),
+      now,
+    );
+  }
+
+  closeRouters(now: Millis): void {
+    for (const tenant of this.#books.tenants.values()) this.#closeRouter(tenant, now);
+  }
+
+  #closeRouter(tenant: Tenant, now: Millis): void {
+    if (tenant.router === undefined) return;
+    tenant.router.close(now);
+    this.#books.forget(tenant.router);
+    tenant.router = undefined;
   }
 
   /** With another underlay everything in it is made anew. */
@@ -175,11 +203,13 @@ export class Reconciler {
 
   #removeTenant(tenant: Tenant): void {
     const books = this.#books;
+    this.#closeRouter(tenant, books.now);
     for (const tunnel of [...tenant.tunnels.values()]) this.#removeTunnel(tunnel);
     books.outside.remove(tenant.name);
     tenant.network.close();
     for (const name of [...tenant.interfaces.keys()]) this.#removeInterface(tenant, name);
     books.tenants.delete(tenant.name);
+    books.byCompartment.delete(tenant.number);
     tenant.command({ do: 'remove-compartment', compartment: tenant.number });
     books.giveSlot(tenant.cells);
   }
@@ -219,19 +249,27 @@ export class Reconciler {
 interface Changed {
   readonly interfaces: ReadonlySet<string>;
   readonly connections: Set<string>;
+  /** `tenant/bgp/name`. */
+  readonly peers: ReadonlySet<string>;
 }
 
 function changedBetween(before: ResolvedDocument | undefined, after: ResolvedDocument): Changed {
   const interfaces = new Set<string>();
-  const connections = new Set(before === undefined ? [] : changedSecrets(before, after));
+  const secrets = before === undefined ? [] : changedSecrets(before, after);
+  const connections = new Set(secrets.filter((name) => !isPeer(name)));
+  const peers = new Set(secrets.filter(isPeer));
   for (const { kind, tenant, name } of before === undefined ? [] : diffDocuments(before.document, after.document)) {
     if (kind === 'interface') interfaces.add(`${tenant}/${name}`);
     else if (kind === 'connection') connections.add(`${tenant}/${name}`);
+    else if (kind === 'bgp peer') peers.add(`${tenant}/bgp/${name}`);
   }
-  return { interfaces, connections };
+  return { interfaces, connections, peers };
 }
 
-/** Connections, as `tenant/connection`, whose secret is another now, whatever the document says of it. */
+/** Names of connections have one slash. */
+const isPeer = (name: string): boolean => name.split('/').length === 3;
+
+/** Connections, as `tenant/connection`, and peers, as `tenant/bgp/peer`, whose secret is another now, whatever the document says of it. */
 export function changedSecrets(before: ResolvedDocument, after: ResolvedDocument): string[] {
   return [...after.secrets.keys()].filter((name) => {
     const [old, fresh] = [before.secrets.get(name), after.secrets.get(name)!];

@@ -8,6 +8,7 @@ import type { Compartment, Route } from '../compartment/index.ts';
 import type { InterfaceDocument, StaticRoute, TenantConfig } from '../config/index.ts';
 import type { Bytes, Millis } from '../core/index.ts';
 import { contains, formatAddress, formatPrefix, type Prefix } from '../ip/index.ts';
+import type { TenantRouter } from './bgp/index.ts';
 import { type Books, FIRST_PLANE } from './books.ts';
 import type { PlaneCommand } from './dataplane/index.ts';
 import { macOf, TenantNetwork } from './network.ts';
@@ -45,6 +46,7 @@ export class Tenant {
   /** What an interface number stands for. */
   readonly ways = new Map<number, TenantInterface | TenantWay>();
   readonly network: TenantNetwork;
+  router: TenantRouter | undefined;
   /** By interface: when somebody last claimed an address of ours there, in words. */
   readonly conflicts = new Map<number, { readonly at: Millis; readonly words: string }>();
   readonly #books: Books;
@@ -59,6 +61,7 @@ export class Tenant {
     // Compartment 1 is where those are who meet in it.
     this.plane = number === 1 ? FIRST_PLANE : books.planeFor(config);
     this.cells = books.takeSlot();
+    books.byCompartment.set(this.number, this);
     this.command({ do: 'add-compartment', compartment: this.number, name: this.name, cells: this.cells });
   }
 

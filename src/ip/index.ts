@@ -20,6 +20,7 @@ export * from './selector.ts';
 export * from './selector-matcher.ts';
 export * from './superframe.ts';
 export * from './superframe-sum.ts';
+export * from './tcp/index.ts';
 export * from './tcp.ts';
 export * from './udp.ts';
 export * from './verdict.ts';

@@ -32,6 +32,7 @@ export const TCP_OPTION = {
   sackPermitted: 4,
   sack: 5,
   timestamps: 8,
+  md5Signature: 19,
 } as const;
 
 export const tcpSourcePort = (b: Bytes, o: number): number => u16(b, o);

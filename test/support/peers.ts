@@ -53,6 +53,7 @@ const CHECKS = {
     usable('/usr/lib/ipsec/charon') ?? program('swanctl') ?? plugin('kernel-libipsec') ?? plugin('curve25519'),
   openvswitch: () =>
     program('ovs-vswitchd') ?? program('ovsdb-server') ?? usable('/usr/share/openvswitch/vswitch.ovsschema'),
+  python: () => usable(PYTHON),
   scapy: () => usable('/usr/lib/python3/dist-packages/scapy/all.py') ?? usable(PYTHON),
   tshark: () => program('tshark'),
   tcpdump: () => program('tcpdump'),

@@ -134,6 +134,8 @@ export type AttributeValue =
   | { readonly name: 'as4Path'; readonly segments: readonly AsSegment[] }
   | { readonly name: 'as4Aggregator'; readonly asn: number; readonly address: Address }
   | { readonly name: 'largeCommunities'; readonly communities: readonly LargeCommunity[] }
+  /** RFC 9234 §5. */
+  | { readonly name: 'onlyToCustomer'; readonly asn: number }
   | { readonly name: 'unknown'; readonly value: Bytes };
 
 /** RFC 4271 §4.3: optional 0x80, transitive 0x40, partial 0x20, extended length 0x10. */
@@ -157,4 +159,6 @@ export interface CodecContext {
   readonly addPath: readonly Family[];
   /** Families the session has; what belongs to others is ignored (RFC 4760 §7). */
   readonly families: readonly Family[];
+  /** Families of IPv4 whose next hops may be IPv6 addresses (RFC 8950 §4); none where absent. */
+  readonly extendedNextHop?: readonly Family[];
 }

@@ -1,0 +1,251 @@
+/**
+ * The attributes of a received UPDATE, checked as RFC 7606 says and put into canonical form in one walk without records.
+ *
+ * Read first: RFC 7606 §3–§7; RFC 6793 §4.2.3; RFC 4760 §3, §4. Attributes that nobody here knows keep their octets; those that are
+ * transitive get the Partial bit (RFC 4271 §5), since everything in the tables may be passed on.
+ *
+ * NLRI inside MP_REACH_NLRI and MP_UNREACH_NLRI are left in place: the scan says where they stand.
+ */
+import { type Bytes, EMPTY, u16 } from '../../core/index.ts';
+import type { CodecContext, Family, Treatment } from '../message/types.ts';
+import { isPath, mergePaths, widen } from './as-path.ts';
+import { AttributeDraft } from './attribute-draft.ts';
+import { type AttributeStore, word } from './attribute-store.ts';
+import { ATTRIBUTE } from './constants.ts';
+
+/** Part of an UPDATE that holds prefixes. */
+export interface Part {
+  family: Family;
+  start: number;
+  end: number;
+}
+
+const RANK: Record<Treatment, number> = { none: 0, discard: 1, withdraw: 2, reset: 3 };
+
+export class AttributeScan {
+  treatment: Treatment = 'none';
+  /** Of the strongest fault. */
+  why = '';
+  /** Subcode of the UPDATE Message Error that is owed for `reset`. */
+  subcode = 0;
+  /** Family 0: not there. */
+  readonly reach: Part = { family: 0, start: 0, end: 0 };
+  readonly unreach: Part = { family: 0, start: 0, end: 0 };
+  /** Whether there is anything but MP_UNREACH_NLRI (RFC 7606 §5.2). */
+  others = false;
+  readonly #draft: AttributeDraft;
+  readonly #seen = new Uint8Array(256);
+  readonly #types: number[] = [];
+  #octets: Bytes = EMPTY;
+  #context: CodecContext | undefined;
+  #as4Path: Bytes | undefined;
+  #as4Aggregator: Bytes | undefined;
+  #hop: readonly [at: number, length: number] = [0, 0];
+  #reachHop: readonly [at: number, length: number] = [0, 0];
+
+  constructor(store: AttributeStore) {
+    this.#draft = new AttributeDraft(store);
+  }
+
+  /** Walks the attributes from `start` to `end`. `nlri`: whether IPv4 prefixes stand behind them. */
+  walk(octets: Bytes, start: number, end: number, context: CodecContext, nlri: boolean): void {
+    this.#reset(octets, context);
+    for (let at = start; at < end; ) {
+      const extended = (octets[at]! & 0x10) !== 0;
+      const value = at + (extended ? 4 : 3);
+      const length = value > end ? 0 : extended ? u16(octets, at + 2) : octets[at + 2]!;
+      if (value > end || value + length > end) {
+        this.#fault('withdraw', 'attributes overrun their length', 1);
+        break;
+      }
+      this.#attribute(octets[at]!, octets[at + 1]!, value, length);
+      at = value + length;
+    }
+    if (nlri || this.reach.family !== 0) this.#complete(nlri);
+  }
+
+  /** The number of the set of IPv4 prefixes in the message's own field, or of those in MP_REACH_NLRI; with one reference. */
+  commit(multiprotocol: boolean): number {
+    const [at, length] = multiprotocol ? this.#reachHop : this.#hop;
+    this.#draft.hop(this.#octets, at, length);
+    return this.#draft.commit();
+  }
+
+  #reset(octets: Bytes, context: CodecContext): void {
+    this.treatment = 'none';
+    this.why = '';
+    this.subcode = 0;
+    this.others = false;
+    this.reach.family = this.unreach.family = 0;
+    for (const type of this.#types) this.#seen[type] = 0;
+    this.#types.length = 0;
+    this.#octets = octets;
+    this.#context = context;
+    this.#as4Path = this.#as4Aggregator = undefined;
+    this.#hop = this.#reachHop = NOWHERE;
+    this.#draft.begin();
+  }
+
+  #fault(treatment: Treatment, why: string, subcode: number): void {
+    if (RANK[treatment] <= RANK[this.treatment]) return;
+    this.treatment = treatment;
+    this.why = why;
+    this.subcode = subcode;
+  }
+
+  #attribute(flags: number, type: number, value: number, length: number): void {
+    if (type !== ATTRIBUTE.mpUnreach) this.others = true;
+    if (this.#seen[type] === 1) {
+      const multiprotocol = type === ATTRIBUTE.mpReach || type === ATTRIBUTE.mpUnreach;
+      return this.#fault(multiprotocol ? 'reset' : 'discard', `attribute ${type} stands twice`, 1);
+    }
+    this.#seen[type] = 1;
+    this.#types.push(type);
+    const rule = RULES[type];
+    if (rule === undefined) return this.#unknown(flags, type, value, length);
+    if ((flags & 0xc0) !== rule.flags) {
+      const weak = rule.treatment === 'discard' || (rule.internal && this.#context!.ebgp);
+      this.#fault(weak ? 'discard' : 'withdraw', `${rule.name} has flags 0x${flags.toString(16)}`, 4);
+      // RFC 7606 §3 c: the routes are to be withdrawn, so what says which they are is read all the same.
+      if (rule.treatment !== 'reset') return;
+    }
+    if (rule.internal && this.#context!.ebgp) return this.#fault('discard', `${rule.name} from an external peer`, 0);
+    if (!rule.fits(length, this.#context!.fourOctetAs))
+      return this.#fault(rule.treatment, `${rule.name} of ${length} octets`, 5);
+    this.#known(type, flags, value, length);
+  }
+
+  #known(type: number, flags: number, value: number, length: number): void {
+    const b = this.#octets;
+    switch (type) {
+      case ATTRIBUTE.origin:
+        if (b[value]! > 2) return this.#fault('withdraw', `ORIGIN ${b[value]}`, 6);
+        break;
+      case ATTRIBUTE.asPath:
+        return this.#path(flags, value, length);
+      case ATTRIBUTE.nextHop:
+        this.#hop = [value, length];
+        return;
+      case ATTRIBUTE.mpReach:
+        return this.#reach(value, length);
+      case ATTRIBUTE.mpUnreach:
+        this.unreach.family = (u16(b, value) << 8) | b[value + 2]!;
+        this.unreach.start = value + 3;
+        this.unreach.end = value + length;
+        return;
+      case ATTRIBUTE.as4Path:
+        // RFC 6793 §4.1, §6: discarded between speakers of four octets, and when it is malformed.
+        if (this.#context!.fourOctetAs) return this.#fault('discard', 'AS4_PATH between speakers of four octets', 0);
+        if (!isPath(b, value, length, 4)) return this.#fault('discard', 'AS4_PATH is malformed', 11);
+        this.#as4Path = b.subarray(value, value + length);
+        return;
+      case ATTRIBUTE.as4Aggregator:
+        if (this.#context!.fourOctetAs)
+          return this.#fault('discard', 'AS4_AGGREGATOR between speakers of four octets', 0);
+        this.#as4Aggregator = b.subarray(value, value + length);
+        return;
+      case ATTRIBUTE.aggregator:
+        if (length === 6) {
+          const wide = new Uint8Array(8);
+          wide.set(b.subarray(value, value + 6), 2);
+          return this.#draft.set(type, flags, wide);
+        }
+        break;
+    }
+    this.#draft.set(type, flags, b, value, length);
+  }
+
+  #path(flags: number, value: number, length: number): void {
+    const four = this.#context!.fourOctetAs;
+    if (!isPath(this.#octets, value, length, four ? 4 : 2)) return this.#fault('withdraw', 'AS_PATH is malformed', 11);
+    if (four) this.#draft.set(ATTRIBUTE.asPath, flags, this.#octets, value, length);
+    else this.#draft.set(ATTRIBUTE.asPath, flags, widen(this.#octets, value, length));
+  }
+
+  /** RFC 4760 §3, RFC 2545 §3, RFC 8950 §3: the family stands first, and a next hop of 4, 16 or 32 octets. */
+  #reach(value: number, length: number): void {
+    const b = this.#octets;
+    const hop = b[value + 3]!;
+    const start = value + 5 + hop;
+    if (start > value + length) return this.#fault('reset', 'MP_REACH_NLRI ends in its next hop', 9);
+    this.reach.family = (u16(b, value) << 8) | b[value + 2]!;
+    this.reach.start = start;
+    this.reach.end = value + length;
+    if (!this.#context!.families.includes(this.reach.family)) return;
+    // RFC 7606 §7.11: with a length that makes no sense, nothing behind it can be trusted.
+    const four = hop === 4 && b[value + 1] === 1;
+    if (!four && hop !== 16 && hop !== 32)
+      return this.#fault('reset', `MP_REACH_NLRI has a next hop of ${hop} octets`, 8);
+    this.#reachHop = [value + 4, hop === 32 ? 16 : hop];
+  }
+
+  #unknown(flags: number, type: number, value: number, length: number): void {
+    if ((flags & 0x80) === 0) return this.#fault('withdraw', `well-known attribute ${type} is unknown`, 2);
+    if ((flags & 0x40) !== 0) this.#draft.set(type, flags | 0x20, this.#octets, value, length);
+  }
+
+  /** RFC 7606 §3 d: what must be there; RFC 6793: what two attributes say of one path. */
+  #complete(nlri: boolean): void {
+    const { ebgp, fourOctetAs } = this.#context!;
+    for (const type of MANDATORY)
+      if (this.#seen[type] === 0) this.#fault('withdraw', `${RULES[type]!.name} is missing`, 3);
+    if (nlri && this.#seen[ATTRIBUTE.nextHop] === 0) this.#fault('withdraw', 'NEXT_HOP is missing', 3);
+    if (!ebgp && this.#seen[ATTRIBUTE.localPreference] === 0) this.#fault('withdraw', 'LOCAL_PREF is missing', 3);
+    if (!fourOctetAs && RANK[this.treatment] < RANK.withdraw) this.#merge();
+  }
+
+  #merge(): void {
+    const aggregator = this.#draft.value(ATTRIBUTE.aggregator);
+    if (aggregator !== undefined && this.#as4Aggregator !== undefined) {
+      if (word(aggregator, 0) !== 23456) return;
+      this.#draft.set(ATTRIBUTE.aggregator, 0xc0, this.#as4Aggregator);
+    }
+    const path = this.#draft.value(ATTRIBUTE.asPath);
+    if (path !== undefined && this.#as4Path !== undefined)
+      this.#draft.set(ATTRIBUTE.asPath, 0x40, mergePaths(path, this.#as4Path));
+  }
+}
+
+interface Rule {
+  readonly name: string;
+  /** Optional and transitive bits. */
+  readonly flags: number;
+  readonly treatment: Treatment;
+  /** Means nothing from an external peer (RFC 7606 §7.5, §7.9, §7.10). */
+  readonly internal: boolean;
+  readonly fits: (length: number, four: boolean) => boolean;
+}
+
+const exactly = (octets: number) => (length: number) => length === octets;
+/** RFC 7606 §7.8 and others: at least one. */
+const multiple = (octets: number) => (length: number) => length > 0 && length % octets === 0;
+const rule = (
+  name: string,
+  flags: number,
+  treatment: Treatment,
+  fits: Rule['fits'],
+  internal: boolean = false,
+): Rule => ({ name, flags, treatment, internal, fits });
+
+const RULES: (Rule | undefined)[] = [];
+RULES[ATTRIBUTE.origin] = rule('ORIGIN', 0x40, 'withdraw', exactly(1));
+RULES[ATTRIBUTE.asPath] = rule('AS_PATH', 0x40, 'withdraw', () => true);
+RULES[ATTRIBUTE.nextHop] = rule('NEXT_HOP', 0x40, 'withdraw', exactly(4));
+RULES[ATTRIBUTE.med] = rule('MULTI_EXIT_DISC', 0x80, 'withdraw', exactly(4));
+RULES[ATTRIBUTE.localPreference] = rule('LOCAL_PREF', 0x40, 'withdraw', exactly(4), true);
+RULES[ATTRIBUTE.atomicAggregate] = rule('ATOMIC_AGGREGATE', 0x40, 'discard', exactly(0));
+RULES[ATTRIBUTE.aggregator] = rule('AGGREGATOR', 0xc0, 'discard', (length, four) => length === (four ? 8 : 6));
+RULES[ATTRIBUTE.communities] = rule('COMMUNITIES', 0xc0, 'withdraw', multiple(4));
+RULES[ATTRIBUTE.originatorId] = rule('ORIGINATOR_ID', 0x80, 'withdraw', exactly(4), true);
+RULES[ATTRIBUTE.clusterList] = rule('CLUSTER_LIST', 0x80, 'withdraw', multiple(4), true);
+RULES[ATTRIBUTE.mpReach] = rule('MP_REACH_NLRI', 0x80, 'reset', (length) => length >= 5);
+RULES[ATTRIBUTE.mpUnreach] = rule('MP_UNREACH_NLRI', 0x80, 'reset', (length) => length >= 3);
+RULES[ATTRIBUTE.extendedCommunities] = rule('EXTENDED_COMMUNITIES', 0xc0, 'withdraw', multiple(8));
+RULES[ATTRIBUTE.as4Path] = rule('AS4_PATH', 0xc0, 'discard', () => true);
+RULES[ATTRIBUTE.as4Aggregator] = rule('AS4_AGGREGATOR', 0xc0, 'discard', exactly(8));
+RULES[ATTRIBUTE.ipv6ExtendedCommunities] = rule('IPV6_EXTENDED_COMMUNITIES', 0xc0, 'withdraw', multiple(20));
+RULES[ATTRIBUTE.onlyToCustomer] = rule('ONLY_TO_CUSTOMER', 0xc0, 'withdraw', exactly(4));
+RULES[ATTRIBUTE.largeCommunities] = rule('LARGE_COMMUNITY', 0xc0, 'withdraw', multiple(12));
+
+const MANDATORY = [ATTRIBUTE.origin, ATTRIBUTE.asPath];
+const NOWHERE: readonly [number, number] = [0, 0];

@@ -1,0 +1,221 @@
+/**
+ * What a path becomes for an update group: whether it may go there, export policy, and the attributes of RFC 4271 §5.1.
+ *
+ * Read first: RFC 4271 §5.1, §9.2; RFC 4456 §8, §10; RFC 1997; RFC 8212; RFC 9494 §4.5. The answer for an attribute set is kept, beside
+ * what else it depends on, as long as the set lives.
+ */
+import type { Bytes } from '../../core/index.ts';
+import { contains } from '../../ip/index.ts';
+import { type Family, IPV4_UNICAST } from '../message/types.ts';
+import type { Policy } from '../policy/policy.ts';
+import { AttributeDraft } from './attribute-draft.ts';
+import { type AttributeStore, SET } from './attribute-store.ts';
+import { grown32 } from './columns.ts';
+import { ATTRIBUTE, COMMUNITY } from './constants.ts';
+import { PATH, type PathTable } from './path-table.ts';
+import { isInternal, type Peer } from './peer.ts';
+import type { PrefixTable } from './prefix-table.ts';
+
+export interface Reflection {
+  readonly clusterId: number;
+  /** Whether routes of clients go to other clients. */
+  readonly clientToClient: boolean;
+}
+
+export class Exporter {
+  readonly #store: AttributeStore;
+  readonly #peers: readonly (Peer | undefined)[];
+  readonly #paths: PathTable;
+  readonly #table: PrefixTable;
+  readonly #family: Family;
+  readonly #to: Peer;
+  readonly #policy: Policy | undefined;
+  readonly #reflection: Reflection;
+  readonly #draft: AttributeDraft;
+  /** By set: what the answer beside it holds for, plus 1. */
+  #kinds: Uint32Array = new Uint32Array(8);
+  #signatures: Uint32Array = new Uint32Array(8);
+  #answers: Uint32Array = new Uint32Array(8);
+  readonly #forget = (id: number): void => this.#drop(id);
+
+  /** `to` stands for all members of the group. */
+  constructor(
+    store: AttributeStore,
+    paths: PathTable,
+    table: PrefixTable,
+    peers: readonly (Peer | undefined)[],
+    family: Family,
+    to: Peer,
+    reflection: Reflection,
+  ) {
+    this.#store = store;
+    this.#paths = paths;
+    this.#table = table;
+    this.#peers = peers;
+    this.#family = family;
+    this.#to = to;
+    this.#policy = to.export;
+    this.#reflection = reflection;
+    this.#draft = new AttributeDraft(store);
+    store.freed.push(this.#forget);
+  }
+
+  /** The set to be sent for a path, or 0. The reference to it is the exporter's. */
+  export(path: number): number {
+    const set = this.#paths.after[path]!;
+    const from = this.#peers[this.#paths.owner(path)]!;
+    const kind = this.#kind(from, (this.#paths.flags[path]! & PATH.longLived) !== 0);
+    if (kind === 0) return 0;
+    const signature = this.#policy?.byPrefix ? this.#signature(this.#paths.rows[path]!) : 0;
+    if (set >= this.#kinds.length) this.#grow();
+    if (this.#kinds[set] === kind && this.#signatures[set] === signature) return this.#answers[set]!;
+    const answer = this.#work(set, from, signature, (kind & LONG_LIVED) !== 0);
+    const old = this.#answers[set]!;
+    this.#kinds[set] = kind;
+    this.#signatures[set] = signature;
+    this.#answers[set] = answer;
+    this.#store.release(old);
+    return answer;
+  }
+
+  /** Why a path does not go to the group, or what is sent of it. For people; keeps nothing. */
+  explain(path: number): string {
+    const set = this.#paths.after[path]!;
+    const from = this.#peers[this.#paths.owner(path)]!;
+    if (this.#kind(from, false) === 0)
+      return 'routes of internal peers go to clients and external peers only (RFC 4456)';
+    const held = this.#held(set);
+    if (held !== undefined) return held;
+    if (this.#policy === undefined) return this.#to.kind === 'external' ? 'no export policy (RFC 8212)' : 'sent';
+    this.#draft.load(set);
+    const signature = this.#policy.byPrefix ? this.#signature(this.#paths.rows[path]!) : 0;
+    return this.#policy.run(this.#store, set, signature, this.#draft, this.#to.localAddress).why;
+  }
+
+  end(): void {
+    this.#store.freed.splice(this.#store.freed.indexOf(this.#forget), 1);
+    for (const answer of this.#answers) this.#store.release(answer);
+    this.#answers = new Uint32Array(0);
+  }
+
+  /** 0: not at all; otherwise all that an answer depends on beside the set and the prefix. */
+  #kind(from: Peer, longLived: boolean): number {
+    const stale = longLived ? LONG_LIVED : 0;
+    if (!isInternal(from.kind) || !isInternal(this.#to.kind)) return (from.kind === 'local' ? 1 : 2) | stale;
+    if (from.kind === 'internal' && this.#to.kind === 'internal') return 0;
+    if (from.kind === 'client' && this.#to.kind === 'client' && !this.#reflection.clientToClient) return 0;
+    return (from.number << 3) | 3 | stale;
+  }
+
+  #signature(row: number): number {
+    this.#table.fetch(row);
+    return this.#policy!.signature(this.#table.key, this.#table.lengths[row]!);
+  }
+
+  /** Well-known communities that keep a route here. */
+  #held(set: number): string | undefined {
+    const flags = this.#store.flags[set]!;
+    if ((flags & SET.noAdvertise) !== 0) return 'NO_ADVERTISE (RFC 1997)';
+    if (this.#to.kind !== 'external') return undefined;
+    if ((flags & SET.noExport) !== 0) return 'NO_EXPORT (RFC 1997)';
+    return (flags & SET.noExportSubconfed) !== 0 ? 'NO_EXPORT_SUBCONFED (RFC 1997)' : undefined;
+  }
+
+  #work(set: number, from: Peer, signature: number, longLived: boolean): number {
+    const to = this.#to;
+    const stale = longLived || (this.#store.flags[set]! & SET.llgrStale) !== 0;
+    if (this.#held(set) !== undefined || (stale && to.longLived !== true)) return 0;
+    if (this.#policy === undefined && to.kind === 'external') return 0;
+    const draft = this.#draft;
+    draft.load(set);
+    draft.weight = 0;
+    const origin = draft.hopLength === 0 ? undefined : this.#store.nextHop(set);
+    // RFC 4271 §5.1.4: a MED that another AS has set goes no further; policy may set one of our own.
+    if (to.kind === 'external' && from.kind !== 'local') draft.drop(ATTRIBUTE.med);
+    const received = isInternal(from.kind) && isInternal(to.kind);
+    const self = this.#self();
+    if (!received) this.#nextHop(origin, self);
+    const outcome = this.#policy?.run(this.#store, set, signature, draft, self ?? NO_ADDRESS);
+    if (outcome !== undefined && !outcome.accept) return 0;
+    if (!this.#fits(draft.hopLength)) return 0;
+    if (stale) addCommunity(draft, COMMUNITY.llgrStale);
+    if (to.kind === 'external') this.#outward();
+    else this.#inward(received ? from : undefined);
+    return draft.commit();
+  }
+
+  /** RFC 4271 §5.1.2, §5.1.5; RFC 4456 §8: what an AS keeps to itself. */
+  #outward(): void {
+    const draft = this.#draft;
+    draft.drop(ATTRIBUTE.localPreference);
+    draft.drop(ATTRIBUTE.originatorId);
+    draft.drop(ATTRIBUTE.clusterList);
+    draft.prepend(this.#to.localAs);
+  }
+
+  #inward(reflectedFrom: Peer | undefined): void {
+    const draft = this.#draft;
+    if (!draft.has(ATTRIBUTE.localPreference)) draft.setWord(ATTRIBUTE.localPreference, 0x40, 100);
+    if (!draft.has(ATTRIBUTE.asPath)) draft.set(ATTRIBUTE.asPath, 0x40, NO_ADDRESS);
+    if (reflectedFrom === undefined) return;
+    if (!draft.has(ATTRIBUTE.originatorId)) draft.setWord(ATTRIBUTE.originatorId, 0x80, reflectedFrom.remoteId);
+    const list = draft.value(ATTRIBUTE.clusterList) ?? NO_ADDRESS;
+    const longer = new Uint8Array(list.length + 4);
+    new DataView(longer.buffer).setUint32(0, this.#reflection.clusterId);
+    longer.set(list, 4);
+    draft.set(ATTRIBUTE.clusterList, 0x80, longer);
+  }
+
+  /** RFC 4271 §5.1.3; the next hop of a set that is not ours stays towards internal peers and on a shared subnet. */
+  #nextHop(origin: Bytes | undefined, self: Bytes | undefined): void {
+    const { nextHop = 'auto', kind, shared } = this.#to;
+    const stays =
+      origin !== undefined &&
+      (nextHop === 'unchanged' ||
+        (nextHop === 'auto' && (kind !== 'external' || (shared !== undefined && contains(shared, origin)))));
+    if (!stays) this.#draft.hop(self ?? NO_ADDRESS);
+  }
+
+  /** Our address as the next hop of this family. */
+  #self(): Bytes | undefined {
+    const { localAddress, otherAddress } = this.#to;
+    const wanted = this.#family === IPV4_UNICAST ? 4 : 16;
+    const candidates = [localAddress, otherAddress];
+    return (
+      candidates.find((a) => a?.length === wanted) ?? candidates.find((a) => a !== undefined && this.#fits(a.length))
+    );
+  }
+
+  #fits(length: number): boolean {
+    if (length === (this.#family === IPV4_UNICAST ? 4 : 16)) return true;
+    return length === 16 && (this.#to.extendedNextHop ?? []).includes(this.#family);
+  }
+
+  #drop(id: number): void {
+    if (id >= this.#kinds.length || this.#kinds[id] === 0) return;
+    this.#kinds[id] = 0;
+    const answer = this.#answers[id]!;
+    this.#answers[id] = 0;
+    this.#store.release(answer);
+  }
+
+  #grow(): void {
+    const length = this.#store.references.length;
+    this.#kinds = grown32(this.#kinds, length);
+    this.#signatures = grown32(this.#signatures, length);
+    this.#answers = grown32(this.#answers, length);
+  }
+}
+
+function addCommunity(draft: AttributeDraft, community: number): void {
+  const old = draft.value(ATTRIBUTE.communities) ?? NO_ADDRESS;
+  const view = new DataView(old.buffer, old.byteOffset, old.length);
+  for (let at = 0; at < old.length; at += 4) if (view.getUint32(at) === community) return;
+  const out = new Uint8Array(old.length + 4);
+  out.set(old);
+  new DataView(out.buffer).setUint32(old.length, community);
+  draft.set(ATTRIBUTE.communities, 0xc0, out);
+}
+
+const NO_ADDRESS: Bytes = new Uint8Array(0);
+const LONG_LIVED = 4;

@@ -1,0 +1,278 @@
+/**
+ * The tables of one family: Adj-RIBs-In (columns of the paths), Loc-RIB (the best path of each row), the groups with Adj-RIBs-Out.
+ *
+ * Read first: RFC 4271 §9.1, §9.2; RFC 4724 §4.2; RFC 9494 §4.3. Changes mark rows; `flush` decides each marked row once and tells the
+ * groups. A path that is gone, and a row without paths, live until every group and every member on its own way has said so, because
+ * their numbers are what groups know them by.
+ */
+import type { Millis } from '../../core/index.ts';
+import { type Family, IPV4_UNICAST } from '../message/types.ts';
+import { type AttributeStore, SET } from './attribute-store.ts';
+import { Changes } from './changes.ts';
+import { grown32 } from './columns.ts';
+import { Decision, type DecisionOptions } from './decision.ts';
+import { Fib } from './fib.ts';
+import { PATH, PathTable } from './path-table.ts';
+import type { Peer } from './peer.ts';
+import { PrefixTable } from './prefix-table.ts';
+import type { UpdateGroup } from './update-group.ts';
+
+/** A group, and how many paths a prefix it is told: 0 is the best alone, without ADD-PATH. */
+export interface Audience {
+  readonly group: UpdateGroup;
+  readonly best: number;
+}
+
+const DIRTY = 1;
+
+export class FamilyRib {
+  readonly family: Family;
+  readonly table: PrefixTable;
+  readonly paths = new PathTable();
+  readonly decision: Decision;
+  readonly changes: Changes;
+  readonly audiences: Audience[] = [];
+  /** Undefined: nobody forwards by these routes. */
+  readonly fib: Fib | undefined;
+  readonly #store: AttributeStore;
+  readonly #live: number[] = [];
+  #dirty: Uint32Array = new Uint32Array(8);
+  #dirtyCount = 0;
+
+  constructor(
+    family: Family,
+    store: AttributeStore,
+    peers: readonly (Peer | undefined)[],
+    options: DecisionOptions,
+    forwards: boolean,
+    seed: number,
+  ) {
+    this.family = family;
+    this.#store = store;
+    this.table = new PrefixTable(family === IPV4_UNICAST ? 1 : 4, seed);
+    this.decision = new Decision(store, this.paths, peers, options);
+    this.changes = new Changes(store);
+    this.fib = forwards ? new Fib(store, this.table, this.paths) : undefined;
+  }
+
+  /** Paths of a peer that have not been withdrawn, whatever policy says of them. */
+  countOf(peer: number): number {
+    return this.#live[peer] ?? 0;
+  }
+
+  get octets(): number {
+    return (
+      this.table.octets +
+      this.paths.octets +
+      this.#dirty.length * 4 +
+      (this.fib?.octets ?? 0) +
+      this.audiences.reduce((sum, { group }) => sum + group.octets, 0)
+    );
+  }
+
+  /**
+   * The prefix stands in `table.key`. `before` and `after` are held for the caller; the path takes references of its own.
+   * A path that says nothing new keeps its age and wakes nobody.
+   */
+  announce(peer: number, length: number, id: number, before: number, after: number, flags: number, now: Millis): void {
+    const row = this.table.insert(length);
+    const { paths } = this;
+    let path = this.#find(row, peer, id);
+    if (path === 0) {
+      path = paths.allocate(peer, row, id);
+      paths.nexts[path] = this.table.paths[row]!;
+      this.table.paths[row] = path;
+      this.#live[peer] = this.countOf(peer) + 1;
+    } else {
+      const old = paths.flags[path]!;
+      if ((old & PATH.gone) !== 0) this.#live[peer] = this.countOf(peer) + 1;
+      else if (paths.before[path] === before && paths.after[path] === after && (old & ~PATH.stale) === flags) {
+        paths.flags[path] = flags;
+        return;
+      }
+    }
+    this.#store.retain(before);
+    if (after !== 0) this.#store.retain(after);
+    this.#store.release(paths.before[path]!);
+    this.#store.release(paths.after[path]!);
+    paths.before[path] = before;
+    paths.after[path] = after;
+    paths.flags[path] = flags;
+    paths.arrivals[path] = Math.floor(now / 100);
+    this.touch(row);
+  }
+
+  /** The prefix stands in `table.key`. */
+  withdraw(peer: number, length: number, id: number): void {
+    const row = this.table.find(length);
+    const path = row === 0 ? 0 : this.#find(row, peer, id);
+    if (path !== 0) this.remove(path);
+  }
+
+  remove(path: number): void {
+    const { paths } = this;
+    if ((paths.flags[path]! & PATH.gone) !== 0) return;
+    paths.flags[path]! |= PATH.gone;
+    this.#store.release(paths.before[path]!);
+    this.#store.release(paths.after[path]!);
+    paths.before[path] = paths.after[path] = 0;
+    this.#live[paths.owner(path)]!--;
+    this.touch(paths.rows[path]!);
+  }
+
+  purge(peer: number): void {
+    this.paths.each(peer, (path) => this.remove(path));
+  }
+
+  markStale(peer: number): void {
+    this.paths.each(peer, (path) => {
+      this.paths.flags[path]! |= PATH.stale;
+    });
+  }
+
+  /** What has been stale since `markStale` goes. */
+  sweepStale(peer: number): void {
+    this.paths.each(peer, (path) => {
+      if ((this.paths.flags[path]! & PATH.stale) !== 0) this.remove(path);
+    });
+  }
+
+  /** RFC 9494 §4.3: stale routes stay as the least preferred, but for those that may not. */
+  keepLongLived(peer: number): void {
+    this.paths.each(peer, (path) => {
+      const flags = this.paths.flags[path]!;
+      if ((flags & PATH.stale) === 0 || (flags & PATH.gone) !== 0) return;
+      if ((this.#store.flags[this.paths.before[path]!]! & SET.noLlgr) !== 0) this.remove(path);
+      else {
+        this.paths.flags[path] = flags | PATH.longLived;
+        this.touch(this.paths.rows[path]!);
+      }
+    });
+  }
+
+  /** Import policy has been asked again. The path takes a reference of its own. */
+  rejudge(path: number, after: number, flags: number): void {
+    const { paths } = this;
+    if (paths.after[path] === after && paths.flags[path] === flags) return;
+    if (after !== 0) this.#store.retain(after);
+    this.#store.release(paths.after[path]!);
+    paths.after[path] = after;
+    paths.flags[path] = flags;
+    this.touch(paths.rows[path]!);
+  }
+
+  touchHops(changed: ReadonlySet<number>): void {
+    const { rows, after, bound } = this.paths;
+    for (let path = 0; path < Math.min(bound, rows.length); path++)
+      if (rows[path] !== 0 && after[path] !== 0 && changed.has(this.#store.nextHops[after[path]!]!))
+        this.touch(rows[path]!);
+  }
+
+  touchAll(): void {
+    for (let row = 1; row < this.table.bound; row++) if (this.table.isUsed(row)) this.touch(row);
+  }
+
+  touch(row: number): void {
+    const { marks } = this.table;
+    if ((marks[row]! & DIRTY) !== 0) return;
+    marks[row]! |= DIRTY;
+    if (this.#dirtyCount === this.#dirty.length) this.#dirty = grown32(this.#dirty);
+    this.#dirty[this.#dirtyCount++] = row;
+  }
+
+  get waiting(): number {
+    return this.#dirtyCount;
+  }
+
+  flush(): void {
+    if (this.#dirtyCount === 0) return;
+    const rows = this.#dirty.subarray(0, this.#dirtyCount);
+    this.#dirty = new Uint32Array(8);
+    this.#dirtyCount = 0;
+    const { best, paths, marks } = this.table;
+    for (const row of rows) {
+      marks[row]! &= ~DIRTY;
+      best[row] = this.decision.best(paths[row]!);
+      this.fib?.decide(row, this.decision);
+    }
+    for (const audience of this.audiences) this.tell(audience, rows);
+    for (const row of rows) this.#tidy(row);
+  }
+
+  /** Tells a group what it should know of these rows. */
+  tell({ group, best }: Audience, rows: Uint32Array): void {
+    for (const row of rows) {
+      if (group.addPath) this.#tellPaths(group, best, row);
+      else {
+        const path = this.table.best[row]!;
+        if (path === 0) group.consider(row, 0, 0);
+        else group.consider(row, group.exporter.export(path), this.paths.owner(path));
+      }
+    }
+    group.emit();
+  }
+
+  /** All rows, for a group that begins. */
+  usedRows(): Uint32Array {
+    const rows = new Uint32Array(this.table.count);
+    let count = 0;
+    for (let row = 1; row < this.table.bound; row++) if (this.table.isUsed(row)) rows[count++] = row;
+    return rows;
+  }
+
+  /** The paths of a row, the first of which is the newest. */
+  pathsOf(row: number): number[] {
+    const found: number[] = [];
+    for (let path = this.table.paths[row]!; path !== 0; path = this.paths.nexts[path]!)
+      if ((this.paths.flags[path]! & PATH.gone) === 0) found.push(path);
+    return found;
+  }
+
+  #tellPaths(group: UpdateGroup, best: number, row: number): void {
+    const first = this.table.paths[row]!;
+    let chosen: Set<number> | undefined;
+    if (best !== ALL_PATHS) {
+      chosen = new Set();
+      for (let next = this.table.best[row]!; next !== 0 && chosen.size < best; ) {
+        chosen.add(next);
+        next = this.decision.among(first, chosen);
+      }
+    }
+    for (let path = first; path !== 0; path = this.paths.nexts[path]!) {
+      const told = chosen === undefined ? this.decision.eligible(path) : chosen.has(path);
+      group.consider(path, told ? group.exporter.export(path) : 0, this.paths.owner(path));
+    }
+  }
+
+  /** Unlinks paths that are gone, and gives the row back when nothing is left. */
+  #tidy(row: number): void {
+    const { nexts, flags } = this.paths;
+    let before = 0;
+    for (let path = this.table.paths[row]!; path !== 0; ) {
+      const next = nexts[path]!;
+      if ((flags[path]! & PATH.gone) !== 0 && !this.#isPinned(path, true)) {
+        if (before === 0) this.table.paths[row] = next;
+        else nexts[before] = next;
+        this.paths.release(path);
+      } else before = path;
+      path = next;
+    }
+    if (this.table.paths[row] === 0 && this.table.marks[row] === 0 && !this.#isPinned(row, false))
+      this.table.remove(row);
+  }
+
+  #isPinned(unit: number, isPath: boolean): boolean {
+    for (const { group } of this.audiences) if (group.addPath === isPath && group.isPinned(unit)) return true;
+    return false;
+  }
+
+  #find(row: number, peer: number, id: number): number {
+    const { nexts } = this.paths;
+    for (let path = this.table.paths[row]!; path !== 0; path = nexts[path]!)
+      if (this.paths.owner(path) === peer && this.paths.id(path) === id) return path;
+    return 0;
+  }
+}
+
+/** As `Audience.best`: as many as there are. */
+export const ALL_PATHS = 0xffff;

@@ -1,0 +1,136 @@
+/**
+ * What changes for forwarding: rows whose next hops differ from those that were last handed out.
+ *
+ * Next hops of a row are one number: a next hop's own, or that of a group of them for multipath. A row waits in the list at most once; what
+ * is handed out is its state then, so a flapping prefix costs one entry.
+ */
+import type { Address, Prefix } from '../../ip/index.ts';
+import type { AttributeStore } from './attribute-store.ts';
+import { grown32 } from './columns.ts';
+import type { Decision } from './decision.ts';
+import type { PathTable } from './path-table.ts';
+import type { PrefixTable } from './prefix-table.ts';
+
+export interface RouteChange {
+  readonly prefix: Prefix;
+  /** Empty: the route is gone. */
+  readonly nextHops: readonly Address[];
+  readonly peer: number;
+}
+
+export const WAITS = 2;
+
+export class Fib {
+  readonly #store: AttributeStore;
+  readonly #table: PrefixTable;
+  readonly #paths: PathTable;
+  #installed: Uint32Array = new Uint32Array(8);
+  #waiting: Uint32Array = new Uint32Array(8);
+  #count = 0;
+  /** Groups of next hops, by number without GROUP and by text. */
+  readonly #groups: ({ readonly key: string; readonly hops: readonly number[]; rows: number } | undefined)[] = [];
+  readonly #numbers = new Map<string, number>();
+
+  constructor(store: AttributeStore, table: PrefixTable, paths: PathTable) {
+    this.#store = store;
+    this.#table = table;
+    this.#paths = paths;
+  }
+
+  get octets(): number {
+    return (this.#installed.length + this.#waiting.length) * 4;
+  }
+
+  get waiting(): number {
+    return this.#count;
+  }
+
+  /** The best path of a row has been decided. */
+  decide(row: number, decision: Decision): void {
+    if (row >= this.#installed.length) this.#installed = grown32(this.#installed, this.#table.best.length);
+    const best = this.#table.best[row]!;
+    const next = best === 0 ? 0 : this.#hopsOf(row, best, decision);
+    const old = this.#installed[row]!;
+    this.#installed[row] = next;
+    this.#release(old);
+    if (next !== old) this.#wait(row);
+  }
+
+  /** Up to `limit` changes; `tidied` is told which rows no longer wait. */
+  take(limit: number, tidied: (row: number) => void): RouteChange[] {
+    const count = Math.min(limit, this.#count);
+    const out: RouteChange[] = [];
+    for (let i = 0; i < count; i++) {
+      const row = this.#waiting[i]!;
+      this.#table.marks[row]! &= ~WAITS;
+      const hops = this.#members(this.#installed[row]!).map((hop) => this.#store.hops.at(hop).address);
+      const best = this.#table.best[row]!;
+      out.push({
+        prefix: this.#table.prefix(row),
+        nextHops: hops,
+        peer: best === 0 ? 0 : this.#paths.owner(best),
+      });
+      if (this.#table.paths[row] === 0) tidied(row);
+    }
+    this.#waiting.copyWithin(0, count, this.#count);
+    this.#count -= count;
+    if (this.#count === 0 && this.#waiting.length > 8192) this.#waiting = new Uint32Array(8);
+    return out;
+  }
+
+  /** One reference for the row. Routes of our own have no next hop here: the host knows them better. */
+  #hopsOf(row: number, best: number, decision: Decision): number {
+    const { nextHops, hops } = this.#store;
+    const paths = decision.multipath(this.#table.paths[row]!, best);
+    const first = nextHops[this.#paths.after[best]!]!;
+    if (paths.length === 1) {
+      hops.retain(first);
+      return first;
+    }
+    const members = [...new Set(paths.map((path) => nextHops[this.#paths.after[path]!]!))].sort((a, b) => a - b);
+    return members.length === 1 ? this.#single(first) : this.#group(members);
+  }
+
+  #single(hop: number): number {
+    this.#store.hops.retain(hop);
+    return hop;
+  }
+
+  #group(members: readonly number[]): number {
+    const key = members.join();
+    let number = this.#numbers.get(key);
+    if (number === undefined) {
+      number = this.#groups.indexOf(undefined);
+      if (number < 0) number = this.#groups.length;
+      for (const hop of members) this.#store.hops.retain(hop);
+      this.#groups[number] = { key, hops: members, rows: 0 };
+      this.#numbers.set(key, number);
+    }
+    this.#groups[number]!.rows++;
+    return (number | GROUP) >>> 0;
+  }
+
+  #members(number: number): readonly number[] {
+    if (number === 0) return [];
+    return number < GROUP_FROM ? [number] : this.#groups[number - GROUP_FROM]!.hops;
+  }
+
+  #release(number: number): void {
+    if (number < GROUP_FROM) return this.#store.hops.release(number);
+    const group = this.#groups[number - GROUP_FROM]!;
+    if (--group.rows > 0) return;
+    for (const hop of group.hops) this.#store.hops.release(hop);
+    this.#numbers.delete(group.key);
+    this.#groups[number - GROUP_FROM] = undefined;
+  }
+
+  #wait(row: number): void {
+    if ((this.#table.marks[row]! & WAITS) !== 0) return;
+    this.#table.marks[row]! |= WAITS;
+    if (this.#count === this.#waiting.length) this.#waiting = grown32(this.#waiting);
+    this.#waiting[this.#count++] = row;
+  }
+}
+
+const GROUP = 0x8000_0000;
+const GROUP_FROM = 0x8000_0000;

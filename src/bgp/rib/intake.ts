@@ -1,0 +1,251 @@
+/**
+ * An UPDATE of a peer, from octets into the tables.
+ *
+ * Read first: RFC 4271 §6.3, §9; RFC 7606 §3, §5; RFC 7911 §3; RFC 4456 §8; RFC 8212. Nothing is changed before every prefix of the
+ * message has been looked at, so a message that ends the session leaves no half of itself behind.
+ */
+import { type Bytes, EMPTY, type Millis, sameBytes, u16 } from '../../core/index.ts';
+import { type Family, IPV4_UNICAST, type NotificationMessage } from '../message/types.ts';
+import { AttributeDraft } from './attribute-draft.ts';
+import { AttributeScan } from './attribute-scan.ts';
+import { type AttributeStore, word } from './attribute-store.ts';
+import type { FamilyRib } from './family-rib.ts';
+import { PATH } from './path-table.ts';
+import { isInternal, type Peer } from './peer.ts';
+
+export type RibEvent =
+  /** The session ends (`SessionEvent` `fault`). */
+  | { readonly type: 'fault'; readonly notification: NotificationMessage; readonly why: string }
+  /** RFC 4724 §2. */
+  | { readonly type: 'endOfRib'; readonly family: Family }
+  /** RFC 7606: something was discarded, or routes were withdrawn because of it. */
+  | { readonly type: 'treated'; readonly treatment: 'discard' | 'withdraw'; readonly why: string }
+  | { readonly type: 'nearLimit'; readonly family: Family; readonly prefixes: number; readonly maximum: number };
+
+export interface Identity {
+  readonly routerId: number;
+  readonly clusterId: number;
+}
+
+const HEADER_LENGTH = 19;
+
+export class Intake {
+  readonly #store: AttributeStore;
+  readonly #families: ReadonlyMap<Family, FamilyRib>;
+  readonly #identity: Identity;
+  readonly #scan: AttributeScan;
+  readonly #draft: AttributeDraft;
+  #events: RibEvent[] = [];
+  /** Of the set that is being announced: its number after policy by signature. */
+  readonly #judged = new Map<number, number>();
+
+  constructor(store: AttributeStore, families: ReadonlyMap<Family, FamilyRib>, identity: Identity) {
+    this.#store = store;
+    this.#families = families;
+    this.#identity = identity;
+    this.#scan = new AttributeScan(store);
+    this.#draft = new AttributeDraft(store);
+  }
+
+  /** `octets` is a whole UPDATE, header included; only used during the call. */
+  receive(peer: Peer, octets: Bytes, now: Millis): readonly RibEvent[] {
+    this.#events = [];
+    const end = octets.length;
+    const withdrawnAt = HEADER_LENGTH + 2;
+    const attributesAt = end < HEADER_LENGTH + 4 ? end : withdrawnAt + u16(octets, HEADER_LENGTH) + 2;
+    if (end < HEADER_LENGTH + 4 || attributesAt > end)
+      return [fault(1, 'withdrawn routes overrun the message', octets)];
+    const nlriAt = attributesAt + u16(octets, attributesAt - 2);
+    if (nlriAt > end) return [fault(1, 'attributes overrun the message', octets)];
+    const scan = this.#scan;
+    scan.walk(octets, attributesAt, nlriAt, peer.receive, nlriAt < end);
+    const wrong = this.#reason(peer, octets, withdrawnAt, attributesAt - 2, nlriAt);
+    if (wrong !== undefined) return [wrong];
+    this.#withdraw(peer, IPV4_UNICAST, octets, withdrawnAt, attributesAt - 2);
+    if (scan.unreach.family !== 0)
+      this.#withdraw(peer, scan.unreach.family, octets, scan.unreach.start, scan.unreach.end);
+    if (nlriAt < end) this.#reached(peer, IPV4_UNICAST, octets, nlriAt, end, false, now);
+    if (scan.reach.family !== 0)
+      this.#reached(peer, scan.reach.family, octets, scan.reach.start, scan.reach.end, true, now);
+    if (end === HEADER_LENGTH + 4) this.#events.push({ type: 'endOfRib', family: IPV4_UNICAST });
+    else if (scan.unreach.family !== 0 && !scan.others && scan.unreach.start === scan.unreach.end && nlriAt === end)
+      this.#events.push({ type: 'endOfRib', family: scan.unreach.family });
+    const { treatment } = scan;
+    if (treatment === 'discard' || treatment === 'withdraw')
+      this.#events.push({ type: 'treated', treatment, why: scan.why });
+    return this.#events;
+  }
+
+  /** Import again: what the path is after policy, with one reference, and its flags. */
+  judge(peer: Peer, rib: FamilyRib, path: number): { after: number; flags: number } {
+    const before = rib.paths.before[path]!;
+    const row = rib.paths.rows[path]!;
+    rib.table.fetch(row);
+    const looped = this.#loops(peer, before);
+    const kept = rib.paths.flags[path]! & KEPT;
+    if (looped) return { after: 0, flags: kept | PATH.looped };
+    const signature = peer.import?.byPrefix ? peer.import.signature(rib.table.key, rib.table.lengths[row]!) : 0;
+    const after = this.#import(peer, before, signature);
+    return { after, flags: after === 0 ? kept | PATH.refused : kept };
+  }
+
+  /** For people: what import makes of a set. */
+  explain(peer: Peer, rib: FamilyRib, path: number): string {
+    const before = rib.paths.before[path]!;
+    if (this.#loops(peer, before))
+      return 'our AS, identifier or cluster is in it: a loop (RFC 4271 §9.1.2, RFC 4456 §8)';
+    if (peer.import === undefined) return peer.kind === 'external' ? 'no import policy (RFC 8212)' : 'accepted';
+    const row = rib.paths.rows[path]!;
+    rib.table.fetch(row);
+    this.#draft.load(before);
+    const signature = peer.import.signature(rib.table.key, rib.table.lengths[row]!);
+    return peer.import.run(this.#store, before, signature, this.#draft, peer.localAddress).why;
+  }
+
+  /** What ends the session, if anything does. */
+  #reason(peer: Peer, octets: Bytes, withdrawnAt: number, withdrawnEnd: number, nlriAt: number): RibEvent | undefined {
+    const { reach, unreach, treatment, why, subcode, others } = this.#scan;
+    if (treatment === 'reset') return fault(subcode, why, EMPTY);
+    const nlri = nlriAt < octets.length || (reach.family !== 0 && reach.start < reach.end);
+    // RFC 7606 §5.2: without a prefix there is nothing that could be withdrawn in its place.
+    if (treatment === 'withdraw' && !nlri && others && withdrawnAt === withdrawnEnd && unreach.family === 0)
+      return fault(subcode, why, EMPTY);
+    const sound =
+      this.#sound(peer, IPV4_UNICAST, octets, withdrawnAt, withdrawnEnd) &&
+      this.#sound(peer, IPV4_UNICAST, octets, nlriAt, octets.length) &&
+      this.#sound(peer, unreach.family, octets, unreach.start, unreach.end) &&
+      this.#sound(peer, reach.family, octets, reach.start, reach.end);
+    return sound ? undefined : fault(10, 'a prefix is too long or cut off', EMPTY);
+  }
+
+  /** RFC 7606 §5.3. Families that the session does not have are not looked at. */
+  #sound(peer: Peer, family: Family, octets: Bytes, start: number, end: number): boolean {
+    if (start === end || family === 0 || !this.#families.has(family) || !peer.receive.families.includes(family))
+      return true;
+    const longest = family === IPV4_UNICAST ? 32 : 128;
+    const id = peer.receive.addPath.includes(family) ? 4 : 0;
+    let at = start;
+    while (at < end) {
+      at += id;
+      if (at >= end || octets[at]! > longest) return false;
+      at += 1 + ((octets[at]! + 7) >>> 3);
+    }
+    return at === end;
+  }
+
+  #withdraw(peer: Peer, family: Family, octets: Bytes, start: number, end: number): void {
+    const rib = this.#rib(peer, family);
+    if (rib === undefined) return;
+    const withId = peer.receive.addPath.includes(family);
+    for (let at = start; at < end; ) {
+      const id = withId ? word(octets, at) : 0;
+      if (withId) at += 4;
+      const length = octets[at]!;
+      rib.table.read(octets, at + 1, length);
+      rib.withdraw(peer.number, length, id);
+      at += 1 + ((length + 7) >>> 3);
+    }
+  }
+
+  #reached(
+    peer: Peer,
+    family: Family,
+    octets: Bytes,
+    start: number,
+    end: number,
+    multiprotocol: boolean,
+    now: Millis,
+  ): void {
+    if (this.#scan.treatment === 'withdraw') return this.#withdraw(peer, family, octets, start, end);
+    const rib = this.#rib(peer, family);
+    if (rib === undefined) return;
+    const set = this.#scan.commit(multiprotocol);
+    if (this.#firstAsIsWrong(peer, set)) {
+      this.#withdraw(peer, family, octets, start, end);
+      this.#events.push({
+        type: 'treated',
+        treatment: 'withdraw',
+        why: 'AS_PATH does not begin with the AS of the peer',
+      });
+    } else this.#announce(peer, rib, octets, start, end, set, now);
+    this.#store.release(set);
+  }
+
+  #announce(peer: Peer, rib: FamilyRib, octets: Bytes, start: number, end: number, set: number, now: Millis): void {
+    const withId = peer.receive.addPath.includes(rib.family);
+    const looped = this.#loops(peer, set);
+    const policy = looped ? undefined : peer.import;
+    const judged = this.#judged;
+    let after = looped || policy?.byPrefix ? 0 : this.#import(peer, set, 0);
+    if (after !== 0) judged.set(0, after);
+    for (let at = start; at < end; ) {
+      const id = withId ? word(octets, at) : 0;
+      if (withId) at += 4;
+      const length = octets[at]!;
+      rib.table.read(octets, at + 1, length);
+      at += 1 + ((length + 7) >>> 3);
+      if (policy?.byPrefix) {
+        const signature = policy.signature(rib.table.key, length);
+        after = judged.get(signature) ?? this.#import(peer, set, signature);
+        judged.set(signature, after);
+      }
+      const flags = looped ? PATH.looped : after === 0 ? PATH.refused : 0;
+      rib.announce(peer.number, length, id, set, after, flags, now);
+    }
+    for (const each of judged.values()) this.#store.release(each);
+    judged.clear();
+    this.#count(peer, rib);
+  }
+
+  /** The set after import policy, with one reference; 0: refused. */
+  #import(peer: Peer, set: number, signature: number): number {
+    const policy = peer.import;
+    if (policy === undefined && peer.kind === 'external') return 0;
+    if (policy !== undefined && policy.key !== 'all') {
+      this.#draft.load(set);
+      const outcome = policy.run(this.#store, set, signature, this.#draft, peer.localAddress);
+      if (!outcome.accept) return 0;
+      if (outcome.changed) return this.#draft.commit();
+    }
+    this.#store.retain(set);
+    return set;
+  }
+
+  #loops(peer: Peer, set: number): boolean {
+    const store = this.#store;
+    if (store.occurrences(set, peer.localAs) > (peer.allowOwnAs ?? 0)) return true;
+    if (sameBytes(store.hops.at(store.nextHops[set]!).address, peer.localAddress)) return true;
+    if (!isInternal(peer.kind)) return false;
+    return store.originators[set] === this.#identity.routerId || store.hasCluster(set, this.#identity.clusterId);
+  }
+
+  #firstAsIsWrong(peer: Peer, set: number): boolean {
+    return peer.kind === 'external' && (peer.enforceFirstAs ?? true) && this.#store.neighbours[set] !== peer.remoteAs;
+  }
+
+  /** RFC 4486 §4: subcode 1, with family and limit as data. */
+  #count(peer: Peer, rib: FamilyRib): void {
+    const maximum = peer.maximumPrefixes;
+    if (maximum === undefined) return;
+    const prefixes = rib.countOf(peer.number);
+    if (prefixes > maximum) {
+      const data = Uint8Array.of(rib.family >>> 8, 0, 0, 0, 0, 0, 0);
+      data.set([rib.family >>> 16, rib.family >>> 8, rib.family & 0xff]);
+      new DataView(data.buffer).setUint32(3, maximum);
+      const notification: NotificationMessage = { kind: 'notification', code: 6, subcode: 1, data };
+      this.#events.push({ type: 'fault', notification, why: `${prefixes} prefixes, ${maximum} are allowed` });
+    } else if (prefixes > maximum * (peer.warnAt ?? 0.75))
+      this.#events.push({ type: 'nearLimit', family: rib.family, prefixes, maximum });
+  }
+
+  #rib(peer: Peer, family: Family): FamilyRib | undefined {
+    return peer.receive.families.includes(family) ? this.#families.get(family) : undefined;
+  }
+}
+
+function fault(subcode: number, why: string, data: Bytes): RibEvent {
+  return { type: 'fault', notification: { kind: 'notification', code: 3, subcode, data: data.slice() }, why };
+}
+
+/** What policy does not decide. */
+const KEPT = PATH.stale | PATH.longLived | PATH.gone | PATH.damped;

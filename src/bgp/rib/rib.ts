@@ -1,0 +1,397 @@
+/**
+ * The routes of one speaker: what peers say, what is chosen, what each peer is told.
+ *
+ * Octets in, octets out: `receive` takes an UPDATE with its header, `flush` decides what has changed, `take` gives a peer what it is owed.
+ * Nothing here knows connections or reads a clock. Deciding apart from receiving is what packs: a host flushes once for all that one read
+ * of its sockets has brought.
+ *
+ * Limits: 65,534 peers; a group keeps at most `queueOctets` that a member has not read (`UpdateGroup`).
+ */
+import type { Bytes, Millis } from '../../core/index.ts';
+import { invariant } from '../../core/index.ts';
+import { formatPrefix, type Prefix } from '../../ip/index.ts';
+import { type Family, IPV4_UNICAST, IPV6_UNICAST } from '../message/types.ts';
+import type { Policy } from '../policy/policy.ts';
+import { AttributeDraft } from './attribute-draft.ts';
+import { AttributeStore } from './attribute-store.ts';
+import { ATTRIBUTE } from './constants.ts';
+import { DECISION, type DecisionOptions } from './decision.ts';
+import { explainPrefix, type PathExplanation } from './explain.ts';
+import { Exporter, type Reflection } from './exporter.ts';
+import { ALL_PATHS, type Audience, FamilyRib } from './family-rib.ts';
+import type { RouteChange } from './fib.ts';
+import { Intake, type RibEvent } from './intake.ts';
+import { NextHops, type Resolve } from './next-hops.ts';
+import type { Peer, PeerOptions } from './peer.ts';
+import type { Resync } from './resync.ts';
+import { UpdateEncoder } from './update-encoder.ts';
+import { UpdateGroup } from './update-group.ts';
+
+export interface RibOptions {
+  readonly localAs: number;
+  readonly routerId: number;
+  /** RFC 4456 §7. Default: the router identifier. */
+  readonly clusterId?: number;
+  /** Whether routes of clients are reflected to other clients. Default true. */
+  readonly clientToClient?: boolean;
+  readonly families?: readonly Family[];
+  readonly decision?: Partial<DecisionOptions>;
+  readonly resolve?: Resolve;
+  /** Whether `takeRoutes` is asked. Default true. */
+  readonly forwards?: boolean;
+  /** Of the hash of prefixes. */
+  readonly seed?: number;
+  readonly queueOctets?: number;
+}
+
+/** What a route of our own says. The next hop is ours. */
+export interface Origination {
+  readonly origin?: 'igp' | 'egp' | 'incomplete';
+  readonly med?: number;
+  readonly localPreference?: number;
+  readonly communities?: readonly number[];
+  readonly weight?: number;
+  /** For people: a network of the document, a connected prefix, a connection. */
+  readonly why: string;
+}
+
+/** More than half of a full table: a receiver that reads at all gets it without leaving the log. */
+export const QUEUE_OCTETS = 4 << 20;
+
+export class Rib {
+  readonly store: AttributeStore;
+  readonly #options: RibOptions;
+  readonly #peers: (Peer | undefined)[] = [];
+  readonly #families = new Map<Family, FamilyRib>();
+  readonly #groups = new Map<string, { audience: Audience; family: Family }>();
+  /** Keys of the groups a peer is in. */
+  readonly #memberships = new Map<number, string[]>();
+  /** Numbers of peers that have gone since the last flush: groups may still know them. */
+  readonly #leaving: number[] = [];
+  readonly #free: number[] = [];
+  readonly #intake: Intake;
+  readonly #draft: AttributeDraft;
+  readonly #reflection: Reflection;
+  readonly #origins = new Map<string, string>();
+
+  constructor(options: RibOptions) {
+    this.#options = options;
+    this.store = new AttributeStore(new NextHops(options.resolve));
+    this.#draft = new AttributeDraft(this.store);
+    const { routerId, clusterId = routerId, clientToClient = true } = options;
+    this.#reflection = { clusterId, clientToClient };
+    const decision = { ...DECISION, ...options.decision };
+    for (const family of options.families ?? [IPV4_UNICAST, IPV6_UNICAST])
+      this.#families.set(
+        family,
+        new FamilyRib(family, this.store, this.#peers, decision, options.forwards ?? true, options.seed ?? 0),
+      );
+    this.#intake = new Intake(this.store, this.#families, { routerId, clusterId });
+    this.#peers[0] = ourselves(options);
+  }
+
+  /** A session is established. The peer is owed the table, then End-of-RIB. */
+  add(options: PeerOptions): number {
+    const number = this.#free.pop() ?? this.#peers.length;
+    invariant(number < 0xffff, 'there are fewer than 65,535 peers');
+    const peer: Peer = { ...options, number };
+    this.#peers[number] = peer;
+    this.flush();
+    this.#joinGroups(peer);
+    return number;
+  }
+
+  /**
+   * The session is gone. Families of `retain` keep their routes as stale (RFC 4724 §4.2) until `sweepStale`; the number stays the peer's
+   * until `remove`.
+   */
+  down(number: number, retain: readonly Family[]): void {
+    this.#leaveGroups(number);
+    for (const [family, rib] of this.#families) {
+      if (retain.includes(family)) rib.markStale(number);
+      else rib.purge(number);
+    }
+  }
+
+  /** A peer that was `down` is there again, with what its new session has settled. */
+  resume(number: number, options: PeerOptions): void {
+    this.#leaveGroups(number);
+    const peer: Peer = { ...options, number };
+    this.#peers[number] = peer;
+    this.flush();
+    this.#joinGroups(peer);
+  }
+
+  /** The peer and all it said are forgotten; its number is used again after the next flush. */
+  remove(number: number): void {
+    this.#leaveGroups(number);
+    for (const rib of this.#families.values()) rib.purge(number);
+    this.#leaving.push(number);
+  }
+
+  receive(number: number, octets: Bytes, now: Millis): readonly RibEvent[] {
+    return this.#intake.receive(this.#peer(number), octets, now);
+  }
+
+  /** RFC 7313: everything of the peer is stale until it is heard again; `sweepStale` ends it. Also RFC 4724 §4.2. */
+  markStale(number: number, family: Family): void {
+    this.#families.get(family)?.markStale(number);
+  }
+
+  sweepStale(number: number, family: Family): void {
+    this.#families.get(family)?.sweepStale(number);
+  }
+
+  /** RFC 9494 §4.2: the restart time is over, the long-lived time begins. */
+  keepLongLived(number: number, family: Family): void {
+    this.#families.get(family)?.keepLongLived(number);
+  }
+
+  /** RFC 2918: the peer asks for everything again; `before` and `behind` are messages around it (RFC 7313). */
+  refresh(number: number, family: Family, before: readonly Bytes[] = [], behind: readonly Bytes[] = []): void {
+    for (const key of this.#memberships.get(number) ?? []) {
+      const { audience, family: of } = this.#groups.get(key)!;
+      if (of === family) audience.group.refresh(number, before, behind);
+    }
+  }
+
+  /**
+   * Policy of a peer whose session stays is another: import is asked again from Adj-RIB-In, and what it has been told is put right. What
+   * the session has settled cannot change here.
+   */
+  configure(number: number, change: Partial<Omit<PeerOptions, 'send' | 'receive'>>): void {
+    const old = this.#peer(number);
+    const peer: Peer = { ...old, ...change, number };
+    this.#peers[number] = peer;
+    for (const rib of this.#families.values()) this.#rejudge(peer, rib);
+    this.flush();
+    const owed = new Map<Family, Resync>();
+    for (const key of this.#memberships.get(number) ?? []) {
+      const { audience, family } = this.#groups.get(key)!;
+      if (groupKey(peer, family) === key) return;
+      const resync = audience.group.move(number);
+      if (resync !== undefined) owed.set(family, resync);
+    }
+    this.#joinGroups(peer, owed);
+    for (const family of owed.keys()) this.#endIfEmpty(groupKey(old, family));
+  }
+
+  originate(prefix: Prefix, how: Origination): void {
+    const rib = this.#familyOf(prefix);
+    const set = this.#ownSet(how);
+    rib.announce(0, rib.table.load(prefix), 0, set, set, 0, 0);
+    this.store.release(set);
+    this.#origins.set(formatPrefix(prefix), how.why);
+  }
+
+  withdraw(prefix: Prefix): void {
+    const rib = this.#familyOf(prefix);
+    rib.withdraw(0, rib.table.load(prefix), 0);
+    this.#origins.delete(formatPrefix(prefix));
+  }
+
+  /** The ways to next hops may be others (RFC 4271 §9.1.2.1). */
+  nextHopsChanged(): void {
+    const changed = this.store.hops.refresh();
+    if (changed.size > 0) for (const rib of this.#families.values()) rib.touchHops(changed);
+  }
+
+  /** Decides every prefix that has changed and encodes what groups are told of it. */
+  flush(): void {
+    for (const rib of this.#families.values()) rib.flush();
+    for (const number of this.#leaving.splice(0)) {
+      this.#peers[number] = undefined;
+      this.#free.push(number);
+    }
+  }
+
+  /** Octets for a peer, whole UPDATEs: about `room` of them. They are shared between peers and may not be changed. */
+  take(number: number, room: number): Bytes[] {
+    const out: Bytes[] = [];
+    let left = room;
+    for (const key of this.#memberships.get(number) ?? []) {
+      if (left <= 0) break;
+      for (const octets of this.#groups.get(key)!.audience.group.take(number, left)) {
+        out.push(octets);
+        left -= octets.length;
+      }
+    }
+    return out;
+  }
+
+  hasOutput(number: number): boolean {
+    return (this.#memberships.get(number) ?? []).some((key) => this.#groups.get(key)!.audience.group.hasOutput(number));
+  }
+
+  /** Changes of routes for forwarding, at most `limit`. */
+  takeRoutes(limit: number): RouteChange[] {
+    const out: RouteChange[] = [];
+    for (const rib of this.#families.values())
+      if (rib.fib !== undefined) out.push(...rib.fib.take(limit - out.length, (row) => rib.touch(row)));
+    return out;
+  }
+
+  /** Every path of a prefix, the best first, and why it is or is not the best. */
+  explain(prefix: Prefix): readonly PathExplanation[] {
+    return explainPrefix(this.#familyOf(prefix), prefix, this.#peers, this.store, this.#intake, (text) =>
+      this.#origins.get(text),
+    );
+  }
+
+  /** What a peer has been told of a prefix, or is about to be: numbers of sets. */
+  toldTo(number: number, prefix: Prefix): readonly number[] {
+    const rib = this.#familyOf(prefix);
+    const row = rib.table.find(rib.table.load(prefix));
+    if (row === 0) return [];
+    const told: number[] = [];
+    for (const key of this.#memberships.get(number) ?? []) {
+      const { audience, family } = this.#groups.get(key)!;
+      if (family !== rib.family) continue;
+      const units = audience.group.addPath ? rib.pathsOf(row) : [row];
+      told.push(...units.map((unit) => audience.group.toldTo(number, unit)).filter((set) => set !== 0));
+    }
+    return told;
+  }
+
+  family(family: Family): FamilyRib | undefined {
+    return this.#families.get(family);
+  }
+
+  peer(number: number): Peer | undefined {
+    return this.#peers[number];
+  }
+
+  /** Groups with members, for people and tests. */
+  get groups(): readonly UpdateGroup[] {
+    return [...this.#groups.values()].map(({ audience }) => audience.group);
+  }
+
+  get octets(): number {
+    return [...this.#families.values()].reduce((sum, rib) => sum + rib.octets, this.store.octets);
+  }
+
+  #peer(number: number): Peer {
+    const peer = this.#peers[number];
+    invariant(peer !== undefined && number !== 0, 'a peer is known by its number');
+    return peer;
+  }
+
+  #familyOf(prefix: Prefix): FamilyRib {
+    const rib = this.#families.get(prefix.address.length === 4 ? IPV4_UNICAST : IPV6_UNICAST);
+    invariant(rib !== undefined, 'the tables have the family of the prefix');
+    return rib;
+  }
+
+  #rejudge(peer: Peer, rib: FamilyRib): void {
+    rib.paths.each(peer.number, (path) => {
+      if (rib.paths.before[path] === 0) return;
+      const { after, flags } = this.#intake.judge(peer, rib, path);
+      rib.rejudge(path, after, flags);
+      this.store.release(after);
+    });
+  }
+
+  #joinGroups(peer: Peer, owed: ReadonlyMap<Family, Resync> = new Map()): void {
+    const keys: string[] = [];
+    for (const [family, rib] of this.#families) {
+      if (!peer.send.families.includes(family)) continue;
+      const key = groupKey(peer, family);
+      keys.push(key);
+      let entry = this.#groups.get(key);
+      if (entry === undefined) {
+        entry = { audience: this.#audience(peer, family, rib), family };
+        this.#groups.set(key, entry);
+        rib.audiences.push(entry.audience);
+        rib.tell(entry.audience, rib.usedRows());
+      }
+      entry.audience.group.join(peer.number, owed.get(family));
+    }
+    this.#memberships.set(peer.number, keys);
+  }
+
+  #audience(peer: Peer, family: Family, rib: FamilyRib): Audience {
+    const { store } = this;
+    const exporter = new Exporter(store, rib.paths, rib.table, this.#peers, family, peer, this.#reflection);
+    const encoder = new UpdateEncoder(family, peer.send, store, rib.table, rib.paths);
+    const addPath = peer.send.addPath.includes(family);
+    const limit = this.#options.queueOctets ?? QUEUE_OCTETS;
+    const group = new UpdateGroup(store, exporter, encoder, rib.changes, addPath, limit);
+    group.onTold = (unit) => rib.touch(addPath ? rib.paths.rows[unit]! : unit);
+    return { group, best: addPath ? (peer.addPaths ?? ALL_PATHS) : 0 };
+  }
+
+  #leaveGroups(number: number): void {
+    for (const key of this.#memberships.get(number) ?? []) {
+      this.#groups.get(key)!.audience.group.leave(number);
+      this.#endIfEmpty(key);
+    }
+    this.#memberships.delete(number);
+  }
+
+  #endIfEmpty(key: string): void {
+    const entry = this.#groups.get(key);
+    if (entry === undefined || entry.audience.group.size > 0) return;
+    this.#groups.delete(key);
+    const { audiences } = this.#families.get(entry.family)!;
+    audiences.splice(audiences.indexOf(entry.audience), 1);
+    entry.audience.group.end();
+  }
+
+  #ownSet(how: Origination): number {
+    const draft = this.#draft;
+    draft.begin();
+    draft.weight = how.weight ?? OWN_WEIGHT;
+    draft.set(ATTRIBUTE.origin, 0x40, Uint8Array.of(ORIGINS.indexOf(how.origin ?? 'igp')));
+    draft.set(ATTRIBUTE.asPath, 0x40, new Uint8Array(0));
+    if (how.med !== undefined) draft.setWord(ATTRIBUTE.med, 0x80, how.med);
+    if (how.localPreference !== undefined) draft.setWord(ATTRIBUTE.localPreference, 0x40, how.localPreference);
+    if (how.communities !== undefined && how.communities.length > 0) {
+      const octets = new Uint8Array(how.communities.length * 4);
+      how.communities.forEach((community, i) => void new DataView(octets.buffer).setUint32(i * 4, community));
+      draft.set(ATTRIBUTE.communities, 0xc0, octets);
+    }
+    return draft.commit();
+  }
+}
+
+/** Peers with equal keys are told the same octets. */
+function groupKey(peer: Peer, family: Family): string {
+  const { send, shared } = peer;
+  return JSON.stringify([
+    family,
+    peer.kind,
+    peer.localAs,
+    [...peer.localAddress],
+    peer.otherAddress === undefined ? 0 : [...peer.otherAddress],
+    (peer.extendedNextHop ?? []).includes(family),
+    policyKey(peer.export),
+    peer.nextHop ?? 'auto',
+    shared === undefined ? 0 : formatPrefix(shared),
+    peer.longLived ?? false,
+    send.fourOctetAs,
+    send.maximumLength,
+    send.addPath.includes(family) ? (peer.addPaths ?? ALL_PATHS) : 0,
+  ]);
+}
+
+const policyKey = (policy: Policy | undefined): string => policy?.key ?? '';
+
+function ourselves(options: RibOptions): Peer {
+  const context = { ebgp: false, fourOctetAs: true, maximumLength: 4096, addPath: [], families: [] };
+  return {
+    number: 0,
+    name: 'local',
+    kind: 'local',
+    localAs: options.localAs,
+    remoteAs: options.localAs,
+    remoteId: options.routerId,
+    localAddress: new Uint8Array(4),
+    remoteAddress: new Uint8Array(4),
+    receive: context,
+    send: context,
+  };
+}
+
+const ORIGINS = ['igp', 'egp', 'incomplete'];
+/** What others give routes of their own, so that a learned one never replaces them by chance. */
+const OWN_WEIGHT = 32_768;

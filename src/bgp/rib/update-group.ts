@@ -1,0 +1,376 @@
+/**
+ * Peers that are told the same: one Adj-RIB-Out, one encoding, one log that each reads at its own pace.
+ *
+ * Read first: RFC 4271 §9.2; RFC 7911 §2. A unit is a row, or with ADD-PATH a path, whose number is then its path identifier. Per unit
+ * the group has the set it has announced and from which peer that came. The peer a route came from does not get it back: messages are
+ * for all but one, and what makes the difference is for one alone:
+ *
+ *   announced before → now        to others              to the peer it came from   to the peer it comes from
+ *   nothing → a from s            a, except s            -                          -
+ *   a from r → b from s           b, except s            b                          withdrawn
+ *   a from r → a from s           -                      a                          withdrawn
+ *   a from r → nothing            withdrawn, except r    -                          -
+ *
+ * A member whose unread octets are too many leaves the log (`Resync`) and comes back when it has read what it missed.
+ */
+import type { Bytes } from '../../core/index.ts';
+import type { AttributeStore } from './attribute-store.ts';
+import type { Changes } from './changes.ts';
+import { grown16, grown32, larger } from './columns.ts';
+import type { Exporter } from './exporter.ts';
+import { Resync } from './resync.ts';
+import type { UpdateEncoder } from './update-encoder.ts';
+import { UpdateLog } from './update-log.ts';
+import { updatesIn } from './updates.ts';
+
+interface Member {
+  /** Number of the next segment. */
+  next: number;
+  resync: Resync | undefined;
+  /** Units of the resync in the order they go, and how far that is. */
+  plan: Uint32Array;
+  planned: number;
+}
+
+export interface GroupCounters {
+  /** Messages encoded for the log. */
+  messages: number;
+  /** Messages encoded for one member on its own way. */
+  own: number;
+  /** Members that left the log because they did not read. */
+  lagged: number;
+  /** Sets that are too long for a message: their prefixes are withdrawn. */
+  oversized: number;
+}
+
+export class UpdateGroup {
+  readonly exporter: Exporter;
+  readonly counters: GroupCounters = { messages: 0, own: 0, lagged: 0, oversized: 0 };
+  readonly addPath: boolean;
+  /** Set announced, by unit. */
+  advertised: Uint32Array = new Uint32Array(8);
+  /** Peer it came from, by unit. */
+  sources: Uint16Array = new Uint16Array(8);
+  readonly #store: AttributeStore;
+  readonly #encoder: UpdateEncoder;
+  readonly #log = new UpdateLog();
+  readonly #members = new Map<number, Member>();
+  readonly #changes: Changes;
+  readonly #limit: number;
+  /** Members that read the log. */
+  #inStep = 0;
+  /** Room for messages of members on their own way. */
+  #own: Bytes = new Uint8Array(0);
+  #ownAt = 0;
+
+  constructor(
+    store: AttributeStore,
+    exporter: Exporter,
+    encoder: UpdateEncoder,
+    changes: Changes,
+    addPath: boolean,
+    limit: number,
+  ) {
+    this.#store = store;
+    this.exporter = exporter;
+    this.#encoder = encoder;
+    this.#changes = changes;
+    this.addPath = addPath;
+    this.#limit = limit;
+  }
+
+  get size(): number {
+    return this.#members.size;
+  }
+
+  get octets(): number {
+    return this.advertised.length * 6 + this.#log.kept;
+  }
+
+  /** Octets that members have yet to read. */
+  get kept(): number {
+    return this.#log.kept;
+  }
+
+  /** A new member is told all there is, then End-of-RIB; one that comes `from` another group, what that has not told it. */
+  join(peer: number, from?: Resync): void {
+    const resync = from ?? new Resync();
+    this.#members.set(peer, { next: 0, resync, plan: NOTHING, planned: 0 });
+    this.#markAll(resync);
+    if (from === undefined) resync.behind.push(this.#encoder.endOfRib());
+  }
+
+  /** Leaves for a group with the same units: what it has been told or is owed is marked, so that the other puts it right. */
+  move(peer: number): Resync | undefined {
+    const member = this.#members.get(peer);
+    if (member === undefined) return undefined;
+    const resync = member.resync ?? this.#detach(peer, member);
+    this.#markAll(resync);
+    this.#members.delete(peer);
+    this.#trim();
+    return resync;
+  }
+
+  leave(peer: number): void {
+    const member = this.#members.get(peer);
+    if (member === undefined) return;
+    this.#members.delete(peer);
+    if (member.resync === undefined) this.#inStep--;
+    this.#trim();
+  }
+
+  /** Everything again (RFC 2918), between `before` and `behind`. */
+  refresh(peer: number, before: readonly Bytes[], behind: readonly Bytes[]): void {
+    const member = this.#members.get(peer);
+    if (member === undefined) return;
+    const resync = member.resync ?? this.#detach(peer, member);
+    this.#markAll(resync);
+    resync.before.push(...before);
+    resync.behind.push(...behind);
+    this.#trim();
+  }
+
+  /** Notes what is to be said of a unit: set `to` that came from peer `source`; 0 withdraws. */
+  consider(unit: number, to: number, source: number): void {
+    if (unit >= this.advertised.length) {
+      if (to === 0) return;
+      this.#grow(unit);
+    }
+    const old = this.advertised[unit]!;
+    if (old === to && (to === 0 || this.sources[unit] === source)) return;
+    this.#apply(unit, old, this.sources[unit]!, to, source);
+  }
+
+  /** Encodes what was noted, withdrawals first. */
+  emit(): void {
+    const changes = this.#changes;
+    if (changes.count === 0) return;
+    changes.each((set, units, from, to, except, only) => {
+      if (set === 0) this.#withdraw(units, from, to, except, only);
+      else this.#announce(set, units, from, to, except, only);
+    });
+    this.#log.settle();
+    if (this.#log.kept > this.#limit) this.#leaveBehind();
+  }
+
+  /** Octets for a peer, at least one message and not much more than `room`, and on. Views: to be read before they are changed by nobody. */
+  take(peer: number, room: number): Bytes[] {
+    const member = this.#members.get(peer);
+    const out: Bytes[] = [];
+    if (member === undefined) return out;
+    const left = member.resync === undefined ? room : this.#takeOwn(peer, member, room, out);
+    if (member.resync === undefined) this.#takeLogged(peer, member, left, out);
+    return out;
+  }
+
+  hasOutput(peer: number): boolean {
+    const member = this.#members.get(peer);
+    return member !== undefined && (member.resync !== undefined || member.next < this.#log.head);
+  }
+
+  /** Whether a unit must keep its meaning because somebody has yet to be told of it. */
+  isPinned(unit: number): boolean {
+    if (this.#inStep === this.#members.size) return false;
+    for (const { resync } of this.#members.values()) if (resync?.has(unit) === true) return true;
+    return false;
+  }
+
+  end(): void {
+    for (const set of this.advertised) this.#store.release(set);
+    this.exporter.end();
+  }
+
+  /** What a peer has or is about to have of a unit: a set, or 0. */
+  toldTo(peer: number, unit: number): number {
+    return unit >= this.advertised.length || this.sources[unit] === peer ? 0 : this.advertised[unit]!;
+  }
+
+  #apply(unit: number, old: number, was: number, to: number, source: number): void {
+    if (to !== 0) this.#store.retain(to);
+    this.advertised[unit] = to;
+    this.sources[unit] = to === 0 ? 0 : source;
+    if (this.#inStep < this.#members.size) this.#mark(unit, old, was, to, source);
+    if (this.#inStep > 0) this.#note(unit, old, was, to, source);
+    this.#store.release(old);
+  }
+
+  /** Members on their own way, but for those that have nothing of the unit before and behind. */
+  #mark(unit: number, old: number, was: number, to: number, source: number): void {
+    for (const [peer, { resync }] of this.#members)
+      if ((old !== 0 && was !== peer) || (to !== 0 && source !== peer)) resync?.mark(unit);
+  }
+
+  #note(unit: number, old: number, was: number, to: number, source: number): void {
+    const changes = this.#changes;
+    if (to === 0) changes.add(0, unit, this.#inLog(was), 0);
+    else if (old !== to) {
+      changes.add(to, unit, this.#inLog(source), 0);
+      if (old !== 0 && was !== source && this.#inLog(source) !== 0) changes.add(0, unit, 0, source);
+    } else {
+      if (this.#inLog(was) !== 0) changes.add(to, unit, 0, was);
+      if (this.#inLog(source) !== 0) changes.add(0, unit, 0, source);
+    }
+  }
+
+  /** The peer, if it is a member that reads the log; otherwise 0: then nobody needs to be told apart. */
+  #inLog(peer: number): number {
+    const member = this.#members.get(peer);
+    return member !== undefined && member.resync === undefined ? peer : 0;
+  }
+
+  #announce(set: number, units: Uint32Array, from: number, to: number, except: number, only: number): void {
+    if (!this.#encoder.prepare(set)) {
+      this.counters.oversized += to - from;
+      return this.#withdraw(units, from, to, except, only);
+    }
+    const log = this.#log;
+    for (let at = from; at < to; ) {
+      log.open(this.#encoder.maximum, except, only);
+      at += this.#encoder.announce(log.buffer, log.at, units, at, to);
+      log.wrote(this.#encoder.end);
+      this.counters.messages++;
+    }
+  }
+
+  #withdraw(units: Uint32Array, from: number, to: number, except: number, only: number): void {
+    const log = this.#log;
+    for (let at = from; at < to; ) {
+      log.open(this.#encoder.maximum, except, only);
+      at += this.#encoder.withdraw(log.buffer, log.at, units, at, to);
+      log.wrote(this.#encoder.end);
+      this.counters.messages++;
+    }
+  }
+
+  #takeLogged(peer: number, member: Member, room: number, out: Bytes[]): void {
+    const head = this.#log.head;
+    const before = member.next;
+    for (let left = room; member.next < head && left > 0; member.next++) {
+      const { octets, except, only } = this.#log.segment(member.next);
+      if (except === peer || (only !== 0 && only !== peer)) continue;
+      out.push(octets);
+      left -= octets.length;
+    }
+    if (member.next !== before) this.#trim();
+  }
+
+  /** From the member's resync; back in step when there is nothing left. Returns the room that is left. */
+  #takeOwn(peer: number, member: Member, room: number, out: Bytes[]): number {
+    const resync = member.resync!;
+    let left = room;
+    const give = (octets: Bytes): void => {
+      out.push(octets);
+      left -= octets.length;
+    };
+    for (const octets of resync.literal.splice(0)) give(octets);
+    for (const octets of resync.before.splice(0)) give(octets);
+    while (left > 0 && (member.planned < member.plan.length || resync.count > 0)) {
+      if (member.planned === member.plan.length) this.#plan(peer, member, resync);
+      give(this.#message(peer, member, resync));
+    }
+    if (member.planned < member.plan.length || resync.count > 0) return 0;
+    for (const octets of resync.behind.splice(0)) give(octets);
+    this.#own = new Uint8Array(0);
+    this.#ownAt = 0;
+    member.resync = undefined;
+    member.plan = NOTHING;
+    member.planned = 0;
+    member.next = this.#log.head;
+    this.#inStep++;
+    return left;
+  }
+
+  /** Withdrawals first, then set by set. */
+  #plan(peer: number, member: Member, resync: Resync): void {
+    const units = resync.slice();
+    const sets = new Float64Array(units.length);
+    for (let i = 0; i < units.length; i++) sets[i] = this.toldTo(peer, units[i]!) * 0x1_0000 + i;
+    sets.sort();
+    member.plan = new Uint32Array(units.length);
+    for (let i = 0; i < units.length; i++) member.plan[i] = units[sets[i]! % 0x1_0000]!;
+    member.planned = 0;
+  }
+
+  /** The next message of a plan, by what the group says now. */
+  #message(peer: number, member: Member, resync: Resync): Bytes {
+    const { plan, planned } = member;
+    const set = this.toldTo(peer, plan[planned]!);
+    let to = planned + 1;
+    while (to < plan.length && this.toldTo(peer, plan[to]!) === set) to++;
+    const encoder = this.#encoder;
+    if (this.#own.length - this.#ownAt < encoder.maximum) {
+      this.#own = new Uint8Array(Math.max(encoder.maximum, plan.length < FEW ? 0 : OWN_CHUNK));
+      this.#ownAt = 0;
+    }
+    const out = this.#own;
+    const begin = this.#ownAt;
+    const announces = set !== 0 && encoder.prepare(set);
+    if (set !== 0 && !announces) this.counters.oversized += to - planned;
+    const count = announces
+      ? encoder.announce(out, begin, plan, planned, to)
+      : encoder.withdraw(out, begin, plan, planned, to);
+    for (let i = planned; i < planned + count; i++) {
+      resync.clear(plan[i]!);
+      if (set === 0) this.onTold(plan[i]!);
+    }
+    member.planned += count;
+    this.counters.own++;
+    this.#ownAt = encoder.end;
+    return out.subarray(begin, encoder.end);
+  }
+
+  /** Called when a member on its own way has been told that a unit is withdrawn. */
+  onTold: (unit: number) => void = () => undefined;
+
+  #markAll(resync: Resync): void {
+    const { advertised } = this;
+    for (let unit = 0; unit < advertised.length; unit++) if (advertised[unit] !== 0) resync.mark(unit);
+  }
+
+  /** Takes a member out of the log: what it has not read becomes marks and literal withdrawals. */
+  #detach(peer: number, member: Member): Resync {
+    const resync = new Resync();
+    for (const head = this.#log.head; member.next < head; member.next++) {
+      const { octets, except, only } = this.#log.segment(member.next);
+      if (except === peer || (only !== 0 && only !== peer)) continue;
+      for (const update of updatesIn(octets)) {
+        if (update.withdraws) resync.literal.push(update.octets);
+        else this.#encoder.eachUnit(update.octets, (unit) => resync.mark(unit));
+      }
+    }
+    member.resync = resync;
+    this.#inStep--;
+    return resync;
+  }
+
+  #leaveBehind(): void {
+    const head = this.#log.head;
+    let least = head;
+    for (const { resync, next } of this.#members.values()) if (resync === undefined && next < least) least = next;
+    const half = least + Math.ceil((head - least) / 2);
+    for (const [peer, member] of this.#members) {
+      if (member.resync !== undefined || member.next >= half) continue;
+      this.#detach(peer, member);
+      this.counters.lagged++;
+    }
+    this.#trim();
+  }
+
+  #trim(): void {
+    let least = this.#log.head;
+    for (const { resync, next } of this.#members.values()) if (resync === undefined && next < least) least = next;
+    this.#log.trim(least);
+  }
+
+  #grow(unit: number): void {
+    let length = this.advertised.length;
+    while (length <= unit) length = larger(length);
+    this.advertised = grown32(this.advertised, length);
+    this.sources = grown16(this.sources, length);
+  }
+}
+
+const NOTHING = new Uint32Array(0);
+/** Plans below this get room for one message at a time. */
+const FEW = 1000;
+const OWN_CHUNK = 65_536;

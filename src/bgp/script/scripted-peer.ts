@@ -1,0 +1,236 @@
+/**
+ * A peer that says exactly what it is told, right or wrong, and waits for exactly what is expected: for testers of BGP.
+ *
+ * What it sends may be octets, headers that lie, or records, in segments of any length. What it receives is framed by the same codec as
+ * the speaker's and kept in order: an expectation is about the next message, so nothing is overlooked. KEEPALIVEs alone are passed over by
+ * expectations of others.
+ * Limits: MOST_KEPT messages wait to be expected; the connection is aborted beyond that.
+ * Invariant: every expectation comes to an end, by `patience` of the clock at the latest; its error tells what came in its place.
+ */
+import { type Bytes, concat, EMPTY, type Millis, toHex } from '../../core/index.ts';
+import {
+  type CodecContext,
+  decodeControlMessage,
+  decodeUpdate,
+  encodeControlMessage,
+  encodeUpdate,
+  Framer,
+  IPV4_UNICAST,
+  KEEPALIVE,
+  MAXIMUM_LENGTH,
+  MESSAGE,
+  type Message,
+  type NotificationMessage,
+  notification,
+  type OpenMessage,
+  type UpdateMessage,
+} from '../message/index.ts';
+import { matches, type Partially, wordsForMessage } from './match.ts';
+import type { Clock, OctetStream } from './stream.ts';
+
+export interface ScriptOptions {
+  /** How long an expectation waits. */
+  readonly patience?: Millis;
+  /** How UPDATEs are read and written. */
+  readonly context?: Partial<CodecContext>;
+}
+
+/** A header that may lie. */
+export interface HeaderChanges {
+  readonly marker?: Bytes;
+  readonly length?: number;
+}
+
+export class ScriptedPeer {
+  context: CodecContext;
+  readonly #stream: OctetStream;
+  readonly #clock: Clock;
+  readonly #patience: Millis;
+  readonly #framer = new Framer();
+  readonly #messages: Message[] = [];
+  #closed: string | undefined;
+  #wake: () => void = () => {};
+
+  constructor(stream: OctetStream, clock: Clock, options: ScriptOptions = {}) {
+    this.#stream = stream;
+    this.#clock = clock;
+    this.#patience = options.patience ?? PATIENCE;
+    this.context = { ...CONTEXT, ...options.context };
+    this.#framer.maximumLength = this.context.maximumLength;
+    stream.attach({ octets: (octets) => this.#receive(octets), closed: (why) => this.#end(why) });
+  }
+
+  /** Octets as they are, in one segment. */
+  send(...parts: readonly Bytes[]): void {
+    this.#stream.write(concat(...parts));
+  }
+
+  /** The same octets in segments of these lengths, and what is left in a last one. */
+  sendInPieces(octets: Bytes, lengths: readonly number[]): void {
+    let at = 0;
+    for (const length of lengths) {
+      this.#stream.write(octets.subarray(at, at + length));
+      at += length;
+    }
+    this.#stream.write(octets.subarray(at));
+  }
+
+  /** Any body under any type; the header is right where it is not said to be otherwise. */
+  sendMessage(type: number, body: Bytes, changes: HeaderChanges = {}): void {
+    const octets = concat(changes.marker ?? MARKER, new Uint8Array(3), body);
+    const length = changes.length ?? octets.length;
+    octets.set([length >>> 8, length & 0xff, type], MARKER.length);
+    this.send(octets);
+  }
+
+  sendOpen(open: Partial<OpenMessage> & Pick<OpenMessage, 'myAs' | 'identifier'>): void {
+    const whole: OpenMessage = { kind: 'open', version: 4, holdSeconds: 90, capabilities: [], ...open };
+    this.send(encodeControlMessage(whole));
+  }
+
+  sendKeepalive(): void {
+    this.send(encodeControlMessage(KEEPALIVE));
+  }
+
+  sendNotification(code: number, subcode: number, data: Bytes = EMPTY): void {
+    this.send(encodeControlMessage(notification(code, subcode, data)));
+  }
+
+  /** Attributes with whatever flags and in whatever order. */
+  sendUpdate(update: Partial<UpdateMessage>): void {
+    this.send(encodeUpdate({ kind: 'update', withdrawn: [], attributes: [], nlri: [], ...update }, this.context));
+  }
+
+  close(abort = false): void {
+    this.#closed ??= 'closed by the script';
+    this.#stream.close(abort);
+  }
+
+  async expectOpen(like: Partially<OpenMessage> = {}): Promise<OpenMessage> {
+    return (await this.#expect('open', like)) as OpenMessage;
+  }
+
+  async expectUpdate(like: Partially<UpdateMessage> = {}): Promise<UpdateMessage> {
+    return (await this.#expect('update', like)) as UpdateMessage;
+  }
+
+  async expectKeepalive(): Promise<void> {
+    await this.#expect('keepalive', {});
+  }
+
+  async expectRefresh(like: { family?: number; subtype?: number } = {}): Promise<void> {
+    await this.#expect('routeRefresh', like);
+  }
+
+  async expectNotification(code: number, subcode: number, data?: Bytes): Promise<NotificationMessage> {
+    const like = data === undefined ? { code, subcode } : { code, subcode, data };
+    return (await this.#expect('notification', like)) as NotificationMessage;
+  }
+
+  /** No message but KEEPALIVEs, and no end, for as long. */
+  async expectNothing(millis: Millis): Promise<void> {
+    const end = this.#clock.now() + millis;
+    for (;;) {
+      this.#passKeepalives();
+      const next = this.#messages[0];
+      if (next !== undefined) throw new Error(`expected nothing, came ${wordsForMessage(next)}`);
+      if (this.#closed !== undefined) throw new Error(`expected nothing, came the end: ${this.#closed}`);
+      if (!(await this.#news(end))) return;
+    }
+  }
+
+  /** The end of the connection, after which nothing is unexpected. */
+  async expectClosed(): Promise<string> {
+    const end = this.#clock.now() + this.#patience;
+    for (;;) {
+      this.#passKeepalives();
+      const next = this.#messages[0];
+      if (next !== undefined) throw new Error(`expected the end, came ${wordsForMessage(next)}`);
+      if (this.#closed !== undefined) return this.#closed;
+      if (!(await this.#news(end))) throw new Error(`expected the end, came nothing for ${this.#patience} ms`);
+    }
+  }
+
+  /** OPEN and KEEPALIVE both ways. */
+  async establish(open: Parameters<ScriptedPeer['sendOpen']>[0]): Promise<OpenMessage> {
+    const theirs = await this.expectOpen();
+    this.sendOpen(open);
+    await this.expectKeepalive();
+    this.sendKeepalive();
+    return theirs;
+  }
+
+  async #expect(kind: Message['kind'], like: object): Promise<Message> {
+    const end = this.#clock.now() + this.#patience;
+    const expected = `${kind} like ${wordsForMessage(like)}`;
+    for (;;) {
+      if (kind !== 'keepalive') this.#passKeepalives();
+      const next = this.#messages.shift();
+      if (next !== undefined) {
+        if (next.kind === kind && matches(next, like)) return next;
+        throw new Error(`expected ${expected}, came ${wordsForMessage(next)}`);
+      }
+      if (this.#closed !== undefined) throw new Error(`expected ${expected}, came the end: ${this.#closed}`);
+      if (!(await this.#news(end))) throw new Error(`expected ${expected}, came nothing for ${this.#patience} ms`);
+    }
+  }
+
+  #passKeepalives(): void {
+    while (this.#messages[0]?.kind === 'keepalive') this.#messages.shift();
+  }
+
+  /** True when something came; false at `end`. */
+  #news(end: Millis): Promise<boolean> {
+    return new Promise((resolve) => {
+      const cancel = this.#clock.after(Math.max(0, end - this.#clock.now()), () => resolve(false));
+      this.#wake = () => {
+        cancel();
+        resolve(true);
+      };
+    });
+  }
+
+  #receive(octets: Bytes): void {
+    this.#framer.push(octets);
+    for (let frame = this.#framer.next(); frame !== undefined; frame = this.#framer.next()) {
+      if (!frame.ok) return this.#end(`unreadable: ${frame.refusal.why}`);
+      const message = this.#decode(frame.type, frame.octets);
+      if (message === undefined) return;
+      this.#messages.push(message);
+      if (this.#messages.length > MOST_KEPT) {
+        this.close(true);
+        return this.#end(`more than ${MOST_KEPT} messages that nobody expected`);
+      }
+    }
+    this.#wake();
+  }
+
+  #decode(type: number, octets: Bytes): Message | undefined {
+    if (type !== MESSAGE.UPDATE) {
+      const decoded = decodeControlMessage(octets);
+      if (decoded.ok) return decoded.value;
+    } else {
+      const decoded = decodeUpdate(octets, this.context);
+      if (decoded.treatment === 'none') return decoded.update;
+    }
+    this.#end(`unreadable: ${toHex(octets.subarray(0, SHOWN_OCTETS))}`);
+    return undefined;
+  }
+
+  #end(why: string): void {
+    this.#closed ??= why;
+    this.#wake();
+  }
+}
+
+const MARKER = new Uint8Array(16).fill(0xff);
+const PATIENCE: Millis = 5_000;
+const MOST_KEPT = 10_000;
+const SHOWN_OCTETS = 64;
+const CONTEXT: CodecContext = {
+  ebgp: true,
+  fourOctetAs: true,
+  maximumLength: MAXIMUM_LENGTH,
+  addPath: [],
+  families: [IPV4_UNICAST],
+};

@@ -1,0 +1,61 @@
+/**
+ * Which routes outlive their session, and which of those survive the next OPEN.
+ *
+ * Read first: RFC 4724 §4.2, RFC 9494 §4.2. RFC 8538 (the N flag) extends the first to NOTIFICATIONs and the hold timer.
+ * How long, and marking them stale, is the tables' business: `retain` of `down` has the times the peer gave.
+ */
+import type { Negotiated, SessionAction } from '../contract.ts';
+import type { Family, OpenMessage } from '../message/index.ts';
+import { capability } from './negotiate.ts';
+
+export type Retained = Extract<SessionAction, { do: 'down' }>['retain'];
+
+/** How a session came to its end, as far as routes depend on it. */
+export type Ending = 'lost' | 'notified' | 'hard';
+
+/** Both have the capability, and the peer names at least one family (RFC 4724 §5). */
+export function survivesLoss(n: Negotiated): boolean {
+  const theirs = capability(n.remote, 'gracefulRestart');
+  return capability(n.local, 'gracefulRestart') !== undefined && theirs !== undefined && theirs.families.length > 0;
+}
+
+/** Both set the N flag: a NOTIFICATION that is no hard reset ends the session as a loss does. */
+export function survivesNotification(n: Negotiated): boolean {
+  const ours = capability(n.local, 'gracefulRestart')?.notification === true;
+  return ours && capability(n.remote, 'gracefulRestart')?.notification === true && survivesLoss(n);
+}
+
+/** Families of the peer's last capability, with its times. */
+export function retained(n: Negotiated, ending: Ending): Retained {
+  const survives = ending === 'lost' ? survivesLoss(n) : ending === 'notified' && survivesNotification(n);
+  const restart = capability(n.remote, 'gracefulRestart');
+  if (!survives || restart === undefined) return [];
+  return restart.families
+    .filter(({ family }) => n.families.includes(family))
+    .map(({ family }) => ({
+      family,
+      millis: restart.restartSeconds * 1000,
+      longLivedMillis: longLivedSeconds(n, family) * 1000,
+    }));
+}
+
+/**
+ * Families whose stale routes this OPEN leaves alone: Forwarding State is set for them (RFC 4724 §4.2), after the Restart Time in the
+ * capability for long-lived ones (RFC 9494 §4.2).
+ */
+export function preserved(n: Negotiated, longLivedPeriod: boolean): readonly Family[] {
+  const said = longLivedPeriod ? longLived(n.remote) : (capability(n.remote, 'gracefulRestart')?.families ?? []);
+  return n.families.filter((family) => said.some((f) => f.family === family && f.forwarding));
+}
+
+/** RFC 9494 §4.2: both must have the capability for the family. */
+function longLivedSeconds(n: Negotiated, family: Family): number {
+  if (!longLived(n.local).some((f) => f.family === family)) return 0;
+  return longLived(n.remote).find((f) => f.family === family)?.staleSeconds ?? 0;
+}
+
+/** RFC 9494 §4.1: without the capability for graceful restart this one is ignored. */
+function longLived(open: OpenMessage) {
+  if (capability(open, 'gracefulRestart') === undefined) return [];
+  return capability(open, 'longLivedGracefulRestart')?.families ?? [];
+}

@@ -1,0 +1,7 @@
+/** The BGP session as a machine: RFC 4271 §8 and its extensions. */
+export * from './configuration.ts';
+export type { LastError, MessageCounts } from './counters.ts';
+export { capability } from './negotiate.ts';
+export { wordsOf } from './notice.ts';
+export { Session } from './session.ts';
+export type { ErrorView, EstablishedView, SessionView } from './view.ts';

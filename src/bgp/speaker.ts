@@ -1,0 +1,394 @@
+/**
+ * A BGP speaker: the sessions with its peers and the tables between them, as one machine.
+ *
+ * Read first: RFC 4271 §3, §9; RFC 4724 §4; RFC 7313; RFC 9494 §4. The session says what is Established and what may stay stale, the
+ * tables what is chosen and what each peer is owed; here is who is given what, and when stale routes go.
+ * A peer is given at most WINDOW octets that its transport has not taken: a slow one waits in the tables, where its queue is bounded, and
+ * slows nobody. After each event everything that has changed is decided once.
+ * Deliberate limits: no MinRouteAdvertisementInterval (as other speakers by default: RFC 4271 §9.2.1.1 lets it be set, and zero is what
+ * labs and data centres use); a restarting speaker does not wait with its choice for all End-of-RIBs.
+ * Invariants: a peer that is not Established is given nothing; the time of stale routes is finite.
+ */
+import { concat, type Deadline, earliest, type Machine, type Millis, type Random } from '../core/index.ts';
+import type { Address, Prefix } from '../ip/index.ts';
+import type { Negotiated, SessionAction, SessionEvent } from './contract.ts';
+import { CEASE, encodeControlMessage, type Family, type NotificationMessage } from './message/index.ts';
+import type { RouteChange } from './rib/fib.ts';
+import type { RibEvent } from './rib/intake.ts';
+import type { PeerOptions } from './rib/peer.ts';
+import { Rib, type RibOptions } from './rib/rib.ts';
+import { Session, type SessionConfiguration } from './session/index.ts';
+
+/** What a peer is, beside its session. */
+export interface PeerSettings
+  extends Pick<
+    PeerOptions,
+    | 'import'
+    | 'export'
+    | 'allowOwnAs'
+    | 'nextHop'
+    | 'shared'
+    | 'addPaths'
+    | 'maximumPrefixes'
+    | 'warnAt'
+    | 'enforceFirstAs'
+  > {
+  readonly name: string;
+  readonly session: SessionConfiguration;
+  /** An internal peer to which routes are reflected (RFC 4456). */
+  readonly client?: boolean;
+  /** Next hop of our own for the family that the session does not run over. */
+  readonly otherAddress?: Address;
+  /** After too many prefixes: how long the session stays down; absent: until an operator begins it. */
+  readonly restartMillis?: Millis;
+}
+
+export type SpeakerEvent =
+  | { readonly type: 'session'; readonly peer: string; readonly event: Exclude<SessionEvent, { type: 'tick' }> }
+  | { readonly type: 'add-peer'; readonly peer: PeerSettings }
+  /** What does not touch the session is another now: policies, limits. */
+  | { readonly type: 'configure-peer'; readonly peer: PeerSettings }
+  /** With what the operator says of it; its routes go at once. */
+  | { readonly type: 'remove-peer'; readonly peer: string; readonly text?: string }
+  /** Asks the peer for everything again (RFC 2918), or tells it everything again. */
+  | { readonly type: 'refresh'; readonly peer: string; readonly direction: 'in' | 'out' }
+  /** Ways to next hops may have changed. */
+  | { readonly type: 'next-hops' }
+  | { readonly type: 'tick' };
+
+export type SpeakerAction =
+  | {
+      readonly do: 'session';
+      readonly peer: string;
+      readonly action: Extract<SessionAction, { do: 'dial' | 'send' | 'close' }>;
+    }
+  /** What changes in the FIB. */
+  | { readonly do: 'routes'; readonly changes: readonly RouteChange[] }
+  | { readonly do: 'log'; readonly peer: string; readonly event: string; readonly why: string };
+
+/** Octets given to a transport that it has not taken. */
+export const WINDOW = 262_144;
+/** How long stale routes wait for End-of-RIB or End-of-RR, once the peer speaks again (RFC 4724 §4.2, RFC 7313 §4). */
+export const STALE_MILLIS: Millis = 360_000;
+
+interface Stale {
+  readonly until: Millis;
+  /** What comes then. */
+  readonly next: 'sweep' | 'long-lived';
+  readonly longLivedMillis: number;
+}
+
+interface Entry {
+  settings: PeerSettings;
+  session: Session;
+  /** Among the tables' peers, as long as they have something of it. */
+  number: number | undefined;
+  negotiated: Negotiated | undefined;
+  queued: number;
+  readonly stale: Map<Family, Stale>;
+}
+
+export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
+  readonly rib: Rib;
+  readonly #random: Random;
+  readonly #entries = new Map<string, Entry>();
+  #actions: SpeakerAction[] = [];
+
+  constructor(options: RibOptions, random: Random) {
+    this.rib = new Rib(options);
+    this.#random = random;
+  }
+
+  handle(event: SpeakerEvent, now: Millis): readonly SpeakerAction[] {
+    this.#actions = [];
+    switch (event.type) {
+      case 'session':
+        this.#toSession(event.peer, event.event, now);
+        break;
+      case 'add-peer':
+        this.#add(event.peer);
+        break;
+      case 'configure-peer':
+        this.#configure(event.peer);
+        break;
+      case 'remove-peer':
+        this.#remove(event.peer, event.text, now);
+        break;
+      case 'refresh':
+        this.#refresh(event.peer, event.direction, now);
+        break;
+      case 'next-hops':
+        this.rib.nextHopsChanged();
+        break;
+      case 'tick':
+        this.#tick(now);
+    }
+    this.#settle(now);
+    return this.#actions;
+  }
+
+  deadline(): Deadline | undefined {
+    let next: Deadline | undefined;
+    for (const { session, stale } of this.#entries.values()) {
+      next = earliest(next, session.deadline());
+      for (const { until } of stale.values()) next = earliest(next, { at: until, why: 'stale routes are given up' });
+    }
+    return next;
+  }
+
+  /** Names of the peers, in the order they came. */
+  get peers(): readonly string[] {
+    return [...this.#entries.keys()];
+  }
+
+  session(peer: string): Session | undefined {
+    return this.#entries.get(peer)?.session;
+  }
+
+  settings(peer: string): PeerSettings | undefined {
+    return this.#entries.get(peer)?.settings;
+  }
+
+  /** What the session has settled; undefined unless Established. */
+  negotiated(peer: string): Negotiated | undefined {
+    return this.#entries.get(peer)?.negotiated;
+  }
+
+  /** Its number in the tables; undefined where they have nothing of it. */
+  number(peer: string): number | undefined {
+    return this.#entries.get(peer)?.number;
+  }
+
+  /** Routes of our own; told at the next event, of which a `tick` will do. */
+  originate(prefix: Prefix, how: Parameters<Rib['originate']>[1]): void {
+    this.rib.originate(prefix, how);
+  }
+
+  withdraw(prefix: Prefix): void {
+    this.rib.withdraw(prefix);
+  }
+
+  #add(settings: PeerSettings): void {
+    this.#entries.set(settings.name, {
+      settings,
+      session: new Session(settings.session, this.#random),
+      number: undefined,
+      negotiated: undefined,
+      queued: 0,
+      stale: new Map(),
+    });
+  }
+
+  #configure(settings: PeerSettings): void {
+    const entry = this.#entries.get(settings.name);
+    if (entry === undefined) return;
+    entry.settings = settings;
+    if (entry.number !== undefined && entry.negotiated !== undefined)
+      this.rib.configure(entry.number, optionsOf(settings, entry.negotiated));
+  }
+
+  #remove(name: string, text: string | undefined, now: Millis): void {
+    const entry = this.#entries.get(name);
+    if (entry === undefined) return;
+    const stop = { type: 'stop', subcode: CEASE.PEER_DECONFIGURED } as const;
+    this.#perform(name, entry, entry.session.handle(text === undefined ? stop : { ...stop, text }, now), now);
+    if (entry.number !== undefined) this.rib.remove(entry.number);
+    this.#entries.delete(name);
+  }
+
+  #refresh(name: string, direction: 'in' | 'out', now: Millis): void {
+    const entry = this.#entries.get(name);
+    if (entry?.negotiated === undefined || entry.number === undefined) return;
+    for (const family of entry.negotiated.families) {
+      if (direction === 'out') this.rib.refresh(entry.number, family);
+      else if (entry.negotiated.routeRefresh)
+        this.#transmit(name, entry, encodeControlMessage({ kind: 'routeRefresh', family, subtype: 0 }), now);
+    }
+  }
+
+  #toSession(name: string, event: SessionEvent, now: Millis): void {
+    const entry = this.#entries.get(name);
+    if (entry === undefined) return;
+    if (event.type === 'drained') entry.queued = event.queued;
+    this.#perform(name, entry, entry.session.handle(event, now), now);
+  }
+
+  #perform(name: string, entry: Entry, actions: readonly SessionAction[], now: Millis): void {
+    for (const action of actions) {
+      switch (action.do) {
+        case 'dial':
+        case 'send':
+        case 'close':
+          this.#actions.push({ do: 'session', peer: name, action });
+          break;
+        case 'established':
+          this.#established(entry, action.negotiated, action.preserved, now);
+          break;
+        case 'update':
+          if (entry.number !== undefined && entry.negotiated !== undefined)
+            for (const said of this.rib.receive(entry.number, action.octets, now)) this.#said(name, entry, said, now);
+          break;
+        case 'refresh':
+          this.#asked(entry, action.family, action.subtype, now);
+          break;
+        case 'down':
+          this.#down(entry, action.retain, now);
+          break;
+        case 'log':
+          this.#log(name, action.event, action.why);
+      }
+    }
+  }
+
+  #established(entry: Entry, negotiated: Negotiated, preserved: readonly Family[], now: Millis): void {
+    entry.negotiated = negotiated;
+    entry.queued = 0;
+    const options = optionsOf(entry.settings, negotiated);
+    if (entry.number === undefined) {
+      entry.number = this.rib.add(options);
+      return;
+    }
+    this.rib.resume(entry.number, options);
+    for (const family of entry.stale.keys()) {
+      if (preserved.includes(family)) this.#keep(entry, family, now + STALE_MILLIS);
+      else this.#sweep(entry, family);
+    }
+  }
+
+  #down(entry: Entry, retain: Extract<SessionAction, { do: 'down' }>['retain'], now: Millis): void {
+    entry.negotiated = undefined;
+    const { number } = entry;
+    if (number === undefined) return;
+    entry.stale.clear();
+    if (retain.length === 0) {
+      this.rib.remove(number);
+      entry.number = undefined;
+      return;
+    }
+    this.rib.down(
+      number,
+      retain.map(({ family }) => family),
+    );
+    for (const { family, millis, longLivedMillis } of retain) {
+      const next = longLivedMillis > 0 ? 'long-lived' : 'sweep';
+      entry.stale.set(family, { until: now + millis, next, longLivedMillis });
+    }
+  }
+
+  #said(name: string, entry: Entry, said: RibEvent, now: Millis): void {
+    switch (said.type) {
+      case 'fault':
+        return this.#fault(name, entry, said.notification, said.why, now);
+      case 'endOfRib':
+        if (entry.stale.has(said.family)) this.#sweep(entry, said.family);
+        return this.#log(name, 'end of rib', `family ${said.family}`);
+      case 'treated':
+        return this.#log(name, said.treatment === 'discard' ? 'attribute discarded' : 'treated as withdraw', said.why);
+      case 'nearLimit':
+        return this.#log(name, 'near the limit of prefixes', `${said.prefixes} of ${said.maximum}`);
+    }
+  }
+
+  /** What is left of the octets at hand belongs to a session that has ended, and the session keeps it from us. */
+  #fault(name: string, entry: Entry, notification: NotificationMessage, why: string, now: Millis): void {
+    const event = { type: 'fault', notification, why } as const;
+    const overLimit = notification.code === CEASE_CODE && notification.subcode === CEASE.MAXIMUM_PREFIXES;
+    const idleMillis = overLimit ? (entry.settings.restartMillis ?? Number.POSITIVE_INFINITY) : undefined;
+    const told = idleMillis === undefined ? event : { ...event, idleMillis };
+    this.#perform(name, entry, entry.session.handle(told, now), now);
+  }
+
+  /** ROUTE-REFRESH of the peer: a question, or the two ends of its answer. */
+  #asked(entry: Entry, family: Family, subtype: number, now: Millis): void {
+    const { number, negotiated } = entry;
+    if (number === undefined || negotiated === undefined) return;
+    if (subtype === REFRESH.end) return this.#sweep(entry, family);
+    if (subtype === REFRESH.begin) {
+      this.rib.markStale(number, family);
+      return this.#keep(entry, family, now + STALE_MILLIS);
+    }
+    const around = (mark: number) =>
+      negotiated.enhancedRouteRefresh ? [encodeControlMessage({ kind: 'routeRefresh', family, subtype: mark })] : [];
+    this.rib.refresh(number, family, around(REFRESH.begin), around(REFRESH.end));
+  }
+
+  #keep(entry: Entry, family: Family, until: Millis): void {
+    entry.stale.set(family, { until, next: 'sweep', longLivedMillis: 0 });
+  }
+
+  #sweep(entry: Entry, family: Family): void {
+    entry.stale.delete(family);
+    if (entry.number !== undefined) this.rib.sweepStale(entry.number, family);
+  }
+
+  #tick(now: Millis): void {
+    for (const [name, entry] of this.#entries) {
+      const due = entry.session.deadline();
+      if (due !== undefined && due.at <= now)
+        this.#perform(name, entry, entry.session.handle({ type: 'tick' }, now), now);
+      for (const [family, { until, next, longLivedMillis }] of entry.stale) {
+        if (until > now) continue;
+        if (next === 'long-lived' && entry.number !== undefined) {
+          this.rib.keepLongLived(entry.number, family);
+          this.#keep(entry, family, now + longLivedMillis);
+        } else {
+          this.#sweep(entry, family);
+          this.#log(name, 'stale routes removed', `family ${family}: the peer did not come back in time`);
+        }
+      }
+      if (entry.negotiated === undefined && entry.stale.size === 0 && entry.number !== undefined) {
+        this.rib.remove(entry.number);
+        entry.number = undefined;
+      }
+    }
+  }
+
+  /** Decides, tells the peers, and what forwards. */
+  #settle(now: Millis): void {
+    this.rib.flush();
+    for (const [name, entry] of this.#entries) this.#feed(name, entry, now);
+    const changes = this.rib.takeRoutes(Number.POSITIVE_INFINITY);
+    if (changes.length > 0) this.#actions.push({ do: 'routes', changes });
+  }
+
+  #feed(name: string, entry: Entry, now: Millis): void {
+    while (entry.negotiated !== undefined && entry.number !== undefined && entry.queued < WINDOW) {
+      const octets = this.rib.take(entry.number, WINDOW - entry.queued);
+      if (octets.length === 0) return;
+      this.#transmit(name, entry, octets.length === 1 ? octets[0]! : concat(...octets), now);
+    }
+  }
+
+  #transmit(name: string, entry: Entry, octets: Uint8Array, now: Millis): void {
+    entry.queued += octets.length;
+    this.#perform(name, entry, entry.session.handle({ type: 'transmit', octets }, now), now);
+  }
+
+  #log(peer: string, event: string, why: string): void {
+    this.#actions.push({ do: 'log', peer, event, why });
+  }
+}
+
+const REFRESH = { ask: 0, begin: 1, end: 2 } as const;
+const CEASE_CODE = 6;
+
+/** What the tables know of a peer whose session is Established. */
+function optionsOf(settings: PeerSettings, negotiated: Negotiated): PeerOptions {
+  const { name, session, client, restartMillis: _restart, ...same } = settings;
+  const { remoteAs, remote, receive, send, extendedNextHop, localEndpoint, remoteEndpoint } = negotiated;
+  const localAs = session.localAs ?? session.asn;
+  return {
+    ...same,
+    name,
+    kind: remoteAs !== localAs ? 'external' : client === true ? 'client' : 'internal',
+    localAs,
+    remoteAs,
+    remoteId: remote.identifier,
+    localAddress: localEndpoint.address,
+    remoteAddress: remoteEndpoint.address,
+    receive,
+    send,
+    extendedNextHop,
+    longLived: remote.capabilities.some((capability) => capability.name === 'longLivedGracefulRestart'),
+  };
+}

@@ -1,0 +1,118 @@
+/** The section `bgp` of a tenant: what one entry alone can tell is checked here. */
+import { compileExpression } from '../bgp/index.ts';
+import { familyOf, formatAddress } from '../ip/index.ts';
+import * as words from './bgp-words.ts';
+import type { BgpPeerConfig, PolicyClause, PolicyConfig, PrefixMatch } from './contract.ts';
+import type { BgpDraft, Perhaps } from './draft.ts';
+import { keysOf, nameOf, type Reader } from './reader.ts';
+import * as schema from './schema-bgp.ts';
+import type { Path } from './source.ts';
+import { kindOf, Problem, show } from './words.ts';
+
+export function readBgp(value: unknown, path: Path, reader: Reader): Perhaps<BgpDraft> {
+  if (value === undefined) return undefined;
+  const peers = reader.entries(keysOf(value).peers, [...path, 'peers'], (entry, at) => ({
+    name: nameOf(entry),
+    config: readPeer(entry, at, reader),
+  }));
+  const shape = reader.parse(schema.bgpSchema, value, path);
+  return { path, value: shape && { ...shape, peers } };
+}
+
+function readPeer(value: unknown, path: Path, reader: Reader): BgpPeerConfig | undefined {
+  const { import: importing, export: exporting } = keysOf(value);
+  const policies = {
+    import: readPolicy(importing, [...path, 'import'], reader),
+    export: readPolicy(exporting, [...path, 'export'], reader),
+  };
+  const shape = reader.parse(schema.bgpPeerSchema, value, path);
+  if (shape === undefined) return undefined;
+  const { issues } = reader;
+  const { address, localAddress, ttl, ttlSecurityHops, families, md5, maxPrefixes } = shape;
+  if (localAddress !== undefined && localAddress.length !== address.length) {
+    issues.error([...path, 'localAddress'], `${formatAddress(address)} is of the other family`);
+  }
+  if (ttlSecurityHops !== undefined && ttl !== 'auto') {
+    issues.error([...path, 'ttl'], 'with ttlSecurityHops everything is sent with TTL 255 (RFC 5082 §3)');
+  }
+  return {
+    ...shape,
+    ...policies,
+    families: families ?? [familyOf(address) === 4 ? 'ipv4' : 'ipv6'],
+    localAddress,
+    ttlSecurityHops,
+    md5,
+    maxPrefixes,
+  };
+}
+
+/** `all`, `none`, or clauses; an empty list lets nothing pass. */
+function readPolicy(value: unknown, path: Path, reader: Reader): PolicyConfig | undefined {
+  if (value === undefined) return undefined;
+  if (value === 'all' || value === 'none') return value;
+  if (!Array.isArray(value)) {
+    const found = typeof value === 'string' ? show(value) : kindOf(value);
+    reader.issues.error(path, `all, none or a list of clauses is needed, not ${found}`);
+    return 'none';
+  }
+  const clauses = reader.entries(value, path, (entry, at) => readClause(entry, at, reader));
+  return clauses.flatMap(({ value: clause }) => clause ?? []);
+}
+
+function readClause(value: unknown, path: Path, reader: Reader): PolicyClause | undefined {
+  const shape = reader.parse(schema.clauseSchema, value, path);
+  if (shape === undefined) return undefined;
+  const { issues } = reader;
+  const { prefix, ge, le, asPath, neighbourAs, originAs, community, nextHop, med, origin, set, action } = shape;
+  if (prefix === undefined && (ge ?? le) !== undefined) {
+    issues.error(
+      [...path, ge === undefined ? 'le' : 'ge'],
+      'says how long prefixes within prefix are: write prefix, too',
+    );
+  }
+  const expression = asPath === undefined ? undefined : compileExpression(asPath);
+  if (expression?.ok === false) issues.error([...path, 'asPath'], `${show(asPath!)}: ${expression.problem}`);
+  return {
+    prefixes: readPrefixes(prefix, { ge, le }, [...path, 'prefix'], reader),
+    asPath,
+    neighbourAs,
+    originAs,
+    communities: community ?? [],
+    nextHop,
+    med,
+    origin,
+    set: {
+      localPreference: set.localPreference,
+      med: set.med,
+      nextHop: set.nextHop,
+      weight: set.weight,
+      origin: set.origin,
+      prepend: set.prepend,
+      addCommunities: set.addCommunities ?? [],
+      removeCommunities: set.removeCommunities ?? [],
+      clearCommunities: set.clearCommunities,
+    },
+    action,
+  };
+}
+
+/** A prefix, or a list of prefixes and of sections with lengths of their own. */
+function readPrefixes(
+  value: unknown,
+  lengths: { readonly ge: number | undefined; readonly le: number | undefined },
+  path: Path,
+  reader: Reader,
+): readonly PrefixMatch[] {
+  if (value === undefined) return [];
+  const several = Array.isArray(value);
+  return (several ? value : [value]).flatMap((entry, i): PrefixMatch[] => {
+    const at = several ? [...path, i] : path;
+    const own = kindOf(entry) === 'a section' ? reader.parse(schema.prefixEntrySchema, entry, at) : { prefix: entry };
+    if (own === undefined) return [];
+    const { ge = lengths.ge, le = lengths.le } = own as { ge?: number; le?: number };
+    const match = words.matchOf(own.prefix, ge, le);
+    if (!(match instanceof Problem)) return [match];
+    reader.issues.error(at, match.message);
+    return [];
+  });
+}

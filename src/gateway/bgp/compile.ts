@@ -1,0 +1,111 @@
+/** From the document's words to what a speaker needs. The document was checked before it came here. */
+import {
+  type Family,
+  IPV4_UNICAST,
+  IPV6_UNICAST,
+  type PeerSettings,
+  type RibOptions,
+  type SessionConfiguration,
+  sessionConfiguration,
+} from '../../bgp/index.ts';
+import type { BgpConfig, BgpPeerConfig } from '../../config/index.ts';
+import type { Secret } from '../../core/index.ts';
+import type { Address, TcpOptions } from '../../ip/index.ts';
+import { compilePolicy } from './policy.ts';
+import type { TransportPeer } from './transport.ts';
+
+export const compileRib = (config: BgpConfig, resolve: NonNullable<RibOptions['resolve']>): RibOptions => ({
+  localAs: config.asn,
+  routerId: config.routerId,
+  decision: { ...config.decision, multipath: config.maxPaths },
+  resolve,
+});
+
+/** `connected`: the peer is on a prefix of the compartment's own. */
+export function compilePeer(
+  router: BgpConfig,
+  peer: BgpPeerConfig,
+  connected: boolean,
+  otherAddress: Address | undefined,
+): PeerSettings {
+  const { maxPrefixes } = peer;
+  return {
+    name: peer.name,
+    session: compileSession(router, peer, connected),
+    client: peer.routeReflectorClient,
+    allowOwnAs: peer.allowOwnAs,
+    enforceFirstAs: peer.enforceFirstAs,
+    nextHop: peer.nextHop,
+    ...(otherAddress === undefined ? {} : { otherAddress }),
+    ...(peer.import === undefined ? {} : { import: compilePolicy(peer.import, router, true) }),
+    ...(peer.export === undefined && router.transit
+      ? {}
+      : { export: compilePolicy(peer.export ?? defaultExport(router, peer), router, router.transit) }),
+    ...(maxPrefixes === undefined
+      ? {}
+      : {
+          maximumPrefixes: maxPrefixes.limit,
+          warnAt: maxPrefixes.warnPercent / 100,
+          ...(maxPrefixes.restartSeconds === 0 ? {} : { restartMillis: maxPrefixes.restartSeconds * 1000 }),
+        }),
+  };
+}
+
+/** RFC 8212. */
+const defaultExport = (router: BgpConfig, peer: BgpPeerConfig) => (peer.asn === router.asn ? 'all' : 'none');
+
+function compileSession(router: BgpConfig, peer: BgpPeerConfig, connected: boolean): SessionConfiguration {
+  const families = peer.families.map((family) => FAMILIES[family]);
+  const { gracefulRestartSeconds: restartSeconds } = peer;
+  const ADD_PATH = { off: 0, receive: 1, send: 2, both: 3 } as const;
+  return sessionConfiguration({
+    asn: router.asn,
+    identifier: router.routerId,
+    remoteAs: peer.asn,
+    holdSeconds: peer.holdSeconds,
+    connectRetryMillis: peer.connectRetrySeconds * 1000,
+    passive: peer.passive,
+    families,
+    addPath: peer.addPath === 'off' ? [] : families.map((family) => ({ family, mode: ADD_PATH[peer.addPath] })),
+    pathDown: peer.tunnelDown,
+    transport: { hopLimit: hopLimitOf(router, peer, connected) },
+    ...(restartSeconds === 0
+      ? {}
+      : {
+          gracefulRestart: {
+            restartSeconds,
+            restarting: false,
+            notification: true,
+            // What forwards is lost with the process, so nothing is said to have been preserved.
+            families: families.map((family) => ({ family, forwarding: false })),
+            longLived: [],
+          },
+        }),
+  });
+}
+
+export function compileTransport(
+  router: BgpConfig,
+  peer: BgpPeerConfig,
+  connected: boolean,
+  md5Key: Secret | undefined,
+): TransportPeer {
+  const ttl = hopLimitOf(router, peer, connected);
+  const tcp: TcpOptions = {
+    ...(peer.ttlSecurityHops === undefined ? { ttl } : { gtsmHops: peer.ttlSecurityHops }),
+    ...(md5Key === undefined ? {} : { md5Key }),
+    // RFC 4271 §5: precedence of routing protocols (Internetwork Control).
+    trafficClass: 0xc0,
+  };
+  const { name, address, localAddress, port } = peer;
+  return { name, address, localAddress, port, tcp };
+}
+
+/** RFC 4271 leaves it to choice; others send 1 to an external peer on the link, so that it is none further away. */
+function hopLimitOf(router: BgpConfig, peer: BgpPeerConfig, connected: boolean): number {
+  if (peer.ttlSecurityHops !== undefined) return 255;
+  if (peer.ttl !== 'auto') return peer.ttl;
+  return peer.asn !== router.asn && connected ? 1 : 64;
+}
+
+const FAMILIES: Readonly<Record<'ipv4' | 'ipv6', Family>> = { ipv4: IPV4_UNICAST, ipv6: IPV6_UNICAST };

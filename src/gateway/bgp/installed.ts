@@ -1,0 +1,125 @@
+/**
+ * The routes that BGP has in a compartment, and the ways its next hops are reached by.
+ *
+ * Read first: RFC 4271 §9.1.2.1. A next hop is looked up among routes that are not BGP's own. On a point-to-point interface (a tunnel, a TUN)
+ * it means no more than the interface; on a segment it is who forwards, or whom the route to it names.
+ */
+import type { Resolution } from '../../bgp/index.ts';
+import type { Route } from '../../compartment/index.ts';
+import { type Address, formatAddress, formatPrefix, type Prefix, parsePrefix } from '../../ip/index.ts';
+import type { Tenant } from '../tenant.ts';
+
+interface Entry {
+  readonly prefix: Prefix;
+  readonly nextHops: readonly Address[];
+  readonly preference: number;
+  readonly why: string;
+  routes: readonly Route[];
+}
+
+export class Installed {
+  readonly #tenant: Tenant;
+  readonly #entries = new Map<string, Entry>();
+  /** Next hops by text, as long as nothing changed. */
+  readonly #ways = new Map<string, Route | undefined>();
+
+  constructor(tenant: Tenant) {
+    this.#tenant = tenant;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** The best route to an address that BGP has not made. */
+  routeTo(address: Address): Route | undefined {
+    return this.#tenant.compartment.routeWithout('bgp', address);
+  }
+
+  resolve(address: Address): Resolution {
+    const route = this.#wayTo(address);
+    if (route === undefined) return { metric: 0, usable: false, why: `no route to ${formatAddress(address)}` };
+    return { metric: route.preference * 1000 + (route.metric ?? 0), usable: true, why: route.why };
+  }
+
+  /** Makes the routes of a prefix exactly these; none: it goes. */
+  set(prefix: Prefix, nextHops: readonly Address[], preference: number, why: string): void {
+    const text = formatPrefix(prefix);
+    const before = this.#entries.get(text)?.routes ?? [];
+    const entry = { prefix, nextHops, preference, why, routes: [] };
+    if (nextHops.length === 0) this.#entries.delete(text);
+    else this.#entries.set(text, entry);
+    this.#replace(entry, before);
+  }
+
+  /** Ways to next hops may be others than when their routes were made. */
+  reinstall(): void {
+    const before = new Map(this.#ways);
+    this.#ways.clear();
+    const changed = new Set<string>();
+    for (const [text, way] of before) {
+      const now = this.#wayTo(parsePrefix(text)!.address);
+      if (wayText(now) !== wayText(way)) changed.add(text);
+    }
+    if (changed.size === 0) return;
+    for (const entry of this.#entries.values())
+      if (entry.nextHops.some((hop) => changed.has(formatAddress(hop)))) this.#replace(entry, entry.routes);
+  }
+
+  clear(): void {
+    for (const entry of this.#entries.values()) this.#replace({ ...entry, nextHops: [] }, entry.routes);
+    this.#entries.clear();
+  }
+
+  prefixOf(text: string): Prefix {
+    return parsePrefix(text)!;
+  }
+
+  #replace(entry: Entry, before: readonly Route[]): void {
+    const { number: compartment } = this.#tenant;
+    const wanted = new Map<string, Route>();
+    for (const hop of entry.nextHops) {
+      const way = this.#wayTo(hop);
+      if (way === undefined) continue;
+      const { prefix, preference, why } = entry;
+      const route = { prefix, interface: way.interface, origin: 'bgp', preference, why } as const;
+      const nextHop = this.#forwarder(way, hop);
+      const made = nextHop === undefined ? route : { ...route, nextHop };
+      wanted.set(wayText(made), made);
+    }
+    for (const route of before) {
+      const again = wanted.get(wayText(route));
+      if (again !== undefined) continue;
+      const { prefix, interface: out, origin, nextHop } = route;
+      const gone = { do: 'remove-route', compartment, prefix, interface: out, origin } as const;
+      this.#tenant.command(nextHop === undefined ? gone : { ...gone, nextHop });
+    }
+    const had = new Map(before.map((route) => [wayText(route), route]));
+    for (const [text, route] of wanted) {
+      const same = had.get(text);
+      if (same?.preference === route.preference && same.why === route.why) continue;
+      this.#tenant.command({ do: 'add-route', compartment, route });
+    }
+    entry.routes = [...wanted.values()];
+  }
+
+  /** Who takes packets on the interface of the way: nobody by name on a point-to-point one. */
+  #forwarder(way: Route, hop: Address): Address | undefined {
+    const kind = this.#tenant.compartment.interfaces().find(({ number }) => number === way.interface)?.kind;
+    if (kind === 'tun' || kind === 'connection' || kind === 'link') return undefined;
+    const named = way.nextHop ?? hop;
+    // RFC 8950: an IPv6 next hop of an IPv4 route is resolved by its own route only.
+    return named.length === way.prefix.address.length ? named : undefined;
+  }
+
+  #wayTo(address: Address): Route | undefined {
+    const text = formatAddress(address);
+    if (this.#ways.has(text)) return this.#ways.get(text);
+    const way = this.routeTo(address);
+    this.#ways.set(text, way);
+    return way;
+  }
+}
+
+const wayText = (route: Route | undefined): string =>
+  route === undefined ? '' : `${route.interface} ${route.nextHop === undefined ? '' : formatAddress(route.nextHop)}`;

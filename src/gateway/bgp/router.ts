@@ -1,0 +1,254 @@
+/**
+ * The BGP router of one compartment: a speaker, its transport, and the routes between them and the compartment.
+ *
+ * Read first: RFC 4271 §3.2, §9.1.2.1 (next hops); docs/architecture.md.
+ * It speaks from the compartment's own addresses by TCP of its own, so addresses of two tenants may be the same. A next hop is reached by
+ * what the compartment knows without BGP: never by a route that it stands for itself, and a route learned through a tunnel never
+ * leads to the tunnel's own end, which is in compartment 1.
+ * Invariants: nothing here refers to another tenant; what BGP has put into the FIB is what the tables say, whatever order changes come in.
+ */
+import { type RouteChange, Speaker, type SpeakerAction, type SpeakerEvent } from '../../bgp/index.ts';
+import type { BgpConfig, BgpPeerConfig } from '../../config/index.ts';
+import { type Bytes, type Deadline, earliest, type Millis, type Secret, type Timed } from '../../core/index.ts';
+import { md5 } from '../../crypto/index.ts';
+import { type Address, contains, formatPrefix } from '../../ip/index.ts';
+import type { Books } from '../books.ts';
+import type { Tenant } from '../tenant.ts';
+import { compilePeer, compileRib, compileTransport } from './compile.ts';
+import { Installed } from './installed.ts';
+import { originations } from './originations.ts';
+import { BgpTransport } from './transport.ts';
+
+/** Secrets of peers, by name. */
+export type PeerSecrets = (peer: string) => Secret | undefined;
+
+export class TenantRouter implements Timed {
+  touched = false;
+  config: BgpConfig;
+  readonly speaker: Speaker;
+  readonly transport: BgpTransport;
+  readonly #books: Books;
+  readonly #tenant: Tenant;
+  readonly #events: SpeakerEvent[] = [];
+  readonly #installed: Installed;
+  /** What is originated: prefix to words. */
+  #originated = new Map<string, string>();
+  /** Words of the way to each peer, where that is a tunnel: whether it was up. */
+  readonly #paths = new Map<string, boolean>();
+  #running = false;
+
+  constructor(books: Books, tenant: Tenant, config: BgpConfig) {
+    this.#books = books;
+    this.#tenant = tenant;
+    this.config = config;
+    const { random } = books;
+    this.#installed = new Installed(tenant);
+    this.speaker = new Speaker(
+      compileRib(config, (address) => this.#installed.resolve(address)),
+      random,
+    );
+    this.transport = new BgpTransport({
+      random,
+      md5,
+      mtu: (remote) => this.#mtuTowards(remote),
+      sourceTowards: (remote) => tenant.compartment.sourceTowards(remote),
+      emit: (octets) => tenant.command({ do: 'send', compartment: tenant.number, octets }),
+      tell: (peer, event) => {
+        if (event.type !== 'tick') this.#events.push({ type: 'session', peer, event });
+      },
+    });
+    tenant.command({ do: 'set-transport', compartment: tenant.number, on: true });
+  }
+
+  /** The document is another now. The router itself is the same: with another AS or identifier there is a new one. */
+  apply(config: BgpConfig, secrets: PeerSecrets, changed: (peer: string) => boolean, now: Millis): void {
+    this.config = config;
+    for (const name of this.speaker.peers) {
+      const kept = config.peers.some((peer) => peer.name === name) && !changed(name);
+      if (!kept) this.#removePeer(name, now);
+    }
+    for (const peer of config.peers)
+      if (this.speaker.session(peer.name) === undefined) this.#addPeer(peer, secrets, now);
+    this.settled(now);
+  }
+
+  /** Whether only a new router can take the document over. */
+  needsNew(config: BgpConfig): boolean {
+    const text = ({ asn, routerId, decision, maxPaths }: BgpConfig) =>
+      JSON.stringify([asn, routerId, decision, maxPaths]);
+    return text(this.config) !== text(config);
+  }
+
+  /** Routes, interfaces or tunnels of the compartment have changed. */
+  settled(now: Millis): void {
+    this.#originate();
+    this.#followPaths();
+    this.#events.push({ type: 'next-hops' });
+    this.#run(now);
+    this.#installed.reinstall();
+  }
+
+  /** A packet to an own address. */
+  packet(octets: Bytes, now: Millis): void {
+    this.transport.packet(octets, now);
+    this.#run(now);
+  }
+
+  deadline(): Deadline | undefined {
+    return earliest(this.speaker.deadline(), this.transport.deadline());
+  }
+
+  tick(now: Millis): void {
+    this.transport.tick(now);
+    this.#events.push({ type: 'tick' });
+    this.#run(now);
+  }
+
+  /** What an operator asks of a peer; false: there is no such peer. */
+  ask(
+    peer: string,
+    what: 'start' | 'stop' | 'reset' | 'refresh-in' | 'refresh-out',
+    text: string,
+    now: Millis,
+  ): boolean {
+    if (this.speaker.session(peer) === undefined) return false;
+    const session = (event: Extract<SpeakerEvent, { type: 'session' }>['event']) =>
+      this.#events.push({ type: 'session', peer, event });
+    if (what === 'start') session({ type: 'start' });
+    else if (what === 'refresh-in' || what === 'refresh-out')
+      this.#events.push({ type: 'refresh', peer, direction: what === 'refresh-in' ? 'in' : 'out' });
+    else session({ type: 'stop', subcode: what === 'stop' ? SHUTDOWN : RESET, ...(text === '' ? {} : { text }) });
+    this.#run(now);
+    return true;
+  }
+
+  /** Every session is ended with a word, and every route taken back. */
+  close(now: Millis): void {
+    for (const name of this.speaker.peers) this.#removePeer(name, now);
+    this.#installed.clear();
+    this.#tenant.command({ do: 'set-transport', compartment: this.#tenant.number, on: false });
+  }
+
+  #addPeer(peer: BgpPeerConfig, secrets: PeerSecrets, now: Millis): void {
+    const connected = this.#isConnected(peer.address);
+    this.transport.setPeer(compileTransport(this.config, peer, connected, secrets(peer.name)));
+    const other = this.#otherAddress(peer);
+    this.#events.push({ type: 'add-peer', peer: compilePeer(this.config, peer, connected, other) });
+    if (!peer.shutdown) this.#events.push({ type: 'session', peer: peer.name, event: { type: 'start' } });
+    this.#run(now);
+  }
+
+  #removePeer(name: string, now: Millis): void {
+    this.#events.push({ type: 'remove-peer', peer: name });
+    this.#run(now);
+    this.transport.removePeer(name, now);
+    this.#paths.delete(name);
+  }
+
+  /** Until nothing follows from anything. */
+  #run(now: Millis): void {
+    if (this.#running) return;
+    this.#running = true;
+    for (let event = this.#events.shift(); event !== undefined; event = this.#events.shift())
+      for (const action of this.speaker.handle(event, now)) this.#perform(action, now);
+    this.#running = false;
+    this.#books.touch(this);
+  }
+
+  #perform(action: SpeakerAction, now: Millis): void {
+    switch (action.do) {
+      case 'session': {
+        const { peer, action: of } = action;
+        if (of.do === 'dial') this.transport.dial(peer, of.connection, now);
+        else if (of.do === 'send') this.transport.send(peer, of.connection, of.octets, now);
+        else this.transport.close(peer, of.connection, of.abort, now);
+        return;
+      }
+      case 'routes':
+        for (const change of action.changes) this.#install(change);
+        return;
+      case 'log':
+        return this.#books.report('info', undefined, `bgp-${action.event.replaceAll(' ', '-')}`, this.#words(action));
+    }
+  }
+
+  #words({ peer, event, why }: Extract<SpeakerAction, { do: 'log' }>): string {
+    return `BGP peer ${this.#tenant.name}/${peer}: ${event}: ${why}`;
+  }
+
+  #install({ prefix, nextHops, peer }: RouteChange): void {
+    const from = this.speaker.rib.peer(peer);
+    const external = from?.kind === 'external';
+    const why = `BGP route of ${external ? 'external' : 'internal'} peer ${from?.name ?? ''}`;
+    // Those of our own are in the table already, or are a promise of the document.
+    this.#installed.set(prefix, peer === 0 ? [] : nextHops, external ? EXTERNAL : INTERNAL, why);
+  }
+
+  /** Networks of the document, and routes of the compartment that are to be told. */
+  #originate(): void {
+    const wanted = new Map<string, string>();
+    for (const { prefix, why } of originations(this.config, this.#tenant.compartment.routes())) {
+      const text = formatPrefix(prefix);
+      if (wanted.has(text)) continue;
+      wanted.set(text, why);
+      if (this.#originated.get(text) !== why) this.speaker.originate(prefix, { why });
+      this.#originated.delete(text);
+    }
+    for (const text of this.#originated.keys()) this.speaker.withdraw(this.#installed.prefixOf(text));
+    this.#originated = wanted;
+  }
+
+  /**
+   * A peer behind a tunnel: that it went ends the session at once, and dialling begins anew, which asks for the tunnel; that it is up is a
+   * reason to dial now.
+   */
+  #followPaths(): void {
+    for (const { name, address } of this.config.peers) {
+      const out = this.#installed.routeTo(address)?.interface;
+      const tunnel = [...this.#tenant.tunnels.values()].find((each) => each.interface === out);
+      if (tunnel === undefined) {
+        this.#paths.delete(name);
+        continue;
+      }
+      const { up } = tunnel;
+      const before = this.#paths.get(name) ?? false;
+      this.#paths.set(name, up);
+      if (up === before) continue;
+      const why = `the tunnel ${tunnel.name} is ${up ? 'up' : 'down'}`;
+      const path = (is: boolean, words: string) =>
+        this.#events.push({ type: 'session', peer: name, event: { type: 'path', up: is, why: words } });
+      path(up, why);
+      if (!up && tunnel.config.start !== 'listen') path(true, 'a packet may open the tunnel again');
+    }
+  }
+
+  #mtuTowards(remote: Address): number {
+    const route = this.#installed.routeTo(remote);
+    return this.#tenant.compartment.interfaces().find(({ number }) => number === route?.interface)?.mtu ?? SAFE_MTU;
+  }
+
+  #isConnected(address: Address): boolean {
+    return this.#tenant.compartment
+      .interfaces()
+      .some(({ addresses }) => addresses.some((own) => contains(own, address)));
+  }
+
+  /** For IPv6 routes over IPv4, and the other way round: an own address of the other family where the peer is. */
+  #otherAddress({ address }: BgpPeerConfig): Address | undefined {
+    const route = this.#installed.routeTo(address);
+    const interfaces = this.#tenant.compartment.interfaces();
+    const here = interfaces.filter(({ number }) => number === route?.interface);
+    for (const { addresses } of [...here, ...interfaces])
+      for (const own of addresses) if (own.address.length !== address.length) return own.address;
+    return undefined;
+  }
+}
+
+/** What others give external and internal routes. */
+const EXTERNAL = 20;
+const INTERNAL = 200;
+/** RFC 4486. */
+const SHUTDOWN = 2;
+const RESET = 4;
+/** RFC 8200 §5. */
+const SAFE_MTU = 1280;

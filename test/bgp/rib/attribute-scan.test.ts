@@ -1,0 +1,76 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { decodeUpdate } from '../../../src/bgp/message/index.ts';
+import { AttributeScan } from '../../../src/bgp/rib/attribute-scan.ts';
+import { AttributeStore } from '../../../src/bgp/rib/attribute-store.ts';
+import { concat, EMPTY, toHex } from '../../../src/core/index.ts';
+import { attribute, context, update, usual, word } from './speakers.ts';
+
+const octets = (...lengths: number[]) =>
+  fc.constantFrom(...lengths).chain((length) => fc.uint8Array({ minLength: length, maxLength: length }));
+const path = (width: number) =>
+  fc
+    .array(
+      fc
+        .tuple(fc.constantFrom(1, 2, 2, 2, 3, 5), fc.array(fc.nat(3), { maxLength: 3 }))
+        .map(([type, asns]) => [type, asns.length, ...asns.flatMap((asn) => (width === 4 ? word(asn) : [0, asn]))]),
+      { maxLength: 3 },
+    )
+    .map((segments) => Uint8Array.from(segments.flat()));
+
+/** Types with their flags and values that are mostly right. */
+const one = fc.oneof(
+  fc.tuple(fc.constant(0x40), fc.constant(1), fc.constantFrom([0], [1], [3], [])),
+  fc.tuple(fc.constant(0x40), fc.constant(2), fc.oneof(path(4), path(2), octets(1, 3))),
+  fc.tuple(fc.constant(0x40), fc.constant(3), fc.constant([10, 0, 0, 1])),
+  fc.tuple(fc.constantFrom(0x80, 0xc0), fc.constantFrom(4, 9, 10), octets(4, 4, 8, 3, 0)),
+  fc.tuple(fc.constantFrom(0x40, 0x80), fc.constantFrom(5, 6), octets(4, 4, 0, 3)),
+  fc.tuple(fc.constant(0xc0), fc.constantFrom(7, 8, 16, 25, 32, 35), octets(0, 4, 6, 8, 12, 20)),
+  fc.tuple(fc.constant(0xc0), fc.constantFrom(17, 18), fc.oneof(path(4), octets(8, 7))),
+  fc.tuple(fc.constantFrom(0x80, 0xc0, 0xe0), fc.constantFrom(98, 99), octets(0, 2)),
+);
+const attributes = fc
+  .tuple(fc.constantFrom(true, true, true, false), fc.array(one, { maxLength: 5 }))
+  .map(([whole, list]) =>
+    concat(
+      ...(whole ? [usual([65_001], [10, 0, 0, 1])] : []),
+      ...list.filter(([, type]) => !whole || type > 3).map(([flags, type, value]) => attribute(flags, type, ...value)),
+    ),
+  );
+
+function scan(block: Uint8Array, ebgp: boolean, fourOctetAs: boolean) {
+  const store = new AttributeStore();
+  const scanner = new AttributeScan(store);
+  scanner.walk(block, 0, block.length, context(ebgp, { fourOctetAs }), true);
+  return { scanner, store };
+}
+
+describe('the scan of attributes', () => {
+  it('RFC 7606: treats a message as the codec does, whatever its attributes are', () => {
+    fc.assert(
+      fc.property(attributes, fc.boolean(), fc.boolean(), (block, ebgp, four) => {
+        const { scanner } = scan(block, ebgp, four);
+        const decoded = decodeUpdate(update(EMPTY, block, Uint8Array.of(8, 10)), context(ebgp, { fourOctetAs: four }));
+        expect(scanner.treatment).toBe(decoded.treatment);
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
+  it('gives one set to what differs in the order of attributes, extended length or octets of AS numbers', () => {
+    const origin = attribute(0x40, 1, 0);
+    const hop = attribute(0x40, 3, 10, 0, 0, 1);
+    const wide = attribute(0x40, 2, 2, 1, ...word(7));
+    const blocks: [Uint8Array, boolean][] = [
+      [concat(origin, wide, hop), true],
+      [concat(hop, wide, origin), true],
+      [concat(origin, Uint8Array.of(0x50, 2, 0, 6, 2, 1, ...word(7)), hop), true],
+      [concat(origin, attribute(0x40, 2, 2, 1, 0, 7), hop), false],
+    ];
+    const forms = blocks.map(([block, four]) => {
+      const { scanner, store } = scan(block, true, four);
+      return toHex(store.view(scanner.commit(false)));
+    });
+    expect(new Set(forms)).toEqual(new Set(['0000040a000001' + '40010100' + '400206' + '020100000007']));
+  });
+});

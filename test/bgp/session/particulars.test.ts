@@ -1,0 +1,199 @@
+import { describe, expect, it } from 'vitest';
+import type { SessionAction } from '../../../src/bgp/contract.ts';
+import { encodeControlMessage, IPV4_UNICAST, KEEPALIVE, MESSAGE } from '../../../src/bgp/message/index.ts';
+import { openOf } from '../../../src/bgp/session/configuration.ts';
+import {
+  capability,
+  Session,
+  type SessionConfiguration,
+  sessionConfiguration,
+} from '../../../src/bgp/session/index.ts';
+import { type Bytes, concat, seededRandom } from '../../../src/core/index.ts';
+
+const gracefulRestart = {
+  restartSeconds: 60,
+  restarting: false,
+  notification: false,
+  families: [{ family: IPV4_UNICAST, forwarding: true }],
+  longLived: [{ family: IPV4_UNICAST, forwarding: false, staleSeconds: 600 }],
+};
+const end = { address: Uint8Array.of(192, 0, 2, 1), port: 179 };
+
+/** Of identifier 5; the peer has the one given. */
+class Subject {
+  readonly session: Session;
+  now = 0;
+
+  constructor(settings: Partial<SessionConfiguration> = {}) {
+    this.session = new Session(
+      sessionConfiguration({ asn: 65001, identifier: 5, remoteAs: 65002, ...settings }),
+      seededRandom(1),
+    );
+    this.session.handle({ type: 'start' }, 0);
+  }
+
+  connect(connection: number): readonly SessionAction[] {
+    const direction = connection < 0 ? 'out' : 'in';
+    return this.session.handle({ type: 'connected', connection, direction, local: end, remote: end }, this.now);
+  }
+
+  give(connection: number, ...octets: Bytes[]): readonly SessionAction[] {
+    return this.session.handle({ type: 'received', connection, octets: concat(...octets) }, this.now);
+  }
+
+  close(connection: number): readonly SessionAction[] {
+    return this.session.handle({ type: 'closed', connection, why: 'reset' }, this.now);
+  }
+
+  /** Ticks at each deadline until `at`. */
+  wait(at: number): SessionAction[] {
+    const all: SessionAction[] = [];
+    for (let due = this.session.deadline(); due !== undefined && due.at <= at; due = this.session.deadline()) {
+      this.now = due.at;
+      all.push(...this.session.handle({ type: 'tick' }, due.at));
+    }
+    this.now = at;
+    return all;
+  }
+}
+
+const open = (settings: Partial<SessionConfiguration> = {}): Bytes =>
+  encodeControlMessage(
+    openOf(sessionConfiguration({ asn: 65002, identifier: 4, remoteAs: 65001, ...settings }), false),
+  );
+const keepalive = encodeControlMessage(KEEPALIVE);
+const keepalives = (actions: readonly SessionAction[]): number[] =>
+  actions.flatMap((a) => (a.do === 'send' && a.octets[18] === MESSAGE.KEEPALIVE ? [a.connection] : []));
+
+describe('RFC 4271 §6.8: a connection that waits for the one that is preferred', () => {
+  it('goes on as soon as that one fails', () => {
+    const subject = new Subject();
+    subject.connect(1);
+    subject.connect(-1);
+    expect(keepalives(subject.give(1, open(), keepalive))).toEqual([]);
+    expect(subject.session.state).toBe('openConfirm');
+    expect(keepalives(subject.close(-1))).toEqual([1]);
+    expect(subject.session.state).toBe('established');
+  });
+
+  it('goes on as soon as its dial fails', () => {
+    const subject = new Subject();
+    subject.connect(1);
+    expect(keepalives(subject.give(1, open()))).toEqual([]);
+    expect(keepalives(subject.close(-1))).toEqual([1]);
+  });
+
+  it('goes on after three seconds, and gives the other one up', () => {
+    const subject = new Subject();
+    subject.connect(1);
+    subject.give(1, open(), keepalive);
+    const actions = subject.wait(3_000);
+    expect(keepalives(actions)).toEqual([1]);
+    expect(actions).toContainEqual({ do: 'close', connection: -1, abort: true });
+    expect(subject.session.state).toBe('established');
+  });
+
+  it('does not wait where it is preferred itself', () => {
+    const subject = new Subject();
+    subject.connect(1);
+    expect(keepalives(subject.give(1, open({ identifier: 6 })))).toEqual([1]);
+  });
+});
+
+describe('RFC 4724: graceful restart', () => {
+  function established(): Subject {
+    const subject = new Subject({ gracefulRestart });
+    subject.connect(-1);
+    subject.give(-1, open({ gracefulRestart }), keepalive);
+    expect(subject.session.state).toBe('established');
+    return subject;
+  }
+
+  it('§5: a dial of the peer that crossed ours does not end a young session', () => {
+    const subject = established();
+    subject.now = 1_000;
+    expect(subject.connect(1).map((a) => a.do)).toEqual(['send']);
+    expect(subject.session.state).toBe('established');
+    expect(subject.give(1, open({ gracefulRestart })).filter((a) => a.do === 'down')).toHaveLength(1);
+  });
+
+  it('§5: any other one does at once', () => {
+    const subject = established();
+    subject.wait(10_000);
+    expect(subject.connect(1).map((a) => a.do)).toEqual(['close', 'down', 'send']);
+  });
+
+  it('RFC 9494 §4.2: after the Restart Time the F bit of the long-lived capability counts', () => {
+    for (const [after, preserved] of [
+      [30_000, [IPV4_UNICAST]],
+      [61_000, []],
+    ] as const) {
+      const subject = established();
+      subject.close(-1);
+      subject.wait(after);
+      subject.connect(1);
+      const actions = [
+        ...subject.give(1, open({ gracefulRestart, identifier: 6 }), keepalive),
+        ...subject.wait(after + 4_000),
+      ];
+      expect(actions.find((a) => a.do === 'established')).toMatchObject({ preserved });
+    }
+  });
+
+  it('§3: Restart State is set until the session is Established, and never again', () => {
+    const subject = new Subject({ gracefulRestart: { ...gracefulRestart, restarting: true }, passive: true });
+    const restarting = () => capability(subject.session.ownOpen(), 'gracefulRestart')?.restarting;
+    subject.connect(1);
+    expect(restarting()).toBe(true);
+    subject.give(1, open());
+    expect(restarting()).toBe(true);
+    subject.give(1, keepalive);
+    expect(restarting()).toBe(false);
+  });
+});
+
+describe('Idle', () => {
+  it('a session that is started while its path is down waits for it', () => {
+    const subject = new Subject();
+    subject.session.handle({ type: 'stop', subcode: 2 }, 0);
+    subject.session.handle({ type: 'path', up: false, why: 'tunnel' }, 0);
+    expect(subject.session.handle({ type: 'start' }, 0)).toEqual([]);
+    expect(subject.session.handle({ type: 'path', up: true, why: 'tunnel' }, 0)).toMatchObject([{ do: 'dial' }]);
+  });
+
+  it('IdleHoldTime doubles with each loss, and begins anew after a session that lasted', () => {
+    const subject = new Subject({ passive: true });
+    const held = (seconds: number): number => {
+      const id = subject.session.view(subject.now).connectionsEstablished + 1;
+      subject.connect(id);
+      subject.give(id, open({ holdSeconds: 0 }), keepalive);
+      subject.wait(subject.now + seconds * 1000);
+      subject.close(id);
+      const begun = subject.now;
+      const until = subject.session.deadline()!.at;
+      subject.wait(until);
+      return until - begun;
+    };
+    const times = [held(1), held(1), held(1), held(301), held(1)];
+    for (const [i, time] of [2_000, 4_000, 8_000, 2_000, 4_000].entries()) {
+      expect(times[i]).toBeGreaterThanOrEqual(0.75 * time);
+      expect(times[i]).toBeLessThan(time);
+    }
+  });
+});
+
+describe('octets in pieces', () => {
+  it('an UPDATE that straddled two pieces is whole although the beginning of another one is kept after it', () => {
+    const subject = new Subject({ passive: true });
+    subject.connect(1);
+    subject.give(1, open(), keepalive);
+    const update = (fill: number): Bytes => {
+      const octets = new Uint8Array(100).fill(0xff, 0, 16).fill(fill, 19);
+      octets.set([0, 100, 2], 16);
+      return octets;
+    };
+    subject.give(1, update(1).subarray(0, 50));
+    const actions = subject.give(1, update(1).subarray(50), update(2).subarray(0, 90));
+    expect(actions).toEqual([{ do: 'update', octets: update(1) }]);
+  });
+});

@@ -1,0 +1,263 @@
+import { describe, expect, test } from 'vitest';
+import {
+  diffDocuments,
+  formatChanges,
+  formatIssue,
+  type GatewayDocument,
+  readDocument,
+  showDocument,
+} from '../../src/config/index.ts';
+import { parseAddress, parsePrefix } from '../../src/ip/index.ts';
+
+/** Line 6 is the interface, 7 … the router. */
+const documentOf = (...bgp: string[]): string =>
+  [
+    'version: 1',
+    'gateway: { external: { addresses: [203.0.113.10] } }',
+    'tenants:',
+    '  - name: blue',
+    '    interfaces:',
+    '      - { name: inside, addresses: [10.1.0.1/24, "fd00:1::1/64"] }',
+    ...bgp.map((line) => `    ${line}`),
+  ].join('\n');
+const issuesOf = (...bgp: string[]): string[] => readDocument(documentOf(...bgp), 'g').issues.map(formatIssue);
+const read = (...bgp: string[]) => {
+  const { document, issues } = readDocument(documentOf(...bgp), 'g');
+  expect(issues.map(formatIssue)).toEqual([]);
+  return (document as GatewayDocument).tenants[0]!.bgp!;
+};
+const PEER = '{ name: hq, address: 10.2.0.1, asn: 65020, import: all, export: all }';
+
+describe('the router', () => {
+  test('RFC 6286: the identifier is the first own IPv4 address where none is written', () => {
+    expect(read('bgp: { asn: 65010 }')).toEqual({
+      asn: 65010,
+      routerId: 0x0a010001,
+      networks: [],
+      redistribute: [],
+      transit: true,
+      maxPaths: 1,
+      aggregates: [],
+      decision: { alwaysCompareMed: false, missingMedAsWorst: false, compareRouterId: false },
+      peers: [],
+    });
+    expect(read('bgp: { asn: 65010, routerId: 192.0.2.7 }').routerId).toBe(0xc0000207);
+  });
+
+  test('RFC 6793, RFC 5396: numbers of four octets, with or without a dot', () => {
+    expect(read('bgp: { asn: 4200000001 }').asn).toBe(4200000001);
+    expect(read('bgp: { asn: "1.10" }').asn).toBe(65546);
+  });
+
+  test.each([
+    ['{ asn: 0 }', 'asn: AS 0 is reserved (RFC 7607)'],
+    ['{ asn: 23456 }', 'asn: AS 23456 is reserved (AS_TRANS, RFC 6793)'],
+    ['{ asn: 65535 }', 'asn: AS 65535 is reserved (RFC 7300)'],
+    ['{ asn: 4294967296 }', 'asn: an AS number like 65010 or 1.10 is needed, not "4294967296"'],
+    ['{ asn: 1.10 }', 'asn: an AS number like 65010 or 1.10 is needed, not "1.1"'],
+    ['{ asn: 65010, routerId: 0.0.0.0 }', 'routerId: the router ID 0.0.0.0 means none (RFC 6286 §2.1)'],
+    ['{ asn: 65010, maxPaths: 17 }', 'maxPaths: a whole number from 1 to 16 is needed, not 17'],
+    [
+      '{ asn: 65010, redistribute: [conected] }',
+      'redistribute[0]: must be connected, static or connection, not "conected"; did you mean connected?',
+    ],
+  ])('%s is refused', (bgp, problem) => {
+    expect(issuesOf(`bgp: ${bgp}`).map((issue) => issue.replace(/^.*tenants\[0\]\.bgp\./, ''))).toEqual([problem]);
+  });
+
+  test('a router without an address of its own has nothing to speak from', () => {
+    const text =
+      'version: 1\ngateway: { external: { addresses: [203.0.113.10] } }\ntenants: [{ name: blue, bgp: { asn: 1 } }]';
+    expect(readDocument(text, 'g').issues.map(formatIssue)).toEqual([
+      'g:3:25: tenants[0].bgp: needs an address of its own to speak from: an interface or a subnet',
+      'g:3:30: tenants[0].bgp.routerId: is needed where the tenant has no IPv4 address of its own',
+    ]);
+  });
+});
+
+describe('a peer', () => {
+  const peerOf = (peer: string) => read(`bgp: { asn: 65010, peers: [${peer}] }`).peers[0]!;
+  const problems = (...peers: string[]) =>
+    issuesOf(`bgp: { asn: 65010, peers: [${peers.join(', ')}] }`).map((issue) =>
+      issue.replace(/^.*tenants\[0\]\.bgp\.peers/, 'peers'),
+    );
+
+  test('defaults', () => {
+    expect(peerOf(PEER)).toEqual({
+      name: 'hq',
+      address: parseAddress('10.2.0.1'),
+      asn: 65020,
+      localAddress: undefined,
+      port: 179,
+      passive: false,
+      shutdown: false,
+      holdSeconds: 90,
+      connectRetrySeconds: 30,
+      families: ['ipv4'],
+      ttl: 'auto',
+      ttlSecurityHops: undefined,
+      md5: undefined,
+      import: 'all',
+      export: 'all',
+      maxPrefixes: undefined,
+      routeReflectorClient: false,
+      nextHop: 'auto',
+      defaultOriginate: false,
+      allowOwnAs: 0,
+      enforceFirstAs: true,
+      gracefulRestartSeconds: 120,
+      addPath: 'off',
+      tunnelDown: 'drop',
+    });
+    expect(peerOf('{ name: six, address: "fd00:2::1", asn: 65010 }').families).toEqual(['ipv6']);
+  });
+
+  test('RFC 8212: an external peer without a policy is told of, an internal one is not', () => {
+    expect(problems('{ name: hq, address: 10.2.0.1, asn: 65020, import: all }')).toEqual([
+      'peers[0]: no export: nothing passes an external peer without a policy (RFC 8212); all lets all pass',
+    ]);
+    expect(problems('{ name: hq, address: 10.2.0.1, asn: 65010 }')).toEqual([]);
+  });
+
+  test.each([
+    ['holdSeconds: 2', 'peers[0].holdSeconds: the hold time is 0 or at least 3 seconds (RFC 4271 §4.2)'],
+    ['ttl: 2, ttlSecurityHops: 3', 'peers[0].ttl: with ttlSecurityHops everything is sent with TTL 255 (RFC 5082 §3)'],
+    ['localAddress: 10.1.0.7', 'peers[0].localAddress: 10.1.0.7 is not an address of this tenant'],
+    ['localAddress: "fd00:1::1"', 'peers[0].localAddress: 10.2.0.1 is of the other family'],
+    [
+      'routeReflectorClient: true',
+      'peers[0].routeReflectorClient: AS 65020 is another AS: reflection is within one (RFC 4456)',
+    ],
+  ])('%s', (keys, problem) => {
+    expect(problems(`${PEER.slice(0, -2)}, ${keys} }`)).toEqual([problem]);
+  });
+
+  test('two peers with one name or one address, and one that is the tenant itself', () => {
+    expect(problems(PEER, PEER, '{ name: me, address: 10.1.0.1, asn: 65010 }')).toEqual([
+      'peers[1].name: peer hq stands here a second time in this tenant',
+      'peers[1].address: 10.2.0.1 is a peer already (line 7)',
+      "peers[2].address: 10.1.0.1 is the tenant's own: a router is not its own peer",
+    ]);
+  });
+
+  test('a secret in the document is told of and never printed', () => {
+    const peer = `${PEER.slice(0, -2)}, md5: { inline: kept-between-two } }`;
+    const text = documentOf(`bgp: { asn: 65010, peers: [${peer}] }`);
+    const { document, issues } = readDocument(text, 'g');
+    expect(issues.map(({ severity, message }) => [severity, message])).toEqual([
+      ['warning', 'the secret stands in the document: better file, env or credential'],
+    ]);
+    expect(showDocument(document!)).not.toContain('kept');
+  });
+});
+
+describe('policies', () => {
+  const clausesOf = (policy: string) =>
+    read(
+      'bgp:',
+      '  asn: 65010',
+      `  peers: [{ name: hq, address: 10.2.0.1, asn: 65020, export: all, import: ${policy} }]`,
+    ).peers[0]!.import;
+  const problems = (policy: string) =>
+    issuesOf(
+      `bgp: { asn: 65010, peers: [{ name: hq, address: 10.2.0.1, asn: 65020, export: all, import: ${policy} }] }`,
+    ).map((issue) => issue.replace(/^.*peers\[0\]\./, ''));
+  const prefix = (text: string) => parsePrefix(text)!;
+
+  test('lengths: the prefix itself, from ge to the end, from itself to le, from ge to le', () => {
+    const clauses = clausesOf(
+      '[{ prefix: 10.0.0.0/8 }, { prefix: 10.0.0.0/8, ge: 16 }, { prefix: 10.0.0.0/8, le: 24 }, { prefix: [10.0.0.0/8, { prefix: "fd00::/16", le: 64 }], ge: 16, le: 24 }]',
+    );
+    expect((clauses as readonly { prefixes: unknown }[]).map(({ prefixes }) => prefixes)).toEqual([
+      [{ prefix: prefix('10.0.0.0/8'), ge: 8, le: 8 }],
+      [{ prefix: prefix('10.0.0.0/8'), ge: 16, le: 32 }],
+      [{ prefix: prefix('10.0.0.0/8'), ge: 8, le: 24 }],
+      [
+        { prefix: prefix('10.0.0.0/8'), ge: 16, le: 24 },
+        { prefix: prefix('fd00::/16'), ge: 16, le: 64 },
+      ],
+    ]);
+  });
+
+  test('a clause with everything', () => {
+    expect(
+      clausesOf(
+        '[{ asPath: "^65020( |$)", neighbourAs: 65020, originAs: 64512-65534, community: [no-export, "65020:1", "65020:1:2", "rt:65020:1", "rt:192.0.2.1:5"], nextHop: 10.2.0.0/16, med: 5, origin: igp, ' +
+          'set: { localPreference: 200, med: none, nextHop: self, weight: 9, origin: egp, prepend: 2, addCommunities: "65010:9", removeCommunities: blackhole, clearCommunities: true }, action: next }]',
+      ),
+    ).toEqual([
+      {
+        prefixes: [],
+        asPath: '^65020( |$)',
+        neighbourAs: { first: 65020, last: 65020 },
+        originAs: { first: 64512, last: 65534 },
+        communities: ['no-export', '65020:1', '65020:1:2', 'rt:65020:1', 'rt:192.0.2.1:5'],
+        nextHop: prefix('10.2.0.0/16'),
+        med: 5,
+        origin: 'igp',
+        set: {
+          localPreference: 200,
+          med: 'none',
+          nextHop: 'self',
+          weight: 9,
+          origin: 'egp',
+          prepend: 2,
+          addCommunities: ['65010:9'],
+          removeCommunities: ['blackhole'],
+          clearCommunities: true,
+        },
+        action: 'next',
+      },
+    ]);
+  });
+
+  test.each([
+    ['any', 'import: all, none or a list of clauses is needed, not "any"'],
+    [
+      '[{ prefix: 10.0.0.0/8, le: 7 }]',
+      'import[0].prefix: lengths 8 to 7 do not lie in 10.0.0.0/8: from 8 to 32, ge not above le',
+    ],
+    ['[{ le: 24 }]', 'import[0].le: says how long prefixes within prefix are: write prefix, too'],
+    [
+      '[{ community: "65536:1" }]',
+      'import[0].community: "65536:1" is not a community like 65000:1, 65000:1:2, rt:65000:1 or one of no-export, no-advertise, no-export-subconfed, no-peer, blackhole, graceful-shutdown, llgr-stale, no-llgr',
+    ],
+    ['[{ originAs: 9-3 }]', 'import[0].originAs: an AS number or a range like 64512-65534 is needed, not "9-3"'],
+    ['[{ acton: reject }]', 'import[0].acton: unknown key; did you mean action?'],
+  ])('%s is refused', (policy, problem) => {
+    expect(problems(policy)).toEqual([problem]);
+  });
+});
+
+describe('what changed', () => {
+  const before = readDocument(documentOf(`bgp: { asn: 65010, peers: [${PEER}] }`), 'g').document!;
+
+  test('a document written by show is the same one', () => {
+    const policy =
+      '[{ prefix: [10.0.0.0/8, "fd00::/16"], le: 24, community: "65020:1", set: { prepend: 1 } }, { action: reject }]';
+    const peer = `{ name: a, address: 10.2.0.2, asn: 65020, md5: { file: a.md5 }, maxPrefixes: { limit: 9 }, ttlSecurityHops: 2, import: ${policy}, export: none }`;
+    const { document } = readDocument(
+      documentOf(
+        `bgp: { asn: 65010, networks: [10.1.0.0/24], aggregates: [{ prefix: 10.0.0.0/8 }], peers: [${peer}, ${PEER}] }`,
+      ),
+      'g',
+    );
+    const again = readDocument(showDocument(document!), 'g');
+    expect(again.issues).toEqual([]);
+    expect(again.document).toEqual(document);
+  });
+
+  test('the router and each peer are units of their own', () => {
+    const after = readDocument(
+      documentOf(
+        `bgp: { asn: 65010, networks: [10.1.0.0/24], peers: [${PEER.replace('import: all', 'import: none')}, { name: b, address: 10.2.0.9, asn: 65010 }] }`,
+      ),
+      'g',
+    ).document!;
+    expect(formatChanges(diffDocuments(before, after))).toEqual([
+      '~ bgp blue: networks[0] added 10.1.0.0/24',
+      '~ bgp peer blue/hq: import all → none',
+      '+ bgp peer blue/b',
+    ]);
+  });
+});

@@ -1,0 +1,116 @@
+/** A gateway and the sites of two tenants that have the same addresses and AS numbers, with BGP through their tunnels. */
+import { seededRandom } from '../../../src/core/index.ts';
+import type { GatewayAction } from '../../../src/gateway/index.ts';
+import { formatAddress, formatPrefix } from '../../../src/ip/index.ts';
+import { GatewayNode, Host, OuterNetwork, resolveDocument, Timeline } from '../../../src/lab/index.ts';
+import { addr } from '../../support/packets.ts';
+
+export const NAMES = ['contoso', 'woodgrove'] as const;
+export type Name = (typeof NAMES)[number];
+export const SITE: Readonly<Record<Name, string>> = { contoso: '192.0.2.11', woodgrove: '192.0.2.12' };
+const PSK = 'auth: { psk: { inline: a secret of more than sixteen octets } }';
+
+export interface Parts {
+  /** Keys of the router and of its peer, at the gateway and at the sites. */
+  readonly gwRouter?: string;
+  readonly gwPeer?: string;
+  readonly siteRouter?: string;
+  readonly sitePeer?: string;
+  readonly start?: string;
+}
+
+export const gwDocument = ({ gwRouter = '', gwPeer = '', start = 'demand' }: Parts): string => `version: 1
+gateway: { name: gw, external: { addresses: [192.0.2.1] } }
+tenants:${NAMES.map(
+  (name) => `
+  - name: ${name}
+    interfaces: [{ name: inside, driver: fabric, addresses: [10.1.0.1/24] }]
+    connections:
+      - name: hq
+        local: { address: 192.0.2.1, id: gw.example }
+        remote: { address: ${SITE[name]}, id: ${name}.example }
+        ${PSK}
+        child: { local: [0.0.0.0/0], remote: [0.0.0.0/0] }
+        routes: [10.2.0.1/32]
+        start: ${start}
+    bgp:
+      asn: 65010
+      networks: [10.1.0.0/24]
+      ${gwRouter}
+      peers: [{ name: hq, address: 10.2.0.1, asn: 65020, import: all, export: all ${gwPeer} }]`,
+).join('')}
+`;
+
+export const siteDocument = ({ siteRouter = '', sitePeer = '' }: Parts): string => `version: 1
+gateway: { name: sites, external: { addresses: [192.0.2.11, 192.0.2.12] } }
+tenants:${NAMES.map(
+  (name) => `
+  - name: ${name}
+    interfaces: [{ name: inside, driver: fabric, addresses: [10.2.0.1/24] }]
+    routes: [{ prefix: ${name === 'contoso' ? '10.50.0.0/16' : '10.60.0.0/16'}, via: inside }]
+    connections:
+      - name: cloud
+        local: { address: ${SITE[name]}, id: ${name}.example }
+        remote: { address: 192.0.2.1, id: gw.example }
+        ${PSK}
+        child: { local: [0.0.0.0/0], remote: [0.0.0.0/0] }
+        routes: [10.1.0.1/32]
+        start: listen
+    bgp:
+      asn: 65020
+      networks: [10.2.0.0/24]
+      redistribute: [static]
+      ${siteRouter}
+      peers: [{ name: cloud, address: 10.1.0.1, asn: 65010, import: all, export: all ${sitePeer} }]`,
+).join('')}
+`;
+
+export class BgpWorld {
+  readonly timeline = new Timeline();
+  readonly outer: OuterNetwork;
+  readonly gw: GatewayNode;
+  readonly sites: GatewayNode;
+  readonly actions: GatewayAction[] = [];
+  readonly hosts: Readonly<Record<Name, { readonly vm: Host; readonly site: Host }>>;
+
+  constructor(parts: Parts = {}, seed = 7) {
+    const { timeline } = this;
+    const random = seededRandom(seed);
+    this.outer = new OuterNetwork(timeline, random);
+    this.gw = new GatewayNode({ timeline, outer: this.outer, random });
+    this.sites = new GatewayNode({ timeline, outer: this.outer, random });
+    this.gw.observe((action) => this.actions.push(action));
+    this.sites.apply(resolveDocument(siteDocument(parts)));
+    this.gw.apply(resolveDocument(gwDocument(parts)));
+    const host = (node: GatewayNode, name: Name, address: string) =>
+      new Host({ timeline, segment: node.segment(name, 'inside'), tenant: name, name, addresses: [addr(address)] });
+    const both = (name: Name) => ({
+      vm: host(this.gw, name, '10.1.0.10'),
+      site: host(this.sites, name, name === 'contoso' ? '10.50.0.10' : '10.60.0.10'),
+    });
+    this.hosts = { contoso: both('contoso'), woodgrove: both('woodgrove') };
+  }
+
+  run(milliseconds: number): void {
+    this.timeline.advanceTo(this.timeline.now + milliseconds);
+  }
+
+  /** BGP routes in the compartment of a tenant, as `prefix via interface`. */
+  routes(name: Name, node: GatewayNode = this.gw): string[] {
+    const compartment = node.gateway.compartment(name)!;
+    const names = new Map(compartment.interfaces().map((each) => [each.number, each.name]));
+    return compartment
+      .routes()
+      .filter(({ origin }) => origin === 'bgp')
+      .map(
+        ({ prefix, interface: out, nextHop }) =>
+          `${formatPrefix(prefix)} ${names.get(out)}${nextHop === undefined ? '' : ` ${formatAddress(nextHop)}`}`,
+      );
+  }
+
+  reports(): string[] {
+    return this.actions.flatMap((action) =>
+      action.do === 'report' && action.report.what.startsWith('bgp') ? [action.report.text] : [],
+    );
+  }
+}
