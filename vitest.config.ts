@@ -41,7 +41,7 @@ const peers = { testTimeout: 120_000, hookTimeout: 60_000 };
 
 /**
  * Three tiers: `unit` (with `unit-process` and `unit-timed`: processes, threads, command line) and `world` are fast and run everywhere;
- * `interop` (with `interop-waiting`: files that mostly wait, several at a time; and `interop-soak`) needs root, Linux and the peers from apt.
+ * `interop` (with `interop-waiting`: files that mostly wait, two at a time; and `interop-soak`) needs root, Linux and the peers from apt.
  */
 export default defineConfig({
   test: {
@@ -67,7 +67,7 @@ export default defineConfig({
           include: ['test/interop/**/*.test.ts'],
           exclude: [...alone, SOAK],
           ...peers,
-          maxWorkers: 3,
+          maxWorkers: 2,
           sequence: { groupOrder: 1 },
         },
       },
