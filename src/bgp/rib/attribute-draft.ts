@@ -15,6 +15,8 @@ export class AttributeDraft {
   readonly #starts: number[] = [];
   readonly #lengths: number[] = [];
   readonly #sources: Bytes[] = [];
+  /** Entries of the lists that count: they keep their room from one set to the next. */
+  #count = 0;
   #hop: Bytes = EMPTY;
   #hopAt = 0;
   #hopLength = 0;
@@ -26,7 +28,7 @@ export class AttributeDraft {
   begin(): void {
     this.weight = 0;
     this.#hopLength = 0;
-    this.#types.length = this.#flags.length = this.#starts.length = this.#lengths.length = this.#sources.length = 0;
+    this.#count = 0;
   }
 
   /** Begins with what a set has. */
@@ -41,7 +43,7 @@ export class AttributeDraft {
     for (let at = offset + HEADER + hop; at < end; ) {
       const value = valueAt(arena, at);
       const length = valueLength(arena, at);
-      this.#put(this.#types.length, arena[at + 1]!, arena[at]!, arena, value, length);
+      this.#put(this.#count++, arena[at + 1]!, arena[at]!, arena, value, length);
       at = value + length;
     }
   }
@@ -57,32 +59,31 @@ export class AttributeDraft {
   }
 
   has(type: number): boolean {
-    return this.#types.includes(type);
+    return this.#find(type) >= 0;
   }
 
   /** A copy of a value, or undefined. */
   value(type: number): Bytes | undefined {
-    const at = this.#types.indexOf(type);
+    const at = this.#find(type);
     if (at < 0) return undefined;
     return this.#sources[at]!.slice(this.#starts[at]!, this.#starts[at]! + this.#lengths[at]!);
   }
 
   drop(type: number): void {
-    const at = this.#types.indexOf(type);
-    if (at >= 0) for (const list of this.#lists()) list.splice(at, 1);
+    const at = this.#find(type);
+    if (at < 0) return;
+    for (const list of this.#lists()) list.splice(at, 1);
+    this.#count--;
   }
 
   /** Adds an attribute, or replaces the one of its type. Of the flags, extended length is set by need. */
   set(type: number, flags: number, source: Bytes, start = 0, length: number = source.length): void {
     const types = this.#types;
-    let at = types.length;
-    if (at > 0 && types[at - 1]! >= type) {
-      at = types.findIndex((other) => other >= type);
-      if (types[at] === type) {
-        this.#put(at, type, flags, source, start, length);
-        return;
-      }
-      for (const list of this.#lists()) (list as unknown[]).splice(at, 0, undefined);
+    let at = this.#count;
+    while (at > 0 && types[at - 1]! >= type) at--;
+    if (at === this.#count || types[at] !== type) {
+      if (at < this.#count) for (const list of this.#lists()) (list as unknown[]).splice(at, 0, undefined);
+      this.#count++;
     }
     this.#put(at, type, flags, source, start, length);
   }
@@ -117,13 +118,13 @@ export class AttributeDraft {
   /** The number of the set, with one reference for the caller. */
   commit(): number {
     let need = HEADER + this.#hopLength;
-    for (const length of this.#lengths) need += length + 4;
+    for (let i = 0; i < this.#count; i++) need += this.#lengths[i]! + 4;
     const out = this.#store.room(need);
     out[0] = this.weight >>> 8;
     out[1] = this.weight;
     out[2] = this.#hopLength;
     let at = copy(this.#hop, this.#hopAt, this.#hopLength, out, HEADER);
-    for (let i = 0; i < this.#types.length; i++) {
+    for (let i = 0; i < this.#count; i++) {
       const length = this.#lengths[i]!;
       const extended = length > 255 ? 0x10 : 0;
       out[at++] = (this.#flags[i]! & 0xe0) | extended;
@@ -133,6 +134,11 @@ export class AttributeDraft {
       at = copy(this.#sources[i]!, this.#starts[i]!, length, out, at);
     }
     return this.#store.intern(out, at);
+  }
+
+  #find(type: number): number {
+    for (let i = 0; i < this.#count; i++) if (this.#types[i] === type) return i;
+    return -1;
   }
 
   #put(at: number, type: number, flags: number, source: Bytes, start: number, length: number): void {

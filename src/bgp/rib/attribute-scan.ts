@@ -7,10 +7,11 @@
  * NLRI inside MP_REACH_NLRI and MP_UNREACH_NLRI are left in place: the scan says where they stand.
  */
 import { type Bytes, EMPTY, u16 } from '../../core/index.ts';
+import { nextHopFits } from '../message/multiprotocol.ts';
 import type { CodecContext, Family, Treatment } from '../message/types.ts';
 import { isPath, mergePaths, widen } from './as-path.ts';
 import { AttributeDraft } from './attribute-draft.ts';
-import { type AttributeStore, word } from './attribute-store.ts';
+import { type AttributeStore, countAs, word } from './attribute-store.ts';
 import { ATTRIBUTE } from './constants.ts';
 
 /** Part of an UPDATE that holds prefixes. */
@@ -36,12 +37,15 @@ export class AttributeScan {
   readonly #draft: AttributeDraft;
   readonly #seen = new Uint8Array(256);
   readonly #types: number[] = [];
+  #typeCount = 0;
   #octets: Bytes = EMPTY;
   #context: CodecContext | undefined;
   #as4Path: Bytes | undefined;
   #as4Aggregator: Bytes | undefined;
-  #hop: readonly [at: number, length: number] = [0, 0];
-  #reachHop: readonly [at: number, length: number] = [0, 0];
+  #hopAt = 0;
+  #hopLength = 0;
+  #reachHopAt = 0;
+  #reachHopLength = 0;
 
   constructor(store: AttributeStore) {
     this.#draft = new AttributeDraft(store);
@@ -66,8 +70,8 @@ export class AttributeScan {
 
   /** The number of the set of IPv4 prefixes in the message's own field, or of those in MP_REACH_NLRI; with one reference. */
   commit(multiprotocol: boolean): number {
-    const [at, length] = multiprotocol ? this.#reachHop : this.#hop;
-    this.#draft.hop(this.#octets, at, length);
+    if (multiprotocol) this.#draft.hop(this.#octets, this.#reachHopAt, this.#reachHopLength);
+    else this.#draft.hop(this.#octets, this.#hopAt, this.#hopLength);
     return this.#draft.commit();
   }
 
@@ -77,12 +81,11 @@ export class AttributeScan {
     this.subcode = 0;
     this.others = false;
     this.reach.family = this.unreach.family = 0;
-    for (const type of this.#types) this.#seen[type] = 0;
-    this.#types.length = 0;
+    while (this.#typeCount > 0) this.#seen[this.#types[--this.#typeCount]!] = 0;
     this.#octets = octets;
     this.#context = context;
     this.#as4Path = this.#as4Aggregator = undefined;
-    this.#hop = this.#reachHop = NOWHERE;
+    this.#hopLength = this.#reachHopLength = 0;
     this.#draft.begin();
   }
 
@@ -100,14 +103,12 @@ export class AttributeScan {
       return this.#fault(multiprotocol ? 'reset' : 'discard', `attribute ${type} stands twice`, 1);
     }
     this.#seen[type] = 1;
-    this.#types.push(type);
+    this.#types[this.#typeCount++] = type;
     const rule = RULES[type];
     if (rule === undefined) return this.#unknown(flags, type, value, length);
     if ((flags & 0xc0) !== rule.flags) {
       const weak = rule.treatment === 'discard' || (rule.internal && this.#context!.ebgp);
-      this.#fault(weak ? 'discard' : 'withdraw', `${rule.name} has flags 0x${flags.toString(16)}`, 4);
-      // RFC 7606 §3 c: the routes are to be withdrawn, so what says which they are is read all the same.
-      if (rule.treatment !== 'reset') return;
+      return this.#fault(weak ? 'discard' : rule.treatment, `${rule.name} has flags 0x${flags.toString(16)}`, 4);
     }
     if (rule.internal && this.#context!.ebgp) return this.#fault('discard', `${rule.name} from an external peer`, 0);
     if (!rule.fits(length, this.#context!.fourOctetAs))
@@ -124,7 +125,8 @@ export class AttributeScan {
       case ATTRIBUTE.asPath:
         return this.#path(flags, value, length);
       case ATTRIBUTE.nextHop:
-        this.#hop = [value, length];
+        this.#hopAt = value;
+        this.#hopLength = length;
         return;
       case ATTRIBUTE.mpReach:
         return this.#reach(value, length);
@@ -158,8 +160,12 @@ export class AttributeScan {
   #path(flags: number, value: number, length: number): void {
     const four = this.#context!.fourOctetAs;
     if (!isPath(this.#octets, value, length, four ? 4 : 2)) return this.#fault('withdraw', 'AS_PATH is malformed', 11);
-    if (four) this.#draft.set(ATTRIBUTE.asPath, flags, this.#octets, value, length);
-    else this.#draft.set(ATTRIBUTE.asPath, flags, widen(this.#octets, value, length));
+    const wide = four ? this.#octets : widen(this.#octets, value, length);
+    const start = four ? value : 0;
+    const octets = four ? length : wide.length;
+    // RFC 7607 §2.
+    if (countAs(wide, start, octets, 0) > 0) return this.#fault('withdraw', 'AS_PATH has the number 0', 11);
+    this.#draft.set(ATTRIBUTE.asPath, flags, wide, start, octets);
   }
 
   /** RFC 4760 §3, RFC 2545 §3, RFC 8950 §3: the family stands first, and a next hop of 4, 16 or 32 octets. */
@@ -173,10 +179,10 @@ export class AttributeScan {
     this.reach.end = value + length;
     if (!this.#context!.families.includes(this.reach.family)) return;
     // RFC 7606 §7.11: with a length that makes no sense, nothing behind it can be trusted.
-    const four = hop === 4 && b[value + 1] === 1;
-    if (!four && hop !== 16 && hop !== 32)
-      return this.#fault('reset', `MP_REACH_NLRI has a next hop of ${hop} octets`, 8);
-    this.#reachHop = [value + 4, hop === 32 ? 16 : hop];
+    if (!nextHopFits(this.reach.family, hop, this.#context!))
+      return this.#fault('reset', `MP_REACH_NLRI has a next hop of ${hop} octets`, 9);
+    this.#reachHopAt = value + 4;
+    this.#reachHopLength = hop === 32 ? 16 : hop;
   }
 
   #unknown(flags: number, type: number, value: number, length: number): void {
@@ -190,6 +196,9 @@ export class AttributeScan {
     for (const type of MANDATORY)
       if (this.#seen[type] === 0) this.#fault('withdraw', `${RULES[type]!.name} is missing`, 3);
     if (nlri && this.#seen[ATTRIBUTE.nextHop] === 0) this.#fault('withdraw', 'NEXT_HOP is missing', 3);
+    const first = this.#octets[this.#hopAt]!;
+    if (nlri && this.#hopLength === 4 && (first === 0 || first >= 224))
+      this.#fault('withdraw', 'NEXT_HOP is no host', 8);
     if (!ebgp && this.#seen[ATTRIBUTE.localPreference] === 0) this.#fault('withdraw', 'LOCAL_PREF is missing', 3);
     if (!fourOctetAs && RANK[this.treatment] < RANK.withdraw) this.#merge();
   }
@@ -248,4 +257,3 @@ RULES[ATTRIBUTE.onlyToCustomer] = rule('ONLY_TO_CUSTOMER', 0xc0, 'withdraw', exa
 RULES[ATTRIBUTE.largeCommunities] = rule('LARGE_COMMUNITY', 0xc0, 'withdraw', multiple(12));
 
 const MANDATORY = [ATTRIBUTE.origin, ATTRIBUTE.asPath];
-const NOWHERE: readonly [number, number] = [0, 0];

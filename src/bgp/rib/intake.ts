@@ -49,14 +49,13 @@ export class Intake {
 
   /** `octets` is a whole UPDATE, header included; only used during the call. */
   receive(peer: Peer, octets: Bytes, now: Millis): readonly RibEvent[] {
-    this.#events = [];
+    if (this.#events.length > 0) this.#events = [];
     const end = octets.length;
     const withdrawnAt = HEADER_LENGTH + 2;
     const attributesAt = end < HEADER_LENGTH + 4 ? end : withdrawnAt + u16(octets, HEADER_LENGTH) + 2;
-    if (end < HEADER_LENGTH + 4 || attributesAt > end)
-      return [fault(1, 'withdrawn routes overrun the message', octets)];
+    if (end < HEADER_LENGTH + 4 || attributesAt > end) return [fault(1, 'withdrawn routes overrun the message', EMPTY)];
     const nlriAt = attributesAt + u16(octets, attributesAt - 2);
-    if (nlriAt > end) return [fault(1, 'attributes overrun the message', octets)];
+    if (nlriAt > end) return [fault(1, 'attributes overrun the message', EMPTY)];
     const scan = this.#scan;
     scan.walk(octets, attributesAt, nlriAt, peer.receive, nlriAt < end);
     const wrong = this.#reason(peer, octets, withdrawnAt, attributesAt - 2, nlriAt);
@@ -73,7 +72,7 @@ export class Intake {
     const { treatment } = scan;
     if (treatment === 'discard' || treatment === 'withdraw')
       this.#events.push({ type: 'treated', treatment, why: scan.why });
-    return this.#events;
+    return this.#events.length === 0 ? NOTHING : this.#events;
   }
 
   /** Import again: what the path is after policy, with one reference, and its flags. */
@@ -247,5 +246,6 @@ function fault(subcode: number, why: string, data: Bytes): RibEvent {
   return { type: 'fault', notification: { kind: 'notification', code: 3, subcode, data: data.slice() }, why };
 }
 
+const NOTHING: readonly RibEvent[] = [];
 /** What policy does not decide. */
 const KEPT = PATH.stale | PATH.longLived | PATH.gone | PATH.damped;

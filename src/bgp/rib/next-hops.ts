@@ -5,7 +5,7 @@
  * our own) and always usable.
  */
 import type { Bytes } from '../../core/index.ts';
-import { toHex } from '../../core/index.ts';
+import { toHex, u32 } from '../../core/index.ts';
 import type { Address } from '../../ip/index.ts';
 
 export interface Resolution {
@@ -19,7 +19,7 @@ export interface Resolution {
 export type Resolve = (address: Address) => Resolution;
 
 interface Hop extends Resolution {
-  readonly key: string;
+  readonly key: string | number;
   readonly address: Address;
   references: number;
 }
@@ -29,7 +29,7 @@ const NONE: Hop = { key: '', address: new Uint8Array(0), metric: 0, usable: true
 export class NextHops {
   readonly #resolve: Resolve;
   readonly #hops: (Hop | undefined)[] = [NONE];
-  readonly #numbers = new Map<string, number>();
+  readonly #numbers = new Map<string | number, number>();
   readonly #free: number[] = [];
 
   constructor(resolve: Resolve = () => ({ metric: 0, usable: true, why: 'not asked' })) {
@@ -44,15 +44,14 @@ export class NextHops {
   /** The number of the address of `length` octets at `at`, with one reference. Of 32 octets (RFC 2545 §3) the global one counts. */
   intern(octets: Bytes, at: number, length: number): number {
     if (length === 0) return 0;
-    const address = octets.subarray(at, at + Math.min(length, 16));
-    const key = toHex(address);
+    const key = length === 4 ? u32(octets, at) : toHex(octets.subarray(at, at + Math.min(length, 16)));
     const known = this.#numbers.get(key);
     if (known !== undefined) {
       this.#hops[known]!.references++;
       return known;
     }
     const number = this.#free.pop() ?? this.#hops.length;
-    const copy = address.slice();
+    const copy = octets.slice(at, at + Math.min(length, 16));
     this.#hops[number] = { key, address: copy, references: 1, ...this.#resolve(copy) };
     this.#numbers.set(key, number);
     return number;

@@ -1,0 +1,3 @@
+export * from './compile.ts';
+export * from './policy.ts';
+export * from './record.ts';
