@@ -14,7 +14,7 @@ import { asJson, DISTURBED, printRows, printTargets, type Row } from './esp-repo
 import { CONTENDERS } from './paths/index.ts';
 import type { Contender, Gateways } from './paths/path.ts';
 import { demand, machineFacts, print, printFacts } from './support.ts';
-import { type Turn, takeTurn, warmUp } from './turn.ts';
+import { type Turn, takeTurn, WARM_UP_SECONDS, WARM_UP_TURNS, warmUp } from './turn.ts';
 
 /** One that takes part. */
 interface Entrant {
@@ -133,7 +133,7 @@ async function playRound({ entrants, absent }: Field, round: number, rounds: num
 const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
 
 const facts = (entrants: readonly Entrant[], rounds: number, seconds: number): readonly string[] => [
-  `${rounds} interleaved rounds, ${seconds} s a measurement, after a second of TCP each way that is not counted`,
+  `${rounds} interleaved rounds, ${seconds} s a measurement, after ${WARM_UP_TURNS} of ${WARM_UP_SECONDS} s that are not counted`,
   `${CONGESTION_CONTROL} in every namespace; checksum and segmentation offloads of the veth pairs on in all of them, so that a`,
   'superframe of the hosts reaches whoever takes it, and is cut by the kernel at the device of whoever does not',
   ...entrants.map(({ contender: { name, setup }, gateways: { found } }) =>

@@ -42,8 +42,9 @@ const sumTwin: Loop = (packets, length, calls) => {
 const sumKernel: Loop = (packets, length, calls) => {
   let total = 0;
   for (let i = 0; i < calls; i++) {
-    const { view, start } = packets[i % SLOTS]!;
-    total = (total + sumOctets(view, start + HEADERS, start + HEADERS + length)) | 0;
+    const packet = packets[i % SLOTS]!;
+    const { start } = packet;
+    total = (total + sumOctets(packet, start + HEADERS, start + HEADERS + length)) | 0;
   }
   return total;
 };
@@ -60,8 +61,9 @@ const copyTwin: Loop = (packets, length, calls) => {
 const copyKernel: Loop = (packets, length, calls) => {
   let total = 0;
   for (let i = 0; i < calls; i++) {
-    const { view, start } = packets[i % SLOTS]!;
-    total = (total + copySum(view, start + HEADERS, packets[SLOTS]!.view, start, length)) | 0;
+    const packet = packets[i % SLOTS]!;
+    const { start } = packet;
+    total = (total + copySum(packet, start + HEADERS, packets[SLOTS]!, start, length)) | 0;
   }
   return total;
 };

@@ -46,8 +46,10 @@ export class BurstQueue<S extends { readonly protection: Protection }> {
   /** Forgets the packets, and keeps no SA alive. */
   clear(): void {
     const { count } = this;
-    this.#packets.fill(undefined, 0, count);
-    this.#sas.fill(undefined, 0, count);
+    for (let i = 0; i < count; i++) {
+      this.#packets[i] = undefined;
+      this.#sas[i] = undefined;
+    }
     this.burst.clear();
     this.done = 0;
   }

@@ -17,7 +17,7 @@ export function ivWriter(kind: IvKind, length: number, random: Random): IvWriter
       return () => {};
     case 'counter':
       return (buf, at, high, low) => {
-        buf.fill(0, at, at + length - 8);
+        for (let i = at; i < at + length - 8; i++) buf[i] = 0;
         putU32(buf, at + length - 8, high);
         putU32(buf, at + length - 4, low);
       };

@@ -193,7 +193,7 @@ export class Group {
     const first = this.packet;
     const to = first.start + this.#octets;
     if (to + payload > first.buf.length) return false;
-    const sum = copySum(packet.view, seen.payload, first.view, to, payload);
+    const sum = copySum(packet, seen.payload, first, to, payload);
     if (!this.#holds(packet, seen.transport, sum, seen.end)) return false;
     if (this.count === 1) this.#fixedIdentification = identificationsDiffer(first, packet) === 0;
     this.count += 1;
@@ -210,21 +210,21 @@ export class Group {
     const { start } = first;
     const [at, payload, end] = [start + this.#transport, start + this.#headers, start + this.#octets];
     this.#addresses = pseudoHeaderSum(first.buf, start, 0, 0);
-    if (first.slot >= 0) return this.#holds(first, at, sumOctets(first.view, payload, end), end);
+    if (first.slot >= 0) return this.#holds(first, at, sumOctets(first, payload, end), end);
     const pool = this.#pool;
     if (this.#octets > pool.capacity || pool.taken === pool.size) return false;
     const own = pool.take()!;
     own.partial = first.partial;
     this.packet = own;
     for (let i = 0; i < this.#headers; i++) own.buf[own.start + i] = first.buf[start + i]!;
-    const sum = copySum(first.view, payload, own.view, own.start + this.#headers, this.#segment);
+    const sum = copySum(first, payload, own, own.start + this.#headers, this.#segment);
     return this.#holds(first, at, sum, end);
   }
 
   /** Whether the transport checksum holds, `sum` being that of the payload. One that is still owed does by definition. */
   #holds(packet: Packet, at: number, sum: number, end: number): boolean {
     if (packet.partial) return true;
-    const header = sumOctets(packet.view, at, packet.start + this.#headers);
+    const header = sumOctets(packet, at, packet.start + this.#headers);
     return foldSum(this.#addresses + this.#protocol + end - at + header + sum) === 0xffff;
   }
 

@@ -6,6 +6,7 @@
  * A kernel may do the work for one memory (`runtime/sums.ts` has one). It is state of the module, one a thread as the module
  * is, and still no hidden input: the numbers are the same with and without it, only the time differs.
  */
+import type { Packet } from './packet.ts';
 
 /** `sumByWords` and `copySumByWords` by something faster, over one memory; places count from its first octet. */
 export interface SumKernel {
@@ -18,23 +19,25 @@ export interface SumKernel {
 /** From here on this kernel, and no other, sums what lies in its memory; undefined: none does. */
 export function accelerateSums(next: SumKernel | undefined): void {
   kernel = next;
+  known = undefined;
 }
 
+/** The octets of a packet, whatever its bounds. */
+export type Octets = Pick<Packet, 'buf' | 'view' | 'memory' | 'base'>;
+
 /** Adds the 16-bit words of [from, to); an odd last octet is the high half of a word. */
-export function sumOctets(view: DataView, from: number, to: number): number {
-  return to - from >= KERNEL_MIN && kernel !== undefined && within(view, from, to, kernel.buffer)
-    ? kernel.sum(view.byteOffset + from, to - from) >>> 0
-    : sumByWords(view, from, to);
+export function sumOctets(octets: Octets, from: number, to: number): number {
+  const at = to - from >= KERNEL_MIN ? placeOf(octets, from, to) : ELSEWHERE;
+  return at === ELSEWHERE ? sumByWords(octets.view, from, to) : kernel!.sum(at, to - from) >>> 0;
 }
 
 /** Copies `length` octets at `from` of `source` to `to` of `target`, which do not overlap, and gives their sum. */
-export function copySum(source: DataView, from: number, target: DataView, to: number, length: number): number {
-  return length >= KERNEL_MIN &&
-    kernel !== undefined &&
-    within(source, from, from + length, kernel.buffer) &&
-    within(target, to, to + length, kernel.buffer)
-    ? kernel.copySum(target.byteOffset + to, source.byteOffset + from, length) >>> 0
-    : copySumByWords(source, from, target, to, length);
+export function copySum(source: Octets, from: number, target: Octets, to: number, length: number): number {
+  const read = length >= KERNEL_MIN ? placeOf(source, from, from + length) : ELSEWHERE;
+  const written = read === ELSEWHERE ? ELSEWHERE : placeOf(target, to, to + length);
+  return written === ELSEWHERE
+    ? copySumByWords(source.view, from, target.view, to, length)
+    : kernel!.copySum(written, read, length) >>> 0;
 }
 
 /** `sumOctets` without a kernel. */
@@ -86,10 +89,27 @@ export function copySumByWords(source: DataView, from: number, target: DataView,
 }
 
 let kernel: SumKernel | undefined;
+/** Lies in the kernel's memory, from `origin` on: to ask a view for its buffer takes as long as to sum a header. */
+let known: Uint8Array | undefined;
+let origin = 0;
 
 /** From so many octets on the kernel is the faster one of both: `npm run bench:sums -- 40 48 56 64` with 1 here. */
 const KERNEL_MIN = 56;
 
-/** Outside the view, the words by themselves say what is wrong: a kernel would read and write other packets. */
-const within = (view: DataView, from: number, to: number, buffer: ArrayBufferLike): boolean =>
-  view.buffer === buffer && from >= 0 && to <= view.byteLength;
+/**
+ * Where the octets [from, to) stand in the kernel's memory, or ELSEWHERE. Outside of `buf` too, where the words by themselves say
+ * what is wrong: a kernel would read and write other packets.
+ */
+function placeOf({ memory, base, buf }: Octets, from: number, to: number): number {
+  if (memory !== known && !isKernels(memory)) return ELSEWHERE;
+  return from >= 0 && to <= buf.length ? origin + base + from : ELSEWHERE;
+}
+
+function isKernels(memory: Uint8Array): boolean {
+  if (kernel === undefined || memory.buffer !== kernel.buffer) return false;
+  known = memory;
+  origin = memory.byteOffset;
+  return true;
+}
+
+const ELSEWHERE = -1;

@@ -67,10 +67,10 @@ export function completeChecksum(packet: Packet): number {
   if (!packet.partial || packet.segment !== 0) return PASS;
   const verdict = measure(packet, layout);
   if (verdict !== PASS) return verdict;
-  const { buf, view, start } = packet;
+  const { buf, start } = packet;
   const { protocol, transport, end, checksumOffset } = layout;
   putU16(buf, transport + checksumOffset, 0);
-  const sum = pseudoHeaderSum(buf, start, protocol, end - transport) + sumOctets(view, transport, end);
+  const sum = pseudoHeaderSum(buf, start, protocol, end - transport) + sumOctets(packet, transport, end);
   putU16(buf, transport + checksumOffset, checksumOf(sum, protocol));
   packet.partial = false;
   return PASS;
@@ -114,20 +114,20 @@ const count = (segment: number): number => Math.max(1, Math.ceil((layout.end - l
 
 /** Leaves out what differs: lengths, identification, sequence number, flags, checksums. */
 function sumHeaders(packet: Packet): void {
-  const { buf, view, start } = packet;
+  const { buf, start } = packet;
   const at = cutting.transport;
   ipSum =
     cutting.version === 4
-      ? sumOctets(view, start, at) - u16(buf, start + 2) - u16(buf, start + 4) - u16(buf, start + 10)
+      ? sumOctets(packet, start, at) - u16(buf, start + 2) - u16(buf, start + 4) - u16(buf, start + 10)
       : 0;
   transportSum = pseudoHeaderSum(buf, start, cutting.protocol, 0);
   transportSum +=
     cutting.protocol === IP_PROTOCOL.udp
-      ? sumOctets(view, at, at + 4)
-      : sumOctets(view, at, at + 4) +
-        sumOctets(view, at + 8, at + 12) +
+      ? sumOctets(packet, at, at + 4)
+      : sumOctets(packet, at, at + 4) +
+        sumOctets(packet, at + 8, at + 12) +
         u16(buf, at + 14) +
-        sumOctets(view, at + 18, cutting.payload);
+        sumOctets(packet, at + 18, cutting.payload);
 }
 
 /** Writes the segment of that index with its headers at `to` of the other packet's octets: how many they are. */
@@ -141,7 +141,7 @@ export function writeSegment(packet: Packet, index: number, into: Packet, to: nu
   const length = Math.min(segment, end - payload - done);
   // Both families and both protocols have headers of whole words.
   for (let o = 0; o < headers; o += 4) view.setInt32(to + o, packet.view.getInt32(start + o));
-  const dataSum = copySum(packet.view, payload + done, view, to + headers, length);
+  const dataSum = copySum(packet, payload + done, into, to + headers, length);
   const total = headers + length;
   if (version === 4) {
     const identification = (u16(packet.buf, start + 4) + index) & 0xffff;

@@ -104,7 +104,7 @@ export function applyOffload(packet: Packet, offload: Offload): number {
   if (field + 2 > packet.end) return DROP.superframe;
   const ours = measure(packet, layout) === PASS && layout.transport === from && layout.end === packet.end;
   if (ours && layout.checksumOffset === offload.checksumOffset) return PASS;
-  const checksum = ~foldSum(sumOctets(packet.view, from, packet.end)) & 0xffff;
+  const checksum = ~foldSum(sumOctets(packet, from, packet.end)) & 0xffff;
   // As Linux does, which cannot know whether the protocol is UDP (CSUM_MANGLED_0).
   putU16(packet.buf, field, checksum === 0 ? 0xffff : checksum);
   packet.partial = false;

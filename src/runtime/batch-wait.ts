@@ -2,8 +2,8 @@
  * Waiting without an event loop: a thread that runs batches to completion blocks here until a descriptor has something to
  * read, and another thread can end the wait.
  *
- * Read first: poll(2), eventfd(2). Leaves to others: the main thread, which must not block (`readiness.ts`).
- * Invariant: `wait` allocates nothing.
+ * Read first: poll(2), eventfd(2), nanosleep(2). Leaves to others: the main thread, which must not block (`readiness.ts`).
+ * Invariant: `wait` and `rest` allocate nothing.
  */
 import { Arena } from './memory.ts';
 import { check, type Syscalls } from './syscalls.ts';
@@ -12,11 +12,14 @@ import { check, type Syscalls } from './syscalls.ts';
 export class PollSet {
   readonly #sys: Syscalls;
   #table: Arena;
+  /** struct timespec: seconds (8) | nanoseconds (8). */
+  readonly #time: Arena;
   readonly #fds: number[] = [];
 
   constructor(sys: Syscalls, capacity = 64) {
     this.#sys = sys;
     this.#table = new Arena(sys.koffi, capacity * POLLFD);
+    this.#time = new Arena(sys.koffi, 16);
   }
 
   add(fd: number): void {
@@ -41,6 +44,12 @@ export class PollSet {
     if (ready > 0) return ready;
     for (let i = 0; i < this.#fds.length; i++) this.#table.view.setInt16(i * POLLFD + 6, 0, true);
     return 0;
+  }
+
+  /** Blocks this thread for less than a second, whatever there is to read; a signal ends it early. */
+  rest(micros: number): void {
+    this.#time.putWord(8, 1000 * micros);
+    this.#sys.nanosleep(this.#time.base, 0);
   }
 
   /** What the last `wait` said of `fd`. */

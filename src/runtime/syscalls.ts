@@ -37,6 +37,7 @@ export interface Syscalls {
   /** `thread` 0: the one that calls. */
   sched_setaffinity(thread: number, size: number, mask: number): number;
   sched_setscheduler(thread: number, policy: number, parameters: number): number;
+  nanosleep(time: number, rest: number): number;
   poll(fds: number, count: number, timeoutMillis: number): number;
   /** `poll` on a thread of libuv's pool; `done` gets what it returned. The array of pollfd must stay reachable until then. */
   pollLater(fds: number, count: number, timeoutMillis: number, done: (ready: number) => void): void;
@@ -144,6 +145,7 @@ function bindAll(koffi: Koffi): Syscalls {
     eventfd: bind('eventfd', 'int', 'uint32', 'int'),
     sched_setaffinity: bind('sched_setaffinity', 'int', 'int', 'size_t', POINTER),
     sched_setscheduler: bind('sched_setscheduler', 'int', 'int', 'int', POINTER),
+    nanosleep: bind('nanosleep', 'int', POINTER, POINTER),
     poll: poll as unknown as Syscalls['poll'],
     pollLater: (fds, count, timeout, done) => {
       poll.async(fds, count, timeout, (error: unknown, ready: number) => {

@@ -67,9 +67,9 @@ describe('RFC 1071 §2: sums by larger words', () => {
         source.set(octets, before);
         const target = new Uint8Array(elsewhere + octets.length + 3).fill(0x5a);
         const expected = foldSum(sumWords(octets, 0, octets.length));
-        const view = new DataView(source.buffer);
-        expect(foldSum(sumOctets(view, before, before + octets.length))).toBe(expected);
-        const sum = copySum(view, before, new DataView(target.buffer), elsewhere, octets.length);
+        const packet = wrapPacket(source);
+        expect(foldSum(sumOctets(packet, before, before + octets.length))).toBe(expected);
+        const sum = copySum(packet, before, wrapPacket(target), elsewhere, octets.length);
         expect(foldSum(sum)).toBe(expected);
         expect(toHex(target)).toBe(`${'5a'.repeat(elsewhere)}${toHex(octets)}5a5a5a`);
       }),
@@ -79,10 +79,10 @@ describe('RFC 1071 §2: sums by larger words', () => {
 
   it('of 65,535 octets of ones stay exact', () => {
     const octets = new Uint8Array(0xffff).fill(0xff);
-    const view = new DataView(octets.buffer);
+    const packet = wrapPacket(octets);
     const expected = sumWords(octets, 0, octets.length);
-    expect(sumOctets(view, 0, octets.length)).toBe(expected);
-    expect(copySum(view, 0, new DataView(new ArrayBuffer(0xffff)), 0, 0xffff)).toBe(expected);
+    expect(sumOctets(packet, 0, octets.length)).toBe(expected);
+    expect(copySum(packet, 0, wrapPacket(new Uint8Array(0xffff)), 0, 0xffff)).toBe(expected);
   });
 });
 

@@ -63,4 +63,15 @@ requirePeers('linux', 'koffi')('a poll set', () => {
     new Wakeup(requireSyscalls(), waker.fd).signal();
     expect(set.wait(-1)).toBe(1);
   });
+
+  it('rests as long as it is told, also when there is something to read', () => {
+    const set = new PollSet(requireSyscalls());
+    const waker = wakeup();
+    set.add(waker.fd);
+    waker.signal();
+    const at = performance.now();
+    set.rest(30_000);
+    expect(performance.now() - at).toBeGreaterThanOrEqual(30);
+    expect(set.wait(0)).toBe(1);
+  });
 });

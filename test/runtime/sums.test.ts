@@ -229,9 +229,10 @@ function moduleLaws(): void {
     const { pool, why } = packetMemory(5, 2000, file);
     expect([pool.size, pool.capacity, why]).toEqual([5, 2000, '']);
     expect(pool.memory.buffer.byteLength).toBe(0x10000);
-    const { view, start, end } = pool.from(counting(2000))!;
+    const packet = pool.from(counting(2000))!;
+    const { view, start, end } = packet;
     const words = vi.spyOn(DataView.prototype, 'getInt32');
-    const sum = sumOctets(view, start, end);
+    const sum = sumOctets(packet, start, end);
     expect(words).not.toHaveBeenCalled();
     expect(sumByWords(view, start, end)).toBe(sum);
     expect(words).toHaveBeenCalled();

@@ -237,9 +237,9 @@ suite('the loop of a worker', () => {
   function run(
     orders: readonly WorkerOrder[],
     count: number,
-    { answerFrom }: { readonly answerFrom?: Address } = {},
+    { answerFrom, poll = new PollSet(sys()) }: { readonly answerFrom?: Address; readonly poll?: PollSet } = {},
+    ring = new Ring(Ring.room(1 << 16)),
   ): Answering {
-    const ring = new Ring(Ring.room(1 << 16));
     for (const order of orders) expect(ring.push(encodeOrder(order))).toBe(true);
     const signs = new Int32Array(new SharedArrayBuffer(SIGNS_OCTETS));
     const wakeup = new Wakeup(sys());
@@ -251,7 +251,7 @@ suite('the loop of a worker', () => {
       news: new News(new Ring(Ring.room(1 << 16)), signs, () => {}),
       signs,
       wakeup,
-      poll: new PollSet(sys()),
+      poll,
       tell: () => {},
       plane: (output) => {
         const answer = (remote: Address, packet: Packet): void =>
@@ -291,6 +291,31 @@ suite('the loop of a worker', () => {
       expect(peer.got[0]!.from.address).toEqual(addr('127.0.0.1'));
       expect([...plane.drops].every((count) => count === 0)).toBe(true);
     });
+
+  it('rests when it has run out of packets, and not before', async () => {
+    const socket = lent('udp-gre', '127.0.0.1');
+    const peer = await end('udp-gre', '127.0.0.2');
+    const outbox = new Outbox(pool);
+    peer.underlay.send(outbox, addr('127.0.0.1'), packetOf(gre(100, 1)));
+    outbox.flush();
+    const ring = new Ring(Ring.room(1 << 16));
+    const poll = new PollSet(sys());
+    const calls: string[] = [];
+    const wait = poll.wait.bind(poll);
+    poll.wait = (millis) => {
+      const ready = wait(millis);
+      calls.push(millis === 0 ? `look: ${ready}` : `wait: ${ready}`);
+      return ready;
+    };
+    poll.rest = () => {
+      calls.push('rest');
+      ring.push(encodeOrder({ do: 'end' }));
+    };
+    const plane = run([attach(1, 'udp-gre', socket)], 2, { poll }, ring);
+    expect(plane.frames.length).toBe(1);
+    // The first turn has the order to attach only.
+    expect(calls).toEqual(['wait: 0', 'wait: 1', 'look: 0', 'rest', 'wait: 0']);
+  });
 
   it('ESP and GRE at one address keep apart, whichever carries them', async () => {
     const natt = openNativeUdp({

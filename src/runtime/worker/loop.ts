@@ -100,8 +100,12 @@ export class PlaneLoop {
     const { wakeup, poll, signs, orders } = this.#options;
     poll.add(wakeup.fd);
     let busy = false;
+    let worked = false;
     while (!this.#ended) {
       Atomics.add(signs, BEAT, 1);
+      // docs/decisions/0012: what comes meanwhile is one batch.
+      if (worked && !busy) poll.rest(REST_MICROS);
+      worked = busy;
       const ready = poll.wait(busy ? 0 : this.#patience());
       this.#now = performance.now() + this.#clockOffset;
       if (poll.ready(wakeup.fd)) wakeup.clear();
@@ -287,3 +291,5 @@ const BATCH = 64;
 const ORDERS = 256;
 const TOO_BIG_AGAIN: Millis = 20;
 const LONGEST_WAIT = 200;
+/** So long a worker that has run out of packets is not woken by the next one. */
+const REST_MICROS = 80;
