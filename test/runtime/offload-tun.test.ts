@@ -553,19 +553,22 @@ suite('a TUN device without an event loop', () => {
   it('is drained by its owner, no more than asked for, and gone when close returns', () => {
     const from = pool(16);
     const got: number[] = [];
+    let received = 0;
     const sys = requireSyscalls();
     const device = tun({
       pool: from,
       receive: (packet) => {
+        received++;
         if (protocol(packet) === UDP) got.push(packet.end - packet.start);
         from.release(packet);
       },
     });
-    // The host's own IPv6 speaks on a fresh link when it likes.
+    // The host speaks on a fresh link when it likes (IGMP, MLD): its packets count, but are not what was sent here.
     sh('sysctl', ['-qw', `net.ipv6.conf.${DEVICE.device}.disable_ipv6=1`]);
     const set = new PollSet(sys, 1);
     set.add(device.fd);
     while (set.wait(50) > 0) device.drain(8);
+    received = 0;
     const socket = openNativeUdp({
       local: { address: addr('10.9.0.1'), port: 0 },
       pool: from,
@@ -573,7 +576,8 @@ suite('a TUN device without an event loop', () => {
     });
     for (let i = 1; i <= 5; i++) socket.send(counting(i), 0, i, { address: addr('10.9.0.2'), port: 9 });
     expect(set.wait(1000)).toBe(1);
-    expect([device.drain(2), device.drain(100), device.drain(100)]).toEqual([2, 3, 0]);
+    const drained = [device.drain(2), device.drain(100), device.drain(100)];
+    expect(drained).toEqual([2, received - 2, 0]);
     expect(got).toEqual([29, 30, 31, 32, 33]);
     void socket.close();
     void device.close();
