@@ -103,12 +103,11 @@ export class Intake {
 
   /** What ends the session, if anything does. */
   #reason(peer: Peer, octets: Bytes, withdrawnAt: number, withdrawnEnd: number, nlriAt: number): RibEvent | undefined {
-    const { reach, unreach, treatment, why, subcode, others } = this.#scan;
+    const { reach, unreach, treatment, why, subcode } = this.#scan;
     if (treatment === 'reset') return fault(subcode, why, EMPTY);
     const nlri = nlriAt < octets.length || (reach.family !== 0 && reach.start < reach.end);
-    // RFC 7606 §5.2: without a prefix there is nothing that could be withdrawn in its place.
-    if (treatment === 'withdraw' && !nlri && others && withdrawnAt === withdrawnEnd && unreach.family === 0)
-      return fault(subcode, why, EMPTY);
+    // RFC 7606 §5.2: without a reachable prefix, whatever is withdrawn, it is not certain that there was none.
+    if (treatment === 'withdraw' && !nlri) return fault(subcode, why, EMPTY);
     const sound =
       this.#sound(peer, IPV4_UNICAST, octets, withdrawnAt, withdrawnEnd) &&
       this.#sound(peer, IPV4_UNICAST, octets, nlriAt, octets.length) &&

@@ -274,6 +274,12 @@ describe('what peers do wrong', () => {
       EMPTY,
       { notification: { code: 3, subcode: 6 } },
     ],
+    [
+      'RFC 7606 §5.2: a fault beside withdrawn prefixes alone ends it',
+      concat(attribute(0x80, 15, 0, 2, 1, 32, 0x20, 1, 0xd, 0xb8), attribute(0x40, 1, 9)),
+      EMPTY,
+      { notification: { code: 3, subcode: 6 } },
+    ],
     ['RFC 4271 §6.3: another first AS withdraws', usual([1], hop), NET, { treatment: 'withdraw' }],
   ];
   it.each(wrong)('%s', (_, attributes, nlri, expected) => {
