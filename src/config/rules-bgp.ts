@@ -17,7 +17,8 @@ export function routerIdOf(tenant: TenantDraft): number | undefined {
 export function checkBgp(tenant: TenantDraft, issues: IssueList): void {
   const { bgp } = tenant;
   if (bgp?.value === undefined) return;
-  const { asn, peers } = bgp.value;
+  const { asn, aggregates, peers } = bgp.value;
+  if (aggregates.length > 0) issues.error([...bgp.path, 'aggregates'], 'is not in this release', 'key');
   const own = ownAddressesOf(tenant);
   if (routerIdOf(tenant) === undefined) {
     issues.error([...bgp.path, 'routerId'], 'is needed where the tenant has no IPv4 address of its own');
@@ -57,6 +58,12 @@ function checkPeer(
     issues.error([...path, 'localAddress'], `${formatAddress(localAddress)} is not an address of this tenant`);
   } else if (!own.some((each) => each.length === address.length)) {
     issues.error([...path, 'address'], `the tenant has no address of the family of ${formatAddress(address)}`);
+  }
+  if (value.defaultOriginate) {
+    issues.error(
+      [...path, 'defaultOriginate'],
+      'is not in this release: networks with 0.0.0.0/0 tells it to every peer',
+    );
   }
   if (external && value.routeReflectorClient) {
     issues.error(

@@ -243,7 +243,9 @@ export class BgpTransport {
 
   #leave(link: Link): void {
     this.#byId.delete(link.id);
-    this.#byName.delete(nameOf(link.peer, link.connection));
+    // A peer that was made anew counts its connections from the beginning, while one of before is still closing.
+    const name = nameOf(link.peer, link.connection);
+    if (this.#byName.get(name) === link) this.#byName.delete(name);
   }
 }
 
