@@ -13,14 +13,10 @@ import {
   formatChanges,
   formatIssue,
   type GatewayConfig,
-  type GatewayDocument,
   type Issue,
-  placeIssues,
   readDocument,
-  resolveSecret,
   showDocument,
 } from '../config/index.ts';
-import { Secret } from '../core/index.ts';
 import { chooseEngine, type Engine } from '../crypto/index.ts';
 import {
   changedSecrets,
@@ -47,11 +43,10 @@ import {
   readText,
   StateFile,
   SystemError,
-  secretSource,
   systemRandom,
 } from '../runtime/index.ts';
 import { CliError, EXIT } from './io.ts';
-import { pskPath, unreadable } from './loading.ts';
+import { fetchSecrets, unreadable } from './loading.ts';
 import { VERSION } from './version.ts';
 
 export interface GatewayProcessOptions {
@@ -104,9 +99,7 @@ export async function runGateway(options: GatewayProcessOptions): Promise<number
       return { applied: false, changes: [], issues: next.issues };
     const changes = [
       ...formatChanges(diffDocuments(loaded.document!, next.document!)),
-      ...changedSecrets(loaded.resolved, next.resolved).map(
-        (name) => `~ connection ${name}: auth.psk has other contents`,
-      ),
+      ...changedSecrets(loaded.resolved, next.resolved).map(formatChangedSecret),
     ];
     loaded = next;
     host.dispatch({ type: 'apply', resolved: next.resolved });
@@ -247,23 +240,11 @@ function load(file: string): Loaded {
     : { resolved: undefined, issues: all };
 }
 
-function fetchSecrets(
-  document: GatewayDocument,
-  file: string,
-  text: string,
-): { secrets: Map<string, Secret>; problems: Issue[] } {
-  const source = secretSource(file);
-  const issue = placeIssues(text, file);
-  const secrets = new Map<string, Secret>();
-  const problems: Issue[] = [];
-  for (const [t, tenant] of document.tenants.entries()) {
-    for (const [c, connection] of tenant.connections.entries()) {
-      const secret = resolveSecret(connection.psk, source);
-      if (secret instanceof Secret) secrets.set(`${tenant.name}/${connection.name}`, secret);
-      else problems.push(issue('error', pskPath(t, c), secret));
-    }
-  }
-  return { secrets, problems };
+/** In the words of `formatChanges`; the name is that of `secretPlaces`. */
+function formatChangedSecret(name: string): string {
+  const [tenant, , peer] = name.split('/');
+  if (peer === undefined) return `~ connection ${name}: auth.psk has other contents`;
+  return `~ bgp peer ${tenant}/${peer}: md5 has other contents`;
 }
 
 function invalid(file: string, issues: readonly Issue[]): CliError {

@@ -11,8 +11,10 @@ import {
   resolveSecret,
   type SecretReference,
   type SecretSource,
+  secretPlaces,
   weakness,
 } from '../config/index.ts';
+import { Secret } from '../core/index.ts';
 import { type FileText, readText, secretSource } from '../runtime/files.ts';
 import { CliError, EXIT, type Io } from './io.ts';
 
@@ -63,34 +65,40 @@ export function invalid(io: Io, file: string, issues: readonly Issue[]): CliErro
   return new CliError(EXIT.invalid, 'invalid', `${file} has ${count} ${count === 1 ? 'error' : 'errors'}`, '');
 }
 
+/** Every secret of a document, by the name that the gateway knows it by; all that cannot be fetched, each at its entry. */
+export function fetchSecrets(
+  document: Document,
+  file: string,
+  text: string,
+): { readonly secrets: ReadonlyMap<string, Secret>; readonly problems: readonly Issue[] } {
+  const source = secretSource(file);
+  const issue = placeIssues(text, file);
+  const secrets = new Map<string, Secret>();
+  const problems: Issue[] = [];
+  for (const { name, reference, path } of secretPlaces(gatewayTenants(document))) {
+    const secret = resolveSecret(reference, source);
+    if (secret instanceof Secret) secrets.set(name, secret);
+    else problems.push(issue('error', path, secret));
+  }
+  return { secrets, problems };
+}
+
 /**
- * What is wrong with the secrets, each at its `psk` entry. One that cannot be reached from here, or can be guessed, is a warning:
+ * What is wrong with the secrets, each at its entry. One that cannot be reached from here, or can be guessed, is a warning:
  * it may well be there where the gateway runs. Every other problem is an error, as the gateway would refuse to run.
  */
 export function secretIssues(document: Document, file: string, text: string, env: Io['env']): Issue[] {
   const source = secretSource(file, env);
   const issue = placeIssues(text, file === '-' ? 'stdin' : file);
-  return gatewayTenants(document).flatMap((tenant, t) =>
-    tenant.connections.flatMap(({ psk }, c): Issue[] => {
-      if (psk.from === 'inline') return [];
-      const secret = resolveSecret(psk, source);
-      const message = typeof secret === 'string' ? secret : weakness(secret);
-      if (message === undefined) return [];
-      const severity = typeof secret === 'string' && isHere(psk, source, env) ? 'error' : 'warning';
-      return [issue(severity, pskPath(t, c), message)];
-    }),
-  );
+  return secretPlaces(gatewayTenants(document)).flatMap(({ reference, path }): Issue[] => {
+    if (reference.from === 'inline') return [];
+    const secret = resolveSecret(reference, source);
+    const message = typeof secret === 'string' ? secret : weakness(secret);
+    if (message === undefined) return [];
+    const severity = typeof secret === 'string' && isHere(reference, source, env) ? 'error' : 'warning';
+    return [issue(severity, path, message)];
+  });
 }
-
-/** Of the `connection`th of the `tenant`th, from 0. */
-export const pskPath = (tenant: number, connection: number): readonly (string | number)[] => [
-  'tenants',
-  tenant,
-  'connections',
-  connection,
-  'auth',
-  'psk',
-];
 
 function isHere({ from, value }: SecretReference, source: SecretSource, env: Io['env']): boolean {
   if (from === 'env') return source.env(String(value)) !== undefined;

@@ -10,6 +10,13 @@ export { formatIssue, placeIssues } from './issue.ts';
 export { automaticMac, formatMac, type Mac, parseMac } from './mac.ts';
 export { assignNatAddresses } from './nat-addresses.ts';
 export { type AddressRange, formatRange } from './range.ts';
-export { formatReference, resolveSecret, type SecretSource, weakness } from './secrets.ts';
+export {
+  formatReference,
+  resolveSecret,
+  type SecretPlace,
+  type SecretSource,
+  secretPlaces,
+  weakness,
+} from './secrets.ts';
 export { showDocument } from './show.ts';
 export { formatDuration, formatSelector } from './words.ts';

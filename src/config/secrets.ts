@@ -7,7 +7,7 @@
  *   everything else is the secret, octet for octet.
  */
 import { type Bytes, fromHex, Secret } from '../core/index.ts';
-import type { SecretReference } from './contract.ts';
+import type { SecretReference, TenantConfig } from './contract.ts';
 
 export interface SecretSource {
   /** Octets of a file, its name as it stands in the document; or a sentence. */
@@ -33,6 +33,27 @@ export function resolveSecret(reference: SecretReference, source: SecretSource):
       return fromOctets(source.credential(reference.value), `the credential ${reference.value}`);
   }
 }
+
+/** A secret that a document refers to. */
+export interface SecretPlace {
+  /** `tenant/connection`, or `tenant/bgp/peer`. */
+  readonly name: string;
+  readonly reference: SecretReference;
+  /** Of its entry in the document. */
+  readonly path: readonly (string | number)[];
+}
+
+export const secretPlaces = (tenants: readonly TenantConfig[]): SecretPlace[] =>
+  tenants.flatMap(({ name: tenant, connections, bgp }, t) => [
+    ...connections.map(({ name, psk }, c): SecretPlace => {
+      return { name: `${tenant}/${name}`, reference: psk, path: ['tenants', t, 'connections', c, 'auth', 'psk'] };
+    }),
+    ...(bgp?.peers ?? []).flatMap(({ name, md5 }, p): SecretPlace[] =>
+      md5 === undefined
+        ? []
+        : [{ name: `${tenant}/bgp/${name}`, reference: md5, path: ['tenants', t, 'bgp', 'peers', p, 'md5'] }],
+    ),
+  ]);
 
 /** Where a secret comes from, for people: `file hq.psk`, `inline`. */
 export const formatReference = (reference: SecretReference): string =>

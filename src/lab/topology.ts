@@ -9,7 +9,7 @@
  * ```
  * Both gateways read documents as a user writes them.
  */
-import { formatIssue, type GatewayDocument, readDocument } from '../config/index.ts';
+import { formatIssue, type GatewayDocument, readDocument, secretPlaces } from '../config/index.ts';
 import { invariant, type Random, type Secret, toHex } from '../core/index.ts';
 import { planHost, type ResolvedDocument } from '../gateway/index.ts';
 import { parseAddress } from '../ip/index.ts';
@@ -87,9 +87,8 @@ export function resolveDocument(text: string, secrets: ReadonlyMap<string, Secre
 
 function inlineSecrets(document: GatewayDocument, given: ReadonlyMap<string, Secret>): ReadonlyMap<string, Secret> {
   const secrets = new Map(given);
-  for (const tenant of document.tenants)
-    for (const { name, psk } of tenant.connections)
-      if (psk.from === 'inline') secrets.set(`${tenant.name}/${name}`, psk.value);
+  for (const { name, reference } of secretPlaces(document.tenants))
+    if (reference.from === 'inline') secrets.set(name, reference.value);
   return secrets;
 }
 
