@@ -10,6 +10,7 @@ import { Bird } from '../support/bird.ts';
 import { Frr } from '../support/frr.ts';
 import { requirePeers } from '../support/peers.ts';
 import { enterPrivateNetwork } from '../support/private-network.ts';
+import { until } from '../support/process.ts';
 
 const OURS = 65010;
 const PEERS = [
@@ -38,17 +39,7 @@ describeWithPeers('one speaker, and daemons of others', () => {
     for (const [i, { name, make, asn }] of PEERS.entries()) {
       const link = new BgpLink(i + 1);
       links[name] = link;
-      daemons[name] = make({
-        namespace: link.namespace,
-        asn,
-        peerAs: OURS,
-        local: link.theirs,
-        local6: link.theirs6,
-        peer: link.ours,
-        peer6: link.ours6,
-        announces: told(name),
-        passive: true,
-      });
+      daemons[name] = make({ link, asn, peerAs: OURS, announces: told(name) });
     }
     await Promise.all(PEERS.map(({ name }) => daemons[name].start()));
   });
@@ -103,5 +94,49 @@ describeWithPeers('one speaker, and daemons of others', () => {
     await daemons[name].forgets('10.78.0.0/16');
     await daemons[name].forgets('2001:db8:78::/48');
     expect(host.view(name).state).toBe('established');
+  });
+
+  it.each(PEERS)('RFC 2918, RFC 7313: $name asks for everything again, and so do we', async ({ name }) => {
+    const before = host.view(name);
+    await daemons[name].refresh();
+    await host.when(
+      () => host.view(name).received.routeRefresh > before.received.routeRefresh,
+      'no ROUTE-REFRESH has come',
+    );
+    await host.when(() => host.view(name).sent.update > before.sent.update, 'it was not told again');
+    const asked = host.view(name);
+    host.handle({ type: 'refresh', peer: name, direction: 'in' });
+    await host.when(() => host.view(name).received.update >= asked.received.update + 2, `${name} said nothing again`);
+    for (const prefix of told(name)) expect(host.paths(prefix)).toEqual([name]);
+    expect(host.view(name)).toMatchObject({ state: 'established', connectionsDropped: 0 });
+  });
+
+  it.each(PEERS)('RFC 9003: $name is told why the session ends, and tells it', async ({ name }) => {
+    host.tell(name, { type: 'stop', subcode: 2, text: 'back at noon' });
+    await until(
+      async () => /back at noon/.test(await daemons[name].session()) || /back at noon/.test(daemons[name].output),
+      10_000,
+      `${name} does not know why`,
+    );
+    for (const prefix of told(name)) expect(host.routes.has(prefix)).toBe(false);
+    host.tell(name, { type: 'start' });
+    await host.established(name);
+    await daemons[name].shutdown('gone fishing');
+    await host.when(() => host.view(name).state !== 'established', 'the session stays');
+    expect(host.view(name).lastErrorReceived).toMatchObject({ code: 6, subcode: 2 });
+    expect(host.view(name).lastErrorReceived!.words).toMatch(/"gone fishing"/);
+    for (const prefix of told(name)) expect(host.routes.has(prefix)).toBe(false);
+    await daemons[name].enable();
+    await host.established(name);
+  });
+
+  it.each(PEERS)('RFC 4271 §8: $name dials, and the speaker listens', async ({ name, asn }) => {
+    host.remove(name);
+    const { theirs: remote, ours: local, ours6: other } = links[name];
+    await host.listen(local);
+    host.add({ name, remote, local, other, session: { remoteAs: asn, passive: true } });
+    expect((await host.established(name)).session).toMatchObject({ remoteAs: asn, dialledBy: 'peer' });
+    for (const prefix of told(name)) await host.when(() => host.routes.has(prefix), `${prefix} has not come`);
+    await daemons[name].hears('10.77.0.0/16');
   });
 });

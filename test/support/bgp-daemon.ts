@@ -6,18 +6,19 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { BgpLink } from './bgp-link.ts';
 import { must, offExit, onExit, run, start, type TestProcess, until } from './process.ts';
 
 export interface DaemonSettings {
-  readonly namespace: string;
+  readonly link: BgpLink;
   readonly asn: number;
   readonly peerAs: number;
-  readonly local: string;
-  readonly local6: string;
-  readonly peer: string;
-  readonly peer6: string;
   /** What it tells from the beginning. */
   readonly announces: readonly string[];
+  /** Whose addresses the sessions run between. Default: IPv4. */
+  readonly over?: 4 | 6;
+  /** Addresses of ours, each a peer of its own. Default: the one of the link. */
+  readonly peers?: readonly string[];
   /** Never dials. */
   readonly passive?: boolean;
   readonly holdSeconds?: number;
@@ -29,6 +30,8 @@ export interface DaemonSettings {
   readonly gracefulSeconds?: number;
   /** It speaks AS numbers of two octets alone. */
   readonly twoOctetAs?: boolean;
+  /** Stands behind its own AS in the path of all it tells. */
+  readonly prepend?: number;
 }
 
 /** A route as the daemon has it. */
@@ -50,6 +53,20 @@ export abstract class BgpDaemon {
     onExit(this, () => rmSync(this.folder, { recursive: true, force: true }));
   }
 
+  get namespace(): string {
+    return this.settings.link.namespace;
+  }
+
+  /** The addresses of the session, its own first. */
+  get ends(): readonly [own: string, peer: string] {
+    const { link, over } = this.settings;
+    return over === 6 ? [link.theirs6, link.ours6] : [link.theirs, link.ours];
+  }
+
+  get peers(): readonly string[] {
+    return this.settings.peers ?? [this.ends[1]];
+  }
+
   /** Until it answers questions. */
   abstract start(): Promise<void>;
   /** What it has from its peer for a prefix. */
@@ -58,6 +75,9 @@ export abstract class BgpDaemon {
   abstract withdraw(...prefixes: readonly string[]): Promise<void>;
   /** Asks its peer for everything again. */
   abstract refresh(): Promise<void>;
+  /** Ends the session with a word, until `enable`. */
+  abstract shutdown(text: string): Promise<void>;
+  abstract enable(): Promise<void>;
   /** What it says of its session, for messages of failures and for looking for words. */
   abstract session(): Promise<string>;
 
@@ -89,6 +109,13 @@ export abstract class BgpDaemon {
     for (const each of this.processes.splice(0)) await each.stop('SIGKILL');
   }
 
+  /** Another process, after `kill` or in place of the one that runs; what it announces are those of the settings. */
+  async restart(changes: Partial<DaemonSettings> = {}): Promise<void> {
+    await this.kill();
+    this.settings = { ...this.settings, ...changes };
+    await this.start();
+  }
+
   async stop(): Promise<void> {
     for (const each of this.processes.splice(0).reverse()) await each.stop('SIGTERM', 3_000);
     rmSync(this.folder, { recursive: true, force: true });
@@ -102,13 +129,13 @@ export abstract class BgpDaemon {
   }
 
   protected launch(command: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): TestProcess {
-    const started = start(command, args, { netns: this.settings.namespace, env, cwd: this.folder });
+    const started = start(command, args, { netns: this.namespace, env, cwd: this.folder });
     this.processes.push(started);
     return started;
   }
 
   protected must(command: string, ...args: readonly string[]): Promise<string> {
-    return must(command, args, { netns: this.settings.namespace });
+    return must(command, args, { netns: this.namespace });
   }
 
   /** Waits until a command succeeds. */
@@ -117,7 +144,7 @@ export abstract class BgpDaemon {
       async () => {
         const ended = this.processes.find((each) => !each.running);
         if (ended !== undefined) throw new Error(`${ended.name} ended:\n${ended.output}`);
-        return (await run(command, args, { netns: this.settings.namespace })).code === 0;
+        return (await run(command, args, { netns: this.namespace })).code === 0;
       },
       15_000,
       () => `${this.name} never answered:\n${this.output}`,

@@ -109,9 +109,10 @@ export class BgpHost {
     return this.speaker.session(peer)!.view(realClock.now());
   }
 
-  /** Paths of a prefix: `peer`, and `peer stale`. */
+  /** Peers whose paths of a prefix may be used: `peer`, or `peer stale`. */
   paths(prefix: string): readonly string[] {
-    return this.speaker.rib.explain(pfx(prefix)).map(({ peer, stale }) => (stale ? `${peer} stale` : peer));
+    const usable = this.speaker.rib.explain(pfx(prefix)).filter(({ best, step }) => best || step !== undefined);
+    return usable.map(({ peer, stale }) => (stale ? `${peer} stale` : peer));
   }
 
   async established(peer: string, milliseconds = 20_000): Promise<SessionView> {

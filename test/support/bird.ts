@@ -18,7 +18,7 @@ export class Bird extends BgpDaemon {
   }
 
   async route(prefix: string): Promise<Heard | undefined> {
-    const { code, stdout } = await this.ask('show', 'route', prefix, 'protocol', 'peer', 'all');
+    const { code, stdout } = await this.ask('show', 'route', prefix, 'protocol', 'peer0', 'all');
     if (code !== 0) return undefined;
     let at: { path: number[]; communities: string[] } | undefined;
     for (const line of stdout.split('\n')) {
@@ -32,7 +32,7 @@ export class Bird extends BgpDaemon {
   }
 
   ask(...words: readonly string[]): Promise<Finished> {
-    return run('birdc', ['-s', `${this.folder}/bird.ctl`, ...words], { netns: this.settings.namespace });
+    return run('birdc', ['-s', `${this.folder}/bird.ctl`, ...words], { netns: this.namespace });
   }
 
   async announce(...prefixes: readonly string[]): Promise<void> {
@@ -46,11 +46,19 @@ export class Bird extends BgpDaemon {
   }
 
   async refresh(): Promise<void> {
-    await this.birdc('reload', 'in', 'peer');
+    await this.birdc('reload', 'in', 'peer0');
+  }
+
+  async shutdown(text: string): Promise<void> {
+    await this.birdc('disable', 'peer0', `"${text}"`);
+  }
+
+  async enable(): Promise<void> {
+    await this.birdc('enable', 'peer0');
   }
 
   session(): Promise<string> {
-    return this.birdc('show', 'protocols', 'all', 'peer');
+    return this.birdc('show', 'protocols', 'all', 'peer0');
   }
 
   async reconfigure(settings: Partial<DaemonSettings> = {}): Promise<void> {
@@ -60,28 +68,33 @@ export class Bird extends BgpDaemon {
   }
 
   #write(): void {
-    this.write('bird.conf', birdConf(this.settings, this.#announced));
+    this.write('bird.conf', birdConf(this.settings, this.#announced, this.ends[0], this.peers));
   }
 }
 
-function birdConf(s: DaemonSettings, announced: readonly string[]): string {
-  const marks = `{ bgp_community.add((65000,7)); bgp_large_community.add((${s.asn},1,2)); bgp_ext_community.add((rt,65000,3)); }`;
+function birdConf(s: DaemonSettings, announced: readonly string[], own: string, peers: readonly string[]): string {
+  const { link, gracefulSeconds: graceful, maximumPrefixes: limit } = s;
+  const prepend = s.prepend === undefined ? '' : `bgp_path.prepend(${s.prepend}); `;
+  const marks = `{ ${prepend}bgp_community.add((65000,7)); bgp_large_community.add((${s.asn},1,2)); bgp_ext_community.add((rt,65000,3)); }`;
   const statics = (prefixes: readonly string[]) =>
     prefixes.map((each) => `route ${each} blackhole ${marks};`).join(' ');
-  const limit = s.maximumPrefixes === undefined ? '' : `import limit ${s.maximumPrefixes} action disable;`;
   const option = (on: unknown, text: string): string => (on === undefined || on === false ? '' : `  ${text};\n`);
-  return `router id ${s.local};
+  const channel = (nextHop: string): string =>
+    `import all; export where source = RTS_STATIC; next hop address ${nextHop};${option(limit, `import limit ${limit} action disable`)}`;
+  const session = (peer: string, i: number): string => `protocol bgp peer${i} {
+  local ${own} as ${s.asn};
+  neighbor ${peer} as ${s.peerAs};
+  hold time ${s.holdSeconds ?? 9};
+  connect retry time 1; connect delay time 1; error wait time 1,2;
+${option(s.passive, 'passive')}${option(s.md5, `password "${s.md5}"`)}${option(s.gtsm, 'ttl security')}${option(s.twoOctetAs, 'enable as4 off')}${option(graceful, 'graceful restart')}${option(graceful, `graceful restart time ${graceful}`)}  ipv4 { ${channel(link.theirs)} };
+  ipv6 { ${channel(link.theirs6)} };
+}
+`;
+  return `log stderr all;
+router id ${link.theirs};
 protocol device {}
 protocol direct { ipv4; ipv6; }
 protocol static static4 { ipv4; ${statics(v4Of(announced))} }
 protocol static static6 { ipv6; ${statics(v6Of(announced))} }
-protocol bgp peer {
-  local ${s.local} as ${s.asn};
-  neighbor ${s.peer} as ${s.peerAs};
-  hold time ${s.holdSeconds ?? 9};
-  connect retry time 1; connect delay time 1; error wait time 1,2;
-${option(s.passive, 'passive')}${option(s.md5, `password "${s.md5}"`)}${option(s.gtsm, 'ttl security')}${option(s.twoOctetAs, 'enable as4 off')}${s.gracefulSeconds === undefined ? '' : `  graceful restart; graceful restart time ${s.gracefulSeconds};\n`}  ipv4 { import all; import table; export where source = RTS_STATIC; ${limit} };
-  ipv6 { import all; import table; export where source = RTS_STATIC; next hop address ${s.local6}; ${limit} };
-}
-`;
+${peers.map(session).join('')}`;
 }
