@@ -290,7 +290,7 @@ export function sweepNamespaces(): readonly string[] {
 }
 
 /** With everything that still runs in it. */
-function removeNamespace(name: string): void {
+export function removeNamespace(name: string): void {
   for (const pid of sh('ip', ['netns', 'pids', name], true).split('\n').filter(Boolean)) {
     try {
       process.kill(Number(pid), 'SIGKILL');

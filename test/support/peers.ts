@@ -51,6 +51,11 @@ const CHECKS = {
   },
   strongswan: () =>
     usable('/usr/lib/ipsec/charon') ?? program('swanctl') ?? plugin('kernel-libipsec') ?? plugin('curve25519'),
+  frr: () => usable('/usr/lib/frr/zebra') ?? usable('/usr/lib/frr/bgpd') ?? program('vtysh'),
+  bird: () => program('bird') ?? program('birdc'),
+  gobgp: () => program('gobgpd') ?? program('gobgp'),
+  exabgp: () => program('exabgp'),
+  openbgpd: () => program('bgpd') ?? program('bgpctl'),
   openvswitch: () =>
     program('ovs-vswitchd') ?? program('ovsdb-server') ?? usable('/usr/share/openvswitch/vswitch.ovsschema'),
   python: () => usable(PYTHON),

@@ -1,0 +1,43 @@
+/**
+ * Networks of one link, between the test's own process and a namespace in which a daemon runs.
+ *
+ *     10.9.N.1, 2001:db8:9:N::1 ── 10.9.N.2, 2001:db8:9:N::2
+ *
+ * Invariant: namespace, link and what runs in there are gone after `close`, or when the test process ends.
+ */
+import { removeNamespace } from './netns.ts';
+import { offExit, onExit, sh } from './process.ts';
+
+export class BgpLink {
+  readonly namespace: string;
+  readonly ours: string;
+  readonly theirs: string;
+  readonly ours6: string;
+  readonly theirs6: string;
+
+  /** After `enterPrivateNetwork`. */
+  constructor(number: number) {
+    this.namespace = `bh${process.pid}-bgp${number}`;
+    const [v4, v6, device] = [`10.9.${number}`, `2001:db8:9:${number}`, `bgp${number}`];
+    [this.ours, this.theirs] = [`${v4}.1`, `${v4}.2`];
+    [this.ours6, this.theirs6] = [`${v6}::1`, `${v6}::2`];
+    onExit(this, () => removeNamespace(this.namespace));
+    sh('ip', ['netns', 'add', this.namespace]);
+    sh('ip', ['link', 'add', device, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', this.namespace]);
+    const there = ['-n', this.namespace];
+    for (const [words, name, v4Address, v6Address] of [
+      [[], device, this.ours, this.ours6],
+      [there, 'eth0', this.theirs, this.theirs6],
+    ] as const) {
+      sh('ip', [...words, 'addr', 'add', `${v4Address}/24`, 'dev', name]);
+      sh('ip', [...words, 'addr', 'add', `${v6Address}/64`, 'dev', name, 'nodad']);
+      sh('ip', [...words, 'link', 'set', 'dev', name, 'up']);
+    }
+    sh('ip', [...there, 'link', 'set', 'dev', 'lo', 'up']);
+  }
+
+  close(): void {
+    removeNamespace(this.namespace);
+    offExit(this);
+  }
+}
