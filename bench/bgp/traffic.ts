@@ -48,8 +48,16 @@ class TrafficPeer {
     ] as const;
     const identifier = new DataView(parseAddress(from)!.slice().buffer).getUint32(0);
     this.#socket.write(
-      encodeControlMessage({ kind: 'open', version: 4, myAs: asn, holdSeconds: 0, identifier, capabilities }),
+      encodeControlMessage({
+        kind: 'open',
+        version: 4,
+        myAs: asn,
+        holdSeconds: HOLD_SECONDS,
+        identifier,
+        capabilities,
+      }),
     );
+    setInterval(() => this.send(encodeControlMessage(KEEPALIVE)), (HOLD_SECONDS * 1000) / 3).unref();
     this.established = new Promise((resolve, reject) => {
       this.#socket.on('error', reject);
       this.#socket.on('close', () => reject(new Error('the daemon closed the connection')));
@@ -93,7 +101,7 @@ const sleep = (millis: number): Promise<void> => new Promise((resolve) => setTim
 /** Until all is there, or nothing has come for `QUIET`. Gives the time of the last prefix since `begun`. */
 async function settled(peer: TrafficPeer, begun: number, all: () => boolean): Promise<number> {
   while (!all() && performance.now() - Math.max(peer.last, begun) < QUIET) await sleep(5);
-  return peer.last - begun;
+  return Math.max(0, peer.last - begun);
 }
 
 async function main([feedName, file, daemon, port, senderAt, receiverAt]: readonly string[]): Promise<void> {
@@ -119,6 +127,8 @@ async function main([feedName, file, daemon, port, senderAt, receiverAt]: readon
   await sleep(50);
 }
 
+/** GoBGP 3.10 takes a hold time of 0 for the time that it may take to write. */
+const HOLD_SECONDS = 90;
 const QUIET = 8_000;
 const SETTLE = 1_500;
 
