@@ -1,6 +1,7 @@
 /** BGP-4 as a library: the message codec, sessions, tables and policies, scripts for testers. */
 export type * from './contract.ts';
 export * from './message/index.ts';
+export * from './mrt/index.ts';
 export * from './policy/as-path-expression.ts';
 export * from './policy/compile.ts';
 export type * from './policy/policy.ts';
