@@ -6,10 +6,11 @@
  *
  * NLRI inside MP_REACH_NLRI and MP_UNREACH_NLRI are left in place: the scan says where they stand.
  */
-import { type Bytes, EMPTY, u16 } from '../../core/index.ts';
+import { type Bytes, concat, EMPTY, u16 } from '../../core/index.ts';
+import { AS_TRANS } from '../message/iana.ts';
 import { nextHopFits } from '../message/multiprotocol.ts';
 import type { CodecContext, Family, Treatment } from '../message/types.ts';
-import { isPath, mergePaths, widen } from './as-path.ts';
+import { isConfederate, isPath, mergePaths, widen } from './as-path.ts';
 import { AttributeDraft } from './attribute-draft.ts';
 import { type AttributeStore, countAs, word } from './attribute-store.ts';
 import { ATTRIBUTE } from './constants.ts';
@@ -27,19 +28,17 @@ export class AttributeScan {
   treatment: Treatment = 'none';
   /** Of the strongest fault. */
   why = '';
-  /** Subcode of the UPDATE Message Error that is owed for `reset`. */
-  subcode = 0;
   /** Family 0: not there. */
   readonly reach: Part = { family: 0, start: 0, end: 0 };
   readonly unreach: Part = { family: 0, start: 0, end: 0 };
-  /** Whether there is anything but MP_UNREACH_NLRI (RFC 7606 §5.2). */
-  others = false;
   readonly #draft: AttributeDraft;
   readonly #seen = new Uint8Array(256);
   readonly #types: number[] = [];
   #typeCount = 0;
   #octets: Bytes = EMPTY;
   #context: CodecContext | undefined;
+  /** Whether there is anything but MP_UNREACH_NLRI. */
+  #others = false;
   #as4Path: Bytes | undefined;
   #as4Aggregator: Bytes | undefined;
   #hopAt = 0;
@@ -51,6 +50,12 @@ export class AttributeScan {
     this.#draft = new AttributeDraft(store);
   }
 
+  /** RFC 4724 §2: an empty MP_UNREACH_NLRI and nothing else. */
+  get isEndOfRib(): boolean {
+    const { family, start, end } = this.unreach;
+    return family !== 0 && start === end && !this.#others;
+  }
+
   /** Walks the attributes from `start` to `end`. `nlri`: whether IPv4 prefixes stand behind them. */
   walk(octets: Bytes, start: number, end: number, context: CodecContext, nlri: boolean): void {
     this.#reset(octets, context);
@@ -59,7 +64,7 @@ export class AttributeScan {
       const value = at + (extended ? 4 : 3);
       const length = value > end ? 0 : extended ? u16(octets, at + 2) : octets[at + 2]!;
       if (value > end || value + length > end) {
-        this.#fault('withdraw', 'attributes overrun their length', 1);
+        this.#fault('withdraw', 'attributes overrun their length');
         break;
       }
       this.#attribute(octets[at]!, octets[at + 1]!, value, length);
@@ -78,8 +83,7 @@ export class AttributeScan {
   #reset(octets: Bytes, context: CodecContext): void {
     this.treatment = 'none';
     this.why = '';
-    this.subcode = 0;
-    this.others = false;
+    this.#others = false;
     this.reach.family = this.unreach.family = 0;
     while (this.#typeCount > 0) this.#seen[this.#types[--this.#typeCount]!] = 0;
     this.#octets = octets;
@@ -89,18 +93,17 @@ export class AttributeScan {
     this.#draft.begin();
   }
 
-  #fault(treatment: Treatment, why: string, subcode: number): void {
+  #fault(treatment: Treatment, why: string): void {
     if (RANK[treatment] <= RANK[this.treatment]) return;
     this.treatment = treatment;
     this.why = why;
-    this.subcode = subcode;
   }
 
   #attribute(flags: number, type: number, value: number, length: number): void {
-    if (type !== ATTRIBUTE.mpUnreach) this.others = true;
+    if (type !== ATTRIBUTE.mpUnreach) this.#others = true;
     if (this.#seen[type] === 1) {
       const multiprotocol = type === ATTRIBUTE.mpReach || type === ATTRIBUTE.mpUnreach;
-      return this.#fault(multiprotocol ? 'reset' : 'discard', `attribute ${type} stands twice`, 1);
+      return this.#fault(multiprotocol ? 'reset' : 'discard', `attribute ${type} stands twice`);
     }
     this.#seen[type] = 1;
     this.#types[this.#typeCount++] = type;
@@ -108,11 +111,11 @@ export class AttributeScan {
     if (rule === undefined) return this.#unknown(flags, type, value, length);
     if ((flags & 0xc0) !== rule.flags) {
       const weak = rule.treatment === 'discard' || (rule.internal && this.#context!.ebgp);
-      return this.#fault(weak ? 'discard' : rule.treatment, `${rule.name} has flags 0x${flags.toString(16)}`, 4);
+      return this.#fault(weak ? 'discard' : rule.treatment, `${rule.name} has flags 0x${flags.toString(16)}`);
     }
-    if (rule.internal && this.#context!.ebgp) return this.#fault('discard', `${rule.name} from an external peer`, 0);
+    if (rule.internal && this.#context!.ebgp) return this.#fault('discard', `${rule.name} from an external peer`);
     if (!rule.fits(length, this.#context!.fourOctetAs))
-      return this.#fault(rule.treatment, `${rule.name} of ${length} octets`, 5);
+      return this.#fault(rule.treatment, `${rule.name} of ${length} octets`);
     this.#known(type, flags, value, length);
   }
 
@@ -120,7 +123,7 @@ export class AttributeScan {
     const b = this.#octets;
     switch (type) {
       case ATTRIBUTE.origin:
-        if (b[value]! > 2) return this.#fault('withdraw', `ORIGIN ${b[value]}`, 6);
+        if (b[value]! > 2) return this.#fault('withdraw', `ORIGIN ${b[value]}`);
         break;
       case ATTRIBUTE.asPath:
         return this.#path(flags, value, length);
@@ -134,37 +137,50 @@ export class AttributeScan {
         this.unreach.family = (u16(b, value) << 8) | b[value + 2]!;
         this.unreach.start = value + 3;
         this.unreach.end = value + length;
+        if (!this.#context!.families.includes(this.unreach.family))
+          this.#fault('discard', 'MP_UNREACH_NLRI of a family that the session does not have');
         return;
       case ATTRIBUTE.as4Path:
         // RFC 6793 §4.1, §6: discarded between speakers of four octets, and when it is malformed.
-        if (this.#context!.fourOctetAs) return this.#fault('discard', 'AS4_PATH between speakers of four octets', 0);
-        if (!isPath(b, value, length, 4)) return this.#fault('discard', 'AS4_PATH is malformed', 11);
+        if (this.#context!.fourOctetAs) return this.#fault('discard', 'AS4_PATH between speakers of four octets');
+        if (!isPath(b, value, length, 4) || length === 0 || countAs(b, value, length, 0) > 0)
+          return this.#fault('discard', 'AS4_PATH is malformed');
         this.#as4Path = b.subarray(value, value + length);
         return;
       case ATTRIBUTE.as4Aggregator:
-        if (this.#context!.fourOctetAs)
-          return this.#fault('discard', 'AS4_AGGREGATOR between speakers of four octets', 0);
+        if (this.#context!.fourOctetAs) return this.#fault('discard', 'AS4_AGGREGATOR between speakers of four octets');
+        if (word(b, value) === 0) return this.#fault('discard', 'AS4_AGGREGATOR has the number 0');
         this.#as4Aggregator = b.subarray(value, value + length);
         return;
       case ATTRIBUTE.aggregator:
+        if ((length === 6 ? u16(b, value) : word(b, value)) === 0)
+          return this.#fault('discard', 'AGGREGATOR has the number 0');
         if (length === 6) {
           const wide = new Uint8Array(8);
           wide.set(b.subarray(value, value + 6), 2);
           return this.#draft.set(type, flags, wide);
         }
         break;
+      case ATTRIBUTE.largeCommunities: {
+        const once = length === 12 ? undefined : withoutRepetition(b, value, length);
+        if (once !== undefined) return this.#draft.set(type, flags, once);
+        break;
+      }
     }
     this.#draft.set(type, flags, b, value, length);
   }
 
   #path(flags: number, value: number, length: number): void {
     const four = this.#context!.fourOctetAs;
-    if (!isPath(this.#octets, value, length, four ? 4 : 2)) return this.#fault('withdraw', 'AS_PATH is malformed', 11);
+    if (!isPath(this.#octets, value, length, four ? 4 : 2)) return this.#fault('withdraw', 'AS_PATH is malformed');
     const wide = four ? this.#octets : widen(this.#octets, value, length);
     const start = four ? value : 0;
     const octets = four ? length : wide.length;
+    // RFC 5065 §5.
+    if (this.#context!.ebgp && isConfederate(wide, start, octets))
+      return this.#fault('withdraw', 'AS_PATH has segments of a confederation from outside');
     // RFC 7607 §2.
-    if (countAs(wide, start, octets, 0) > 0) return this.#fault('withdraw', 'AS_PATH has the number 0', 11);
+    if (countAs(wide, start, octets, 0) > 0) return this.#fault('withdraw', 'AS_PATH has the number 0');
     this.#draft.set(ATTRIBUTE.asPath, flags, wide, start, octets);
   }
 
@@ -173,20 +189,21 @@ export class AttributeScan {
     const b = this.#octets;
     const hop = b[value + 3]!;
     const start = value + 5 + hop;
-    if (start > value + length) return this.#fault('reset', 'MP_REACH_NLRI ends in its next hop', 9);
+    if (start > value + length) return this.#fault('reset', 'MP_REACH_NLRI ends in its next hop');
     this.reach.family = (u16(b, value) << 8) | b[value + 2]!;
     this.reach.start = start;
     this.reach.end = value + length;
-    if (!this.#context!.families.includes(this.reach.family)) return;
+    if (!this.#context!.families.includes(this.reach.family))
+      return this.#fault('discard', 'MP_REACH_NLRI of a family that the session does not have');
     // RFC 7606 §7.11: with a length that makes no sense, nothing behind it can be trusted.
     if (!nextHopFits(this.reach.family, hop, this.#context!))
-      return this.#fault('reset', `MP_REACH_NLRI has a next hop of ${hop} octets`, 9);
+      return this.#fault('reset', `MP_REACH_NLRI has a next hop of ${hop} octets`);
     this.#reachHopAt = value + 4;
     this.#reachHopLength = hop === 32 ? 16 : hop;
   }
 
   #unknown(flags: number, type: number, value: number, length: number): void {
-    if ((flags & 0x80) === 0) return this.#fault('withdraw', `well-known attribute ${type} is unknown`, 2);
+    if ((flags & 0x80) === 0) return this.#fault('withdraw', `well-known attribute ${type} is unknown`);
     if ((flags & 0x40) !== 0) this.#draft.set(type, flags | 0x20, this.#octets, value, length);
   }
 
@@ -194,25 +211,37 @@ export class AttributeScan {
   #complete(nlri: boolean): void {
     const { ebgp, fourOctetAs } = this.#context!;
     for (const type of MANDATORY)
-      if (this.#seen[type] === 0) this.#fault('withdraw', `${RULES[type]!.name} is missing`, 3);
-    if (nlri && this.#seen[ATTRIBUTE.nextHop] === 0) this.#fault('withdraw', 'NEXT_HOP is missing', 3);
+      if (this.#seen[type] === 0) this.#fault('withdraw', `${RULES[type]!.name} is missing`);
+    if (nlri && this.#seen[ATTRIBUTE.nextHop] === 0) this.#fault('withdraw', 'NEXT_HOP is missing');
     const first = this.#octets[this.#hopAt]!;
-    if (nlri && this.#hopLength === 4 && (first === 0 || first >= 224))
-      this.#fault('withdraw', 'NEXT_HOP is no host', 8);
-    if (!ebgp && this.#seen[ATTRIBUTE.localPreference] === 0) this.#fault('withdraw', 'LOCAL_PREF is missing', 3);
+    if (nlri && this.#hopLength === 4 && (first === 0 || first >= 224)) this.#fault('withdraw', 'NEXT_HOP is no host');
+    if (!ebgp && this.#seen[ATTRIBUTE.localPreference] === 0) this.#fault('withdraw', 'LOCAL_PREF is missing');
     if (!fourOctetAs && RANK[this.treatment] < RANK.withdraw) this.#merge();
   }
 
   #merge(): void {
     const aggregator = this.#draft.value(ATTRIBUTE.aggregator);
     if (aggregator !== undefined && this.#as4Aggregator !== undefined) {
-      if (word(aggregator, 0) !== 23456) return;
+      if (word(aggregator, 0) !== AS_TRANS) return;
       this.#draft.set(ATTRIBUTE.aggregator, 0xc0, this.#as4Aggregator);
     }
     const path = this.#draft.value(ATTRIBUTE.asPath);
     if (path !== undefined && this.#as4Path !== undefined)
       this.#draft.set(ATTRIBUTE.asPath, 0x40, mergePaths(path, this.#as4Path));
   }
+}
+
+/** RFC 8092 §3: large communities, each once; undefined where they are that already. */
+function withoutRepetition(b: Bytes, start: number, length: number): Bytes | undefined {
+  const seen = new Set<string>();
+  const parts: Bytes[] = [];
+  for (let at = start; at < start + length; at += 12) {
+    const part = b.subarray(at, at + 12);
+    const key = part.join();
+    if (!seen.has(key)) parts.push(part);
+    seen.add(key);
+  }
+  return parts.length * 12 === length ? undefined : concat(...parts);
 }
 
 interface Rule {

@@ -8,6 +8,7 @@ import type { Bytes } from '../../core/index.ts';
 import { contains } from '../../ip/index.ts';
 import { type Family, IPV4_UNICAST } from '../message/types.ts';
 import type { Policy } from '../policy/policy.ts';
+import { isConfederate, withoutConfederation } from './as-path.ts';
 import { AttributeDraft } from './attribute-draft.ts';
 import { type AttributeStore, SET } from './attribute-store.ts';
 import { grown32 } from './columns.ts';
@@ -150,6 +151,9 @@ export class Exporter {
     draft.drop(ATTRIBUTE.localPreference);
     draft.drop(ATTRIBUTE.originatorId);
     draft.drop(ATTRIBUTE.clusterList);
+    // RFC 5065 §4.1: what is within a confederation stays there.
+    const path = draft.value(ATTRIBUTE.asPath) ?? NO_ADDRESS;
+    if (isConfederate(path, 0, path.length)) draft.set(ATTRIBUTE.asPath, 0x40, withoutConfederation(path));
     draft.prepend(this.#to.localAs);
   }
 

@@ -4,8 +4,11 @@
  * Read first: RFC 4271 §6.3, §9; RFC 7606 §3, §5; RFC 7911 §3; RFC 4456 §8; RFC 8212. Nothing is changed before every prefix of the
  * message has been looked at, so a message that ends the session leaves no half of itself behind.
  */
-import { type Bytes, EMPTY, type Millis, sameBytes, u16 } from '../../core/index.ts';
+import { type Bytes, type Millis, putU32, sameBytes, u16 } from '../../core/index.ts';
+import { notification } from '../message/fault.ts';
+import { CEASE, ERROR, HEADER_LENGTH, UPDATE_ERROR } from '../message/iana.ts';
 import { type Family, IPV4_UNICAST, type NotificationMessage } from '../message/types.ts';
+import { decodeUpdate } from '../message/update.ts';
 import { AttributeDraft } from './attribute-draft.ts';
 import { AttributeScan } from './attribute-scan.ts';
 import { type AttributeStore, word } from './attribute-store.ts';
@@ -27,8 +30,6 @@ export interface Identity {
   readonly clusterId: number;
 }
 
-const HEADER_LENGTH = 19;
-
 export class Intake {
   readonly #store: AttributeStore;
   readonly #families: ReadonlyMap<Family, FamilyRib>;
@@ -38,6 +39,8 @@ export class Intake {
   #events: RibEvent[] = [];
   /** Of the set that is being announced: its number after policy by signature. */
   readonly #judged = new Map<number, number>();
+  /** Peers that have been told how near their limit is. */
+  readonly #warned = new Map<FamilyRib, Set<number>>();
 
   constructor(store: AttributeStore, families: ReadonlyMap<Family, FamilyRib>, identity: Identity) {
     this.#store = store;
@@ -53,13 +56,12 @@ export class Intake {
     const end = octets.length;
     const withdrawnAt = HEADER_LENGTH + 2;
     const attributesAt = end < HEADER_LENGTH + 4 ? end : withdrawnAt + u16(octets, HEADER_LENGTH) + 2;
-    if (end < HEADER_LENGTH + 4 || attributesAt > end) return [fault(1, 'withdrawn routes overrun the message', EMPTY)];
+    if (end < HEADER_LENGTH + 4 || attributesAt > end) return [reset(peer, octets)];
     const nlriAt = attributesAt + u16(octets, attributesAt - 2);
-    if (nlriAt > end) return [fault(1, 'attributes overrun the message', EMPTY)];
+    if (nlriAt > end) return [reset(peer, octets)];
     const scan = this.#scan;
     scan.walk(octets, attributesAt, nlriAt, peer.receive, nlriAt < end);
-    const wrong = this.#reason(peer, octets, withdrawnAt, attributesAt - 2, nlriAt);
-    if (wrong !== undefined) return [wrong];
+    if (this.#resets(peer, octets, withdrawnAt, attributesAt - 2, nlriAt)) return [reset(peer, octets)];
     this.#withdraw(peer, IPV4_UNICAST, octets, withdrawnAt, attributesAt - 2);
     if (scan.unreach.family !== 0)
       this.#withdraw(peer, scan.unreach.family, octets, scan.unreach.start, scan.unreach.end);
@@ -67,7 +69,7 @@ export class Intake {
     if (scan.reach.family !== 0)
       this.#reached(peer, scan.reach.family, octets, scan.reach.start, scan.reach.end, true, now);
     if (end === HEADER_LENGTH + 4) this.#events.push({ type: 'endOfRib', family: IPV4_UNICAST });
-    else if (scan.unreach.family !== 0 && !scan.others && scan.unreach.start === scan.unreach.end && nlriAt === end)
+    else if (scan.isEndOfRib && attributesAt === withdrawnAt + 2 && nlriAt === end)
       this.#events.push({ type: 'endOfRib', family: scan.unreach.family });
     const { treatment } = scan;
     if (treatment === 'discard' || treatment === 'withdraw')
@@ -101,25 +103,25 @@ export class Intake {
     return peer.import.run(this.#store, before, signature, this.#draft, peer.localAddress).why;
   }
 
-  /** What ends the session, if anything does. */
-  #reason(peer: Peer, octets: Bytes, withdrawnAt: number, withdrawnEnd: number, nlriAt: number): RibEvent | undefined {
-    const { reach, unreach, treatment, why, subcode } = this.#scan;
-    if (treatment === 'reset') return fault(subcode, why, EMPTY);
+  /** Whether the message ends the session. */
+  #resets(peer: Peer, octets: Bytes, withdrawnAt: number, withdrawnEnd: number, nlriAt: number): boolean {
+    const { reach, unreach, treatment } = this.#scan;
+    if (treatment === 'reset') return true;
     const nlri = nlriAt < octets.length || (reach.family !== 0 && reach.start < reach.end);
     // RFC 7606 §5.2: without a reachable prefix, whatever is withdrawn, it is not certain that there was none.
-    if (treatment === 'withdraw' && !nlri) return fault(subcode, why, EMPTY);
+    if (treatment === 'withdraw' && !nlri) return true;
     const sound =
       this.#sound(peer, IPV4_UNICAST, octets, withdrawnAt, withdrawnEnd) &&
       this.#sound(peer, IPV4_UNICAST, octets, nlriAt, octets.length) &&
       this.#sound(peer, unreach.family, octets, unreach.start, unreach.end) &&
       this.#sound(peer, reach.family, octets, reach.start, reach.end);
-    return sound ? undefined : fault(10, 'a prefix is too long or cut off', EMPTY);
+    return !sound;
   }
 
   /** RFC 7606 §5.3. Families that the session does not have are not looked at. */
   #sound(peer: Peer, family: Family, octets: Bytes, start: number, end: number): boolean {
-    if (start === end || family === 0 || !this.#families.has(family) || !peer.receive.families.includes(family))
-      return true;
+    if (start === end || family === 0 || !peer.receive.families.includes(family)) return true;
+    if (!this.#families.has(family)) return true;
     const longest = family === IPV4_UNICAST ? 32 : 128;
     const id = peer.receive.addPath.includes(family) ? 4 : 0;
     let at = start;
@@ -221,19 +223,26 @@ export class Intake {
     return peer.kind === 'external' && (peer.enforceFirstAs ?? true) && this.#store.neighbours[set] !== peer.remoteAs;
   }
 
-  /** RFC 4486 §4: subcode 1, with family and limit as data. */
+  /** RFC 4486 §4: subcode 1, with family and limit as data. A word before is said once, until there are fewer again. */
   #count(peer: Peer, rib: FamilyRib): void {
     const maximum = peer.maximumPrefixes;
     if (maximum === undefined) return;
     const prefixes = rib.countOf(peer.number);
+    const { family } = rib;
     if (prefixes > maximum) {
-      const data = Uint8Array.of(rib.family >>> 8, 0, 0, 0, 0, 0, 0);
-      data.set([rib.family >>> 16, rib.family >>> 8, rib.family & 0xff]);
-      new DataView(data.buffer).setUint32(3, maximum);
-      const notification: NotificationMessage = { kind: 'notification', code: 6, subcode: 1, data };
-      this.#events.push({ type: 'fault', notification, why: `${prefixes} prefixes, ${maximum} are allowed` });
-    } else if (prefixes > maximum * (peer.warnAt ?? 0.75))
-      this.#events.push({ type: 'nearLimit', family: rib.family, prefixes, maximum });
+      const data = Uint8Array.of(family >>> 16, family >>> 8, family, 0, 0, 0, 0);
+      putU32(data, 3, maximum);
+      const owed = notification(ERROR.CEASE, CEASE.MAXIMUM_PREFIXES, data);
+      this.#events.push({ type: 'fault', notification: owed, why: `${prefixes} prefixes, ${maximum} are allowed` });
+    }
+    const near = prefixes > maximum * (peer.warnAt ?? 0.75);
+    const said = this.#warned.get(rib)?.has(peer.number) === true;
+    if (near === said) return;
+    const warned = this.#warned.get(rib) ?? new Set();
+    this.#warned.set(rib, warned);
+    if (!near) warned.delete(peer.number);
+    else warned.add(peer.number);
+    if (near && prefixes <= maximum) this.#events.push({ type: 'nearLimit', family, prefixes, maximum });
   }
 
   #rib(peer: Peer, family: Family): FamilyRib | undefined {
@@ -241,8 +250,15 @@ export class Intake {
   }
 }
 
-function fault(subcode: number, why: string, data: Bytes): RibEvent {
-  return { type: 'fault', notification: { kind: 'notification', code: 3, subcode, data: data.slice() }, why };
+/** The codec, which need not be fast for it, says what is owed and why: RFC 4271 §6.3 with its data. */
+function reset(peer: Peer, octets: Bytes): RibEvent {
+  const decoded = decodeUpdate(octets, peer.receive);
+  if (decoded.treatment === 'reset') return { type: 'fault', ...decoded.refusal };
+  return {
+    type: 'fault',
+    notification: notification(ERROR.UPDATE, UPDATE_ERROR.MALFORMED_ATTRIBUTE_LIST),
+    why: 'the message is malformed',
+  };
 }
 
 const NOTHING: readonly RibEvent[] = [];

@@ -5,8 +5,9 @@
  * prefix is twice in it. MP_REACH_NLRI and MP_UNREACH_NLRI stand first (RFC 7606 §5.1).
  */
 import { type Bytes, concat, EMPTY, putU16, u16 } from '../../core/index.ts';
+import { AS_TRANS } from '../message/iana.ts';
 import { type CodecContext, type Family, IPV4_UNICAST } from '../message/types.ts';
-import { AS_TRANS, narrow, withoutConfederation } from './as-path.ts';
+import { narrow, withoutConfederation } from './as-path.ts';
 import { type AttributeStore, HEADER, putWord, valueAt, valueLength, word } from './attribute-store.ts';
 import { ATTRIBUTE } from './constants.ts';
 import type { PathTable } from './path-table.ts';

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeUpdate } from '../../../src/bgp/message/index.ts';
+import { decodeUpdate, encodeAttributes, flagsPassedOn, reconcileAs4 } from '../../../src/bgp/message/index.ts';
 import { AttributeScan } from '../../../src/bgp/rib/attribute-scan.ts';
 import { AttributeStore } from '../../../src/bgp/rib/attribute-store.ts';
 import { concat, EMPTY, toHex } from '../../../src/core/index.ts';
-import { attribute, context, update, usual, word } from './speakers.ts';
+import { attribute, context, update, word } from './speakers.ts';
 
 const octets = (...lengths: number[]) =>
   fc.constantFrom(...lengths).chain((length) => fc.uint8Array({ minLength: length, maxLength: length }));
@@ -12,7 +12,10 @@ const path = (width: number) =>
   fc
     .array(
       fc
-        .tuple(fc.constantFrom(1, 2, 2, 2, 3, 5), fc.array(fc.nat(3), { maxLength: 3 }))
+        .tuple(
+          fc.constantFrom(1, 2, 2, 2, 2, 3, 4, 5),
+          fc.array(fc.constantFrom(0, 1, 1, 2, 3, 23456, 65_001), { minLength: 1, maxLength: 3 }),
+        )
         .map(([type, asns]) => [type, asns.length, ...asns.flatMap((asn) => (width === 4 ? word(asn) : [0, asn]))]),
       { maxLength: 3 },
     )
@@ -29,12 +32,22 @@ const one = fc.oneof(
   fc.tuple(fc.constant(0xc0), fc.constantFrom(17, 18), fc.oneof(path(4), octets(8, 7))),
   fc.tuple(fc.constantFrom(0x80, 0xc0, 0xe0), fc.constantFrom(98, 99), octets(0, 2)),
 );
+/** ORIGIN, AS_PATH and NEXT_HOP that are right for `width` in three of four. */
 const attributes = fc
-  .tuple(fc.constantFrom(true, true, true, false), fc.array(one, { maxLength: 5 }))
-  .map(([whole, list]) =>
+  .tuple(fc.constantFrom(4, 4, 2, 2, 0), path(4), path(2), fc.array(one, { maxLength: 5 }))
+  .map(([width, wide, narrow, list]) =>
     concat(
-      ...(whole ? [usual([65_001], [10, 0, 0, 1])] : []),
-      ...list.filter(([, type]) => !whole || type > 3).map(([flags, type, value]) => attribute(flags, type, ...value)),
+      ...(width === 0
+        ? []
+        : [
+            attribute(0x40, 1, 0),
+            attribute(0x40, 2, ...(width === 4 ? wide : narrow)),
+            attribute(0x40, 3, 10, 0, 0, 1),
+            attribute(0x40, 5, ...word(100)),
+          ]),
+      ...list
+        .filter(([, type]) => width === 0 || type > 3)
+        .map(([flags, type, value]) => attribute(flags, type, ...value)),
     ),
   );
 
@@ -52,6 +65,27 @@ describe('the scan of attributes', () => {
         const { scanner } = scan(block, ebgp, four);
         const decoded = decodeUpdate(update(EMPTY, block, Uint8Array.of(8, 10)), context(ebgp, { fourOctetAs: four }));
         expect(scanner.treatment).toBe(decoded.treatment);
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
+  it('RFC 6793 §4.2.3, RFC 4271 §5: keeps of it what the codec reads, AS4 attributes merged, in canonical form', () => {
+    fc.assert(
+      fc.property(attributes, fc.boolean(), fc.boolean(), (block, ebgp, four) => {
+        const { scanner, store } = scan(block, ebgp, four);
+        const settled = context(ebgp, { fourOctetAs: four });
+        const decoded = decodeUpdate(update(EMPTY, block, Uint8Array.of(8, 10)), settled);
+        fc.pre(decoded.treatment === 'none' || decoded.treatment === 'discard');
+        const kept = reconcileAs4(decoded.update.attributes)
+          .filter(({ type }) => ![3, 14, 15].includes(type))
+          .flatMap((one) => {
+            const flags = flagsPassedOn(one.type, one.flags);
+            return flags === undefined ? [] : [{ ...one, flags: flags & 0xe0 }];
+          })
+          .sort((a, b) => a.type - b.type);
+        const set = store.view(scanner.commit(false));
+        expect(toHex(set.subarray(7))).toBe(toHex(encodeAttributes(kept, { ...settled, fourOctetAs: true })));
       }),
       { numRuns: 3000 },
     );

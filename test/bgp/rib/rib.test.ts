@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { IPV4_UNICAST, IPV6_UNICAST } from '../../../src/bgp/message/types.ts';
+import type { RibEvent } from '../../../src/bgp/rib/intake.ts';
 import type { PeerOptions } from '../../../src/bgp/rib/peer.ts';
 import { Rib, type RibOptions } from '../../../src/bgp/rib/rib.ts';
 import { type Bytes, concat, EMPTY, fromHex, toHex } from '../../../src/core/index.ts';
@@ -297,7 +298,7 @@ describe('what peers do wrong', () => {
   const treated = (expected: object): object =>
     'notification' in expected ? { notification: expect.objectContaining(expected.notification) } : expected;
 
-  it('RFC 4486 §4: more prefixes than allowed end the session, with family and limit; a word before', () => {
+  it('RFC 4486 §4: more prefixes than allowed end the session, with family and limit; a word before, once', () => {
     const world = new World();
     const a = world.peer(1, { maximumPrefixes: 4, warnAt: 0.5 });
     const nets = (n: number): Bytes => concat(...Array.from({ length: n }, (_, i) => Uint8Array.of(24, 10, 0, i)));
@@ -305,6 +306,10 @@ describe('what peers do wrong', () => {
     expect(world.say(a, usual([65_001], hop), nets(3))).toEqual([
       { type: 'nearLimit', family: IPV4_UNICAST, prefixes: 3, maximum: 4 },
     ]);
+    expect(world.say(a, usual([65_001], hop), nets(4))).toEqual([]);
+    expect(world.say(a, EMPTY, EMPTY, nets(4))).toEqual([]);
+    expect(world.say(a, usual([65_001], hop), nets(1))).toEqual([]);
+    expect(world.say(a, usual([65_001], hop), nets(3))).toHaveLength(1);
     const [fault] = world.say(a, usual([65_001], hop), nets(5));
     expect(fault).toMatchObject({
       type: 'fault',
@@ -462,15 +467,17 @@ describe('a full feed', () => {
     const [a, b] = [world.peer(1, feeder), world.peer(2)];
     const receiver = new Receiver();
     const messages = messagesIn(feed());
-    let faults = 0;
+    const events: RibEvent[] = [];
     for (const [i, message] of messages.entries()) {
-      faults += world.rib.receive(a, message, 0).length;
+      events.push(...world.rib.receive(a, message, 0));
       if (i % 700 === 0) world.read(b, receiver);
     }
     world.read(b, receiver);
     const c = world.rib.add(peerOptions(3));
     const late = world.read(c);
-    expect(faults).toBe(0);
+    // RFC 7607 §2: two sets of the feed have it.
+    const discarded = { type: 'treated', treatment: 'discard', why: 'AGGREGATOR has the number 0' };
+    expect(events).toEqual([discarded, discarded]);
     expect(receiver).toMatchObject({ faults: [] });
     expect(receiver.routes.size).toBe(FEED.prefixes);
     expect(receiver.messages).toBeLessThanOrEqual(FEED.messages * 1.01);
