@@ -14,8 +14,8 @@ export function decodeBgp4mp(r: Reader, subtype: number, time: MrtTime): Message
   const { fourOctetAs } = how;
   const session = decodeSession(r, fourOctetAs);
   if (how.state) {
-    const from = r.u16('state.from');
-    const to = r.u16('state.to');
+    const from = r.u16('state.old');
+    const to = r.u16('state.new');
     r.done('state');
     return { kind: 'state', time, ...session, fourOctetAs, from, to };
   }

@@ -161,7 +161,7 @@ describe('MRT records (RFC 6396, RFC 8050)', () => {
     ['an entry beyond the record', '00000001 000d 0002 00000008 00000000 00 0001 0000', 'entry.originated', 21],
     ['octets behind the last entry', '00000001 000d 0002 00000008 00000000 00 0000 01', 'rib', 19],
     ['a family that is none', '00000001 0010 0001 00000008 fde9 fde8 0000 0003', 'session.family', 18],
-    ['half a state', '00000001 0010 0000 00000012 fde9 fde8 0000 0001 c0000201 c0000202 0001', 'state.to', 30],
+    ['half a state', '00000001 0010 0000 00000012 fde9 fde8 0000 0001 c0000201 c0000202 0001', 'state.new', 30],
     ['a record that is shorter than it says', '00000001 000c 0001 00000009 0102', 'record.body', 12],
     ['a record that is longer than it says', '00000001 000c 0001 00000001 0102', 'record', 13],
   ])('%s is said with field and offset', (_, hex, field, at) => {
