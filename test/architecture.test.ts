@@ -60,7 +60,7 @@ const files = readdirSync(src, { recursive: true, encoding: 'utf8' })
   .map((name) => ({ name, folder: name.split('/')[0]!, text: readFileSync(join(src, name), 'utf8') }));
 
 const importsOf = (text: string): string[] =>
-  [...text.matchAll(/(?:from|import\(|^import)\s*'([^']+)'/gm)].map((match) => match[1]!);
+  [...text.matchAll(/(?:\bfrom |import\(|^import )\s*'([^'\s]+)'/gm)].map((match) => match[1]!);
 
 /** The text without comments, so that prose may name what code may not use. */
 const codeOf = (text: string): string => text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|\s)\/\/.*$/gm, '');
