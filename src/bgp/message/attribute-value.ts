@@ -7,7 +7,7 @@
 import { type Bytes, u16, u32, WireError, type Writer } from '../../core/index.ts';
 import { decodeSegments, encodeAsn, encodeSegments, isConfederation } from './as-path.ts';
 import { NotificationOwed } from './fault.ts';
-import { ATTRIBUTE, ERROR, UPDATE_ERROR } from './iana.ts';
+import { ATTRIBUTE, ERROR, ORIGINS, UPDATE_ERROR } from './iana.ts';
 import { decodeMpReach, decodeMpUnreach, encodeMpReach, encodeMpUnreach } from './multiprotocol.ts';
 import type { AsSegment, AttributeValue, CodecContext, LargeCommunity } from './types.ts';
 
@@ -193,8 +193,6 @@ function decodeAtomicAggregate(_b: Bytes, at: number, end: number): AttributeVal
   if (end !== at) refuseLength(at, end, 'there are none');
   return { name: 'atomicAggregate' };
 }
-
-const ORIGINS = ['igp', 'egp', 'incomplete'] as const;
 
 const DECODERS: Readonly<Record<number, ValueDecoder>> = {
   [ATTRIBUTE.ORIGIN]: decodeOrigin,

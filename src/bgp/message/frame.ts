@@ -156,7 +156,8 @@ const refusal = (subcode: number, data: Bytes, why: string): Refusal => ({
 });
 
 const MARKER_LENGTH = 16;
-const MARKER: Bytes = new Uint8Array(MARKER_LENGTH).fill(0xff);
+/** RFC 4271 §4.1: all ones. */
+export const MARKER: Bytes = new Uint8Array(MARKER_LENGTH).fill(0xff);
 
 /** RFC 4271 §6.1, RFC 8654 §4. A ROUTE-REFRESH of a wrong length has an error of its own (RFC 7313 §5): `refresh.ts`. */
 const BOUNDS: Readonly<Record<number, { readonly least: number; readonly most: number }>> = {

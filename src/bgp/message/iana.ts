@@ -70,6 +70,9 @@ export const ATTRIBUTE = {
 /** RFC 4271 §4.3. */
 export const FLAG = { OPTIONAL: 0x80, TRANSITIVE: 0x40, PARTIAL: 0x20, EXTENDED_LENGTH: 0x10 } as const;
 
+/** Values of ORIGIN: RFC 4271 §5.1.1. */
+export const ORIGINS = ['igp', 'egp', 'incomplete'] as const;
+
 /** Segments of AS_PATH: RFC 4271 §4.3, RFC 5065 §3. */
 export const SEGMENT = { SET: 1, SEQUENCE: 2, CONFED_SEQUENCE: 3, CONFED_SET: 4 } as const;
 

@@ -1,10 +1,10 @@
 /** What a clause does to an attribute set. */
 import type { Address } from '../../ip/index.ts';
 import { parseAddress } from '../../ip/index.ts';
+import { ATTRIBUTE, ORIGINS } from '../message/iana.ts';
 import type { AttributeDraft } from '../rib/attribute-draft.ts';
-import { ATTRIBUTE } from '../rib/constants.ts';
 import { addCommunity, COMMUNITY_TYPES, parseCommunity, removeCommunity } from './community.ts';
-import { ORIGINS, type Problem } from './condition.ts';
+import type { Problem } from './condition.ts';
 import type { ActionRecord } from './record.ts';
 
 export type Action = (draft: AttributeDraft, self: Address) => void;
@@ -21,12 +21,12 @@ export function compileAction(record: ActionRecord, problem: Problem): readonly 
   };
   if (localPreference !== undefined) {
     number('localPreference', localPreference, 0xffff_ffff);
-    out.push((draft) => draft.setWord(ATTRIBUTE.localPreference, 0x40, localPreference));
+    out.push((draft) => draft.setWord(ATTRIBUTE.LOCAL_PREF, 0x40, localPreference));
   }
-  if (med === 'none') out.push((draft) => draft.drop(ATTRIBUTE.med));
+  if (med === 'none') out.push((draft) => draft.drop(ATTRIBUTE.MULTI_EXIT_DISC));
   else if (med !== undefined) {
     number('med', med, 0xffff_ffff);
-    out.push((draft) => draft.setWord(ATTRIBUTE.med, 0x80, med));
+    out.push((draft) => draft.setWord(ATTRIBUTE.MULTI_EXIT_DISC, 0x80, med));
   }
   if (weight !== undefined) {
     number('weight', weight, 0xffff);
@@ -35,7 +35,7 @@ export function compileAction(record: ActionRecord, problem: Problem): readonly 
     });
   }
   if (origin !== undefined)
-    out.push((draft) => draft.set(ATTRIBUTE.origin, 0x40, Uint8Array.of(ORIGINS.indexOf(origin))));
+    out.push((draft) => draft.set(ATTRIBUTE.ORIGIN, 0x40, Uint8Array.of(ORIGINS.indexOf(origin))));
   nextHop(record, out, problem);
   communities(record, out, problem);
   if (prepend !== undefined) {

@@ -2,9 +2,9 @@
  * Communities of all kinds as text and as octets of their attribute: RFC 1997, RFC 4360, RFC 8092.
  */
 import { type Bytes, EMPTY, fromHex, sameBytes } from '../../core/index.ts';
+import { ATTRIBUTE, COMMUNITY } from '../message/iana.ts';
 import type { AttributeDraft } from '../rib/attribute-draft.ts';
 import { type AttributeStore, valueAt, valueLength } from '../rib/attribute-store.ts';
-import { ATTRIBUTE } from '../rib/constants.ts';
 
 export interface Community {
   /** Type of the attribute that it stands in. */
@@ -13,35 +13,28 @@ export interface Community {
   readonly octets: Bytes;
 }
 
-/** IANA "BGP Well-known Communities". */
-const NAMES: Readonly<Record<string, number>> = {
-  'graceful-shutdown': 0xffff0000,
-  'llgr-stale': 0xffff0006,
-  'no-llgr': 0xffff0007,
-  blackhole: 0xffff029a,
-  'no-export': 0xffffff01,
-  'no-advertise': 0xffffff02,
-  'no-export-subconfed': 0xffffff03,
-  'no-peer': 0xffffff04,
-};
+/** `no-export`, `graceful-shutdown` and so on. */
+const NAMES: Readonly<Record<string, number>> = Object.fromEntries(
+  Object.entries(COMMUNITY).map(([name, number]) => [name.toLowerCase().replaceAll('_', '-'), number]),
+);
 
 export const COMMUNITY_TYPES = [
-  ATTRIBUTE.communities,
-  ATTRIBUTE.extendedCommunities,
-  ATTRIBUTE.largeCommunities,
+  ATTRIBUTE.COMMUNITIES,
+  ATTRIBUTE.EXTENDED_COMMUNITIES,
+  ATTRIBUTE.LARGE_COMMUNITIES,
 ] as const;
 
 export function parseCommunity(text: string): Community | undefined {
   const known = Object.hasOwn(NAMES, text) ? NAMES[text] : undefined;
-  if (known !== undefined) return { type: ATTRIBUTE.communities, octets: words([known]) };
-  if (/^[0-9a-fA-F]{16}$/.test(text)) return { type: ATTRIBUTE.extendedCommunities, octets: fromHex(text) };
+  if (known !== undefined) return { type: ATTRIBUTE.COMMUNITIES, octets: words([known]) };
+  if (/^[0-9a-fA-F]{16}$/.test(text)) return { type: ATTRIBUTE.EXTENDED_COMMUNITIES, octets: fromHex(text) };
   const parts = text.split(':');
   if (parts.some((part) => !/^(0|[1-9][0-9]{0,9})$/.test(part))) return undefined;
   const numbers = parts.map(Number);
   if (numbers.length === 2 && numbers.every((n) => n <= 0xffff))
-    return { type: ATTRIBUTE.communities, octets: words([numbers[0]! * 0x1_0000 + numbers[1]!]) };
+    return { type: ATTRIBUTE.COMMUNITIES, octets: words([numbers[0]! * 0x1_0000 + numbers[1]!]) };
   if (numbers.length === 3 && numbers.every((n) => n <= 0xffff_ffff))
-    return { type: ATTRIBUTE.largeCommunities, octets: words(numbers) };
+    return { type: ATTRIBUTE.LARGE_COMMUNITIES, octets: words(numbers) };
   return undefined;
 }
 

@@ -1,15 +1,13 @@
 /** What a clause asks of an attribute set. */
 import { contains, parsePrefix } from '../../ip/index.ts';
+import { ATTRIBUTE, ORIGINS } from '../message/iana.ts';
 import { type AttributeStore, SET, valueAt, valueLength, word } from '../rib/attribute-store.ts';
-import { ATTRIBUTE } from '../rib/constants.ts';
 import { compileExpression } from './as-path-expression.ts';
 import { hasCommunity, parseCommunity } from './community.ts';
 import type { ClauseRecord, RangeRecord } from './record.ts';
 
 export type Condition = (store: AttributeStore, set: number) => boolean;
 export type Problem = (field: string, text: string) => void;
-
-export const ORIGINS = ['igp', 'egp', 'incomplete'] as const;
 
 export function compileConditions(record: ClauseRecord, problem: Problem): readonly Condition[] {
   const out: Condition[] = [];
@@ -59,7 +57,7 @@ function range(
 
 /** The last number of the last AS_SEQUENCE; 0 where the path ends otherwise or is empty. */
 function originAs(store: AttributeStore, set: number): number {
-  const at = store.find(set, ATTRIBUTE.asPath);
+  const at = store.find(set, ATTRIBUTE.AS_PATH);
   if (at < 0) return 0;
   const { arena } = store;
   const end = valueAt(arena, at) + valueLength(arena, at);
@@ -71,7 +69,7 @@ function originAs(store: AttributeStore, set: number): number {
 
 /** `65001 65002 {64512 64513}`; confederation segments in parentheses. */
 export function pathText(store: AttributeStore, set: number): string {
-  const at = store.find(set, ATTRIBUTE.asPath);
+  const at = store.find(set, ATTRIBUTE.AS_PATH);
   if (at < 0) return '';
   const { arena } = store;
   const end = valueAt(arena, at) + valueLength(arena, at);

@@ -4,8 +4,8 @@
  * One draft serves many sets, one after the other. Nothing is copied before `commit`, so what was added must stay where it is until then.
  */
 import { type Bytes, EMPTY } from '../../core/index.ts';
+import { ATTRIBUTE, SEGMENT } from '../message/iana.ts';
 import { type AttributeStore, HEADER, putWord, valueAt, valueLength } from './attribute-store.ts';
-import { ATTRIBUTE } from './constants.ts';
 
 export class AttributeDraft {
   weight = 0;
@@ -96,13 +96,13 @@ export class AttributeDraft {
 
   /** RFC 4271 §5.1.2 b: leading AS_SEQUENCE, at most 255 numbers a segment. */
   prepend(asn: number, times = 1): void {
-    const old = this.value(ATTRIBUTE.asPath) ?? EMPTY;
-    const room = old.length > 0 && old[0] === AS_SEQUENCE ? Math.min(times, 255 - old[1]!) : 0;
+    const old = this.value(ATTRIBUTE.AS_PATH) ?? EMPTY;
+    const room = old.length > 0 && old[0] === SEGMENT.SEQUENCE ? Math.min(times, 255 - old[1]!) : 0;
     const fresh = times - room;
     const out = new Uint8Array(old.length + 4 * times + (fresh > 0 ? 2 : 0));
     let at = 0;
     if (fresh > 0) {
-      out[at++] = AS_SEQUENCE;
+      out[at++] = SEGMENT.SEQUENCE;
       out[at++] = fresh;
       for (let i = 0; i < fresh; i++, at += 4) putWord(out, at, asn);
     }
@@ -112,7 +112,7 @@ export class AttributeDraft {
       for (let i = 0; i < room; i++, at += 4) putWord(out, at, asn);
       out.set(old.subarray(2), at);
     }
-    this.set(ATTRIBUTE.asPath, 0x40, out);
+    this.set(ATTRIBUTE.AS_PATH, 0x40, out);
   }
 
   /** The number of the set, with one reference for the caller. */
@@ -158,5 +158,3 @@ function copy(source: Bytes, start: number, length: number, out: Bytes, at: numb
   for (let i = 0; i < length; i++) out[at + i] = source[start + i]!;
   return at + length;
 }
-
-const AS_SEQUENCE = 2;

@@ -7,13 +7,13 @@
  * NLRI inside MP_REACH_NLRI and MP_UNREACH_NLRI are left in place: the scan says where they stand.
  */
 import { type Bytes, concat, EMPTY, u16 } from '../../core/index.ts';
-import { AS_TRANS } from '../message/iana.ts';
+import { type AttributeRule, attributeRule, stronger } from '../message/attribute-rules.ts';
+import { AS_TRANS, ATTRIBUTE, attributeName } from '../message/iana.ts';
 import { nextHopFits } from '../message/multiprotocol.ts';
 import type { CodecContext, Family, Treatment } from '../message/types.ts';
 import { isConfederate, isPath, mergePaths, widen } from './as-path.ts';
 import { AttributeDraft } from './attribute-draft.ts';
 import { type AttributeStore, countAs, word } from './attribute-store.ts';
-import { ATTRIBUTE } from './constants.ts';
 
 /** Part of an UPDATE that holds prefixes. */
 export interface Part {
@@ -21,8 +21,6 @@ export interface Part {
   start: number;
   end: number;
 }
-
-const RANK: Record<Treatment, number> = { none: 0, discard: 1, withdraw: 2, reset: 3 };
 
 export class AttributeScan {
   treatment: Treatment = 'none';
@@ -94,65 +92,65 @@ export class AttributeScan {
   }
 
   #fault(treatment: Treatment, why: string): void {
-    if (RANK[treatment] <= RANK[this.treatment]) return;
+    if (stronger(this.treatment, treatment) === this.treatment) return;
     this.treatment = treatment;
     this.why = why;
   }
 
   #attribute(flags: number, type: number, value: number, length: number): void {
-    if (type !== ATTRIBUTE.mpUnreach) this.#others = true;
+    if (type !== ATTRIBUTE.MP_UNREACH_NLRI) this.#others = true;
     if (this.#seen[type] === 1) {
-      const multiprotocol = type === ATTRIBUTE.mpReach || type === ATTRIBUTE.mpUnreach;
+      const multiprotocol = type === ATTRIBUTE.MP_REACH_NLRI || type === ATTRIBUTE.MP_UNREACH_NLRI;
       return this.#fault(multiprotocol ? 'reset' : 'discard', `attribute ${type} stands twice`);
     }
     this.#seen[type] = 1;
     this.#types[this.#typeCount++] = type;
     const rule = RULES[type];
     if (rule === undefined) return this.#unknown(flags, type, value, length);
-    if ((flags & 0xc0) !== rule.flags) {
-      const weak = rule.treatment === 'discard' || (rule.internal && this.#context!.ebgp);
-      return this.#fault(weak ? 'discard' : rule.treatment, `${rule.name} has flags 0x${flags.toString(16)}`);
-    }
-    if (rule.internal && this.#context!.ebgp) return this.#fault('discard', `${rule.name} from an external peer`);
+    if (rule.internalOnly && this.#context!.ebgp)
+      return this.#fault('discard', `${attributeName(type)} from an external peer`);
+    if (rule.twoOctetsOnly && this.#context!.fourOctetAs)
+      return this.#fault('discard', `${attributeName(type)} between speakers of four octets`);
+    if ((flags & 0xc0) !== rule.flags)
+      return this.#fault(rule.malformed, `${attributeName(type)} has flags 0x${flags.toString(16)}`);
     if (!rule.fits(length, this.#context!.fourOctetAs))
-      return this.#fault(rule.treatment, `${rule.name} of ${length} octets`);
+      return this.#fault(rule.malformed, `${attributeName(type)} of ${length} octets`);
     this.#known(type, flags, value, length);
   }
 
   #known(type: number, flags: number, value: number, length: number): void {
     const b = this.#octets;
     switch (type) {
-      case ATTRIBUTE.origin:
+      case ATTRIBUTE.ORIGIN:
         if (b[value]! > 2) return this.#fault('withdraw', `ORIGIN ${b[value]}`);
         break;
-      case ATTRIBUTE.asPath:
+      case ATTRIBUTE.AS_PATH:
         return this.#path(flags, value, length);
-      case ATTRIBUTE.nextHop:
+      case ATTRIBUTE.NEXT_HOP:
         this.#hopAt = value;
         this.#hopLength = length;
         return;
-      case ATTRIBUTE.mpReach:
+      case ATTRIBUTE.MP_REACH_NLRI:
         return this.#reach(value, length);
-      case ATTRIBUTE.mpUnreach:
+      case ATTRIBUTE.MP_UNREACH_NLRI:
         this.unreach.family = (u16(b, value) << 8) | b[value + 2]!;
         this.unreach.start = value + 3;
         this.unreach.end = value + length;
         if (!this.#context!.families.includes(this.unreach.family))
           this.#fault('discard', 'MP_UNREACH_NLRI of a family that the session does not have');
         return;
-      case ATTRIBUTE.as4Path:
-        // RFC 6793 §4.1, §6: discarded between speakers of four octets, and when it is malformed.
-        if (this.#context!.fourOctetAs) return this.#fault('discard', 'AS4_PATH between speakers of four octets');
-        if (!isPath(b, value, length, 4) || length === 0 || countAs(b, value, length, 0) > 0)
+      case ATTRIBUTE.AS4_PATH:
+        // RFC 6793 §6.
+        if (!isPath(b, value, length, 4) || countAs(b, value, length, 0) > 0)
           return this.#fault('discard', 'AS4_PATH is malformed');
         this.#as4Path = b.subarray(value, value + length);
         return;
-      case ATTRIBUTE.as4Aggregator:
+      case ATTRIBUTE.AS4_AGGREGATOR:
         if (this.#context!.fourOctetAs) return this.#fault('discard', 'AS4_AGGREGATOR between speakers of four octets');
         if (word(b, value) === 0) return this.#fault('discard', 'AS4_AGGREGATOR has the number 0');
         this.#as4Aggregator = b.subarray(value, value + length);
         return;
-      case ATTRIBUTE.aggregator:
+      case ATTRIBUTE.AGGREGATOR:
         if ((length === 6 ? u16(b, value) : word(b, value)) === 0)
           return this.#fault('discard', 'AGGREGATOR has the number 0');
         if (length === 6) {
@@ -161,7 +159,7 @@ export class AttributeScan {
           return this.#draft.set(type, flags, wide);
         }
         break;
-      case ATTRIBUTE.largeCommunities: {
+      case ATTRIBUTE.LARGE_COMMUNITIES: {
         const once = length === 12 ? undefined : withoutRepetition(b, value, length);
         if (once !== undefined) return this.#draft.set(type, flags, once);
         break;
@@ -181,7 +179,7 @@ export class AttributeScan {
       return this.#fault('withdraw', 'AS_PATH has segments of a confederation from outside');
     // RFC 7607 §2.
     if (countAs(wide, start, octets, 0) > 0) return this.#fault('withdraw', 'AS_PATH has the number 0');
-    this.#draft.set(ATTRIBUTE.asPath, flags, wide, start, octets);
+    this.#draft.set(ATTRIBUTE.AS_PATH, flags, wide, start, octets);
   }
 
   /** RFC 4760 §3, RFC 2545 §3, RFC 8950 §3: the family stands first, and a next hop of 4, 16 or 32 octets. */
@@ -211,23 +209,23 @@ export class AttributeScan {
   #complete(nlri: boolean): void {
     const { ebgp, fourOctetAs } = this.#context!;
     for (const type of MANDATORY)
-      if (this.#seen[type] === 0) this.#fault('withdraw', `${RULES[type]!.name} is missing`);
-    if (nlri && this.#seen[ATTRIBUTE.nextHop] === 0) this.#fault('withdraw', 'NEXT_HOP is missing');
+      if (this.#seen[type] === 0) this.#fault('withdraw', `${attributeName(type)} is missing`);
+    if (nlri && this.#seen[ATTRIBUTE.NEXT_HOP] === 0) this.#fault('withdraw', 'NEXT_HOP is missing');
     const first = this.#octets[this.#hopAt]!;
     if (nlri && this.#hopLength === 4 && (first === 0 || first >= 224)) this.#fault('withdraw', 'NEXT_HOP is no host');
-    if (!ebgp && this.#seen[ATTRIBUTE.localPreference] === 0) this.#fault('withdraw', 'LOCAL_PREF is missing');
-    if (!fourOctetAs && RANK[this.treatment] < RANK.withdraw) this.#merge();
+    if (!ebgp && this.#seen[ATTRIBUTE.LOCAL_PREF] === 0) this.#fault('withdraw', 'LOCAL_PREF is missing');
+    if (!fourOctetAs && (this.treatment === 'none' || this.treatment === 'discard')) this.#merge();
   }
 
   #merge(): void {
-    const aggregator = this.#draft.value(ATTRIBUTE.aggregator);
+    const aggregator = this.#draft.value(ATTRIBUTE.AGGREGATOR);
     if (aggregator !== undefined && this.#as4Aggregator !== undefined) {
       if (word(aggregator, 0) !== AS_TRANS) return;
-      this.#draft.set(ATTRIBUTE.aggregator, 0xc0, this.#as4Aggregator);
+      this.#draft.set(ATTRIBUTE.AGGREGATOR, 0xc0, this.#as4Aggregator);
     }
-    const path = this.#draft.value(ATTRIBUTE.asPath);
+    const path = this.#draft.value(ATTRIBUTE.AS_PATH);
     if (path !== undefined && this.#as4Path !== undefined)
-      this.#draft.set(ATTRIBUTE.asPath, 0x40, mergePaths(path, this.#as4Path));
+      this.#draft.set(ATTRIBUTE.AS_PATH, 0x40, mergePaths(path, this.#as4Path));
   }
 }
 
@@ -244,45 +242,37 @@ function withoutRepetition(b: Bytes, start: number, length: number): Bytes | und
   return parts.length * 12 === length ? undefined : concat(...parts);
 }
 
-interface Rule {
-  readonly name: string;
-  /** Optional and transitive bits. */
-  readonly flags: number;
-  readonly treatment: Treatment;
-  /** Means nothing from an external peer (RFC 7606 §7.5, §7.9, §7.10). */
-  readonly internal: boolean;
+interface Rule extends AttributeRule {
   readonly fits: (length: number, four: boolean) => boolean;
 }
 
 const exactly = (octets: number) => (length: number) => length === octets;
 /** RFC 7606 §7.8 and others: at least one. */
 const multiple = (octets: number) => (length: number) => length > 0 && length % octets === 0;
-const rule = (
-  name: string,
-  flags: number,
-  treatment: Treatment,
-  fits: Rule['fits'],
-  internal: boolean = false,
-): Rule => ({ name, flags, treatment, internal, fits });
+
+/** Lengths, by type; a path is looked at by its segments. */
+const FITS: readonly (readonly [type: number, fits: Rule['fits']])[] = [
+  [ATTRIBUTE.ORIGIN, exactly(1)],
+  [ATTRIBUTE.AS_PATH, () => true],
+  [ATTRIBUTE.NEXT_HOP, exactly(4)],
+  [ATTRIBUTE.MULTI_EXIT_DISC, exactly(4)],
+  [ATTRIBUTE.LOCAL_PREF, exactly(4)],
+  [ATTRIBUTE.ATOMIC_AGGREGATE, exactly(0)],
+  [ATTRIBUTE.AGGREGATOR, (length, four) => length === (four ? 8 : 6)],
+  [ATTRIBUTE.COMMUNITIES, multiple(4)],
+  [ATTRIBUTE.ORIGINATOR_ID, exactly(4)],
+  [ATTRIBUTE.CLUSTER_LIST, multiple(4)],
+  [ATTRIBUTE.MP_REACH_NLRI, (length) => length >= 5],
+  [ATTRIBUTE.MP_UNREACH_NLRI, (length) => length >= 3],
+  [ATTRIBUTE.EXTENDED_COMMUNITIES, multiple(8)],
+  [ATTRIBUTE.AS4_PATH, (length) => length >= 6],
+  [ATTRIBUTE.AS4_AGGREGATOR, exactly(8)],
+  [ATTRIBUTE.IPV6_EXTENDED_COMMUNITIES, multiple(20)],
+  [ATTRIBUTE.LARGE_COMMUNITIES, multiple(12)],
+  [ATTRIBUTE.ONLY_TO_CUSTOMER, exactly(4)],
+];
 
 const RULES: (Rule | undefined)[] = [];
-RULES[ATTRIBUTE.origin] = rule('ORIGIN', 0x40, 'withdraw', exactly(1));
-RULES[ATTRIBUTE.asPath] = rule('AS_PATH', 0x40, 'withdraw', () => true);
-RULES[ATTRIBUTE.nextHop] = rule('NEXT_HOP', 0x40, 'withdraw', exactly(4));
-RULES[ATTRIBUTE.med] = rule('MULTI_EXIT_DISC', 0x80, 'withdraw', exactly(4));
-RULES[ATTRIBUTE.localPreference] = rule('LOCAL_PREF', 0x40, 'withdraw', exactly(4), true);
-RULES[ATTRIBUTE.atomicAggregate] = rule('ATOMIC_AGGREGATE', 0x40, 'discard', exactly(0));
-RULES[ATTRIBUTE.aggregator] = rule('AGGREGATOR', 0xc0, 'discard', (length, four) => length === (four ? 8 : 6));
-RULES[ATTRIBUTE.communities] = rule('COMMUNITIES', 0xc0, 'withdraw', multiple(4));
-RULES[ATTRIBUTE.originatorId] = rule('ORIGINATOR_ID', 0x80, 'withdraw', exactly(4), true);
-RULES[ATTRIBUTE.clusterList] = rule('CLUSTER_LIST', 0x80, 'withdraw', multiple(4), true);
-RULES[ATTRIBUTE.mpReach] = rule('MP_REACH_NLRI', 0x80, 'reset', (length) => length >= 5);
-RULES[ATTRIBUTE.mpUnreach] = rule('MP_UNREACH_NLRI', 0x80, 'reset', (length) => length >= 3);
-RULES[ATTRIBUTE.extendedCommunities] = rule('EXTENDED_COMMUNITIES', 0xc0, 'withdraw', multiple(8));
-RULES[ATTRIBUTE.as4Path] = rule('AS4_PATH', 0xc0, 'discard', () => true);
-RULES[ATTRIBUTE.as4Aggregator] = rule('AS4_AGGREGATOR', 0xc0, 'discard', exactly(8));
-RULES[ATTRIBUTE.ipv6ExtendedCommunities] = rule('IPV6_EXTENDED_COMMUNITIES', 0xc0, 'withdraw', multiple(20));
-RULES[ATTRIBUTE.onlyToCustomer] = rule('ONLY_TO_CUSTOMER', 0xc0, 'withdraw', exactly(4));
-RULES[ATTRIBUTE.largeCommunities] = rule('LARGE_COMMUNITY', 0xc0, 'withdraw', multiple(12));
+for (const [type, fits] of FITS) RULES[type] = { ...attributeRule(type)!, fits };
 
-const MANDATORY = [ATTRIBUTE.origin, ATTRIBUTE.asPath];
+const MANDATORY = [ATTRIBUTE.ORIGIN, ATTRIBUTE.AS_PATH];

@@ -10,8 +10,8 @@
  * do not change. Room of what is freed is reused by sets of the same size (in steps of 8 octets), so churn does not grow the arena.
  */
 import type { Bytes } from '../../core/index.ts';
+import { ATTRIBUTE, COMMUNITY } from '../message/iana.ts';
 import { grown8, grown16, grown32 } from './columns.ts';
-import { ATTRIBUTE, COMMUNITY } from './constants.ts';
 import { NextHops } from './next-hops.ts';
 
 /** Where attributes begin, behind weight and next hop. */
@@ -118,14 +118,14 @@ export class AttributeStore {
 
   /** How often an AS number stands in AS_PATH. */
   occurrences(id: number, asn: number): number {
-    const at = this.find(id, ATTRIBUTE.asPath);
+    const at = this.find(id, ATTRIBUTE.AS_PATH);
     return at < 0 ? 0 : countAs(this.arena, valueAt(this.arena, at), valueLength(this.arena, at), asn);
   }
 
   /** Whether CLUSTER_LIST has an identifier. */
   hasCluster(id: number, cluster: number): boolean {
     if (this.clusterLengths[id] === 0) return false;
-    const at = this.find(id, ATTRIBUTE.clusterList);
+    const at = this.find(id, ATTRIBUTE.CLUSTER_LIST);
     const start = valueAt(this.arena, at);
     for (let o = start; o < start + valueLength(this.arena, at); o += 4)
       if (word(this.arena, o) === cluster) return true;
@@ -258,29 +258,29 @@ export class AttributeStore {
   #key(id: number, type: number, value: number, length: number): void {
     const { arena } = this;
     switch (type) {
-      case ATTRIBUTE.origin:
+      case ATTRIBUTE.ORIGIN:
         this.origins[id] = arena[value]!;
         break;
-      case ATTRIBUTE.asPath:
+      case ATTRIBUTE.AS_PATH:
         this.pathLengths[id] = pathLength(arena, value, length);
         if (length >= 6 && arena[value] === 2) this.neighbours[id] = word(arena, value + 2);
         break;
-      case ATTRIBUTE.med:
+      case ATTRIBUTE.MULTI_EXIT_DISC:
         this.meds[id] = word(arena, value);
         this.flags[id]! |= SET.med;
         break;
-      case ATTRIBUTE.localPreference:
+      case ATTRIBUTE.LOCAL_PREF:
         this.localPreferences[id] = word(arena, value);
         this.flags[id]! |= SET.localPreference;
         break;
-      case ATTRIBUTE.communities:
+      case ATTRIBUTE.COMMUNITIES:
         for (let o = value; o < value + length; o += 4) this.flags[id]! |= communityFlag(word(arena, o));
         break;
-      case ATTRIBUTE.originatorId:
+      case ATTRIBUTE.ORIGINATOR_ID:
         this.originators[id] = word(arena, value);
         this.flags[id]! |= SET.originator;
         break;
-      case ATTRIBUTE.clusterList:
+      case ATTRIBUTE.CLUSTER_LIST:
         this.clusterLengths[id] = length >> 2;
         break;
     }
@@ -323,15 +323,15 @@ export function countAs(b: Bytes, start: number, length: number, asn: number): n
 function communityFlag(community: number): number {
   if (community < 0xffff0000) return 0;
   switch (community) {
-    case COMMUNITY.noExport:
+    case COMMUNITY.NO_EXPORT:
       return SET.noExport;
-    case COMMUNITY.noAdvertise:
+    case COMMUNITY.NO_ADVERTISE:
       return SET.noAdvertise;
-    case COMMUNITY.noExportSubconfed:
+    case COMMUNITY.NO_EXPORT_SUBCONFED:
       return SET.noExportSubconfed;
-    case COMMUNITY.llgrStale:
+    case COMMUNITY.LLGR_STALE:
       return SET.llgrStale;
-    case COMMUNITY.noLlgr:
+    case COMMUNITY.NO_LLGR:
       return SET.noLlgr;
     default:
       return 0;

@@ -6,13 +6,13 @@
  */
 import type { Bytes } from '../../core/index.ts';
 import { contains } from '../../ip/index.ts';
+import { ATTRIBUTE, COMMUNITY } from '../message/iana.ts';
 import { type Family, IPV4_UNICAST } from '../message/types.ts';
 import type { Policy } from '../policy/policy.ts';
 import { isConfederate, withoutConfederation } from './as-path.ts';
 import { AttributeDraft } from './attribute-draft.ts';
 import { type AttributeStore, SET } from './attribute-store.ts';
 import { grown32 } from './columns.ts';
-import { ATTRIBUTE, COMMUNITY } from './constants.ts';
 import { PATH, type PathTable } from './path-table.ts';
 import { isInternal, type Peer } from './peer.ts';
 import type { PrefixTable } from './prefix-table.ts';
@@ -132,14 +132,14 @@ export class Exporter {
     draft.weight = 0;
     const origin = draft.hopLength === 0 ? undefined : this.#store.nextHop(set);
     // RFC 4271 §5.1.4: a MED that another AS has set goes no further; policy may set one of our own.
-    if (to.kind === 'external' && from.kind !== 'local') draft.drop(ATTRIBUTE.med);
+    if (to.kind === 'external' && from.kind !== 'local') draft.drop(ATTRIBUTE.MULTI_EXIT_DISC);
     const received = isInternal(from.kind) && isInternal(to.kind);
     const self = this.#self();
     if (!received) this.#nextHop(origin, self);
     const outcome = this.#policy?.run(this.#store, set, signature, draft, self ?? NO_ADDRESS);
     if (outcome !== undefined && !outcome.accept) return 0;
     if (!this.#fits(draft.hopLength)) return 0;
-    if (stale) addCommunity(draft, COMMUNITY.llgrStale);
+    if (stale) addCommunity(draft, COMMUNITY.LLGR_STALE);
     if (to.kind === 'external') this.#outward();
     else this.#inward(received ? from : undefined);
     return draft.commit();
@@ -148,26 +148,26 @@ export class Exporter {
   /** RFC 4271 §5.1.2, §5.1.5; RFC 4456 §8: what an AS keeps to itself. */
   #outward(): void {
     const draft = this.#draft;
-    draft.drop(ATTRIBUTE.localPreference);
-    draft.drop(ATTRIBUTE.originatorId);
-    draft.drop(ATTRIBUTE.clusterList);
+    draft.drop(ATTRIBUTE.LOCAL_PREF);
+    draft.drop(ATTRIBUTE.ORIGINATOR_ID);
+    draft.drop(ATTRIBUTE.CLUSTER_LIST);
     // RFC 5065 §4.1: what is within a confederation stays there.
-    const path = draft.value(ATTRIBUTE.asPath) ?? NO_ADDRESS;
-    if (isConfederate(path, 0, path.length)) draft.set(ATTRIBUTE.asPath, 0x40, withoutConfederation(path));
+    const path = draft.value(ATTRIBUTE.AS_PATH) ?? NO_ADDRESS;
+    if (isConfederate(path, 0, path.length)) draft.set(ATTRIBUTE.AS_PATH, 0x40, withoutConfederation(path));
     draft.prepend(this.#to.localAs);
   }
 
   #inward(reflectedFrom: Peer | undefined): void {
     const draft = this.#draft;
-    if (!draft.has(ATTRIBUTE.localPreference)) draft.setWord(ATTRIBUTE.localPreference, 0x40, 100);
-    if (!draft.has(ATTRIBUTE.asPath)) draft.set(ATTRIBUTE.asPath, 0x40, NO_ADDRESS);
+    if (!draft.has(ATTRIBUTE.LOCAL_PREF)) draft.setWord(ATTRIBUTE.LOCAL_PREF, 0x40, 100);
+    if (!draft.has(ATTRIBUTE.AS_PATH)) draft.set(ATTRIBUTE.AS_PATH, 0x40, NO_ADDRESS);
     if (reflectedFrom === undefined) return;
-    if (!draft.has(ATTRIBUTE.originatorId)) draft.setWord(ATTRIBUTE.originatorId, 0x80, reflectedFrom.remoteId);
-    const list = draft.value(ATTRIBUTE.clusterList) ?? NO_ADDRESS;
+    if (!draft.has(ATTRIBUTE.ORIGINATOR_ID)) draft.setWord(ATTRIBUTE.ORIGINATOR_ID, 0x80, reflectedFrom.remoteId);
+    const list = draft.value(ATTRIBUTE.CLUSTER_LIST) ?? NO_ADDRESS;
     const longer = new Uint8Array(list.length + 4);
     new DataView(longer.buffer).setUint32(0, this.#reflection.clusterId);
     longer.set(list, 4);
-    draft.set(ATTRIBUTE.clusterList, 0x80, longer);
+    draft.set(ATTRIBUTE.CLUSTER_LIST, 0x80, longer);
   }
 
   /** RFC 4271 §5.1.3; the next hop of a set that is not ours stays towards internal peers and on a shared subnet. */
@@ -212,13 +212,13 @@ export class Exporter {
 }
 
 function addCommunity(draft: AttributeDraft, community: number): void {
-  const old = draft.value(ATTRIBUTE.communities) ?? NO_ADDRESS;
+  const old = draft.value(ATTRIBUTE.COMMUNITIES) ?? NO_ADDRESS;
   const view = new DataView(old.buffer, old.byteOffset, old.length);
   for (let at = 0; at < old.length; at += 4) if (view.getUint32(at) === community) return;
   const out = new Uint8Array(old.length + 4);
   out.set(old);
   new DataView(out.buffer).setUint32(old.length, community);
-  draft.set(ATTRIBUTE.communities, 0xc0, out);
+  draft.set(ATTRIBUTE.COMMUNITIES, 0xc0, out);
 }
 
 const NO_ADDRESS: Bytes = new Uint8Array(0);

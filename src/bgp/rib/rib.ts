@@ -10,11 +10,11 @@
 import type { Bytes, Millis } from '../../core/index.ts';
 import { invariant } from '../../core/index.ts';
 import { formatPrefix, type Prefix } from '../../ip/index.ts';
+import { ATTRIBUTE, MAXIMUM_LENGTH, ORIGINS } from '../message/iana.ts';
 import { type Family, IPV4_UNICAST, IPV6_UNICAST } from '../message/types.ts';
 import type { Policy } from '../policy/policy.ts';
 import { AttributeDraft } from './attribute-draft.ts';
 import { AttributeStore } from './attribute-store.ts';
-import { ATTRIBUTE } from './constants.ts';
 import { DECISION, type DecisionOptions } from './decision.ts';
 import { explainPrefix, type PathExplanation } from './explain.ts';
 import { Exporter, type Reflection } from './exporter.ts';
@@ -341,14 +341,14 @@ export class Rib {
     const draft = this.#draft;
     draft.begin();
     draft.weight = how.weight ?? OWN_WEIGHT;
-    draft.set(ATTRIBUTE.origin, 0x40, Uint8Array.of(ORIGINS.indexOf(how.origin ?? 'igp')));
-    draft.set(ATTRIBUTE.asPath, 0x40, new Uint8Array(0));
-    if (how.med !== undefined) draft.setWord(ATTRIBUTE.med, 0x80, how.med);
-    if (how.localPreference !== undefined) draft.setWord(ATTRIBUTE.localPreference, 0x40, how.localPreference);
+    draft.set(ATTRIBUTE.ORIGIN, 0x40, Uint8Array.of(ORIGINS.indexOf(how.origin ?? 'igp')));
+    draft.set(ATTRIBUTE.AS_PATH, 0x40, new Uint8Array(0));
+    if (how.med !== undefined) draft.setWord(ATTRIBUTE.MULTI_EXIT_DISC, 0x80, how.med);
+    if (how.localPreference !== undefined) draft.setWord(ATTRIBUTE.LOCAL_PREF, 0x40, how.localPreference);
     if (how.communities !== undefined && how.communities.length > 0) {
       const octets = new Uint8Array(how.communities.length * 4);
       how.communities.forEach((community, i) => void new DataView(octets.buffer).setUint32(i * 4, community));
-      draft.set(ATTRIBUTE.communities, 0xc0, octets);
+      draft.set(ATTRIBUTE.COMMUNITIES, 0xc0, octets);
     }
     return draft.commit();
   }
@@ -377,7 +377,7 @@ function groupKey(peer: Peer, family: Family): string {
 const policyKey = (policy: Policy | undefined): string => policy?.key ?? '';
 
 function ourselves(options: RibOptions): Peer {
-  const context = { ebgp: false, fourOctetAs: true, maximumLength: 4096, addPath: [], families: [] };
+  const context = { ebgp: false, fourOctetAs: true, maximumLength: MAXIMUM_LENGTH, addPath: [], families: [] };
   return {
     number: 0,
     name: 'local',
@@ -392,6 +392,5 @@ function ourselves(options: RibOptions): Peer {
   };
 }
 
-const ORIGINS = ['igp', 'egp', 'incomplete'];
 /** What others give routes of their own, so that a learned one never replaces them by chance. */
 const OWN_WEIGHT = 32_768;

@@ -5,16 +5,12 @@
  * prefix is twice in it. MP_REACH_NLRI and MP_UNREACH_NLRI stand first (RFC 7606 §5.1).
  */
 import { type Bytes, concat, EMPTY, putU16, u16 } from '../../core/index.ts';
-import { AS_TRANS } from '../message/iana.ts';
+import { AS_TRANS, ATTRIBUTE, HEADER_LENGTH } from '../message/iana.ts';
 import { type CodecContext, type Family, IPV4_UNICAST } from '../message/types.ts';
 import { narrow, withoutConfederation } from './as-path.ts';
 import { type AttributeStore, HEADER, putWord, valueAt, valueLength, word } from './attribute-store.ts';
-import { ATTRIBUTE } from './constants.ts';
 import type { PathTable } from './path-table.ts';
 import type { PrefixTable } from './prefix-table.ts';
-
-/** Marker, length, type. */
-const MESSAGE_HEADER = 19;
 
 export class UpdateEncoder {
   readonly maximum: number;
@@ -50,18 +46,18 @@ export class UpdateEncoder {
     this.#multiprotocol = this.#family !== IPV4_UNICAST || hop !== 4;
     this.#hop = store.arena.subarray(offset + HEADER, offset + HEADER + hop);
     this.#length = this.#four ? this.#copy(id) : this.#narrowed(id);
-    return MESSAGE_HEADER + 4 + this.#length + (this.#multiprotocol ? 9 + hop : 0) + LONGEST_NLRI <= this.maximum;
+    return HEADER_LENGTH + 4 + this.#length + (this.#multiprotocol ? 9 + hop : 0) + LONGEST_NLRI <= this.maximum;
   }
 
   /** Writes a message with units from `from` on at `at`; returns how many fit. `end` is where it ends. */
   announce(out: Bytes, at: number, units: Uint32Array, from: number, to: number): number {
-    const begin = at + MESSAGE_HEADER;
+    const begin = at + HEADER_LENGTH;
     putU16(out, begin, 0);
     let next: number;
     if (this.#multiprotocol) {
       const value = begin + 8;
       out[begin + 4] = 0x90;
-      out[begin + 5] = ATTRIBUTE.mpReach;
+      out[begin + 5] = ATTRIBUTE.MP_REACH_NLRI;
       putU16(out, value, this.#family >>> 8);
       out[value + 2] = this.#family;
       out[value + 3] = this.#hop.length;
@@ -83,7 +79,7 @@ export class UpdateEncoder {
   }
 
   withdraw(out: Bytes, at: number, units: Uint32Array, from: number, to: number): number {
-    const begin = at + MESSAGE_HEADER;
+    const begin = at + HEADER_LENGTH;
     let next: number;
     if (this.#family === IPV4_UNICAST) {
       next = this.#fill(out, begin + 2, at + this.maximum - 2, units, from, to);
@@ -101,11 +97,11 @@ export class UpdateEncoder {
 
   /** End-of-RIB (RFC 4724 §2). */
   endOfRib(): Bytes {
-    const out = new Uint8Array(MESSAGE_HEADER + (this.#family === IPV4_UNICAST ? 4 : 11));
+    const out = new Uint8Array(HEADER_LENGTH + (this.#family === IPV4_UNICAST ? 4 : 11));
     if (this.#family !== IPV4_UNICAST) {
-      this.#unreach(out, MESSAGE_HEADER);
-      putU16(out, MESSAGE_HEADER + 2, 7);
-      putU16(out, MESSAGE_HEADER + 6, 3);
+      this.#unreach(out, HEADER_LENGTH);
+      putU16(out, HEADER_LENGTH + 2, 7);
+      putU16(out, HEADER_LENGTH + 6, 3);
     }
     finish(out, 0, out.length);
     return out;
@@ -116,9 +112,9 @@ export class UpdateEncoder {
 
   /** The units that an announcement of our own making is about, as far as they still mean the same. */
   eachUnit(update: Bytes, visit: (unit: number) => void): void {
-    const attributes = MESSAGE_HEADER + 4;
-    const multiprotocol = update[attributes + 1] === ATTRIBUTE.mpReach;
-    let at = attributes + u16(update, MESSAGE_HEADER + 2);
+    const attributes = HEADER_LENGTH + 4;
+    const multiprotocol = update[attributes + 1] === ATTRIBUTE.MP_REACH_NLRI;
+    let at = attributes + u16(update, HEADER_LENGTH + 2);
     let end = update.length;
     if (multiprotocol) {
       const value = attributes + 4;
@@ -144,7 +140,7 @@ export class UpdateEncoder {
   #unreach(out: Bytes, begin: number): number {
     putU16(out, begin, 0);
     out[begin + 4] = 0x90;
-    out[begin + 5] = ATTRIBUTE.mpUnreach;
+    out[begin + 5] = ATTRIBUTE.MP_UNREACH_NLRI;
     putU16(out, begin + 8, this.#family >>> 8);
     out[begin + 10] = this.#family;
     return begin + 11;
@@ -185,7 +181,7 @@ export class UpdateEncoder {
     const out = this.#attributes;
     let to = 0;
     let from = offset + HEADER + arena[offset + 2]!;
-    while (from < end && arena[from + 1]! < ATTRIBUTE.nextHop) {
+    while (from < end && arena[from + 1]! < ATTRIBUTE.NEXT_HOP) {
       const stop = valueAt(arena, from) + valueLength(arena, from);
       while (from < stop) out[to++] = arena[from++]!;
     }
@@ -198,7 +194,7 @@ export class UpdateEncoder {
     if (this.#multiprotocol) return at;
     const out = this.#attributes;
     out[at] = 0x40;
-    out[at + 1] = ATTRIBUTE.nextHop;
+    out[at + 1] = ATTRIBUTE.NEXT_HOP;
     out[at + 2] = 4;
     out.set(this.#hop, at + 3);
     return at + 7;
@@ -216,24 +212,24 @@ export class UpdateEncoder {
       const type = arena[at + 1]!;
       const start = valueAt(arena, at);
       const length = valueLength(arena, at);
-      if (!hop && type > ATTRIBUTE.nextHop) {
+      if (!hop && type > ATTRIBUTE.NEXT_HOP) {
         hop = true;
-        parts.push(attribute(0x40, ATTRIBUTE.nextHop, this.#hop));
+        parts.push(attribute(0x40, ATTRIBUTE.NEXT_HOP, this.#hop));
       }
-      if (type > ATTRIBUTE.as4Aggregator) parts.push(...later.splice(0));
-      if (type === ATTRIBUTE.asPath) {
+      if (type > ATTRIBUTE.AS4_AGGREGATOR) parts.push(...later.splice(0));
+      if (type === ATTRIBUTE.AS_PATH) {
         const { octets, fits } = narrow(arena, start, length);
         parts.push(attribute(0x40, type, octets));
         if (!fits)
-          later.push(attribute(0xc0, ATTRIBUTE.as4Path, withoutConfederation(arena.slice(start, start + length))));
-      } else if (type === ATTRIBUTE.aggregator) {
+          later.push(attribute(0xc0, ATTRIBUTE.AS4_PATH, withoutConfederation(arena.slice(start, start + length))));
+      } else if (type === ATTRIBUTE.AGGREGATOR) {
         parts.push(attribute(arena[at]! & 0xe0, type, narrowAggregator(arena, start)));
         if (word(arena, start) > 0xffff)
-          later.push(attribute(0xc0, ATTRIBUTE.as4Aggregator, arena.slice(start, start + 8)));
+          later.push(attribute(0xc0, ATTRIBUTE.AS4_AGGREGATOR, arena.slice(start, start + 8)));
       } else parts.push(arena.slice(at, start + length));
       at = start + length;
     }
-    if (!hop) parts.push(attribute(0x40, ATTRIBUTE.nextHop, this.#hop));
+    if (!hop) parts.push(attribute(0x40, ATTRIBUTE.NEXT_HOP, this.#hop));
     const all = concat(...parts, ...later);
     this.#attributes.set(all);
     return all.length;

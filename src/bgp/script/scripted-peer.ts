@@ -17,6 +17,7 @@ import {
   Framer,
   IPV4_UNICAST,
   KEEPALIVE,
+  MARKER,
   MAXIMUM_LENGTH,
   MESSAGE,
   type Message,
@@ -223,7 +224,6 @@ export class ScriptedPeer {
   }
 }
 
-const MARKER = new Uint8Array(16).fill(0xff);
 const PATIENCE: Millis = 5_000;
 const MOST_KEPT = 10_000;
 const SHOWN_OCTETS = 64;

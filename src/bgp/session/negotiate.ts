@@ -1,13 +1,14 @@
 /**
  * What two OPENs settle, or why the peer's cannot be accepted.
  *
- * Read first: RFC 4271 §6.2; RFC 6286 §2.2; RFC 5492 §3, §5; RFC 4760 §8; RFC 6793 §4.2.3; RFC 7607; RFC 7911 §4; RFC 8654 §4.
+ * Read first: RFC 4271 §6.2; RFC 6286 §2.2; RFC 5492 §3, §5; RFC 4760 §8; RFC 6793 §4.2.3; RFC 7607; RFC 7911 §4; RFC 8654 §4; RFC 8950 §4.
  * Octets are the codec's: an OPEN that cannot be read never comes here.
  */
 import { type Bytes, concat, EMPTY, encoded } from '../../core/index.ts';
 import type { Endpoint } from '../../ip/index.ts';
 import type { Negotiated } from '../contract.ts';
 import {
+  AFI,
   AS_TRANS,
   BGP_VERSION,
   type Capability,
@@ -86,12 +87,14 @@ export function negotiate(local: OpenMessage, remote: OpenMessage, ebgp: boolean
   const both = (name: Capability['name']): boolean =>
     capability(local, name) !== undefined && capability(remote, name) !== undefined;
   const holdSeconds = Math.min(local.holdSeconds, remote.holdSeconds);
+  const extendedNextHop = families.filter((f) => hasIpv6NextHops(local, f) && hasIpv6NextHops(remote, f));
   const context = (reader: OpenMessage, writer: OpenMessage): CodecContext => ({
     ebgp,
     fourOctetAs: both('fourOctetAs'),
     maximumLength: capability(reader, 'extendedMessage') === undefined ? MAXIMUM_LENGTH : EXTENDED_MAXIMUM_LENGTH,
     addPath: families.filter((f) => (addPathMode(reader, f) & 1) !== 0 && (addPathMode(writer, f) & 2) !== 0),
     families,
+    extendedNextHop,
   });
   return {
     local,
@@ -105,7 +108,7 @@ export function negotiate(local: OpenMessage, remote: OpenMessage, ebgp: boolean
     send: context(remote, local),
     routeRefresh: both('routeRefresh'),
     enhancedRouteRefresh: both('enhancedRouteRefresh'),
-    extendedNextHop: families.filter((f) => nextHopAfis(local, f).some((afi) => nextHopAfis(remote, f).includes(afi))),
+    extendedNextHop,
     localEndpoint: ends.local,
     remoteEndpoint: ends.remote,
   };
@@ -131,10 +134,9 @@ function addPathMode(open: OpenMessage, family: Family): number {
   return mode > 3 ? 0 : mode;
 }
 
-const nextHopAfis = (open: OpenMessage, family: Family): readonly number[] =>
-  capability(open, 'extendedNextHop')
-    ?.entries.filter((e) => e.family === family)
-    .map((e) => e.nextHopAfi) ?? [];
+/** RFC 8950 §4: the only other next hops there are. */
+const hasIpv6NextHops = (open: OpenMessage, family: Family): boolean =>
+  capability(open, 'extendedNextHop')?.entries.some((e) => e.family === family && e.nextHopAfi === AFI.IPV6) ?? false;
 
 const encodeAll = (all: readonly Capability[]): Bytes => concat(...all.map((c) => encoded(encodeCapability, c)));
 
