@@ -12,7 +12,7 @@
 import { concat, type Deadline, earliest, type Machine, type Millis, type Random } from '../core/index.ts';
 import type { Address, Prefix } from '../ip/index.ts';
 import type { Negotiated, SessionAction, SessionEvent } from './contract.ts';
-import { CEASE, encodeControlMessage, type Family, type NotificationMessage } from './message/index.ts';
+import { CEASE, describeFamily, encodeControlMessage, type Family, type NotificationMessage } from './message/index.ts';
 import type { RouteChange } from './rib/fib.ts';
 import type { RibEvent } from './rib/intake.ts';
 import type { PeerOptions } from './rib/peer.ts';
@@ -72,6 +72,8 @@ export const WINDOW = 262_144;
 export const STALE_MILLIS: Millis = 360_000;
 
 interface Stale {
+  /** Of a restart: End-of-RIB ends it; of a refresh: End-of-RR. */
+  readonly since: 'down' | 'refresh';
   readonly until: Millis;
   /** What comes then. */
   readonly next: 'sweep' | 'long-lived';
@@ -86,6 +88,8 @@ interface Entry {
   negotiated: Negotiated | undefined;
   queued: number;
   readonly stale: Map<Family, Stale>;
+  /** Families whose End-of-RIB a peer with graceful restart has not said yet. */
+  readonly awaited: Set<Family>;
 }
 
 export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
@@ -176,6 +180,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
       negotiated: undefined,
       queued: 0,
       stale: new Map(),
+      awaited: new Set(),
     });
   }
 
@@ -243,6 +248,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
   #established(entry: Entry, negotiated: Negotiated, preserved: readonly Family[], now: Millis): void {
     entry.negotiated = negotiated;
     entry.queued = 0;
+    entry.awaited.clear();
+    for (const family of restartFamilies(negotiated)) entry.awaited.add(family);
     const options = optionsOf(entry.settings, negotiated);
     if (entry.number === undefined) {
       entry.number = this.rib.add(options);
@@ -250,7 +257,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     }
     this.rib.resume(entry.number, options);
     for (const family of entry.stale.keys()) {
-      if (preserved.includes(family)) this.#keep(entry, family, now + STALE_MILLIS);
+      if (preserved.includes(family)) this.#keep(entry, family, 'down', now + STALE_MILLIS);
       else this.#sweep(entry, family);
     }
   }
@@ -259,6 +266,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     entry.negotiated = undefined;
     const { number } = entry;
     if (number === undefined) return;
+    // RFC 4724 §4.2: what was stale already goes when the peer restarts once more.
+    for (const [family, { since }] of entry.stale) if (since === 'down') this.rib.sweepStale(number, family);
     entry.stale.clear();
     if (retain.length === 0) {
       this.rib.remove(number);
@@ -271,7 +280,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     );
     for (const { family, millis, longLivedMillis } of retain) {
       const next = longLivedMillis > 0 ? 'long-lived' : 'sweep';
-      entry.stale.set(family, { until: now + millis, next, longLivedMillis });
+      entry.stale.set(family, { since: 'down', until: now + millis, next, longLivedMillis });
     }
   }
 
@@ -280,8 +289,9 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
       case 'fault':
         return this.#fault(name, entry, said.notification, said.why, now);
       case 'endOfRib':
-        if (entry.stale.has(said.family)) this.#sweep(entry, said.family);
-        return this.#log(name, 'end of rib', `family ${said.family}`);
+        entry.awaited.delete(said.family);
+        if (entry.stale.get(said.family)?.since === 'down') this.#sweep(entry, said.family);
+        return this.#log(name, 'end of rib', describeFamily(said.family));
       case 'treated':
         return this.#log(name, said.treatment === 'discard' ? 'attribute discarded' : 'treated as withdraw', said.why);
       case 'nearLimit':
@@ -302,18 +312,29 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
   #asked(entry: Entry, family: Family, subtype: number, now: Millis): void {
     const { number, negotiated } = entry;
     if (number === undefined || negotiated === undefined) return;
-    if (subtype === REFRESH.end) return this.#sweep(entry, family);
+    if (subtype === REFRESH.end) {
+      // RFC 7313 §4: one without a beginning is not heeded.
+      if (entry.stale.get(family)?.since === 'refresh') this.#sweep(entry, family);
+      return;
+    }
     if (subtype === REFRESH.begin) {
+      // RFC 7313 §4: where the peer has graceful restart.
+      if (entry.awaited.has(family))
+        return this.#log(
+          entry.settings.name,
+          'refresh not heeded',
+          `${describeFamily(family)}: it began before End-of-RIB`,
+        );
       this.rib.markStale(number, family);
-      return this.#keep(entry, family, now + STALE_MILLIS);
+      return this.#keep(entry, family, 'refresh', now + STALE_MILLIS);
     }
     const around = (mark: number) =>
       negotiated.enhancedRouteRefresh ? [encodeControlMessage({ kind: 'routeRefresh', family, subtype: mark })] : [];
     this.rib.refresh(number, family, around(REFRESH.begin), around(REFRESH.end));
   }
 
-  #keep(entry: Entry, family: Family, until: Millis): void {
-    entry.stale.set(family, { until, next: 'sweep', longLivedMillis: 0 });
+  #keep(entry: Entry, family: Family, since: Stale['since'], until: Millis): void {
+    entry.stale.set(family, { since, until, next: 'sweep', longLivedMillis: 0 });
   }
 
   #sweep(entry: Entry, family: Family): void {
@@ -326,14 +347,18 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
       const due = entry.session.deadline();
       if (due !== undefined && due.at <= now)
         this.#perform(name, entry, entry.session.handle({ type: 'tick' }, now), now);
-      for (const [family, { until, next, longLivedMillis }] of entry.stale) {
+      for (const [family, { since, until, next, longLivedMillis }] of entry.stale) {
         if (until > now) continue;
         if (next === 'long-lived' && entry.number !== undefined) {
           this.rib.keepLongLived(entry.number, family);
-          this.#keep(entry, family, now + longLivedMillis);
+          this.#keep(entry, family, 'down', now + longLivedMillis);
         } else {
           this.#sweep(entry, family);
-          this.#log(name, 'stale routes removed', `family ${family}: the peer did not come back in time`);
+          this.#log(
+            name,
+            'stale routes removed',
+            `${describeFamily(family)}: ${missed(entry.negotiated, since)} in time`,
+          );
         }
       }
       if (entry.negotiated === undefined && entry.stale.size === 0 && entry.number !== undefined) {
@@ -371,6 +396,19 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
 
 const REFRESH = { ask: 0, begin: 1, end: 2 } as const;
 const CEASE_CODE = 6;
+
+function missed(negotiated: Negotiated | undefined, since: Stale['since']): string {
+  if (negotiated === undefined) return 'the peer did not come back';
+  return since === 'refresh' ? 'no End-of-RR' : 'no End-of-RIB';
+}
+
+const restartFamilies = ({ remote, families }: Negotiated): readonly Family[] =>
+  remote.capabilities.flatMap((capability) =>
+    capability.name === 'gracefulRestart' ? families.filter((family) => named(capability.families, family)) : [],
+  );
+
+const named = (list: readonly { readonly family: Family }[], family: Family): boolean =>
+  list.some((each) => each.family === family);
 
 /** What the tables know of a peer whose session is Established. */
 function optionsOf(settings: PeerSettings, negotiated: Negotiated): PeerOptions {
