@@ -113,7 +113,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
         this.#add(event.peer);
         break;
       case 'configure-peer':
-        this.#configure(event.peer);
+        this.#configure(event.peer, now);
         break;
       case 'remove-peer':
         this.#remove(event.peer, event.text, now);
@@ -173,6 +173,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
   }
 
   #add(settings: PeerSettings): void {
+    if (this.#entries.has(settings.name)) return;
     this.#entries.set(settings.name, {
       settings,
       session: new Session(settings.session, this.#random),
@@ -184,12 +185,13 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     });
   }
 
-  #configure(settings: PeerSettings): void {
+  #configure(settings: PeerSettings, now: Millis): void {
     const entry = this.#entries.get(settings.name);
     if (entry === undefined) return;
     entry.settings = settings;
-    if (entry.number !== undefined && entry.negotiated !== undefined)
-      this.rib.configure(entry.number, optionsOf(settings, entry.negotiated));
+    if (entry.number === undefined) return;
+    const said = this.rib.configure(entry.number, { ...ABSENT, ...changeable(settings) });
+    for (const each of said) this.#said(settings.name, entry, each, now);
   }
 
   #remove(name: string, text: string | undefined, now: Millis): void {
@@ -394,6 +396,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
   }
 }
 
+/** What a peer need not have. */
+const ABSENT = { import: undefined, export: undefined, maximumPrefixes: undefined, warnAt: undefined } as const;
 const REFRESH = { ask: 0, begin: 1, end: 2 } as const;
 const CEASE_CODE = 6;
 
@@ -410,13 +414,24 @@ const restartFamilies = ({ remote, families }: Negotiated): readonly Family[] =>
 const named = (list: readonly { readonly family: Family }[], family: Family): boolean =>
   list.some((each) => each.family === family);
 
+/** What the tables go by that no session has settled. */
+function changeable({
+  name: _name,
+  session: _session,
+  client: _client,
+  restartMillis: _restart,
+  ...rest
+}: PeerSettings) {
+  return rest;
+}
+
 /** What the tables know of a peer whose session is Established. */
 function optionsOf(settings: PeerSettings, negotiated: Negotiated): PeerOptions {
-  const { name, session, client, restartMillis: _restart, ...same } = settings;
+  const { name, session, client } = settings;
   const { remoteAs, remote, receive, send, extendedNextHop, localEndpoint, remoteEndpoint } = negotiated;
   const localAs = session.localAs ?? session.asn;
   return {
-    ...same,
+    ...changeable(settings),
     name,
     kind: remoteAs !== localAs ? 'external' : client === true ? 'client' : 'internal',
     localAs,

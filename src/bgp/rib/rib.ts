@@ -44,6 +44,8 @@ export interface RibOptions {
   readonly queueOctets?: number;
 }
 
+type PeerChange = { readonly [K in Exclude<keyof PeerOptions, 'send' | 'receive'>]?: PeerOptions[K] | undefined };
+
 /** What a route of our own says. The next hop is ours. */
 export interface Origination {
   readonly origin?: 'igp' | 'egp' | 'incomplete';
@@ -157,23 +159,17 @@ export class Rib {
 
   /**
    * Policy of a peer whose session stays is another: import is asked again from Adj-RIB-In, and what it has been told is put right. What
-   * the session has settled cannot change here.
+   * the session has settled cannot change here. What is undefined in the change is taken away, what is absent stays. The answer is what a
+   * new limit says of the prefixes there are.
    */
-  configure(number: number, change: Partial<Omit<PeerOptions, 'send' | 'receive'>>): void {
+  configure(number: number, change: PeerChange): readonly RibEvent[] {
     const old = this.#peer(number);
-    const peer: Peer = { ...old, ...change, number };
+    const peer = { ...old, ...change, number } as Peer;
     this.#peers[number] = peer;
     for (const rib of this.#families.values()) this.#rejudge(peer, rib);
     this.flush();
-    const owed = new Map<Family, Resync>();
-    for (const key of this.#memberships.get(number) ?? []) {
-      const { audience, family } = this.#groups.get(key)!;
-      if (groupKey(peer, family) === key) return;
-      const resync = audience.group.move(number);
-      if (resync !== undefined) owed.set(family, resync);
-    }
-    this.#joinGroups(peer, owed);
-    for (const family of owed.keys()) this.#endIfEmpty(groupKey(old, family));
+    this.#regroup(old, peer);
+    return peer.maximumPrefixes === old.maximumPrefixes ? [] : this.#intake.recount(peer);
   }
 
   originate(prefix: Prefix, how: Origination): void {
@@ -289,6 +285,21 @@ export class Rib {
       rib.rejudge(path, after, flags);
       this.store.release(after);
     });
+  }
+
+  /** A peer that is told something else now leaves its groups with what it has been told. */
+  #regroup(old: Peer, peer: Peer): void {
+    const keys = this.#memberships.get(peer.number);
+    if (keys === undefined) return;
+    const owed = new Map<Family, Resync>();
+    for (const key of keys) {
+      const { audience, family } = this.#groups.get(key)!;
+      if (groupKey(peer, family) === key) return;
+      const resync = audience.group.move(peer.number);
+      if (resync !== undefined) owed.set(family, resync);
+    }
+    this.#joinGroups(peer, owed);
+    for (const family of owed.keys()) this.#endIfEmpty(groupKey(old, family));
   }
 
   #joinGroups(peer: Peer, owed: ReadonlyMap<Family, Resync> = new Map()): void {
