@@ -90,6 +90,8 @@ interface Entry {
   readonly stale: Map<Family, Stale>;
   /** Families whose End-of-RIB a peer with graceful restart has not said yet. */
   readonly awaited: Set<Family>;
+  /** Families of which it has been said, in this session, that the limit of prefixes is near. */
+  readonly near: Set<Family>;
 }
 
 export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
@@ -182,6 +184,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
       queued: 0,
       stale: new Map(),
       awaited: new Set(),
+      near: new Set(),
     });
   }
 
@@ -190,6 +193,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     if (entry === undefined) return;
     entry.settings = settings;
     if (entry.number === undefined) return;
+    entry.near.clear();
     const said = this.rib.configure(entry.number, { ...ABSENT, ...changeable(settings) });
     for (const each of said) this.#said(settings.name, entry, each, now);
   }
@@ -251,6 +255,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     entry.negotiated = negotiated;
     entry.queued = 0;
     entry.awaited.clear();
+    entry.near.clear();
     for (const family of restartFamilies(negotiated)) entry.awaited.add(family);
     const options = optionsOf(entry.settings, negotiated);
     if (entry.number === undefined) {
@@ -297,6 +302,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
       case 'treated':
         return this.#log(name, said.treatment === 'discard' ? 'attribute discarded' : 'treated as withdraw', said.why);
       case 'nearLimit':
+        if (entry.near.has(said.family)) return;
+        entry.near.add(said.family);
         return this.#log(name, 'near the limit of prefixes', `${said.prefixes} of ${said.maximum}`);
     }
   }
