@@ -32,6 +32,7 @@ export interface PeerSettings
     | 'maximumPrefixes'
     | 'warnAt'
     | 'enforceFirstAs'
+    | 'defaultOriginate'
   > {
   readonly name: string;
   readonly session: SessionConfiguration;
@@ -172,6 +173,11 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
 
   withdraw(prefix: Prefix): void {
     this.rib.withdraw(prefix);
+  }
+
+  /** Routes of our own that stand for more specific ones; as with `originate`. */
+  aggregate(wanted: Parameters<Rib['aggregate']>[0]): void {
+    this.rib.aggregate(wanted);
   }
 
   #add(settings: PeerSettings): void {

@@ -12,6 +12,7 @@ import { invariant } from '../../core/index.ts';
 import { formatPrefix, type Prefix } from '../../ip/index.ts';
 import { type Family, IPV4_UNICAST, IPV6_UNICAST } from '../message/types.ts';
 import type { Policy } from '../policy/policy.ts';
+import type { AggregateOptions } from './aggregates.ts';
 import { AttributeDraft } from './attribute-draft.ts';
 import { AttributeStore } from './attribute-store.ts';
 import { ATTRIBUTE } from './constants.ts';
@@ -83,10 +84,19 @@ export class Rib {
     const { routerId, clusterId = routerId, clientToClient = true } = options;
     this.#reflection = { clusterId, clientToClient };
     const decision = { ...DECISION, ...options.decision };
+    const aggregator = { localAs: options.localAs, routerId, weight: OWN_WEIGHT };
     for (const family of options.families ?? [IPV4_UNICAST, IPV6_UNICAST])
       this.#families.set(
         family,
-        new FamilyRib(family, this.store, this.#peers, decision, options.forwards ?? true, options.seed ?? 0),
+        new FamilyRib(
+          family,
+          this.store,
+          this.#peers,
+          decision,
+          options.forwards ?? true,
+          options.seed ?? 0,
+          aggregator,
+        ),
       );
     this.#intake = new Intake(this.store, this.#families, { routerId, clusterId });
     this.#peers[0] = ourselves(options);
@@ -186,6 +196,12 @@ export class Rib {
     this.#origins.delete(formatPrefix(prefix));
   }
 
+  /** Aggregates are these and no others. */
+  aggregate(wanted: readonly AggregateOptions[]): void {
+    for (const [family, rib] of this.#families)
+      rib.aggregates.configure(wanted.filter(({ prefix }) => familyOfPrefix(prefix) === family));
+  }
+
   /** The ways to next hops may be others (RFC 4271 §9.1.2.1). */
   nextHopsChanged(): void {
     const changed = this.store.hops.refresh();
@@ -273,7 +289,7 @@ export class Rib {
   }
 
   #familyOf(prefix: Prefix): FamilyRib {
-    const rib = this.#families.get(prefix.address.length === 4 ? IPV4_UNICAST : IPV6_UNICAST);
+    const rib = this.#families.get(familyOfPrefix(prefix));
     invariant(rib !== undefined, 'the tables have the family of the prefix');
     return rib;
   }
@@ -306,6 +322,7 @@ export class Rib {
     const keys: string[] = [];
     for (const [family, rib] of this.#families) {
       if (!peer.send.families.includes(family)) continue;
+      if (peer.defaultOriginate === true) this.#holdDefault(rib);
       const key = groupKey(peer, family);
       keys.push(key);
       let entry = this.#groups.get(key);
@@ -318,6 +335,12 @@ export class Rib {
       entry.audience.group.join(peer.number, owed.get(family));
     }
     this.#memberships.set(peer.number, keys);
+  }
+
+  #holdDefault(rib: FamilyRib): void {
+    const set = this.#ownSet({ why: '' });
+    rib.holdDefault(set);
+    this.store.release(set);
   }
 
   #audience(peer: Peer, family: Family, rib: FamilyRib): Audience {
@@ -379,11 +402,14 @@ function groupKey(peer: Peer, family: Family): string {
     peer.nextHop ?? 'auto',
     shared === undefined ? 0 : formatPrefix(shared),
     peer.longLived ?? false,
+    peer.defaultOriginate ?? false,
     send.fourOctetAs,
     send.maximumLength,
     send.addPath.includes(family) ? (peer.addPaths ?? ALL_PATHS) : 0,
   ]);
 }
+
+const familyOfPrefix = ({ address }: Prefix): Family => (address.length === 4 ? IPV4_UNICAST : IPV6_UNICAST);
 
 const policyKey = (policy: Policy | undefined): string => policy?.key ?? '';
 
