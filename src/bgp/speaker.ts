@@ -12,7 +12,7 @@
 import { concat, type Deadline, earliest, type Machine, type Millis, type Random } from '../core/index.ts';
 import type { Address, Prefix } from '../ip/index.ts';
 import type { Negotiated, SessionAction, SessionEvent } from './contract.ts';
-import { CEASE, encodeControlMessage, type Family, type NotificationMessage } from './message/index.ts';
+import { CEASE, describeFamily, encodeControlMessage, type Family, type NotificationMessage } from './message/index.ts';
 import type { RouteChange } from './rib/fib.ts';
 import type { RibEvent } from './rib/intake.ts';
 import type { PeerOptions } from './rib/peer.ts';
@@ -32,6 +32,7 @@ export interface PeerSettings
     | 'maximumPrefixes'
     | 'warnAt'
     | 'enforceFirstAs'
+    | 'defaultOriginate'
   > {
   readonly name: string;
   readonly session: SessionConfiguration;
@@ -72,6 +73,8 @@ export const WINDOW = 262_144;
 export const STALE_MILLIS: Millis = 360_000;
 
 interface Stale {
+  /** Of a restart: End-of-RIB ends it; of a refresh: End-of-RR. */
+  readonly since: 'down' | 'refresh';
   readonly until: Millis;
   /** What comes then. */
   readonly next: 'sweep' | 'long-lived';
@@ -86,6 +89,10 @@ interface Entry {
   negotiated: Negotiated | undefined;
   queued: number;
   readonly stale: Map<Family, Stale>;
+  /** Families whose End-of-RIB a peer with graceful restart has not said yet. */
+  readonly awaited: Set<Family>;
+  /** Families of which it has been said, in this session, that the limit of prefixes is near. */
+  readonly near: Set<Family>;
 }
 
 export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
@@ -109,7 +116,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
         this.#add(event.peer);
         break;
       case 'configure-peer':
-        this.#configure(event.peer);
+        this.#configure(event.peer, now);
         break;
       case 'remove-peer':
         this.#remove(event.peer, event.text, now);
@@ -168,7 +175,13 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     this.rib.withdraw(prefix);
   }
 
+  /** Routes of our own that stand for more specific ones; as with `originate`. */
+  aggregate(wanted: Parameters<Rib['aggregate']>[0]): void {
+    this.rib.aggregate(wanted);
+  }
+
   #add(settings: PeerSettings): void {
+    if (this.#entries.has(settings.name)) return;
     this.#entries.set(settings.name, {
       settings,
       session: new Session(settings.session, this.#random),
@@ -176,15 +189,19 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
       negotiated: undefined,
       queued: 0,
       stale: new Map(),
+      awaited: new Set(),
+      near: new Set(),
     });
   }
 
-  #configure(settings: PeerSettings): void {
+  #configure(settings: PeerSettings, now: Millis): void {
     const entry = this.#entries.get(settings.name);
     if (entry === undefined) return;
     entry.settings = settings;
-    if (entry.number !== undefined && entry.negotiated !== undefined)
-      this.rib.configure(entry.number, optionsOf(settings, entry.negotiated));
+    if (entry.number === undefined) return;
+    entry.near.clear();
+    const said = this.rib.configure(entry.number, { ...ABSENT, ...changeable(settings) });
+    for (const each of said) this.#said(settings.name, entry, each, now);
   }
 
   #remove(name: string, text: string | undefined, now: Millis): void {
@@ -243,6 +260,9 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
   #established(entry: Entry, negotiated: Negotiated, preserved: readonly Family[], now: Millis): void {
     entry.negotiated = negotiated;
     entry.queued = 0;
+    entry.awaited.clear();
+    entry.near.clear();
+    for (const family of restartFamilies(negotiated)) entry.awaited.add(family);
     const options = optionsOf(entry.settings, negotiated);
     if (entry.number === undefined) {
       entry.number = this.rib.add(options);
@@ -250,7 +270,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     }
     this.rib.resume(entry.number, options);
     for (const family of entry.stale.keys()) {
-      if (preserved.includes(family)) this.#keep(entry, family, now + STALE_MILLIS);
+      if (preserved.includes(family)) this.#keep(entry, family, 'down', now + STALE_MILLIS);
       else this.#sweep(entry, family);
     }
   }
@@ -259,6 +279,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     entry.negotiated = undefined;
     const { number } = entry;
     if (number === undefined) return;
+    // RFC 4724 §4.2: what was stale already goes when the peer restarts once more.
+    for (const [family, { since }] of entry.stale) if (since === 'down') this.rib.sweepStale(number, family);
     entry.stale.clear();
     if (retain.length === 0) {
       this.rib.remove(number);
@@ -271,7 +293,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     );
     for (const { family, millis, longLivedMillis } of retain) {
       const next = longLivedMillis > 0 ? 'long-lived' : 'sweep';
-      entry.stale.set(family, { until: now + millis, next, longLivedMillis });
+      entry.stale.set(family, { since: 'down', until: now + millis, next, longLivedMillis });
     }
   }
 
@@ -280,11 +302,14 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
       case 'fault':
         return this.#fault(name, entry, said.notification, said.why, now);
       case 'endOfRib':
-        if (entry.stale.has(said.family)) this.#sweep(entry, said.family);
-        return this.#log(name, 'end of rib', `family ${said.family}`);
+        entry.awaited.delete(said.family);
+        if (entry.stale.get(said.family)?.since === 'down') this.#sweep(entry, said.family);
+        return this.#log(name, 'end of rib', describeFamily(said.family));
       case 'treated':
         return this.#log(name, said.treatment === 'discard' ? 'attribute discarded' : 'treated as withdraw', said.why);
       case 'nearLimit':
+        if (entry.near.has(said.family)) return;
+        entry.near.add(said.family);
         return this.#log(name, 'near the limit of prefixes', `${said.prefixes} of ${said.maximum}`);
     }
   }
@@ -302,18 +327,29 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
   #asked(entry: Entry, family: Family, subtype: number, now: Millis): void {
     const { number, negotiated } = entry;
     if (number === undefined || negotiated === undefined) return;
-    if (subtype === REFRESH.end) return this.#sweep(entry, family);
+    if (subtype === REFRESH.end) {
+      // RFC 7313 §4: one without a beginning is not heeded.
+      if (entry.stale.get(family)?.since === 'refresh') this.#sweep(entry, family);
+      return;
+    }
     if (subtype === REFRESH.begin) {
+      // RFC 7313 §4: where the peer has graceful restart.
+      if (entry.awaited.has(family))
+        return this.#log(
+          entry.settings.name,
+          'refresh not heeded',
+          `${describeFamily(family)}: it began before End-of-RIB`,
+        );
       this.rib.markStale(number, family);
-      return this.#keep(entry, family, now + STALE_MILLIS);
+      return this.#keep(entry, family, 'refresh', now + STALE_MILLIS);
     }
     const around = (mark: number) =>
       negotiated.enhancedRouteRefresh ? [encodeControlMessage({ kind: 'routeRefresh', family, subtype: mark })] : [];
     this.rib.refresh(number, family, around(REFRESH.begin), around(REFRESH.end));
   }
 
-  #keep(entry: Entry, family: Family, until: Millis): void {
-    entry.stale.set(family, { until, next: 'sweep', longLivedMillis: 0 });
+  #keep(entry: Entry, family: Family, since: Stale['since'], until: Millis): void {
+    entry.stale.set(family, { since, until, next: 'sweep', longLivedMillis: 0 });
   }
 
   #sweep(entry: Entry, family: Family): void {
@@ -326,14 +362,18 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
       const due = entry.session.deadline();
       if (due !== undefined && due.at <= now)
         this.#perform(name, entry, entry.session.handle({ type: 'tick' }, now), now);
-      for (const [family, { until, next, longLivedMillis }] of entry.stale) {
+      for (const [family, { since, until, next, longLivedMillis }] of entry.stale) {
         if (until > now) continue;
         if (next === 'long-lived' && entry.number !== undefined) {
           this.rib.keepLongLived(entry.number, family);
-          this.#keep(entry, family, now + longLivedMillis);
+          this.#keep(entry, family, 'down', now + longLivedMillis);
         } else {
           this.#sweep(entry, family);
-          this.#log(name, 'stale routes removed', `family ${family}: the peer did not come back in time`);
+          this.#log(
+            name,
+            'stale routes removed',
+            `${describeFamily(family)}: ${missed(entry.negotiated, since)} in time`,
+          );
         }
       }
       if (entry.negotiated === undefined && entry.stale.size === 0 && entry.number !== undefined) {
@@ -369,16 +409,42 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
   }
 }
 
+/** What a peer need not have. */
+const ABSENT = { import: undefined, export: undefined, maximumPrefixes: undefined, warnAt: undefined } as const;
 const REFRESH = { ask: 0, begin: 1, end: 2 } as const;
 const CEASE_CODE = 6;
 
+function missed(negotiated: Negotiated | undefined, since: Stale['since']): string {
+  if (negotiated === undefined) return 'the peer did not come back';
+  return since === 'refresh' ? 'no End-of-RR' : 'no End-of-RIB';
+}
+
+const restartFamilies = ({ remote, families }: Negotiated): readonly Family[] =>
+  remote.capabilities.flatMap((capability) =>
+    capability.name === 'gracefulRestart' ? families.filter((family) => named(capability.families, family)) : [],
+  );
+
+const named = (list: readonly { readonly family: Family }[], family: Family): boolean =>
+  list.some((each) => each.family === family);
+
+/** What the tables go by that no session has settled. */
+function changeable({
+  name: _name,
+  session: _session,
+  client: _client,
+  restartMillis: _restart,
+  ...rest
+}: PeerSettings) {
+  return rest;
+}
+
 /** What the tables know of a peer whose session is Established. */
 function optionsOf(settings: PeerSettings, negotiated: Negotiated): PeerOptions {
-  const { name, session, client, restartMillis: _restart, ...same } = settings;
+  const { name, session, client } = settings;
   const { remoteAs, remote, receive, send, extendedNextHop, localEndpoint, remoteEndpoint } = negotiated;
   const localAs = session.localAs ?? session.asn;
   return {
-    ...same,
+    ...changeable(settings),
     name,
     kind: remoteAs !== localAs ? 'external' : client === true ? 'client' : 'internal',
     localAs,

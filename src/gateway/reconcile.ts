@@ -120,7 +120,7 @@ export class Reconciler {
     tenant.router.apply(
       config.bgp,
       (peer) => secrets.get(nameOf(peer)),
-      (peer) => changed.peers.has(nameOf(peer)),
+      (peer) => changed.peerSecrets.has(nameOf(peer)),
       now,
     );
   }
@@ -249,21 +249,20 @@ export class Reconciler {
 interface Changed {
   readonly interfaces: ReadonlySet<string>;
   readonly connections: Set<string>;
-  /** `tenant/bgp/name`. */
-  readonly peers: ReadonlySet<string>;
+  /** `tenant/bgp/name`; of peers only the secrets are compared here. */
+  readonly peerSecrets: ReadonlySet<string>;
 }
 
 function changedBetween(before: ResolvedDocument | undefined, after: ResolvedDocument): Changed {
   const interfaces = new Set<string>();
   const secrets = before === undefined ? [] : changedSecrets(before, after);
   const connections = new Set(secrets.filter((name) => !isPeer(name)));
-  const peers = new Set(secrets.filter(isPeer));
+  const peerSecrets = new Set(secrets.filter(isPeer));
   for (const { kind, tenant, name } of before === undefined ? [] : diffDocuments(before.document, after.document)) {
     if (kind === 'interface') interfaces.add(`${tenant}/${name}`);
     else if (kind === 'connection') connections.add(`${tenant}/${name}`);
-    else if (kind === 'bgp peer') peers.add(`${tenant}/bgp/${name}`);
   }
-  return { interfaces, connections, peers };
+  return { interfaces, connections, peerSecrets };
 }
 
 /** Names of connections have one slash. */

@@ -63,6 +63,7 @@ function whyBarred(
   intake: Intake,
 ): string | undefined {
   const flags = rib.paths.flags[path]!;
+  if (rib.isHeldDefault(path)) return 'for peers that are told a default route whatever routes there are';
   if ((flags & (PATH.looped | PATH.refused)) !== 0) return intake.explain(peer, rib, path);
   if ((flags & PATH.damped) !== 0) return 'damped: it has changed too often (RFC 2439)';
   const hop = store.hops.at(store.nextHops[rib.paths.after[path]!]!);

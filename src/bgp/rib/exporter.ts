@@ -37,6 +37,8 @@ export class Exporter {
   #kinds: Uint32Array = new Uint32Array(8);
   #signatures: Uint32Array = new Uint32Array(8);
   #answers: Uint32Array = new Uint32Array(8);
+  /** The set of `exportDefault`, once it was asked for. */
+  #default = 0;
   readonly #forget = (id: number): void => this.#drop(id);
 
   /** `to` stands for all members of the group. */
@@ -79,6 +81,25 @@ export class Exporter {
     return answer;
   }
 
+  /** Whether the group is told a default route whatever routes there are. */
+  get tellsDefault(): boolean {
+    return this.#to.defaultOriginate === true;
+  }
+
+  /** The set to be sent for the default route that is always told, or 0. Policy is not asked. The reference is the exporter's. */
+  exportDefault(path: number): number {
+    if (!this.tellsDefault || this.#default !== 0) return this.#default;
+    const draft = this.#draft;
+    draft.load(this.#paths.before[path]!);
+    draft.weight = 0;
+    draft.hop(this.#self() ?? NO_ADDRESS);
+    if (!this.#fits(draft.hopLength)) return 0;
+    if (this.#to.kind === 'external') this.#outward();
+    else this.#inward(undefined);
+    this.#default = draft.commit();
+    return this.#default;
+  }
+
   /** Why a path does not go to the group, or what is sent of it. For people; keeps nothing. */
   explain(path: number): string {
     const set = this.#paths.after[path]!;
@@ -96,6 +117,7 @@ export class Exporter {
   end(): void {
     this.#store.freed.splice(this.#store.freed.indexOf(this.#forget), 1);
     for (const answer of this.#answers) this.#store.release(answer);
+    this.#store.release(this.#default);
     this.#answers = new Uint32Array(0);
   }
 

@@ -7,6 +7,7 @@
  */
 import type { Millis } from '../../core/index.ts';
 import { type Family, IPV4_UNICAST } from '../message/types.ts';
+import { Aggregates, type Aggregator } from './aggregates.ts';
 import { type AttributeStore, SET } from './attribute-store.ts';
 import { Changes } from './changes.ts';
 import { grown32 } from './columns.ts';
@@ -34,6 +35,9 @@ export class FamilyRib {
   readonly audiences: Audience[] = [];
   /** Undefined: nobody forwards by these routes. */
   readonly fib: Fib | undefined;
+  readonly aggregates: Aggregates;
+  /** The default route that some peers are told whatever routes there are: a path of our own that is never chosen, or 0. */
+  #default = 0;
   readonly #store: AttributeStore;
   readonly #live: number[] = [];
   #dirty: Uint32Array = new Uint32Array(8);
@@ -46,6 +50,7 @@ export class FamilyRib {
     options: DecisionOptions,
     forwards: boolean,
     seed: number,
+    aggregator: Aggregator,
   ) {
     this.family = family;
     this.#store = store;
@@ -53,6 +58,7 @@ export class FamilyRib {
     this.decision = new Decision(store, this.paths, peers, options);
     this.changes = new Changes(store);
     this.fib = forwards ? new Fib(store, this.table, this.paths) : undefined;
+    this.aggregates = new Aggregates(store, this, aggregator);
   }
 
   /** Paths of a peer that have not been withdrawn, whatever policy says of them. */
@@ -118,6 +124,18 @@ export class FamilyRib {
     paths.before[path] = paths.after[path] = 0;
     this.#live[paths.owner(path)]!--;
     this.touch(paths.rows[path]!);
+  }
+
+  /** From here on there is a default route for peers that are told one always. */
+  holdDefault(set: number): void {
+    if (this.#default !== 0) return;
+    this.table.key.fill(0);
+    this.announce(0, 0, DEFAULT_ID, set, 0, PATH.refused, 0);
+    this.#default = this.#find(this.table.insert(0), 0, DEFAULT_ID);
+  }
+
+  isHeldDefault(path: number): boolean {
+    return path !== 0 && path === this.#default;
   }
 
   purge(peer: number): void {
@@ -186,6 +204,20 @@ export class FamilyRib {
 
   flush(): void {
     if (this.#dirtyCount === 0) return;
+    let rows = this.#decide();
+    this.aggregates.decided(rows);
+    // An aggregate may contribute to a shorter one, and each row is told of once.
+    while (this.#dirtyCount > 0) {
+      const more = this.#decide();
+      this.aggregates.decided(more);
+      rows = Uint32Array.from(new Set([...rows, ...more]));
+    }
+    for (const audience of this.audiences) this.tell(audience, rows);
+    for (const row of rows) this.#tidy(row);
+  }
+
+  /** Decides what is dirty; which rows those were. */
+  #decide(): Uint32Array {
     const rows = this.#dirty.subarray(0, this.#dirtyCount);
     this.#dirty = new Uint32Array(8);
     this.#dirtyCount = 0;
@@ -195,18 +227,21 @@ export class FamilyRib {
       best[row] = this.decision.best(paths[row]!);
       this.fib?.decide(row, this.decision);
     }
-    for (const audience of this.audiences) this.tell(audience, rows);
-    for (const row of rows) this.#tidy(row);
+    return rows;
   }
 
   /** Tells a group what it should know of these rows. */
   tell({ group, best }: Audience, rows: Uint32Array): void {
+    const { exporter } = group;
+    const defaultRow = this.#default === 0 ? 0 : this.paths.rows[this.#default]!;
     for (const row of rows) {
       if (group.addPath) this.#tellPaths(group, best, row);
+      else if (row === defaultRow && exporter.tellsDefault)
+        group.consider(row, exporter.exportDefault(this.#default), 0);
       else {
-        const path = this.table.best[row]!;
+        const path = this.aggregates.suppresses(row) ? 0 : this.table.best[row]!;
         if (path === 0) group.consider(row, 0, 0);
-        else group.consider(row, group.exporter.export(path), this.paths.owner(path));
+        else group.consider(row, exporter.export(path), this.paths.owner(path));
       }
     }
     group.emit();
@@ -230,6 +265,8 @@ export class FamilyRib {
 
   #tellPaths(group: UpdateGroup, best: number, row: number): void {
     const first = this.table.paths[row]!;
+    const { exporter } = group;
+    const suppressed = this.aggregates.suppresses(row);
     let chosen: Set<number> | undefined;
     if (best !== ALL_PATHS) {
       chosen = new Set();
@@ -239,8 +276,9 @@ export class FamilyRib {
       }
     }
     for (let path = first; path !== 0; path = this.paths.nexts[path]!) {
-      const told = chosen === undefined ? this.decision.eligible(path) : chosen.has(path);
-      group.consider(path, told ? group.exporter.export(path) : 0, this.paths.owner(path));
+      const told = !suppressed && (chosen === undefined ? this.decision.eligible(path) : chosen.has(path));
+      const set = this.isHeldDefault(path) ? exporter.exportDefault(path) : told ? exporter.export(path) : 0;
+      group.consider(path, set, this.paths.owner(path));
     }
   }
 
@@ -274,5 +312,7 @@ export class FamilyRib {
   }
 }
 
+/** Path identifier among our own paths of a prefix. */
+const DEFAULT_ID = 1;
 /** As `Audience.best`: as many as there are. */
 export const ALL_PATHS = 0xffff;

@@ -90,6 +90,13 @@ export class Intake {
     return { after, flags: after === 0 ? kept | PATH.refused : kept };
   }
 
+  /** What the limit of a peer, which is another now, says of the prefixes it has. */
+  recount(peer: Peer): readonly RibEvent[] {
+    if (this.#events.length > 0) this.#events = [];
+    for (const rib of this.#families.values()) this.#count(peer, rib);
+    return this.#events;
+  }
+
   /** For people: what import makes of a set. */
   explain(peer: Peer, rib: FamilyRib, path: number): string {
     const before = rib.paths.before[path]!;

@@ -32,6 +32,8 @@ export interface PeerOptions {
   readonly allowOwnAs?: number;
   /** Default `auto`: RFC 4271 §5.1.3. `self` and `unchanged` for what others have said. */
   readonly nextHop?: 'auto' | 'self' | 'unchanged';
+  /** Told a default route of each family, whatever routes there are and whatever policy says. */
+  readonly defaultOriginate?: boolean;
   /** A subnet that an external peer shares with us: next hops on it stay (third party, RFC 4271 §5.1.3). */
   readonly shared?: Prefix;
   /** Best paths a prefix that are sent where ADD-PATH is (RFC 7911). Default all. */

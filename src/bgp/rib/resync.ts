@@ -17,6 +17,8 @@ export class Resync {
   /** Messages before everything else and behind it: BoRR, EoRR (RFC 7313), End-of-RIB. */
   readonly before: Bytes[] = [];
   readonly behind: Bytes[] = [];
+  /** Behind that, all once more: ROUTE-REFRESH that came before the end of what is on its way. */
+  again: { readonly before: readonly Bytes[]; readonly behind: readonly Bytes[] } | undefined;
   #bits: Uint32Array;
   #at = 0;
   #count = 0;

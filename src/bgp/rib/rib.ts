@@ -13,6 +13,7 @@ import { formatPrefix, type Prefix } from '../../ip/index.ts';
 import { ATTRIBUTE, MAXIMUM_LENGTH, ORIGINS } from '../message/iana.ts';
 import { type Family, IPV4_UNICAST, IPV6_UNICAST } from '../message/types.ts';
 import type { Policy } from '../policy/policy.ts';
+import type { AggregateOptions } from './aggregates.ts';
 import { AttributeDraft } from './attribute-draft.ts';
 import { AttributeStore } from './attribute-store.ts';
 import { DECISION, type DecisionOptions } from './decision.ts';
@@ -43,6 +44,8 @@ export interface RibOptions {
   readonly seed?: number;
   readonly queueOctets?: number;
 }
+
+type PeerChange = { readonly [K in Exclude<keyof PeerOptions, 'send' | 'receive'>]?: PeerOptions[K] | undefined };
 
 /** What a route of our own says. The next hop is ours. */
 export interface Origination {
@@ -81,10 +84,19 @@ export class Rib {
     const { routerId, clusterId = routerId, clientToClient = true } = options;
     this.#reflection = { clusterId, clientToClient };
     const decision = { ...DECISION, ...options.decision };
+    const aggregator = { localAs: options.localAs, routerId, weight: OWN_WEIGHT };
     for (const family of options.families ?? [IPV4_UNICAST, IPV6_UNICAST])
       this.#families.set(
         family,
-        new FamilyRib(family, this.store, this.#peers, decision, options.forwards ?? true, options.seed ?? 0),
+        new FamilyRib(
+          family,
+          this.store,
+          this.#peers,
+          decision,
+          options.forwards ?? true,
+          options.seed ?? 0,
+          aggregator,
+        ),
       );
     this.#intake = new Intake(this.store, this.#families, { routerId, clusterId });
     this.#peers[0] = ourselves(options);
@@ -157,23 +169,17 @@ export class Rib {
 
   /**
    * Policy of a peer whose session stays is another: import is asked again from Adj-RIB-In, and what it has been told is put right. What
-   * the session has settled cannot change here.
+   * the session has settled cannot change here. What is undefined in the change is taken away, what is absent stays. The answer is what a
+   * new limit says of the prefixes there are.
    */
-  configure(number: number, change: Partial<Omit<PeerOptions, 'send' | 'receive'>>): void {
+  configure(number: number, change: PeerChange): readonly RibEvent[] {
     const old = this.#peer(number);
-    const peer: Peer = { ...old, ...change, number };
+    const peer = { ...old, ...change, number } as Peer;
     this.#peers[number] = peer;
     for (const rib of this.#families.values()) this.#rejudge(peer, rib);
     this.flush();
-    const owed = new Map<Family, Resync>();
-    for (const key of this.#memberships.get(number) ?? []) {
-      const { audience, family } = this.#groups.get(key)!;
-      if (groupKey(peer, family) === key) return;
-      const resync = audience.group.move(number);
-      if (resync !== undefined) owed.set(family, resync);
-    }
-    this.#joinGroups(peer, owed);
-    for (const family of owed.keys()) this.#endIfEmpty(groupKey(old, family));
+    this.#regroup(old, peer);
+    return peer.maximumPrefixes === old.maximumPrefixes ? [] : this.#intake.recount(peer);
   }
 
   originate(prefix: Prefix, how: Origination): void {
@@ -188,6 +194,12 @@ export class Rib {
     const rib = this.#familyOf(prefix);
     rib.withdraw(0, rib.table.load(prefix), 0);
     this.#origins.delete(formatPrefix(prefix));
+  }
+
+  /** Aggregates are these and no others. */
+  aggregate(wanted: readonly AggregateOptions[]): void {
+    for (const [family, rib] of this.#families)
+      rib.aggregates.configure(wanted.filter(({ prefix }) => familyOfPrefix(prefix) === family));
   }
 
   /** The ways to next hops may be others (RFC 4271 §9.1.2.1). */
@@ -277,7 +289,7 @@ export class Rib {
   }
 
   #familyOf(prefix: Prefix): FamilyRib {
-    const rib = this.#families.get(prefix.address.length === 4 ? IPV4_UNICAST : IPV6_UNICAST);
+    const rib = this.#families.get(familyOfPrefix(prefix));
     invariant(rib !== undefined, 'the tables have the family of the prefix');
     return rib;
   }
@@ -291,10 +303,26 @@ export class Rib {
     });
   }
 
+  /** A peer that is told something else now leaves its groups with what it has been told. */
+  #regroup(old: Peer, peer: Peer): void {
+    const keys = this.#memberships.get(peer.number);
+    if (keys === undefined) return;
+    const owed = new Map<Family, Resync>();
+    for (const key of keys) {
+      const { audience, family } = this.#groups.get(key)!;
+      if (groupKey(peer, family) === key) return;
+      const resync = audience.group.move(peer.number);
+      if (resync !== undefined) owed.set(family, resync);
+    }
+    this.#joinGroups(peer, owed);
+    for (const family of owed.keys()) this.#endIfEmpty(groupKey(old, family));
+  }
+
   #joinGroups(peer: Peer, owed: ReadonlyMap<Family, Resync> = new Map()): void {
     const keys: string[] = [];
     for (const [family, rib] of this.#families) {
       if (!peer.send.families.includes(family)) continue;
+      if (peer.defaultOriginate === true) this.#holdDefault(rib);
       const key = groupKey(peer, family);
       keys.push(key);
       let entry = this.#groups.get(key);
@@ -307,6 +335,12 @@ export class Rib {
       entry.audience.group.join(peer.number, owed.get(family));
     }
     this.#memberships.set(peer.number, keys);
+  }
+
+  #holdDefault(rib: FamilyRib): void {
+    const set = this.#ownSet({ why: '' });
+    rib.holdDefault(set);
+    this.store.release(set);
   }
 
   #audience(peer: Peer, family: Family, rib: FamilyRib): Audience {
@@ -368,11 +402,14 @@ function groupKey(peer: Peer, family: Family): string {
     peer.nextHop ?? 'auto',
     shared === undefined ? 0 : formatPrefix(shared),
     peer.longLived ?? false,
+    peer.defaultOriginate ?? false,
     send.fourOctetAs,
     send.maximumLength,
     send.addPath.includes(family) ? (peer.addPaths ?? ALL_PATHS) : 0,
   ]);
 }
+
+const familyOfPrefix = ({ address }: Prefix): Family => (address.length === 4 ? IPV4_UNICAST : IPV6_UNICAST);
 
 const policyKey = (policy: Policy | undefined): string => policy?.key ?? '';
 

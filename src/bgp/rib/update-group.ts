@@ -119,14 +119,16 @@ export class UpdateGroup {
     this.#trim();
   }
 
-  /** Everything again (RFC 2918), between `before` and `behind`. */
+  /**
+   * Everything again (RFC 2918), between `before` and `behind`; once the peer has had what it is being told already, and once for all who
+   * ask meanwhile (RFC 7313 §4: End-of-RIB comes first).
+   */
   refresh(peer: number, before: readonly Bytes[], behind: readonly Bytes[]): void {
     const member = this.#members.get(peer);
     if (member === undefined) return;
     const resync = member.resync ?? this.#detach(peer, member);
-    this.#markAll(resync);
-    resync.before.push(...before);
-    resync.behind.push(...behind);
+    if (resync.behind.length > 0) resync.again = { before, behind };
+    else this.#begin(resync, before, behind);
     this.#trim();
   }
 
@@ -270,6 +272,11 @@ export class UpdateGroup {
     }
     if (member.planned < member.plan.length || resync.count > 0) return 0;
     for (const octets of resync.behind.splice(0)) give(octets);
+    if (resync.again !== undefined) {
+      this.#begin(resync, resync.again.before, resync.again.behind);
+      resync.again = undefined;
+      return left > 0 ? this.#takeOwn(peer, member, left, out) : 0;
+    }
     this.#own = new Uint8Array(0);
     this.#ownAt = 0;
     member.resync = undefined;
@@ -321,6 +328,12 @@ export class UpdateGroup {
 
   /** Called when a member on its own way has been told that a unit is withdrawn. */
   onTold: (unit: number) => void = () => undefined;
+
+  #begin(resync: Resync, before: readonly Bytes[], behind: readonly Bytes[]): void {
+    this.#markAll(resync);
+    resync.before.push(...before);
+    resync.behind.push(...behind);
+  }
 
   #markAll(resync: Resync): void {
     const { advertised } = this;

@@ -10,7 +10,7 @@ import {
 } from '../../bgp/index.ts';
 import type { BgpConfig, BgpPeerConfig } from '../../config/index.ts';
 import type { Secret } from '../../core/index.ts';
-import type { Address, TcpOptions } from '../../ip/index.ts';
+import { type Address, formatAddress, type TcpOptions } from '../../ip/index.ts';
 import { compilePolicy } from './policy.ts';
 import type { TransportPeer } from './transport.ts';
 
@@ -109,3 +109,20 @@ function hopLimitOf(router: BgpConfig, peer: BgpPeerConfig, connected: boolean):
 }
 
 const FAMILIES: Readonly<Record<'ipv4' | 'ipv6', Family>> = { ipv4: IPV4_UNICAST, ipv6: IPV6_UNICAST };
+
+/** As text: what makes a new session necessary, and what is changed under one. A secret is in neither. */
+export interface PeerIdentity {
+  readonly fixed: string;
+  readonly soft: string;
+}
+
+export function identityOf(settings: PeerSettings, transport: TransportPeer): PeerIdentity {
+  const { session, client, otherAddress, import: imported, export: exported, ...soft } = settings;
+  const { address, localAddress, port, tcp } = transport;
+  const text = (each: Address | undefined) => each && formatAddress(each);
+  const addresses = [otherAddress, address, localAddress].map(text);
+  return {
+    fixed: JSON.stringify([session, client, addresses, port, tcp.ttl, tcp.gtsmHops]),
+    soft: JSON.stringify([imported?.key, exported?.key, soft]),
+  };
+}

@@ -7,20 +7,32 @@
  * leads to the tunnel's own end, which is in compartment 1.
  * Invariants: nothing here refers to another tenant; what BGP has put into the FIB is what the tables say, whatever order changes come in.
  */
-import { type RouteChange, Speaker, type SpeakerAction, type SpeakerEvent } from '../../bgp/index.ts';
+import {
+  type PeerSettings,
+  type RouteChange,
+  Speaker,
+  type SpeakerAction,
+  type SpeakerEvent,
+} from '../../bgp/index.ts';
 import type { BgpConfig, BgpPeerConfig } from '../../config/index.ts';
 import { type Bytes, type Deadline, earliest, type Millis, type Secret, type Timed } from '../../core/index.ts';
 import { md5 } from '../../crypto/index.ts';
 import { type Address, contains, formatPrefix } from '../../ip/index.ts';
 import type { Books } from '../books.ts';
 import type { Tenant } from '../tenant.ts';
-import { compilePeer, compileRib, compileTransport } from './compile.ts';
+import { compilePeer, compileRib, compileTransport, identityOf, type PeerIdentity } from './compile.ts';
 import { Installed } from './installed.ts';
 import { originations } from './originations.ts';
-import { BgpTransport } from './transport.ts';
+import { BgpTransport, type TransportPeer } from './transport.ts';
 
 /** Secrets of peers, by name. */
 export type PeerSecrets = (peer: string) => Secret | undefined;
+
+interface PeerPlan extends PeerIdentity {
+  readonly settings: PeerSettings;
+  readonly transport: TransportPeer;
+  readonly shutdown: boolean;
+}
 
 export class TenantRouter implements Timed {
   touched = false;
@@ -35,6 +47,7 @@ export class TenantRouter implements Timed {
   #originated = new Map<string, string>();
   /** Words of the way to each peer, where that is a tunnel: whether it was up. */
   readonly #paths = new Map<string, boolean>();
+  readonly #plans = new Map<string, PeerPlan>();
   #running = false;
 
   constructor(books: Books, tenant: Tenant, config: BgpConfig) {
@@ -60,15 +73,22 @@ export class TenantRouter implements Timed {
     tenant.command({ do: 'set-transport', compartment: tenant.number, on: true });
   }
 
-  /** The document is another now. The router itself is the same: with another AS or identifier there is a new one. */
-  apply(config: BgpConfig, secrets: PeerSecrets, changed: (peer: string) => boolean, now: Millis): void {
+  /**
+   * The document is another now. The router itself is the same: with another AS or identifier there is a new one. A session ends only where
+   * what it has settled, its way or its secret (`rekeyed`) is another; policies and limits are changed under it.
+   */
+  apply(config: BgpConfig, secrets: PeerSecrets, rekeyed: (peer: string) => boolean, now: Millis): void {
     this.config = config;
-    for (const name of this.speaker.peers) {
-      const kept = config.peers.some((peer) => peer.name === name) && !changed(name);
-      if (!kept) this.#removePeer(name, now);
+    const plans = new Map(config.peers.map((peer) => [peer.name, this.#plan(peer, secrets)]));
+    for (const name of this.speaker.peers)
+      if (rekeyed(name) || plans.get(name)?.fixed !== this.#plans.get(name)?.fixed) this.#removePeer(name, now);
+    for (const [name, plan] of plans) {
+      const old = this.#plans.get(name);
+      this.#plans.set(name, plan);
+      if (old === undefined) this.#addPeer(plan);
+      else this.#changePeer(plan, old);
     }
-    for (const peer of config.peers)
-      if (this.speaker.session(peer.name) === undefined) this.#addPeer(peer, secrets, now);
+    this.#run(now);
     this.settled(now);
   }
 
@@ -129,16 +149,28 @@ export class TenantRouter implements Timed {
     this.#tenant.command({ do: 'set-transport', compartment: this.#tenant.number, on: false });
   }
 
-  #addPeer(peer: BgpPeerConfig, secrets: PeerSecrets, now: Millis): void {
+  #plan(peer: BgpPeerConfig, secrets: PeerSecrets): PeerPlan {
     const connected = this.#isConnected(peer.address);
-    this.transport.setPeer(compileTransport(this.config, peer, connected, secrets(peer.name)));
-    const other = this.#otherAddress(peer);
-    this.#events.push({ type: 'add-peer', peer: compilePeer(this.config, peer, connected, other) });
-    if (!peer.shutdown) this.#events.push({ type: 'session', peer: peer.name, event: { type: 'start' } });
-    this.#run(now);
+    const settings = compilePeer(this.config, peer, connected, this.#otherAddress(peer));
+    const transport = compileTransport(this.config, peer, connected, secrets(peer.name));
+    return { settings, transport, shutdown: peer.shutdown, ...identityOf(settings, transport) };
+  }
+
+  #addPeer({ settings, transport, shutdown }: PeerPlan): void {
+    this.transport.setPeer(transport);
+    this.#events.push({ type: 'add-peer', peer: settings });
+    if (!shutdown) this.#events.push({ type: 'session', peer: settings.name, event: { type: 'start' } });
+  }
+
+  #changePeer({ settings, shutdown, soft }: PeerPlan, old: PeerPlan): void {
+    if (soft !== old.soft) this.#events.push({ type: 'configure-peer', peer: settings });
+    if (shutdown === old.shutdown) return;
+    const event = shutdown ? ({ type: 'stop', subcode: SHUTDOWN } as const) : ({ type: 'start' } as const);
+    this.#events.push({ type: 'session', peer: settings.name, event });
   }
 
   #removePeer(name: string, now: Millis): void {
+    this.#plans.delete(name);
     this.#events.push({ type: 'remove-peer', peer: name });
     this.#run(now);
     this.transport.removePeer(name, now);
@@ -234,7 +266,8 @@ export class TenantRouter implements Timed {
   }
 
   /** For IPv6 routes over IPv4, and the other way round: an own address of the other family where the peer is. */
-  #otherAddress({ address }: BgpPeerConfig): Address | undefined {
+  #otherAddress({ address, families }: BgpPeerConfig): Address | undefined {
+    if (families.every((family) => family === (address.length === 4 ? 'ipv4' : 'ipv6'))) return undefined;
     const route = this.#installed.routeTo(address);
     const interfaces = this.#tenant.compartment.interfaces();
     const here = interfaces.filter(({ number }) => number === route?.interface);

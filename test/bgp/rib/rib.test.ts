@@ -368,6 +368,19 @@ describe('sessions that go and come', () => {
     expect(parts[1]).toContain('18c63364');
   });
 
+  it('RFC 7313 §4: who asks while it is told the table gets End-of-RIB first, and one answer however often it asked', () => {
+    const world = new World();
+    const [a, b] = [world.peer(1), world.rib.add(peerOptions(2))];
+    world.say(a, usual([65_001], hop));
+    world.rib.flush();
+    for (let asked = 0; asked < 3; asked++) world.rib.refresh(b, IPV4_UNICAST, [fromHex('01')], [fromHex('02')]);
+    const parts = world.rib.take(b, 4096).map(toHex);
+    const kinds = parts.map((part) => (part.length === 2 ? part : part.includes('18c63364') ? 'route' : 'end of RIB'));
+    expect(kinds.slice(0, 5)).toEqual(['route', 'end of RIB', '01', 'route', '02']);
+    expect(kinds.slice(5)).toEqual(['end of RIB']);
+    expect(world.rib.hasOutput(b)).toBe(false);
+  });
+
   it('soft re-evaluation: policy that changes is asked of Adj-RIB-In, and of what has been told', () => {
     const world = new World();
     const [a, b] = [world.peer(1), world.peer(2)];

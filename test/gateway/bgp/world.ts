@@ -19,6 +19,14 @@ export interface Parts {
   readonly start?: string;
 }
 
+const POLICIES = { import: 'all', export: 'all' };
+
+/** Keys as they stand, and of the defaults those that they do not have. */
+function withDefaults(keys: string, defaults: Readonly<Record<string, string>>, between = '\n      '): string {
+  const rest = Object.entries(defaults).filter(([key]) => !keys.includes(`${key}:`));
+  return [...rest.map(([key, value]) => `${key}: ${value}`), ...(keys === '' ? [] : [keys])].join(between);
+}
+
 export const gwDocument = ({ gwRouter = '', gwPeer = '', start = 'demand' }: Parts): string => `version: 1
 gateway: { name: gw, external: { addresses: [192.0.2.1] } }
 tenants:${NAMES.map(
@@ -35,9 +43,8 @@ tenants:${NAMES.map(
         start: ${start}
     bgp:
       asn: 65010
-      networks: [10.1.0.0/24]
-      ${gwRouter}
-      peers: [{ name: hq, address: 10.2.0.1, asn: 65020, import: all, export: all ${gwPeer} }]`,
+      ${withDefaults(gwRouter, { networks: '[10.1.0.0/24]' })}
+      peers: [{ name: hq, address: 10.2.0.1, asn: 65020, ${withDefaults(gwPeer, POLICIES, ', ')} }]`,
 ).join('')}
 `;
 
@@ -58,10 +65,8 @@ tenants:${NAMES.map(
         start: listen
     bgp:
       asn: 65020
-      networks: [10.2.0.0/24]
-      redistribute: [static]
-      ${siteRouter}
-      peers: [{ name: cloud, address: 10.1.0.1, asn: 65010, import: all, export: all ${sitePeer} }]`,
+      ${withDefaults(siteRouter, { networks: '[10.2.0.0/24]', redistribute: '[static]' })}
+      peers: [{ name: cloud, address: 10.1.0.1, asn: 65010, ${withDefaults(sitePeer, POLICIES, ', ')} }]`,
 ).join('')}
 `;
 

@@ -1,0 +1,218 @@
+import { describe, expect, it } from 'vitest';
+import { encodeControlMessage, IPV4_UNICAST, IPV6_UNICAST } from '../../../src/bgp/index.ts';
+import type { GracefulRestart } from '../../../src/bgp/session/index.ts';
+import { STALE_MILLIS } from '../../../src/bgp/speaker.ts';
+import { GRACEFUL, SpeakerNetwork } from './network.ts';
+
+const ONE = '198.51.100.0/24';
+const TWO = '203.0.113.0/24';
+
+const restarting = (change: Partial<GracefulRestart> = {}) => ({
+  session: { gracefulRestart: { ...GRACEFUL.gracefulRestart, restarting: true, ...change } },
+});
+
+/** `b` keeps the routes of `a` when its session is lost, and tells `c`. */
+function helped(graceful: Partial<GracefulRestart> = {}): SpeakerNetwork {
+  const net = new SpeakerNetwork();
+  const session = { gracefulRestart: { ...GRACEFUL.gracefulRestart, ...graceful } };
+  net.add('a', 65001);
+  net.add('b', 65002);
+  net.add('c', 65003);
+  net.originate('a', ONE, TWO);
+  net.join('a', 'b', { session }, { session });
+  net.join('b', 'c', { session }, { session });
+  net.run(3_000);
+  expect(net.fib('c')).toEqual([`${ONE} via 10.0.0.2`, `${TWO} via 10.0.0.2`]);
+  return net;
+}
+
+describe('RFC 4724 §4.2: the receiving speaker', () => {
+  it('keeps what a lost peer said, marked stale, and tells nobody of it', () => {
+    const net = helped();
+    net.reachable = false;
+    const before = net.sent.length;
+    net.restart('a');
+    net.run(59_000);
+    expect(net.fib('b')).toEqual([`${ONE} via 10.0.0.1`, `${TWO} via 10.0.0.1`]);
+    expect(net.paths('b', ONE)).toEqual(['a stale']);
+    expect(net.sent.slice(before).filter(({ octets }) => octets[18] === 2)).toEqual([]);
+  });
+
+  it('removes them when the Restart Time is over', () => {
+    const net = helped();
+    net.reachable = false;
+    net.restart('a');
+    net.run(60_002);
+    expect(net.fib('b')).toEqual([]);
+    expect(net.fib('c')).toEqual([]);
+    expect(net.log('b')).toContain('a: stale routes removed: IPv4 unicast: the peer did not come back in time');
+  });
+
+  it('removes at End-of-RIB what the peer has not said again', () => {
+    const net = helped();
+    net.restart('a');
+    net.originate('a', TWO);
+    net.peer('a', 'b', restarting());
+    net.run(20_000);
+    expect(net.established('b', 'a')).toBe(2);
+    expect(net.fib('b')).toEqual([`${TWO} via 10.0.0.1`]);
+    expect(net.paths('b', TWO)).toEqual(['a']);
+    expect(net.fib('c')).toEqual([`${TWO} via 10.0.0.2`]);
+  });
+
+  it('removes at once what the peer did not forward meanwhile', () => {
+    const net = helped();
+    net.restart('a');
+    net.loses = ({ from, octets }) => from === 'a' && octets[18] === 2;
+    net.peer('a', 'b', restarting({ families: [{ family: IPV4_UNICAST, forwarding: false }] }));
+    net.run(20_000);
+    expect(net.state('b', 'a')).toBe('established');
+    expect(net.fib('b')).toEqual([]);
+  });
+
+  it('does not wait for End-of-RIB for ever', () => {
+    const net = helped();
+    net.restart('a');
+    net.loses = ({ from, octets }) => from === 'a' && octets[18] === 2;
+    net.peer('a', 'b', restarting());
+    net.run(20_000);
+    expect(net.paths('b', ONE)).toEqual(['a stale']);
+    net.run(STALE_MILLIS);
+    expect(net.fib('b')).toEqual([]);
+    expect(net.log('b')).toContain('a: stale routes removed: IPv4 unicast: no End-of-RIB in time');
+  });
+
+  it('a second restart before End-of-RIB: what was stale already goes', () => {
+    const net = helped();
+    net.restart('a');
+    // Of what it says again, End-of-RIB is lost.
+    net.loses = ({ from, octets }) =>
+      from === 'a' && octets[18] === 2 && (octets.length === 23 || octets.length === 30);
+    net.originate('a', TWO);
+    net.peer('a', 'b', restarting());
+    net.run(20_000);
+    expect([net.paths('b', ONE), net.paths('b', TWO)]).toEqual([['a stale'], ['a']]);
+    net.reachable = false;
+    net.restart('a');
+    net.run(10);
+    expect([net.paths('b', ONE), net.paths('b', TWO)]).toEqual([[], ['a stale']]);
+  });
+
+  it('RFC 4271 §6.7: an operator who stops the session ends it with all its routes', () => {
+    const net = helped();
+    net.tell('a', 'b', { type: 'stop', subcode: 2, text: 'for today' });
+    net.run(10);
+    expect(net.fib('b')).toEqual([]);
+    expect(net.log('b')).toContain('a: notification received: Cease: Administrative Shutdown, "for today"');
+  });
+});
+
+describe('RFC 9494 §4.2: long-lived graceful restart', () => {
+  const longLived = [IPV4_UNICAST, IPV6_UNICAST].map((family) => ({ family, forwarding: true, staleSeconds: 600 }));
+
+  it('after the Restart Time routes stay as the least preferred, then go', () => {
+    const net = helped({ longLived });
+    net.reachable = false;
+    net.restart('a');
+    net.run(61_000);
+    expect(net.fib('b')).toEqual([`${ONE} via 10.0.0.1`, `${TWO} via 10.0.0.1`]);
+    // LLGR_STALE, for those who know what it means.
+    expect(net.sent.some(({ from, to, octets }) => from === 'b' && to === 'c' && holds(octets, 0xffff0006))).toBe(true);
+    net.run(600_000);
+    expect(net.fib('b')).toEqual([]);
+    expect(net.fib('c')).toEqual([]);
+  });
+
+  it('a peer that is back in that time has Forwarding State in its long-lived capability, and End-of-RIB ends it', () => {
+    const net = helped({ longLived });
+    net.reachable = false;
+    net.restart('a');
+    net.run(61_000);
+    net.reachable = true;
+    net.originate('a', TWO);
+    net.peer('a', 'b', restarting({ longLived }));
+    net.run(20_000);
+    expect(net.fib('b')).toEqual([`${TWO} via 10.0.0.1`]);
+    expect(net.paths('b', TWO)).toEqual(['a']);
+  });
+});
+
+describe('RFC 7313: enhanced route refresh', () => {
+  const refresh = (subtype: number) => encodeControlMessage({ kind: 'routeRefresh', family: IPV4_UNICAST, subtype });
+
+  function pair(session: object = {}): SpeakerNetwork {
+    const net = new SpeakerNetwork();
+    net.add('a', 65001);
+    net.add('b', 65002);
+    net.originate('a', ONE, TWO);
+    net.join('a', 'b', { session }, { session });
+    net.run(3_000);
+    return net;
+  }
+
+  it('§4: End-of-RR purges what the peer has not said again', () => {
+    const net = pair();
+    net.loses = ({ from, octets }) => from === 'a' && octets[18] === 2;
+    net.withdraw('a', ONE);
+    net.run(10);
+    expect(net.fib('b')).toHaveLength(2);
+    net.loses = () => false;
+    const before = net.sent.length;
+    net.handle('b', { type: 'refresh', peer: 'a', direction: 'in' });
+    net.run(10);
+    expect(net.fib('b')).toEqual([`${TWO} via 10.0.0.1`]);
+    const answer = net.sent.slice(before).filter(({ from }) => from === 'a');
+    expect(answer.map(({ octets }) => (octets[18] === 5 ? `refresh ${octets[21]}` : 'update'))).toEqual([
+      'refresh 1',
+      'update',
+      'refresh 2',
+      'refresh 1',
+      'refresh 2',
+    ]);
+    expect(net.established('b', 'a')).toBe(1);
+  });
+
+  it('§4: a beginning whose end does not come is ended by time', () => {
+    const net = pair({ holdSeconds: 0 });
+    net.inject('b', 'a', refresh(1));
+    net.run(STALE_MILLIS - 1);
+    expect(net.paths('b', ONE)).toEqual(['a stale']);
+    net.run(1);
+    expect(net.fib('b')).toEqual([]);
+    expect(net.log('b')).toContain('a: stale routes removed: IPv4 unicast: no End-of-RR in time');
+  });
+
+  it('§4: an end without a beginning is not heeded, and a second beginning begins again', () => {
+    const net = pair();
+    net.inject('b', 'a', refresh(2));
+    expect(net.fib('b')).toHaveLength(2);
+    net.inject('b', 'a', refresh(1));
+    net.handle('a', { type: 'refresh', peer: 'b', direction: 'out' });
+    net.run(10);
+    expect(net.paths('b', ONE)).toEqual(['a']);
+    net.inject('b', 'a', refresh(1));
+    net.inject('b', 'a', refresh(2));
+    expect(net.fib('b')).toEqual([]);
+  });
+
+  it('§4: with graceful restart a beginning before End-of-RIB is not heeded, and End-of-RR is not End-of-RIB', () => {
+    const net = new SpeakerNetwork();
+    net.add('a', 65001);
+    net.add('b', 65002);
+    net.originate('a', ONE);
+    net.loses = ({ from, octets }) => from === 'a' && octets[18] === 2 && octets.length === 23;
+    net.join('a', 'b', { session: GRACEFUL }, { session: GRACEFUL });
+    net.run(3_000);
+    net.inject('b', 'a', refresh(1));
+    expect(net.paths('b', ONE)).toEqual(['a']);
+    net.inject('b', 'a', refresh(2));
+    expect(net.fib('b')).toHaveLength(1);
+    expect(net.log('b')).toContain('a: refresh not heeded: IPv4 unicast: it began before End-of-RIB');
+  });
+});
+
+function holds(octets: Uint8Array, community: number): boolean {
+  const view = new DataView(octets.buffer, octets.byteOffset, octets.length);
+  for (let at = 19; at + 4 <= octets.length; at++) if (view.getUint32(at) === community) return true;
+  return false;
+}

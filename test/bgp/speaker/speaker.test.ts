@@ -1,0 +1,223 @@
+import { describe, expect, it } from 'vitest';
+import { compilePolicy, type Policy, type PolicyRecord } from '../../../src/bgp/index.ts';
+import { WINDOW } from '../../../src/bgp/speaker.ts';
+import { toHex } from '../../../src/core/index.ts';
+import { GRACEFUL, SpeakerNetwork } from './network.ts';
+
+const [ONE, TWO, THREE, SIX] = ['198.51.100.0/24', '203.0.113.0/24', '192.0.2.0/24', '2001:db8:6::/48'] as const;
+
+function policyOf(record: PolicyRecord): Policy {
+  const compiled = compilePolicy(record);
+  if (!compiled.ok) throw new Error('the policy of a test is wrong');
+  return compiled.policy;
+}
+
+/** `a` says three routes to `b`, and `b` what it is allowed to `c`. */
+function chain(ofB: Parameters<SpeakerNetwork['join']>[3] = {}, ofA: Parameters<SpeakerNetwork['join']>[2] = {}) {
+  const net = new SpeakerNetwork();
+  net.add('a', 65001);
+  net.add('b', 65002);
+  net.add('c', 65003);
+  net.originate('a', ONE, TWO, THREE);
+  net.join('a', 'b', ofA, ofB);
+  net.join('b', 'c');
+  net.run(2_000);
+  return net;
+}
+
+const via = (hop: string, ...prefixes: string[]) => prefixes.map((prefix) => `${prefix} via ${hop}`).sort();
+const notifications = (net: SpeakerNetwork) =>
+  net.sent.filter(({ octets }) => octets[18] === 3).map(({ from, octets }) => `${from} ${toHex(octets.subarray(19))}`);
+
+describe('sessions and tables together', () => {
+  it('routes go from speaker to speaker, IPv6 over IPv4 with an own address of that family', () => {
+    const net = chain();
+    net.originate('a', SIX);
+    net.run(10);
+    expect(net.fib('b')).toEqual([...via('10.0.0.1', ONE, TWO, THREE), `${SIX} via 2001:db8::1`].sort());
+    expect(net.fib('c')).toEqual([...via('10.0.0.2', ONE, TWO, THREE), `${SIX} via 2001:db8::2`].sort());
+    net.withdraw('a', ONE, SIX);
+    net.run(10);
+    expect(net.fib('c')).toEqual(via('10.0.0.2', TWO, THREE));
+  });
+
+  it('RFC 4271 §9: without graceful restart all routes of a lost session go at once, and are told', () => {
+    const net = chain();
+    net.reachable = false;
+    net.cut('a', 'b');
+    net.run(3);
+    expect([net.fib('b'), net.fib('c')]).toEqual([[], []]);
+    net.reachable = true;
+    net.run(30_000);
+    expect(net.fib('c')).toEqual(via('10.0.0.2', ONE, TWO, THREE));
+  });
+
+  it('RFC 4271 §6.8: however two dial, one connection is left', () => {
+    for (let delay = 0; delay < 8; delay++) {
+      const net = new SpeakerNetwork();
+      net.add('a', 65001);
+      net.add('b', 65002);
+      net.originate('a', ONE);
+      net.peer('a', 'b');
+      net.run(delay);
+      net.peer('b', 'a');
+      net.run(20_000);
+      expect([net.state('a', 'b'), net.state('b', 'a'), net.open, net.fib('b').length]).toEqual([
+        'established',
+        'established',
+        1,
+        1,
+      ]);
+    }
+  });
+
+  it('a peer that is taken away hears Peer De-configured, and its routes go', () => {
+    const net = chain();
+    net.handle('b', { type: 'remove-peer', peer: 'a' });
+    net.run(3);
+    expect(net.speaker('b').peers).toEqual(['c']);
+    expect(net.fib('c')).toEqual([]);
+    expect(net.log('a')).toContain('b: notification received: Cease: Peer De-configured');
+  });
+
+  it('RFC 8212: without a policy nothing passes an external peer, either way', () => {
+    const net = chain({ silent: true });
+    expect(net.fib('b')).toEqual([]);
+    net.originate('b', '10.9.0.0/16');
+    net.run(10);
+    expect(net.fib('a')).toEqual([]);
+    expect(net.fib('c')).toEqual(via('10.0.0.2', '10.9.0.0/16'));
+  });
+
+  it('a peer that takes nothing is given a window, and keeps nobody else waiting', () => {
+    const net = chain();
+    net.add('d', 65004);
+    net.join('b', 'd');
+    net.run(2_000);
+    net.stalls = (from, to) => from === 'b' && to === 'c';
+    const before = net.sent.length;
+    const many = Array.from({ length: 80_000 }, (_, i) => `10.${(i >> 8) & 0xff}.${i & 0xff}.${i >> 16}/32`);
+    net.originate('a', ...many);
+    net.run(1_000);
+    expect(net.fib('d')).toHaveLength(80_003);
+    const given = net.sent
+      .slice(before)
+      .filter(({ from, to, octets }) => from === 'b' && to === 'c' && octets[18] === 2);
+    expect(given.reduce((sum, { octets }) => sum + octets.length, 0)).toBeLessThan(WINDOW + 65_536);
+    net.stalls = () => false;
+    net.tell('b', 'c', { type: 'drained', connection: net.connection('b', 'c'), queued: 0 });
+    net.run(1_000);
+    expect(net.fib('c')).toHaveLength(80_003);
+  });
+});
+
+describe('RFC 4486 §4: more prefixes than are allowed', () => {
+  it('a word near the limit, then Cease with family and limit; without a time it stays so until an operator begins it', () => {
+    const net = chain({ maximumPrefixes: 4, warnAt: 0.5 });
+    net.originate('a', '10.1.0.0/16');
+    net.run(10);
+    const near = net.log('b').filter((each) => each.includes('near the limit'));
+    expect(near).toEqual(['a: near the limit of prefixes: 3 of 4']);
+    net.originate('a', '10.2.0.0/16');
+    net.run(10);
+    expect(notifications(net).filter((each) => each.startsWith('b 06'))).toContain('b 060100010100000004');
+    expect([net.state('b', 'a'), net.fib('b'), net.fib('c')]).toEqual(['idle', [], []]);
+    net.run(3_600_000);
+    expect(net.state('b', 'a')).toBe('idle');
+    net.withdraw('a', '10.1.0.0/16');
+    net.tell('b', 'a', { type: 'start' });
+    net.run(300_000);
+    expect(net.fib('b')).toHaveLength(4);
+  });
+
+  it('with a time it begins again by itself', () => {
+    const net = chain({ maximumPrefixes: 3, restartMillis: 60_000 });
+    net.originate('a', '10.1.0.0/16');
+    net.run(59_000);
+    expect(net.state('b', 'a')).toBe('idle');
+    net.withdraw('a', '10.1.0.0/16');
+    net.run(300_000);
+    expect([net.state('b', 'a'), net.fib('b').length]).toEqual(['established', 3]);
+  });
+
+  it('a limit that is lowered below what there is holds at once', () => {
+    const net = chain({ maximumPrefixes: 10 });
+    net.handle('b', { type: 'configure-peer', peer: net.settings('b', 'a', { maximumPrefixes: 2 }) });
+    net.run(10);
+    expect(net.fib('b')).toEqual([]);
+    expect(notifications(net)).toContain('b 060100010100000002');
+  });
+});
+
+describe('what changes under a session', () => {
+  const configure = (
+    net: SpeakerNetwork,
+    at: string,
+    of: string,
+    change: Parameters<SpeakerNetwork['settings']>[2],
+  ) => {
+    net.handle(at, { type: 'configure-peer', peer: net.settings(at, of, change) });
+    net.run(10);
+  };
+
+  it('import is asked again of Adj-RIB-In: routes go and come without a message of the peer', () => {
+    const net = chain();
+    const before = net.sent.length;
+    configure(net, 'b', 'a', { import: policyOf([{ prefix: ONE }]) });
+    expect([net.fib('b'), net.fib('c')]).toEqual([via('10.0.0.1', ONE), via('10.0.0.2', ONE)]);
+    configure(net, 'b', 'a', {});
+    expect(net.fib('c')).toEqual(via('10.0.0.2', ONE, TWO, THREE));
+    expect(net.sent.slice(before).every(({ from, to }) => from === 'b' && to === 'c')).toBe(true);
+    expect([net.established('b', 'a'), net.established('b', 'c')]).toEqual([1, 1]);
+  });
+
+  it('export is asked again: the peer is told what differs alone', () => {
+    const net = chain();
+    const before = net.sent.length;
+    configure(net, 'b', 'c', { export: policyOf([{ prefix: ONE, action: 'reject' }, {}]) });
+    expect(net.fib('c')).toEqual(via('10.0.0.2', TWO, THREE));
+    configure(net, 'b', 'c', { export: policyOf('all'), nextHop: 'unchanged' });
+    expect(net.fib('c')).toEqual(via('10.0.0.1', ONE, TWO, THREE));
+    expect(net.sent.slice(before).every(({ from, octets }) => from === 'b' && octets[18] === 2)).toBe(true);
+    expect(net.established('c', 'b')).toBe(1);
+  });
+
+  it('RFC 8212: a policy that is taken away takes all routes with it', () => {
+    const net = chain();
+    configure(net, 'b', 'a', { silent: true });
+    expect([net.fib('b'), net.fib('c')]).toEqual([[], []]);
+    configure(net, 'b', 'a', {});
+    expect(net.fib('c')).toHaveLength(3);
+    configure(net, 'b', 'c', { silent: true });
+    expect(net.fib('c')).toEqual([]);
+    expect(net.established('c', 'b')).toBe(1);
+  });
+
+  it('a limit that is taken away is none', () => {
+    const net = chain({ maximumPrefixes: 3 });
+    configure(net, 'b', 'a', {});
+    net.originate('a', '10.1.0.0/16');
+    net.run(10);
+    expect(net.fib('b')).toHaveLength(4);
+  });
+
+  it('RFC 4724 §4.2: of routes that outlive their session too, and nobody who is away is told anything', () => {
+    const net = chain({ session: GRACEFUL }, { session: GRACEFUL });
+    net.reachable = false;
+    net.cut('a', 'b');
+    configure(net, 'b', 'a', { session: GRACEFUL, import: policyOf([{ prefix: ONE }]), export: policyOf('none') });
+    expect([net.paths('b', ONE), net.fib('c')]).toEqual([['a stale'], via('10.0.0.2', ONE)]);
+    expect(net.speaker('b').rib.groups.reduce((sum, { size }) => sum + size, 0)).toBe(2);
+  });
+
+  it('before the session is there, what it will go by', () => {
+    const net = new SpeakerNetwork();
+    net.add('a', 65001);
+    net.add('b', 65002);
+    net.originate('a', ONE, TWO);
+    net.join('a', 'b');
+    configure(net, 'b', 'a', { import: policyOf([{ prefix: TWO }]) });
+    net.run(3_000);
+    expect(net.fib('b')).toEqual(via('10.0.0.1', TWO));
+  });
+});
