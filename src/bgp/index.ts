@@ -9,6 +9,7 @@ export type * from './policy/record.ts';
 export type { PathExplanation } from './rib/explain.ts';
 export type { RouteChange } from './rib/fib.ts';
 export type { RibEvent } from './rib/intake.ts';
+export * from './rib/look.ts';
 export type { Resolution, Resolve } from './rib/next-hops.ts';
 export type { Peer, PeerKind, PeerOptions } from './rib/peer.ts';
 export * from './rib/rib.ts';

@@ -249,6 +249,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
           this.#asked(entry, action.family, action.subtype, now);
           break;
         case 'down':
+          this.#log(name, 'down', action.why);
           this.#down(entry, action.retain, now);
           break;
         case 'log':

@@ -16,13 +16,15 @@ import type { NatSessionStatus, NeighbourStatus, TappedStatus } from './status.t
 import type { TraceStage } from './trace/contract.ts';
 import type { TraceOrder } from './trace/order.ts';
 
-/** A document with its secrets fetched; keys are `tenant/connection`. */
+/** A document with its secrets fetched; keys are `tenant/connection`, and `tenant/bgp/peer` for MD5. */
 export interface ResolvedDocument {
   readonly document: GatewayDocument;
   /** Of a virtualization host (`planHost`), by the name of the tenant. */
   readonly machines?: ReadonlyMap<string, HostTenantConfig>;
   readonly secrets: ReadonlyMap<string, Secret>;
 }
+
+export type BgpCommand = 'start' | 'stop' | 'reset' | 'refresh-in' | 'refresh-out';
 
 export type GatewayEvent =
   | { readonly type: 'tick' }
@@ -97,6 +99,14 @@ export type GatewayEvent =
       readonly tenant: string;
       readonly connection: string;
       readonly what: 'ike' | 'child';
+    }
+  /** For a BGP peer; `text` goes with the end of a session (RFC 9003). */
+  | {
+      readonly type: 'bgp';
+      readonly tenant: string;
+      readonly peer: string;
+      readonly what: BgpCommand;
+      readonly text: string;
     }
   | { readonly type: 'ping'; readonly tenant: string; readonly request: PingRequest }
   /** Whether keys are written for Wireshark. On: also those in use already. */

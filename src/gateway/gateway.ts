@@ -28,6 +28,7 @@ import type {
 } from './status.ts';
 import { setTap, showTapped } from './taps.ts';
 import { viewExplanation, viewGateway, viewTenants } from './view.ts';
+import { BgpView } from './view-bgp.ts';
 import { viewConnections } from './view-connections.ts';
 import { viewNats, viewNetworks, viewNextHop, viewRecords } from './view-network.ts';
 
@@ -37,6 +38,7 @@ const IDLE_CHECK: Millis = 1000;
 const NO_PORT = 0;
 
 export class Gateway implements Machine<GatewayEvent, GatewayAction> {
+  readonly bgp: BgpView;
   readonly #books: Books;
   readonly #actions: IkeActions;
   readonly #reconciler: Reconciler;
@@ -48,6 +50,7 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
   constructor(options: GatewayOptions) {
     const toIke = (event: IkeEvent, now: Millis): void => this.#toIke(event, now);
     this.#books = new Books(options);
+    this.bgp = new BgpView(this.#books);
     this.#books.touch = (item) => this.#agenda.touch(item);
     this.#books.forget = (item) => this.#agenda.forget(item);
     this.#pathMtu = new PathMtu(this.#books);
@@ -139,6 +142,11 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
       case 'rekey':
         this.#command(event, now);
         break;
+      case 'bgp': {
+        const { tenant, peer, what, text } = event;
+        this.#books.tenants.get(tenant)?.router?.ask(peer, what, text, now);
+        break;
+      }
       case 'ping':
         this.#ping(event);
         break;

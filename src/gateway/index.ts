@@ -6,5 +6,6 @@ export { Gateway } from './gateway.ts';
 export { planHost } from './host-document.ts';
 export { changedSecrets } from './reconcile.ts';
 export type * from './status.ts';
+export type * from './status-bgp.ts';
 export { outcomeOf, type StageName, type TraceOutcome, type TraceStage } from './trace/contract.ts';
 export { parseFlow, type TraceOrder } from './trace/order.ts';

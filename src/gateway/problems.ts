@@ -8,6 +8,7 @@ import { formatAddress } from '../ip/index.ts';
 import type { Books } from './books.ts';
 import type { ConnectionStatus, Problem } from './status.ts';
 import type { Tunnel } from './tunnel.ts';
+import { bgpProblems } from './view-bgp.ts';
 import { isUp } from './view-connections.ts';
 import { planeProblems } from './view-workers.ts';
 
@@ -24,6 +25,7 @@ export function problemsOf(books: Books, connections: readonly ConnectionStatus[
     ...natProblems(books, now),
     ...conflictProblems(books, now),
     ...failures,
+    ...bgpProblems(books, now),
   ];
 }
 

@@ -17,6 +17,8 @@ export interface PathExplanation {
   readonly why: string;
   readonly nextHop: Address;
   readonly stale: boolean;
+  /** Its attributes: behind policy, or as received where that refuses it. */
+  readonly set: number;
 }
 
 export function explainPrefix(
@@ -39,6 +41,7 @@ export function explainPrefix(
       peer: peers[number]!.name,
       pathId: rib.paths.id(path),
       nextHop: store.nextHop(set),
+      set,
       stale: (flags & PATH.stale) !== 0,
     };
     if (path === best) return { ...common, best: true, why: whyBest(rib, best, origin(formatPrefix(prefix))) };

@@ -250,19 +250,33 @@ export class Rib {
     );
   }
 
+  /** What import makes of a path, in words. */
+  explainImport(rib: FamilyRib, path: number): string {
+    const owner = rib.paths.owner(path);
+    return owner === 0 ? 'our own' : this.#intake.explain(this.#peer(owner), rib, path);
+  }
+
   /** What a peer has been told of a prefix, or is about to be: numbers of sets. */
   toldTo(number: number, prefix: Prefix): readonly number[] {
     const rib = this.#familyOf(prefix);
     const row = rib.table.find(rib.table.load(prefix));
-    if (row === 0) return [];
-    const told: number[] = [];
+    const group = this.groupOf(number, rib.family);
+    if (row === 0 || group === undefined) return [];
+    const units = group.addPath ? rib.pathsOf(row) : [row];
+    return units.map((unit) => group.toldTo(number, unit)).filter((set) => set !== 0);
+  }
+
+  /** The group that a peer is in; undefined while its session is down, and where that does not have the family. */
+  groupOf(number: number, family: Family): UpdateGroup | undefined {
     for (const key of this.#memberships.get(number) ?? []) {
-      const { audience, family } = this.#groups.get(key)!;
-      if (family !== rib.family) continue;
-      const units = audience.group.addPath ? rib.pathsOf(row) : [row];
-      told.push(...units.map((unit) => audience.group.toldTo(number, unit)).filter((set) => set !== 0));
+      const entry = this.#groups.get(key)!;
+      if (entry.family === family) return entry.audience.group;
     }
-    return told;
+    return undefined;
+  }
+
+  get families(): readonly FamilyRib[] {
+    return [...this.#families.values()];
   }
 
   family(family: Family): FamilyRib | undefined {

@@ -11,7 +11,9 @@ export interface SessionView {
   readonly state: SessionState;
   /** Why the session is Idle; undefined in other states. */
   readonly why?: string;
-  /** Until the IdleHoldTimer or ConnectRetryTimer expires. */
+  /** Nobody wants it: never started, or stopped. */
+  readonly stopped: boolean;
+  /** Absent where only an operator ends the waiting. Until the IdleHoldTimer or ConnectRetryTimer expires. */
   readonly nextTryMillis?: number;
   readonly localAs: number;
   readonly localIdentifier: number;
@@ -68,7 +70,10 @@ export function viewOf(v: Viewed, now: Millis): SessionView {
   return {
     state: v.state,
     ...(v.state === 'idle' && waiting.at !== 'trying' ? { why: waiting.why } : {}),
-    ...(nextTry === undefined ? {} : { nextTryMillis: Math.max(0, nextTry - now) }),
+    stopped: waiting.at === 'stopped',
+    ...(nextTry === undefined || nextTry === Number.POSITIVE_INFINITY
+      ? {}
+      : { nextTryMillis: Math.max(0, nextTry - now) }),
     localAs: presentedAs(v.configuration),
     localIdentifier: v.configuration.identifier,
     received: { ...c.received },

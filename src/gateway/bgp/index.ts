@@ -1,1 +1,2 @@
 export * from './router.ts';
+export * from './view.ts';

@@ -19,6 +19,7 @@ import { type Bytes, type Deadline, earliest, type Millis, type Secret, type Tim
 import { md5 } from '../../crypto/index.ts';
 import { type Address, contains, formatPrefix } from '../../ip/index.ts';
 import type { Books } from '../books.ts';
+import type { BgpCommand } from '../contract.ts';
 import type { Tenant } from '../tenant.ts';
 import { compilePeer, compileRib, compileTransport, identityOf, type PeerIdentity } from './compile.ts';
 import { Installed } from './installed.ts';
@@ -48,7 +49,11 @@ export class TenantRouter implements Timed {
   /** Words of the way to each peer, where that is a tunnel: whether it was up. */
   readonly #paths = new Map<string, boolean>();
   readonly #plans = new Map<string, PeerPlan>();
+  /** What went wrong last with each peer whose session is not up. */
+  readonly #troubles = new Map<string, string>();
   #running = false;
+  /** How often what forwards has been told of a change. */
+  tableVersion = 0;
 
   constructor(books: Books, tenant: Tenant, config: BgpConfig) {
     this.#books = books;
@@ -125,12 +130,7 @@ export class TenantRouter implements Timed {
   }
 
   /** What an operator asks of a peer; false: there is no such peer. */
-  ask(
-    peer: string,
-    what: 'start' | 'stop' | 'reset' | 'refresh-in' | 'refresh-out',
-    text: string,
-    now: Millis,
-  ): boolean {
+  ask(peer: string, what: BgpCommand, text: string, now: Millis): boolean {
     if (this.speaker.session(peer) === undefined) return false;
     const session = (event: Extract<SpeakerEvent, { type: 'session' }>['event']) =>
       this.#events.push({ type: 'session', peer, event });
@@ -138,8 +138,14 @@ export class TenantRouter implements Timed {
     else if (what === 'refresh-in' || what === 'refresh-out')
       this.#events.push({ type: 'refresh', peer, direction: what === 'refresh-in' ? 'in' : 'out' });
     else session({ type: 'stop', subcode: what === 'stop' ? SHUTDOWN : RESET, ...(text === '' ? {} : { text }) });
+    if (what === 'reset') session({ type: 'start' });
     this.#run(now);
     return true;
+  }
+
+  /** What went wrong last, in words, since the session was up. */
+  lastTrouble(peer: string): string | undefined {
+    return this.#troubles.get(peer);
   }
 
   /** Every session is ended with a word, and every route taken back. */
@@ -175,6 +181,7 @@ export class TenantRouter implements Timed {
     this.#run(now);
     this.transport.removePeer(name, now);
     this.#paths.delete(name);
+    this.#troubles.delete(name);
   }
 
   /** Until nothing follows from anything. */
@@ -197,11 +204,20 @@ export class TenantRouter implements Timed {
         return;
       }
       case 'routes':
+        this.tableVersion += action.changes.length;
         for (const change of action.changes) this.#install(change);
         return;
       case 'log':
-        return this.#books.report('info', undefined, `bgp-${action.event.replaceAll(' ', '-')}`, this.#words(action));
+        return this.#log(action);
     }
+  }
+
+  #log(action: Extract<SpeakerAction, { do: 'log' }>): void {
+    const { peer, event, why } = action;
+    if (event === 'established') this.#troubles.delete(peer);
+    else if (TROUBLES.has(event)) this.#troubles.set(peer, `${event}: ${why}`);
+    const level = WARNINGS.has(event) ? 'warn' : event === 'dial failed' ? 'debug' : 'info';
+    this.#books.report(level, undefined, `bgp-${event.replaceAll(' ', '-')}`, this.#words(action));
   }
 
   #words({ peer, event, why }: Extract<SpeakerAction, { do: 'log' }>): string {
@@ -277,6 +293,16 @@ export class TenantRouter implements Timed {
   }
 }
 
+/** What explains that a session is not up. */
+const TROUBLES: ReadonlySet<string> = new Set(['dial failed', 'down', 'notification sent', 'notification received']);
+const WARNINGS: ReadonlySet<string> = new Set([
+  'notification sent',
+  'notification received',
+  'treated as withdraw',
+  'near the limit of prefixes',
+  'send hold timer',
+  'stale routes removed',
+]);
 /** What others give external and internal routes. */
 const EXTERNAL = 20;
 const INTERNAL = 200;

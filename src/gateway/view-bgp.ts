@@ -1,0 +1,125 @@
+/** BGP of all tenants as people ask for it: each question names its tenant, and is answered from that tenant's router alone. */
+import type { Page } from '../bgp/index.ts';
+import type { Millis } from '../core/index.ts';
+import { type Address, formatAddress, formatPrefix, type Prefix } from '../ip/index.ts';
+import {
+  type TenantRouter,
+  viewAdvertised,
+  viewBgpExplanation,
+  viewPeers,
+  viewReceived,
+  viewRoutes,
+  viewSummary,
+  whyDown,
+} from './bgp/index.ts';
+import type { Books } from './books.ts';
+import type { Problem } from './status.ts';
+import type {
+  BgpAdvertisedStatus,
+  BgpExplanationStatus,
+  BgpPeerStatus,
+  BgpReceivedStatus,
+  BgpRouteStatus,
+  BgpSummaryStatus,
+} from './status-bgp.ts';
+import type { Tenant } from './tenant.ts';
+import { viewExplanation } from './view.ts';
+
+export class BgpView {
+  readonly #books: Books;
+
+  constructor(books: Books) {
+    this.#books = books;
+  }
+
+  summaries(now: Millis): BgpSummaryStatus[] {
+    return this.#routers().map(({ tenant, router }) => viewSummary(tenant.name, router, now));
+  }
+
+  peers(now: Millis): BgpPeerStatus[] {
+    return this.#routers().flatMap(({ tenant, router }) => viewPeers(tenant.name, router, now));
+  }
+
+  // The others are of one tenant; undefined: it has no BGP.
+
+  routes(tenant: string, page: Page): readonly BgpRouteStatus[] | undefined {
+    return this.#of(tenant, (router) => viewRoutes(router, page));
+  }
+
+  received(tenant: string, peer: string, page: Page): readonly BgpReceivedStatus[] | undefined {
+    return this.#of(tenant, (router) => viewReceived(router, peer, page));
+  }
+
+  advertised(tenant: string, peer: string, page: Page): readonly BgpAdvertisedStatus[] | undefined {
+    return this.#of(tenant, (router) => viewAdvertised(router, peer, page));
+  }
+
+  /** Of the longest prefix that an address is in, or of a prefix. */
+  explain(tenant: string, asked: Address | Prefix): BgpExplanationStatus | undefined {
+    return this.#of(tenant, (router, of) => {
+      const { found, ...explained } = viewBgpExplanation(router, asked);
+      const prefix = found === undefined ? null : formatPrefix(found);
+      const isAddress = asked instanceof Uint8Array;
+      const { chosen, among, why, passedOver } = viewExplanation(of, isAddress ? asked : hostIn(asked));
+      const all = among ?? (chosen === null ? [] : [chosen]);
+      return {
+        asked: isAddress ? formatAddress(asked) : formatPrefix(asked),
+        prefix,
+        ...explained,
+        fib: [...all, ...passedOver.map(({ route }) => route)].filter((route) => route.prefix === prefix),
+        fibWhy: why,
+      };
+    });
+  }
+
+  #of<T>(name: string, view: (router: TenantRouter, tenant: Tenant) => T): T | undefined {
+    const tenant = this.#books.tenants.get(name);
+    return tenant?.router === undefined ? undefined : view(tenant.router, tenant);
+  }
+
+  #routers(): { readonly tenant: Tenant; readonly router: TenantRouter }[] {
+    return [...this.#books.tenants.values()].flatMap((tenant) =>
+      tenant.router === undefined ? [] : [{ tenant, router: tenant.router }],
+    );
+  }
+}
+
+/** An address in a prefix that is, where there is room, neither its first nor its last. */
+function hostIn({ address, length }: Prefix): Address {
+  const host = address.slice();
+  if (length <= host.length * 8 - 2) host[host.length - 1]! |= 0x02;
+  return host;
+}
+
+/** Peers that are configured, wanted, and not there. */
+export const bgpProblems = (books: Books, now: Millis): Problem[] =>
+  [...books.tenants.values()].flatMap(({ name: tenant, router }) => {
+    if (router === undefined) return [];
+    return router.config.peers.flatMap(({ name, address, asn }): Problem[] => {
+      const view = router.speaker.session(name)?.view(now);
+      if (view === undefined || view.state === 'established' || view.stopped) return [];
+      const { lastErrorSent: sent, lastErrorReceived: received } = view;
+      const problem = `BGP peer ${name} (${formatAddress(address)}, AS ${asn}) is not up: ${whyDown(router, name, view)}`;
+      const line = (what: string, error: typeof sent) =>
+        error === undefined ? [] : [`${what} ${Math.floor(error.agoMillis / 1000)} s ago: ${error.words}`];
+      return [
+        {
+          severity: view.connectionsEstablished === 0 && view.connectRetryCounter === 0 ? 'warning' : 'error',
+          tenant,
+          problem,
+          advice: adviceFor(tenant, name, view.why ?? router.lastTrouble(name) ?? ''),
+          lines: [...line('last error sent', sent), ...line('last error received', received)],
+        },
+      ];
+    });
+  });
+
+function adviceFor(tenant: string, peer: string, why: string): string {
+  if (/tunnel|path/.test(why)) return `see \`bulkhead connections --tenant ${tenant}\``;
+  if (/Bad Peer AS|AS \d+, expected/.test(why))
+    return 'one side has another AS number in its document: compare `asn` on both';
+  if (/Maximum Number of Prefixes|prefixes, \d+ are allowed/.test(why))
+    return `raise maxPrefixes, then \`bulkhead bgp up ${peer} --tenant ${tenant}\``;
+  if (/no route|no own address/.test(why)) return `see \`bulkhead routes --tenant ${tenant}\``;
+  return `see \`bulkhead bgp peers --tenant ${tenant}\``;
+}
