@@ -39,6 +39,8 @@ export interface Heard {
   readonly path: readonly number[];
   /** `65010:77`, and of three parts where they are large. */
   readonly communities: readonly string[];
+  /** Kept over the loss of the session (RFC 4724). */
+  readonly stale: boolean;
 }
 
 export abstract class BgpDaemon {
@@ -81,23 +83,23 @@ export abstract class BgpDaemon {
   /** What it says of its session, for messages of failures and for looking for words. */
   abstract session(): Promise<string>;
 
-  /** Waits until it has a route from its peer. */
-  async hears(prefix: string, milliseconds = 15_000): Promise<Heard> {
+  /** Waits until it has a route from its peer, and one that is as `wanted` says. */
+  async hears(prefix: string, wanted: (heard: Heard) => boolean = () => true): Promise<Heard> {
     let last: Heard | undefined;
     await until(
       async () => {
         last = await this.route(prefix);
-        return last !== undefined;
+        return last !== undefined && wanted(last);
       },
-      milliseconds,
-      () => `${this.name} never had ${prefix}\n${this.output.slice(-2000)}`,
+      20_000,
+      () => `${this.name} has ${JSON.stringify(last)} for ${prefix}\n${this.output.slice(-2000)}`,
     );
     return last!;
   }
 
-  async forgets(prefix: string, milliseconds = 15_000): Promise<void> {
+  async forgets(prefix: string): Promise<void> {
     const gone = async () => (await this.route(prefix)) === undefined;
-    await until(gone, milliseconds, `${this.name} still has ${prefix}`);
+    await until(gone, 20_000, `${this.name} still has ${prefix}`);
   }
 
   get output(): string {

@@ -32,6 +32,8 @@ export interface HostPeer {
   readonly other?: string;
   readonly session: Pick<SessionConfiguration, 'remoteAs'> & Partial<SessionConfiguration>;
   readonly more?: Partial<PeerSettings>;
+  /** False: it neither dials nor is dialled until `start`, or `cross`. */
+  readonly starts?: false;
 }
 
 export class BgpHost {
@@ -40,10 +42,13 @@ export class BgpHost {
   readonly log: string[] = [];
   /** What would be forwarded: prefix to next hops. */
   readonly routes = new Map<string, readonly string[]>();
+  /** What was forwarded once and then no more, in order. */
+  readonly lost: string[] = [];
   readonly #asn: number;
   readonly #identifier: number;
   readonly #peers = new Map<string, HostPeer>();
   readonly #streams = new Map<string, Map<ConnectionId, OctetStream>>();
+  readonly #crossings = new Map<string, (stream: OctetStream) => void>();
   readonly #undo = new Set<() => void>();
   #accepted = 0;
   #wake: () => void = () => {};
@@ -68,7 +73,7 @@ export class BgpHost {
       ...more,
     };
     this.handle({ type: 'add-peer', peer: settings });
-    this.tell(name, { type: 'start' });
+    if (peer.starts !== false) this.tell(name, { type: 'start' });
   }
 
   remove(name: string): void {
@@ -120,6 +125,21 @@ export class BgpHost {
     return this.view(peer);
   }
 
+  /**
+   * The next connection of a peer is not read from before one of ours is up as well: both have dialled, and neither has heard of the
+   * other's. Resolves when the session has both.
+   */
+  async cross(peer: string): Promise<void> {
+    let theirs: OctetStream | undefined;
+    this.#crossings.set(peer, (stream) => {
+      theirs = stream;
+    });
+    await this.when(() => theirs !== undefined, `${peer} does not dial`);
+    this.tell(peer, { type: 'start' });
+    await this.when(() => (this.#streams.get(peer)?.size ?? 0) > 0, `${peer} does not take our connection`);
+    this.#accept(peer, theirs!);
+  }
+
   when(condition: () => unknown, what: string, milliseconds = 20_000): Promise<void> {
     return until(condition, milliseconds, () => `${what}; the speaker said:\n${this.log.slice(-20).join('\n')}`);
   }
@@ -150,7 +170,7 @@ export class BgpHost {
     if (action.do === 'log') this.log.push(`${action.peer}: ${action.event}: ${action.why}`);
     if (action.do === 'routes')
       for (const { prefix, nextHops } of action.changes) {
-        if (nextHops.length === 0) this.routes.delete(formatPrefix(prefix));
+        if (nextHops.length === 0) this.#lose(formatPrefix(prefix));
         else this.routes.set(formatPrefix(prefix), nextHops.map(formatAddress));
       }
     if (action.do !== 'session') return;
@@ -162,6 +182,11 @@ export class BgpHost {
       stream?.close(of.abort);
       this.#streams.get(peer)?.delete(of.connection);
     }
+  }
+
+  #lose(prefix: string): void {
+    this.routes.delete(prefix);
+    this.lost.push(prefix);
   }
 
   #dial(name: string, connection: ConnectionId): void {
@@ -182,11 +207,18 @@ export class BgpHost {
   }
 
   #take(stream: OctetStream): void {
-    const from = formatAddress(stream.remote.address);
-    const peer = [...this.#peers.values()].find(({ remote }) => remote === from);
+    const [from, to] = [stream.remote, stream.local].map(({ address }) => formatAddress(address));
+    const peer = [...this.#peers.values()].find(({ remote, local }) => remote === from && local === to);
     if (peer === undefined || !this.#open) return stream.close(true);
+    const crossing = this.#crossings.get(peer.name);
+    if (crossing === undefined) return this.#accept(peer.name, stream);
+    this.#crossings.delete(peer.name);
+    crossing(stream);
+  }
+
+  #accept(peer: string, stream: OctetStream): void {
     this.#accepted += 1;
-    this.#attach(peer.name, this.#accepted, 'in', stream);
+    this.#attach(peer, this.#accepted, 'in', stream);
   }
 
   #attach(peer: string, connection: ConnectionId, direction: 'in' | 'out', stream: OctetStream): void {

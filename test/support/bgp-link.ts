@@ -14,11 +14,14 @@ export class BgpLink {
   readonly theirs: string;
   readonly ours6: string;
   readonly theirs6: string;
+  readonly #device: string;
+  readonly #network: string;
 
   /** After `enterPrivateNetwork`. */
   constructor(number: number) {
     this.namespace = `bh${process.pid}-bgp${number}`;
     const [v4, v6, device] = [`10.9.${number}`, `2001:db8:9:${number}`, `bgp${number}`];
+    [this.#network, this.#device] = [v4, device];
     [this.ours, this.theirs] = [`${v4}.1`, `${v4}.2`];
     [this.ours6, this.theirs6] = [`${v6}::1`, `${v6}::2`];
     onExit(this, () => removeNamespace(this.namespace));
@@ -34,6 +37,13 @@ export class BgpLink {
       sh('ip', [...words, 'link', 'set', 'dev', name, 'up']);
     }
     sh('ip', [...there, 'link', 'set', 'dev', 'lo', 'up']);
+  }
+
+  /** More addresses of ours, to be several peers of one daemon. */
+  more(count: number): readonly string[] {
+    const addresses = Array.from({ length: count }, (_, i) => `${this.#network}.${100 + i}`);
+    for (const address of addresses) sh('ip', ['addr', 'add', `${address}/24`, 'dev', this.#device]);
+    return addresses;
   }
 
   close(): void {

@@ -4,12 +4,25 @@ import { type Finished, run } from './process.ts';
 
 export class Bird extends BgpDaemon {
   readonly name = 'BIRD';
+  #started = false;
   #announced: readonly string[] = [];
 
+  /** Once more after the first time, it lets peers know that what forwards went on. */
   async start(): Promise<void> {
     this.#announced = this.settings.announces;
+    const again = this.#started ? ['-R'] : [];
+    this.#started = true;
     this.#write();
-    this.launch('bird', ['-f', '-c', 'bird.conf', '-s', `${this.folder}/bird.ctl`, '-P', `${this.folder}/bird.pid`]);
+    this.launch('bird', [
+      '-f',
+      '-c',
+      'bird.conf',
+      '-s',
+      `${this.folder}/bird.ctl`,
+      '-P',
+      `${this.folder}/bird.pid`,
+      ...again,
+    ]);
     await this.answers('birdc', '-s', `${this.folder}/bird.ctl`, 'show', 'status');
   }
 
@@ -20,9 +33,10 @@ export class Bird extends BgpDaemon {
   async route(prefix: string): Promise<Heard | undefined> {
     const { code, stdout } = await this.ask('show', 'route', prefix, 'protocol', 'peer0', 'all');
     if (code !== 0) return undefined;
-    let at: { path: number[]; communities: string[] } | undefined;
+    const stale = /graceful restart active/.test(await this.session());
+    let at: { path: number[]; communities: string[]; stale: boolean } | undefined;
     for (const line of stdout.split('\n')) {
-      if (line.startsWith(`${prefix} `)) at = { path: [], communities: [] };
+      if (line.startsWith(`${prefix} `)) at = { path: [], communities: [], stale };
       const [, name, value = ''] = line.match(/^\tBGP\.(\w+): ?(.*)$/) ?? [];
       if (name === 'as_path') at?.path.push(...value.split(' ').filter(Boolean).map(Number));
       if (name === 'community' || name === 'large_community' || name === 'ext_community')

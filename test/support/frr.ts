@@ -3,6 +3,7 @@ import { chmodSync } from 'node:fs';
 import { BgpDaemon, type DaemonSettings, type Heard, isV6 } from './bgp-daemon.ts';
 
 interface FrrPath {
+  readonly stale?: boolean;
   readonly peer?: { readonly peerId: string };
   readonly community?: { readonly string: string };
   readonly largeCommunity?: { readonly string: string };
@@ -77,9 +78,10 @@ export class Frr extends BgpDaemon {
   }
 }
 
-function heardOf({ aspath, community, largeCommunity, extendedCommunity }: FrrPath): Heard {
+function heardOf({ aspath, community, largeCommunity, extendedCommunity, stale = false }: FrrPath): Heard {
   const words = (text = ''): string[] => text.split(' ').filter(Boolean);
   return {
+    stale,
     path: words(aspath?.string).map(Number),
     communities: [
       ...words(community?.string),
