@@ -10,12 +10,11 @@
 import { loadavg } from 'node:os';
 import { seededU32 } from '../src/core/index.ts';
 import { chooseEngine, SUITES } from '../src/crypto/index.ts';
-import { SLOT_CELLS } from '../src/gateway/index.ts';
 import { accelerateSums, type Packet, PacketPool, SUPERFRAME_MAX } from '../src/ip/index.ts';
 import { engineCandidates, loadSums } from '../src/runtime/index.ts';
 import { inlineMore } from '../src/runtime/worker/inlining.ts';
-import { GatewayLine, type LineOptions, SLOTS_A_TENANT, VMS } from './gateway-line.ts';
-import { memoryNow } from './plane-memory.ts';
+import { CELLS_A_TENANT, GatewayLine, type LineOptions, VMS } from './gateway-line.ts';
+import { type Memory, memoryNow } from './plane-memory.ts';
 import { median, print, printFacts, printTable, ROOT } from './support.ts';
 
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 1);
@@ -273,24 +272,38 @@ function measureCompartments(): void {
 function measureMemory(): void {
   const fewer = Math.min(FEWER_TENANTS, TENANTS >>> 1);
   const many = 16;
-  const cells = SLOTS_A_TENANT * SLOT_CELLS * 8;
+  const cells = CELLS_A_TENANT * 8;
   print(
     `octets of an idle tenant with its virtual subnet, NAT and connection: (${TENANTS} - ${fewer}) / ${TENANTS - fewer}`,
   );
-  const rows = [1, many].map((vms) => {
-    const line = newLine(fewer, {}, vms);
-    const before = memoryNow();
-    line.addTenants(TENANTS, vms);
-    const after = memoryNow();
+  const kinds = [
+    { name: '1 lookup record', vms: 1, used: false },
+    { name: `${many} lookup records`, vms: many, used: false },
+    { name: '1 lookup record, a session over', vms: 1, used: true },
+  ];
+  const rows = kinds.map(({ name, vms, used }) => {
+    const line = newLine(0, {}, vms);
+    const memory = [fewer, TENANTS].map((count, i) => {
+      line.addTenants(count, vms);
+      for (let tenant = i * fewer; used && tenant < count; tenant++) {
+        const packet = pool.take()!;
+        line.writeUdp(packet, tenant, 0, 64, false);
+        line.receive(packet, performance.now());
+        line.flush(performance.now());
+      }
+      line.settle(used ? 3600_000 : 3000);
+      return memoryNow();
+    });
+    const [before, after] = memory as [Memory, Memory];
     const each = (octets: number): number => octets / (TENANTS - fewer);
     const [heap, buffers] = [each(after.heap - before.heap), each(after.buffers - before.buffers) - cells];
-    return [vms, heap, buffers] as const;
+    return [name, heap, buffers] as const;
   });
   const titles = ['heap', 'buffers', 'cells', 'together'];
   printTable(
     ['', ...titles],
-    rows.map(([vms, heap, buffers]) => [
-      `${vms} lookup record${vms > 1 ? 's' : ''}`,
+    rows.map(([name, heap, buffers]) => [
+      name,
       ...[heap, buffers, cells, heap + buffers + cells].map((octets) => octets.toFixed(0)),
     ]),
   );

@@ -6,12 +6,12 @@
  * million sessions is as good as a fresh one.
  * It doubles when thirteen of sixteen slots are taken. The old slots move over a few at each change, so that no packet ever
  * waits for the whole; meanwhile those from `#cursor` on are looked at, too, and only there a deleted entry leaves a mark.
- * Limits: rows up to `SESSIONS_MAX`; it shrinks only when cleared.
+ * Limits: rows up to `SESSIONS_MAX`; it shrinks only when cleared, and has no slots of its own then.
  */
 import { invariant } from '../core/index.ts';
 
 export class IndexTable {
-  #slots = new Int32Array(SLOTS_MIN);
+  #slots = NONE;
   /** The upper bits of a hash are the slot it belongs to: its home. */
   #shift = SHIFT_MAX;
   /** While the table doubles. Slots before the cursor have moved, and stay as they were. */
@@ -31,7 +31,7 @@ export class IndexTable {
 
   /** Octets of memory. */
   get octets(): number {
-    return this.#slots.byteLength + (this.#old?.byteLength ?? 0);
+    return (this.#slots === NONE ? 0 : this.#slots.byteLength) + (this.#old?.byteLength ?? 0);
   }
 
   /** The first row that may have this hash, or -1. Whether it is the right one, the caller sees. */
@@ -61,6 +61,7 @@ export class IndexTable {
   }
 
   add(hash: number, row: number): void {
+    if (this.#slots === NONE) this.#slots = new Int32Array(SLOTS_MIN);
     if ((this.#size + 1) * 16 > this.#slots.length * 13) this.#grow();
     put(this.#slots, hash >>> this.#shift, (hash << ROW_BITS) | (row + 1));
     this.#size += 1;
@@ -82,7 +83,7 @@ export class IndexTable {
   }
 
   clear(): void {
-    this.#slots = new Int32Array(SLOTS_MIN);
+    this.#slots = NONE;
     this.#shift = SHIFT_MAX;
     this.#old = undefined;
     this.#size = 0;
@@ -159,5 +160,7 @@ const ROW_MASK = (1 << ROW_BITS) - 1;
 const DELETED = 1 << ROW_BITS;
 const SLOTS_MIN = 16;
 const SHIFT_MAX = 28;
+/** The slots of every table that is empty; never written. */
+const NONE = new Int32Array(SLOTS_MIN);
 /** Old slots that move at each change: all have after a thirteenth of the additions that would fill the table again. */
 const MOVES = 16;

@@ -101,7 +101,7 @@ export class Tap {
     const journey = this.#journeys.get(packet.slot) ?? this.#begin(packet, now);
     if (!this.#touch(journey, compartment.number, now)) return;
     const name = compartment.interfaces().find((view) => view.number === number)?.name ?? '';
-    if (journey.stages.length === 0 && ways.get(number)?.behind.kind === 'tunnel')
+    if (journey.stages.length === 0 && ways.get(number)?.kind === 'tunnel')
       note(journey, 'door', 'ESP', `by connection ${name}`);
     journey.points.push(pointOf(packet, 'inbound', compartment.number, number));
     note(journey, 'compartment', `${compartment.name} (compartment ${compartment.number})`, `by interface ${name}`);
