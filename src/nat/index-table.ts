@@ -18,11 +18,15 @@ export class IndexTable {
   #old: Int32Array | undefined;
   #cursor = 0;
   #size = 0;
+  /** Of no meaning but that it is read. */
+  touched = 0;
   readonly #hashOf: (row: number) => number;
+  readonly #touch: (row: number) => number;
 
-  /** `hashOf` gives the hash under which a row that is here was added. */
-  constructor(hashOf: (row: number) => number) {
+  /** `hashOf` gives the hash under which a row that is here was added; `touch` any word of the row. */
+  constructor(hashOf: (row: number) => number, touch: (row: number) => number = () => 0) {
     this.#hashOf = hashOf;
+    this.#touch = touch;
   }
 
   get size(): number {
@@ -115,6 +119,13 @@ export class IndexTable {
 
   #move(old: Int32Array, moves: number): void {
     const end = Math.min(this.#cursor + moves, old.length);
+    // All rows are asked for before any is needed: what memory takes to answer, it takes once.
+    let touched = 0;
+    for (let at = this.#cursor; at < end; at++) {
+      const row = (old[at]! & ROW_MASK) - 1;
+      if (row >= 0) touched ^= this.#touch(row);
+    }
+    this.touched = touched;
     for (let at = this.#cursor; at < end; at++) {
       const value = old[at]!;
       const row = (value & ROW_MASK) - 1;
