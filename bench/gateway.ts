@@ -4,7 +4,8 @@
  * In process, no network and no rights (`gateway-line.ts`). Only what the data plane does is inside the clock: the packets of a batch
  * are written before, and at its end the plane is flushed and asked what is due, as the loop of a worker does. A number is the median
  * over batches, so that other processes of the machine count little.
- * `npm run bench:gateway -- speed sessions` measures only parts named: speed, sessions, compartments, memory.
+ * `npm run bench:gateway -- speed sessions` measures only parts named: speed, sessions, compartments, memory; and wire
+ * (`gateway-wire.ts`), which needs rights and Open vSwitch and is measured where it is named only.
  * BENCH_SECONDS: of each number, default 1. BENCH_SESSIONS, BENCH_TENANTS: the most, default 1,000,000 and 4,000.
  */
 import { loadavg } from 'node:os';
@@ -14,6 +15,7 @@ import { accelerateSums, type Packet, PacketPool, SUPERFRAME_MAX } from '../src/
 import { engineCandidates, loadSums } from '../src/runtime/index.ts';
 import { inlineMore } from '../src/runtime/worker/inlining.ts';
 import { CELLS_A_TENANT, GatewayLine, type LineOptions, VMS } from './gateway-line.ts';
+import { measureWire } from './gateway-wire.ts';
 import { type Memory, memoryNow } from './plane-memory.ts';
 import { median, print, printFacts, printTable, ROOT } from './support.ts';
 
@@ -35,7 +37,7 @@ if (sums.ok) accelerateSums(sums.kernel);
 const { engine } = chooseEngine(engineCandidates());
 const batch: Packet[] = [];
 
-function main(): void {
+async function main(): Promise<void> {
   const wanted = process.argv.slice(2);
   printFacts(
     `bench:gateway: a data plane in process, batches of ${BATCH}, medians over batches`,
@@ -49,6 +51,7 @@ function main(): void {
     memory: measureMemory,
   };
   for (const [name, part] of Object.entries(parts)) if (wanted.length === 0 || wanted.includes(name)) part();
+  if (wanted.includes('wire')) await measureWire();
 }
 
 function newLine(tenants: number, options: Partial<LineOptions> = {}, vms = VMS): GatewayLine {
@@ -325,4 +328,4 @@ function measureMemory(): void {
   );
 }
 
-main();
+await main();

@@ -55,7 +55,8 @@ interface Journey {
   state: 'open' | 'sampled' | 'missed';
 }
 
-export const TAP_OCTETS = 256;
+/** A packet of the wire whole; of superframes and jumbo frames the beginning. */
+export const TAP_OCTETS = 2048;
 const SAMPLES = 100;
 /** The compartment that all tenants with NAT or direct routing meet in. */
 const DEFAULT = 1;
