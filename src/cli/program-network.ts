@@ -109,7 +109,11 @@ export const NETWORK_LEAVES: readonly Leaf[] = [
       TENANT,
       { flags: '--all', text: 'packets of all tenants' },
       { flags: '--out <file>', text: 'the file; - for stdout' },
-      { flags: '--snaplen <octets>', text: 'at most so much of each, default all there is', parse: wholeNumber(20, 2048) },
+      {
+        flags: '--snaplen <octets>',
+        text: 'at most so much of each, default all there is',
+        parse: wholeNumber(20, 2048),
+      },
       ...BOUNDS,
       ...COMMON,
     ],
