@@ -8,7 +8,7 @@
  */
 import { type Bytes, putU16, putU32, u16, u32 } from '../src/core/index.ts';
 import type { Engine, Suite } from '../src/crypto/index.ts';
-import { DataPlane, LocalCells, type PlaneCommand } from '../src/gateway/index.ts';
+import { DataPlane, LocalCells, type PlaneCommand, SLOT_CELLS, SlotBook, SMALL_CELLS } from '../src/gateway/index.ts';
 import {
   ARP_OPERATION,
   ETHER_TYPE,
@@ -63,7 +63,7 @@ export class GatewayLine {
   /** ARP on the external segment, answered before the next batch. */
   readonly #answers: Packet[] = [];
   #tenants = 0;
-  #slots = OWN_SLOTS;
+  readonly #slots = new SlotBook(OWN_SLOTS);
 
   constructor({ pool, engine, suite, external = 'tun', superframes = true }: LineOptions) {
     this.#pool = pool;
@@ -91,6 +91,16 @@ export class GatewayLine {
   /** Tenants up to this number, each with so many VMs. */
   addTenants(count: number, vms = VMS): void {
     for (; this.#tenants < count; this.#tenants++) this.#addTenant(this.#tenants, vms);
+  }
+
+  /** So much later, when what is past has no more consequences: addresses were announced twice, sessions are over. */
+  settle(after: number): void {
+    const later = performance.now() + after;
+    for (let due = this.plane.deadline(); due !== undefined && due.at <= later; due = this.plane.deadline()) {
+      this.plane.tick(due.at);
+      this.plane.flush(due.at);
+    }
+    this.plane.takeEvents();
   }
 
   /** An SA pair for the connection of each tenant below. */
@@ -216,7 +226,7 @@ export class GatewayLine {
     const config = { name: 'external', kind: this.#ethernet ? 'ethernet' : 'tun', mtu, addresses } as const;
     const port = EXTERNAL_PORT;
     const way = this.#ethernet ? { port, mac: EXTERNAL_MAC, segmentCells: this.#slot() } : { port };
-    this.#do({ do: 'add-interface', compartment: 1, interface: 1, config, cells: this.#slot(), way });
+    this.#do({ do: 'add-interface', compartment: 1, interface: 1, config, cells: this.#small(), way });
     const route = { prefix: ANY, interface: 1, origin: 'static', preference: 1, why: 'bench' } as const;
     const nextHop = this.#ethernet ? { nextHop: ipv4Octets(ROUTER) } : {};
     this.#do({ do: 'add-route', compartment: 1, route: { ...route, ...nextHop } });
@@ -246,7 +256,7 @@ export class GatewayLine {
         addresses: [own],
         clampMss: true,
       },
-      cells: this.#slot(),
+      cells: this.#small(),
       way: { switchPort: 100 + tenant, vsid, mac: PORT_MAC, segmentCells: this.#slot() },
     });
     this.#addOutside(tenant);
@@ -255,7 +265,7 @@ export class GatewayLine {
       compartment,
       interface: 3,
       config: { name: 'hq', kind: 'connection', mtu: 1438, addresses: [] },
-      cells: this.#slot(),
+      cells: this.#small(),
       way: { tunnel: tenant, df: 'copy', mtu: 1438 },
     });
     const route = { prefix: SITE, interface: 3, origin: 'connection', preference: 5, why: 'bench' } as const;
@@ -272,7 +282,7 @@ export class GatewayLine {
       compartment: 1,
       interface: outside,
       config: { ...config, name: `tenant:tenant${tenant}` },
-      cells: this.#slot(),
+      cells: this.#small(),
       way: { link, side: 'outside' },
     });
     const limits = { ...NAT_LIMITS, sessions: SESSIONS_MAX };
@@ -282,7 +292,7 @@ export class GatewayLine {
       compartment,
       interface: 2,
       config: { ...config, name: 'outside' },
-      cells: this.#slot(),
+      cells: this.#small(),
       way: { link, side: 'inside', nat: { external, cells: this.#slot(), ...settings } },
     });
     const back = { address: ipv4Octets(external), length: 32 };
@@ -331,13 +341,17 @@ export class GatewayLine {
     this.plane.command(command, performance.now());
   }
 
+  #small(): number {
+    return this.#slots.takeSmall();
+  }
+
   #slot(): number {
-    return this.#slots++;
+    return this.#slots.take();
   }
 }
 
-/** Slots of cells that a tenant with one subnet, NAT and a connection has. */
-export const SLOTS_A_TENANT = 8;
+/** Doubles that a tenant with one subnet, NAT and a connection counts in: compartment, segment, NAT, switch; four interfaces. */
+export const CELLS_A_TENANT = 4 * SLOT_CELLS + 4 * SMALL_CELLS;
 /** Of the plane's own two. */
 const OWN_SLOTS = 2;
 

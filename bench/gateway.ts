@@ -4,18 +4,19 @@
  * In process, no network and no rights (`gateway-line.ts`). Only what the data plane does is inside the clock: the packets of a batch
  * are written before, and at its end the plane is flushed and asked what is due, as the loop of a worker does. A number is the median
  * over batches, so that other processes of the machine count little.
- * `npm run bench:gateway -- speed sessions` measures only parts named: speed, sessions, compartments, memory.
+ * `npm run bench:gateway -- speed sessions` measures only parts named: speed, sessions, compartments, memory; and wire
+ * (`gateway-wire.ts`), which needs rights and Open vSwitch and is measured where it is named only.
  * BENCH_SECONDS: of each number, default 1. BENCH_SESSIONS, BENCH_TENANTS: the most, default 1,000,000 and 4,000.
  */
 import { loadavg } from 'node:os';
 import { seededU32 } from '../src/core/index.ts';
 import { chooseEngine, SUITES } from '../src/crypto/index.ts';
-import { SLOT_CELLS } from '../src/gateway/index.ts';
 import { accelerateSums, type Packet, PacketPool, SUPERFRAME_MAX } from '../src/ip/index.ts';
 import { engineCandidates, loadSums } from '../src/runtime/index.ts';
 import { inlineMore } from '../src/runtime/worker/inlining.ts';
-import { GatewayLine, type LineOptions, SLOTS_A_TENANT, VMS } from './gateway-line.ts';
-import { memoryNow } from './plane-memory.ts';
+import { CELLS_A_TENANT, GatewayLine, type LineOptions, VMS } from './gateway-line.ts';
+import { measureWire } from './gateway-wire.ts';
+import { type Memory, memoryNow } from './plane-memory.ts';
 import { median, print, printFacts, printTable, ROOT } from './support.ts';
 
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 1);
@@ -36,7 +37,7 @@ if (sums.ok) accelerateSums(sums.kernel);
 const { engine } = chooseEngine(engineCandidates());
 const batch: Packet[] = [];
 
-function main(): void {
+async function main(): Promise<void> {
   const wanted = process.argv.slice(2);
   printFacts(
     `bench:gateway: a data plane in process, batches of ${BATCH}, medians over batches`,
@@ -50,6 +51,7 @@ function main(): void {
     memory: measureMemory,
   };
   for (const [name, part] of Object.entries(parts)) if (wanted.length === 0 || wanted.includes(name)) part();
+  if (wanted.includes('wire')) await measureWire();
 }
 
 function newLine(tenants: number, options: Partial<LineOptions> = {}, vms = VMS): GatewayLine {
@@ -210,13 +212,29 @@ function measureSessions(): void {
   );
 }
 
-/** So many sessions begin: how many a second over all batches, those in which the tables grow among them. */
+/**
+ * So many sessions begin: how many a second of processor time over all batches, those in which the tables grow among them, which
+ * medians would leave out; without what it takes to write their packets, measured before.
+ */
 function open(line: GatewayLine, count: number): number {
-  const samples: number[] = [];
+  const written = pool.take()!;
+  const writing = processorMs(() => {
+    for (let session = 0; session < count; session++) line.writeUdp(written, 0, session, 64, false);
+  });
+  pool.release(written);
   let session = 0;
   const way = { name: 'open', line, write: (p: Packet) => line.writeUdp(p, 0, session++ % count, 64, false) };
-  while (session < count) samples.push(runBatch(way) / BATCH);
-  return 1e9 / (samples.reduce((sum, nanos) => sum + nanos, 0) / samples.length);
+  const all = processorMs(() => {
+    while (session < count) runBatch(way);
+  });
+  return (count / (all - writing)) * 1000;
+}
+
+function processorMs(run: () => void): number {
+  const before = process.cpuUsage();
+  run();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000;
 }
 
 function measureCompartments(): void {
@@ -273,27 +291,41 @@ function measureCompartments(): void {
 function measureMemory(): void {
   const fewer = Math.min(FEWER_TENANTS, TENANTS >>> 1);
   const many = 16;
-  const cells = SLOTS_A_TENANT * SLOT_CELLS * 8;
+  const cells = CELLS_A_TENANT * 8;
   print(
     `octets of an idle tenant with its virtual subnet, NAT and connection: (${TENANTS} - ${fewer}) / ${TENANTS - fewer}`,
   );
-  const rows = [1, many].map((vms) => {
-    const line = newLine(fewer, {}, vms);
-    const before = memoryNow();
-    line.addTenants(TENANTS, vms);
-    const after = memoryNow();
+  const kinds = [
+    { name: '1 lookup record', vms: 1, used: false },
+    { name: `${many} lookup records`, vms: many, used: false },
+    { name: '1 lookup record, a session over', vms: 1, used: true },
+  ];
+  const rows = kinds.map(({ name, vms, used }) => {
+    const line = newLine(0, {}, vms);
+    const memory = [fewer, TENANTS].map((count, i) => {
+      line.addTenants(count, vms);
+      for (let tenant = i * fewer; used && tenant < count; tenant++) {
+        const packet = pool.take()!;
+        line.writeUdp(packet, tenant, 0, 64, false);
+        line.receive(packet, performance.now());
+        line.flush(performance.now());
+      }
+      line.settle(used ? 3600_000 : 3000);
+      return memoryNow();
+    });
+    const [before, after] = memory as [Memory, Memory];
     const each = (octets: number): number => octets / (TENANTS - fewer);
     const [heap, buffers] = [each(after.heap - before.heap), each(after.buffers - before.buffers) - cells];
-    return [vms, heap, buffers] as const;
+    return [name, heap, buffers] as const;
   });
   const titles = ['heap', 'buffers', 'cells', 'together'];
   printTable(
     ['', ...titles],
-    rows.map(([vms, heap, buffers]) => [
-      `${vms} lookup record${vms > 1 ? 's' : ''}`,
+    rows.map(([name, heap, buffers]) => [
+      name,
       ...[heap, buffers, cells, heap + buffers + cells].map((octets) => octets.toFixed(0)),
     ]),
   );
 }
 
-main();
+await main();

@@ -1,7 +1,7 @@
 /**
  * `capture`: real packets into a pcapng file, one interface a capture point, with what became of each as its comment.
  *
- * Limits: those of the tap: 100 packets a second, 256 octets of each.
+ * Limits: those of the tap: 100 packets a second, 2,048 octets of each. What is written in part is counted, and said at the end.
  */
 import { closeSync, openSync, writeSync } from 'node:fs';
 import type { LivePacket } from '../api/backend.ts';
@@ -12,23 +12,24 @@ import { type Call, CliError, EXIT, printJson, printLines, wantsJson } from './i
 import { tapped } from './trace.ts';
 
 export async function capture(call: Call): Promise<number> {
-  const { tenant, all, out } = call.options;
+  const { tenant, all, out, snaplen } = call.options;
   if (typeof out !== 'string')
     throw new CliError(EXIT.usage, 'usage', '--out is needed', 'Name a file, or - for stdout');
   if ((tenant === undefined) === (all !== true))
     throw new CliError(EXIT.usage, 'usage', 'either --tenant or --all is needed', 'See: bulkhead tenants');
   const file = openFile(out);
-  const writer = new CaptureWriter((octets) => void writeSync(file, octets));
+  const writer = new CaptureWriter((octets) => void writeSync(file, octets), snaplen as number | undefined);
   try {
     for await (const packet of tapped(call)) writer.add(packet);
   } finally {
     if (file !== STDOUT) closeSync(file);
   }
-  const { packets, missed, points } = writer;
+  const { packets, missed, points, cut } = writer;
   if (wantsJson(call) && file !== STDOUT)
-    printJson(call.io, envelope('capture', [{ file: out, packets, missed, points }]));
+    printJson(call.io, envelope('capture', [{ file: out, packets, missed, points, cut }]));
   const unseen = missed === 0 ? '' : `, ${missed} passed unseen`;
-  printLines(call.io.stderr, [`${packets} packets at ${points.length} points in ${out}${unseen}`]);
+  const inPart = cut === 0 ? '' : `, ${cut} times only the beginning of one`;
+  printLines(call.io.stderr, [`${packets} packets at ${points.length} points in ${out}${unseen}${inPart}`]);
   return EXIT.ok;
 }
 
@@ -48,11 +49,15 @@ function openFile(name: string): number {
 export class CaptureWriter {
   packets = 0;
   missed = 0;
+  /** Packets at a point that stand in the file in part. */
+  cut = 0;
+  readonly #snaplen: number;
   readonly #write: (octets: Bytes) => void;
   readonly #points = new Map<string, number>();
 
-  constructor(write: (octets: Bytes) => void) {
+  constructor(write: (octets: Bytes) => void, snaplen = Number.POSITIVE_INFINITY) {
     this.#write = write;
+    this.#snaplen = snaplen;
     write(pcapngSection({ application: 'bulkhead' }));
   }
 
@@ -68,17 +73,20 @@ export class CaptureWriter {
     const last = stages.at(-1);
     const verdict = last === undefined ? outcome : `${outcome}: ${last.decision}: ${last.why}`;
     const way = stages.map(({ stage, decision }) => `${stage}: ${decision}`).join('; ');
-    for (const { point, direction, octets, length } of points)
+    for (const { point, direction, octets: seen, length } of points) {
+      const octets = fromHex(seen).slice(0, this.#snaplen);
+      if (octets.length < length) this.cut += 1;
       this.#write(
         pcapngPacket({
           interface: this.#interface(point),
           time: { seconds, nanoseconds: (milliseconds - seconds * 1000) * 1e6 },
-          octets: fromHex(octets),
+          octets,
           originalLength: length,
           direction,
           comments: [verdict, way],
         }),
       );
+    }
   }
 
   #interface(point: string): number {

@@ -103,12 +103,17 @@ export const NETWORK_LEAVES: readonly Leaf[] = [
     usage: 'capture',
     text:
       'Write real packets to a pcapng file: one interface a capture point, what became of each as its comment. At most 100 packets ' +
-      'a second, 256 octets of each at each point',
+      'a second; of a superframe or a jumbo frame the first 2,048 octets',
     example: 'bulkhead capture --tenant fabrikam --out fabrikam.pcapng --seconds 10',
     flags: [
       TENANT,
       { flags: '--all', text: 'packets of all tenants' },
       { flags: '--out <file>', text: 'the file; - for stdout' },
+      {
+        flags: '--snaplen <octets>',
+        text: 'at most so much of each, default all there is',
+        parse: wholeNumber(20, 2048),
+      },
       ...BOUNDS,
       ...COMMON,
     ],

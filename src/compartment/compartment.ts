@@ -26,7 +26,6 @@ import {
   hashFlow,
   hashFlowRecord,
   hopLimit,
-  type IcmpError,
   IP_PROTOCOL,
   IPV4_HEADER,
   IPV6_HEADER,
@@ -63,10 +62,17 @@ import type {
   RouteOrigin,
   Sink,
 } from './contract.ts';
-import { COMPARTMENT_CELLS, type Counters, dropCells, newCounters, readCounters } from './counters.ts';
+import {
+  COMPARTMENT_CELLS,
+  COMPARTMENT_DROPS,
+  type Counters,
+  dropCells,
+  newCounters,
+  readCounters,
+} from './counters.ts';
 import { Exit } from './exit.ts';
 import { LocalHost, UNPOOLED } from './host.ts';
-import { IcmpErrors } from './icmp-errors.ts';
+import { IcmpErrors, REFUSALS } from './icmp-errors.ts';
 import { Interface } from './interface.ts';
 import { COMPARTMENT_LIMITS } from './limits.ts';
 import { ENTRY, type Entry, RoutingTable, wayOf } from './routes.ts';
@@ -96,12 +102,11 @@ export class Compartment {
   readonly #sink: Sink;
   readonly #interfaces = new Map<number, Interface>();
   readonly #routes: RoutingTable;
-  readonly #errors: IcmpErrors;
-  readonly #host: LocalHost;
-  readonly #exit: Exit;
-  readonly #drops: Float64Array;
+  readonly #cells: Float64Array;
   readonly #counters: Counters;
-  readonly #upper = newUpperLayer();
+  readonly #random: Random;
+  /** Made when they are first needed: most compartments forward and nothing else. */
+  #made: { readonly errors: IcmpErrors; readonly host: LocalHost; readonly exit: Exit } | undefined;
   #lastInterface = NO_INTERFACE;
   #identification: number;
   readonly #flowSeed: number;
@@ -109,35 +114,16 @@ export class Compartment {
   constructor(options: CompartmentOptions) {
     this.name = options.name;
     this.number = options.number;
-    this.limits = { ...COMPARTMENT_LIMITS, ...options.limits };
-    const cells = options.cells ?? new Float64Array(COMPARTMENT_CELLS);
-    this.#counters = newCounters(cells);
-    this.#drops = dropCells(cells);
+    this.limits = options.limits === undefined ? COMPARTMENT_LIMITS : { ...COMPARTMENT_LIMITS, ...options.limits };
+    this.#cells = options.cells ?? new Float64Array(COMPARTMENT_CELLS);
+    this.#counters = newCounters(this.#cells);
     this.#pool = options.pool;
     this.#sink = options.sink;
+    this.#random = options.random;
     const chance = options.random(4);
     this.#identification = u16(chance, 0);
     this.#flowSeed = mixLast(u32(chance, 0));
     this.#routes = new RoutingTable(this.limits.routes);
-    const station = {
-      pool: options.pool,
-      counters: this.#counters,
-      send: (packet: Packet, now: Millis) => this.send(packet, now),
-      release: (packet: Packet) => this.#release(packet),
-      sourceTowards: (address: Address, into?: Interface) => this.sourceTowards(address, into),
-      owns: (address: Address) => this.owns(address),
-      transport: (packet: Packet) => options.sink.transport?.(packet) === true,
-    };
-    this.#exit = new Exit({
-      pool: options.pool,
-      sink: options.sink,
-      random: options.random,
-      counters: this.#counters,
-      release: (packet) => this.#release(packet),
-      drop: (packet, reason, out) => this.#drop(packet, reason, out),
-    });
-    this.#errors = new IcmpErrors(station, this.limits);
-    this.#host = new LocalHost(station, this.#errors, this.limits, (result) => this.#sink.pinged?.(result));
   }
 
   // Interfaces.
@@ -233,7 +219,7 @@ export class Compartment {
 
   /** One counter a DROP code, live. */
   get drops(): Float64Array {
-    return this.#drops;
+    return dropCells(this.#cells);
   }
 
   get counters(): CompartmentCounters {
@@ -286,22 +272,22 @@ export class Compartment {
   refuse(packet: Packet, reason: number, now: Millis, mtu = 0): void {
     const error = REFUSALS.get(reason);
     const mayBeCut = reason === DROP.tooBig && isIpv4(packet) && !ipv4DontFragment(packet.buf, packet.start);
-    if (error !== undefined && !mayBeCut) this.#errors.answer(error, packet, undefined, now, mtu);
+    if (error !== undefined && !mayBeCut) this.#parts.errors.answer(error, packet, undefined, now, mtu);
     this.#drop(packet, reason, NO_INTERFACE);
   }
 
   /** Sends an echo request; `Sink.pinged` has its one result. Words when it was not accepted. */
   ping(request: PingRequest, now: Millis): string | undefined {
-    return this.#host.ping(request, now);
+    return this.#parts.host.ping(request, now);
   }
 
   /** Gives up on what is due: pings, fragments waiting for their like. */
   expire(now: Millis): void {
-    this.#host.expire(now);
+    this.#made?.host.expire(now);
   }
 
   deadline(): Deadline | undefined {
-    return this.#host.deadline();
+    return this.#made?.host.deadline();
   }
 
   /** RFC 1812 §5.2: all checks see the packet as it came, so that errors quote what was sent. On the wire it is `packets`. */
@@ -310,7 +296,7 @@ export class Compartment {
     const verdict = checkIp(buf, start, packet.end);
     if (verdict !== PASS) {
       if (verdict === DROP.options || verdict === DROP.hopOptions) {
-        this.#errors.answerParameterProblem(packet, into, now);
+        this.#parts.errors.answerParameterProblem(packet, into, now);
       }
       return verdict;
     }
@@ -322,30 +308,30 @@ export class Compartment {
     if (back !== undefined && back.kind !== ENTRY.unicast) return DROP.martian;
     // RFC 3704 §2.2: what is behind a link to another compartment comes by that link, and nothing else does.
     if ((into.kind === 'link' || back?.out.kind === 'link') && back?.out !== into) return DROP.spoofed;
-    if (isLocal) return this.#host.deliver(packet, into, now);
+    if (isLocal) return this.#parts.host.deliver(packet, into, now);
     if (entry === undefined) {
-      this.#errors.answer('noRoute', packet, into, now);
+      this.#parts.errors.answer('noRoute', packet, into, now);
       return DROP.noRoute;
     }
     const { out } = entry;
     if (out === into && out.pointToPoint) {
-      this.#errors.answer('addressUnreachable', packet, into, now);
+      this.#parts.errors.answer('addressUnreachable', packet, into, now);
       return DROP.bounce;
     }
     const hops = hopLimit(buf, start);
     if (hops <= 1) {
-      this.#errors.answer('hopLimitExceeded', packet, into, now);
+      this.#parts.errors.answer('hopLimitExceeded', packet, into, now);
       return DROP.hopLimit;
     }
     const mtu = linkMtu(packet, out);
     const fits = (packet.segment === 0 ? packet.end - start : segmentLength(packet)) <= mtu;
     if (!fits && (!isIpv4(packet) || ipv4DontFragment(buf, start))) {
-      this.#errors.answer('packetTooBig', packet, into, now, mtu);
+      this.#parts.errors.answer('packetTooBig', packet, into, now, mtu);
       return DROP.tooBig;
     }
     setHopLimit(buf, start, hops - 1);
     if (into.clampMss || out.clampMss) this.#clamp(packet, Math.min(linkMtu(packet, into), mtu));
-    const sent = fits ? this.#exit.emit(packet, entry) : this.#exit.cut(packet, entry, mtu);
+    const sent = fits ? this.#emit(packet, entry) : this.#parts.exit.cut(packet, entry, mtu);
     if (sent === PASS) this.#counters.forwarded += packets;
     return sent;
   }
@@ -360,11 +346,42 @@ export class Compartment {
     if (entry.kind === ENTRY.broadcast || isGroup(buf, start)) return DROP.notForwarded;
     if (isIpv4(packet)) this.#stampIdentification(packet);
     const pooled = packet.slot !== UNPOOLED;
-    if (entry.kind === ENTRY.local) return pooled ? this.#host.deliver(packet, undefined, now) : DROP.noBuffer;
+    if (entry.kind === ENTRY.local) return pooled ? this.#parts.host.deliver(packet, undefined, now) : DROP.noBuffer;
     const mtu = linkMtu(packet, entry.out);
     const largest = pooled ? mtu : Math.min(mtu, this.#pool.capacity);
-    if (packet.end - start > largest) return this.#exit.cut(packet, entry, largest);
-    return pooled ? this.#exit.emit(packet, entry) : this.#exit.emitCopy(packet, entry);
+    if (packet.end - start > largest) return this.#parts.exit.cut(packet, entry, largest);
+    return pooled ? this.#emit(packet, entry) : this.#parts.exit.emitCopy(packet, entry);
+  }
+
+  #emit(packet: Packet, { out, nextHop }: Entry): number {
+    out.countSent(packet);
+    this.#sink.emit(packet, out.number, nextHop);
+    return PASS;
+  }
+
+  get #parts() {
+    if (this.#made !== undefined) return this.#made;
+    const station = {
+      pool: this.#pool,
+      counters: this.#counters,
+      send: (packet: Packet, now: Millis) => this.send(packet, now),
+      release: (packet: Packet) => this.#release(packet),
+      sourceTowards: (address: Address, into?: Interface) => this.sourceTowards(address, into),
+      owns: (address: Address) => this.owns(address),
+      transport: (packet: Packet) => this.#sink.transport?.(packet) === true,
+    };
+    const errors = new IcmpErrors(station, this.limits);
+    const host = new LocalHost(station, errors, this.limits, (result) => this.#sink.pinged?.(result));
+    const exit = new Exit({
+      pool: this.#pool,
+      random: this.#random,
+      counters: this.#counters,
+      emit: (packet, entry) => this.#emit(packet, entry),
+      release: station.release,
+      drop: (packet, reason, out) => this.#drop(packet, reason, out),
+    });
+    this.#made = { errors, host, exit };
+    return this.#made;
   }
 
   #destined({ buf, view, start, end }: Packet): Entry | undefined {
@@ -386,7 +403,7 @@ export class Compartment {
 
   #clamp(packet: Packet, mtu: number): void {
     const { buf, start, end } = packet;
-    const upper = this.#upper;
+    const upper = UPPER;
     if (findUpperLayer(buf, start, end, upper) !== PASS) return;
     if (upper.protocol !== IP_PROTOCOL.tcp || upper.fragmentOffset !== 0) return;
     const headers = (isIpv4(packet) ? IPV4_HEADER : IPV6_HEADER) + TCP_HEADER;
@@ -402,7 +419,7 @@ export class Compartment {
   }
 
   #drop(packet: Packet, reason: number, into: number): void {
-    this.#drops[reason]! += wirePackets(packet);
+    this.#cells[COMPARTMENT_DROPS + reason]! += wirePackets(packet);
     this.#sink.dropped?.(packet, reason, into);
     this.#release(packet);
   }
@@ -418,20 +435,9 @@ export class Compartment {
   }
 }
 
+/** Of one call only. */
+const UPPER = newUpperLayer();
+
 const isIpv4 = ({ buf, start }: Packet): boolean => ipVersion(buf, start) === 4;
 
 const linkMtu = (packet: Packet, { mtu }: Interface): number => (isIpv4(packet) ? mtu : Math.max(mtu, IPV6_MIN_MTU));
-
-/** What the sender is told about a packet that a driver or a tunnel gave back. */
-const REFUSALS: ReadonlyMap<number, IcmpError> = new Map<number, IcmpError>([
-  [DROP.prohibited, 'prohibited'],
-  [DROP.noRoute, 'noRoute'],
-  [DROP.tooBig, 'packetTooBig'],
-  [DROP.linkDown, 'addressUnreachable'],
-  [DROP.noSa, 'addressUnreachable'],
-  [DROP.neighbour, 'addressUnreachable'],
-  [DROP.noRecord, 'addressUnreachable'],
-  // RFC 5508 REQ-8.
-  [DROP.natNoPort, 'prohibited'],
-  [DROP.natLimit, 'prohibited'],
-]);

@@ -49,6 +49,9 @@ const OF_SEGMENT = [
 
 /** Doubles that the counters and drops of a compartment take. */
 export const COMPARTMENT_CELLS = COUNTERS.length + DROP_COUNT;
+/** Where the drops of a compartment begin, and those of a segment. */
+export const COMPARTMENT_DROPS = COUNTERS.length;
+export const SEGMENT_DROPS = OF_SEGMENT.length;
 /** Doubles that the counters and drops of a segment take. */
 export const SEGMENT_CELLS = OF_SEGMENT.length + DROP_COUNT;
 /** Doubles that the counters of an interface take: packets and octets received, packets and octets sent. */

@@ -1,5 +1,5 @@
 /**
- * What leaves a compartment by an interface: counted, and cut to what the link takes.
+ * What leaves a compartment by an interface and not as it is: cut to what the link takes, or copied into the pool.
  *
  * Read first: RFC 791 §3.2, RFC 8200 §4.5 (fragments), ip/superframe.ts.
  * Leaves to others: whether a packet may be cut, and the ICMP error where it may not (`compartment.ts`).
@@ -19,16 +19,16 @@ import {
   type Packet,
   type PacketPool,
 } from '../ip/index.ts';
-import type { Sink } from './contract.ts';
 import type { Counters } from './counters.ts';
 import type { Entry } from './routes.ts';
 
 /** What leaving needs of its compartment. */
 export interface ExitOptions {
   readonly pool: PacketPool;
-  readonly sink: Sink;
   readonly random: Random;
   readonly counters: Counters;
+  /** Counts and hands on what is as large as the link takes: PASS. */
+  readonly emit: (packet: Packet, entry: Entry) => number;
   release(packet: Packet): void;
   /** Counts and releases a piece that went no further. */
   drop(packet: Packet, reason: number, out: number): void;
@@ -41,16 +41,10 @@ export class Exit {
     this.#options = options;
   }
 
-  emit(packet: Packet, { out, nextHop }: Entry): number {
-    out.countSent(packet);
-    this.#options.sink.emit(packet, out.number, nextHop);
-    return PASS;
-  }
-
   /** Of octets that belong to no pool. */
   emitCopy(packet: Packet, entry: Entry): number {
     const copy = this.#options.pool.from(packet.buf.subarray(packet.start, packet.end));
-    return copy === undefined ? DROP.noBuffer : this.emit(copy, entry);
+    return copy === undefined ? DROP.noBuffer : this.#options.emit(copy, entry);
   }
 
   /** Emits the pieces once all are made: whoever takes one may take packets from the pool, too. */
@@ -58,7 +52,7 @@ export class Exit {
     if (packet.segment > 0) return this.#cutSuperframe(packet, entry, mtu);
     const owed = completeChecksum(packet);
     if (owed !== PASS) return owed;
-    const { pool, random, counters } = this.#options;
+    const { pool, random, counters, emit } = this.#options;
     const pieces: Packet[] = [];
     const collect = (piece: Packet): void => {
       pieces.push(piece);
@@ -71,7 +65,7 @@ export class Exit {
     this.#options.release(packet);
     counters.fragmented += 1;
     counters.fragments += pieces.length;
-    for (const piece of pieces) this.emit(piece, entry);
+    for (const piece of pieces) emit(piece, entry);
     return PASS;
   }
 
@@ -84,7 +78,7 @@ export class Exit {
     this.#options.release(packet);
     for (const piece of pieces) {
       const fits = piece.end - piece.start <= mtu;
-      const verdict = fits ? this.emit(piece, entry) : this.cut(piece, entry, mtu);
+      const verdict = fits ? this.#options.emit(piece, entry) : this.cut(piece, entry, mtu);
       if (verdict !== PASS) this.#options.drop(piece, verdict, entry.out.number);
     }
     return PASS;

@@ -13,6 +13,7 @@ import {
   buildIcmp,
   buildIcmpError,
   completeChecksum,
+  DROP,
   ICMP_HEADER,
   ICMP_TYPE,
   ICMPV6_TYPE,
@@ -46,6 +47,20 @@ export interface Station {
   /** `Sink.transport`; false: nobody takes it. */
   transport(packet: Packet): boolean;
 }
+
+/** What the sender is told about a packet that a driver or a tunnel gave back. */
+export const REFUSALS: ReadonlyMap<number, IcmpError> = new Map<number, IcmpError>([
+  [DROP.prohibited, 'prohibited'],
+  [DROP.noRoute, 'noRoute'],
+  [DROP.tooBig, 'packetTooBig'],
+  [DROP.linkDown, 'addressUnreachable'],
+  [DROP.noSa, 'addressUnreachable'],
+  [DROP.neighbour, 'addressUnreachable'],
+  [DROP.noRecord, 'addressUnreachable'],
+  // RFC 5508 REQ-8.
+  [DROP.natNoPort, 'prohibited'],
+  [DROP.natLimit, 'prohibited'],
+]);
 
 export class IcmpErrors {
   readonly #station: Station;

@@ -28,17 +28,18 @@ import {
   writeNeighbourSolicitation,
 } from '../ip/index.ts';
 import type { CountersOfSegment } from './counters.ts';
+import type { SegmentSink } from './segment-contract.ts';
 
 export class NeighbourMessages {
   readonly #mac: Bytes;
   readonly #pool: PacketPool;
-  readonly #send: (frame: Packet) => void;
+  readonly #sink: Pick<SegmentSink, 'frame'>;
   readonly #counters: CountersOfSegment;
 
-  constructor(mac: Bytes, pool: PacketPool, send: (frame: Packet) => void, counters: CountersOfSegment) {
+  constructor(mac: Bytes, pool: PacketPool, sink: Pick<SegmentSink, 'frame'>, counters: CountersOfSegment) {
     this.#mac = mac;
     this.#pool = pool;
-    this.#send = send;
+    this.#sink = sink;
     this.#counters = counters;
   }
 
@@ -81,7 +82,7 @@ export class NeighbourMessages {
     const frame = this.#frame(to, ETHER_TYPE.arp, ARP_LENGTH);
     if (frame === undefined) return false;
     writeArp(frame.buf, frame.start + ETHERNET_HEADER, operation, this.#mac, sender, target, targetMac);
-    this.#send(frame);
+    this.#sink.frame(frame);
     return true;
   }
 
@@ -90,7 +91,7 @@ export class NeighbourMessages {
     const frame = this.#frame(mac ?? groupMac(to), ETHER_TYPE.ipv6, ND_PACKET);
     if (frame === undefined) return false;
     writeNeighbourSolicitation(frame.buf, frame.start + ETHERNET_HEADER, source, to, target, this.#mac);
-    this.#send(frame);
+    this.#sink.frame(frame);
     return true;
   }
 
@@ -98,7 +99,7 @@ export class NeighbourMessages {
     const frame = this.#frame(toMac, ETHER_TYPE.ipv6, ND_PACKET);
     if (frame === undefined) return false;
     writeNeighbourAdvertisement(frame.buf, frame.start + ETHERNET_HEADER, flags, address, to, address, this.#mac);
-    this.#send(frame);
+    this.#sink.frame(frame);
     return true;
   }
 

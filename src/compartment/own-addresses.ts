@@ -27,7 +27,7 @@ export interface Answered {
 export class OwnAddresses {
   readonly #limit: number;
   readonly #own = new PrefixTable<Answered>();
-  readonly #others = new PrefixTable<Answered>();
+  #others: PrefixTable<Answered> | undefined;
   /** Of several own addresses in one network the first. */
   readonly #networks = new PrefixTable<Prefix>();
   #addresses: readonly Address[] = [];
@@ -51,6 +51,7 @@ export class OwnAddresses {
 
   /** False when there are too many. */
   answerFor(prefix: Prefix): boolean {
+    this.#others ??= new PrefixTable<Answered>();
     if (this.#others.exact(prefix) !== undefined) return true;
     if (this.#others.size >= this.#limit) return false;
     this.#others.insert(prefix, { prefix, defendedAt: undefined });
@@ -59,20 +60,20 @@ export class OwnAddresses {
 
   /** False when it was not answered for. */
   stopAnswering(prefix: Prefix): boolean {
-    return this.#others.remove(prefix);
+    return this.#others?.remove(prefix) ?? false;
   }
 
   answered4(address: number): Answered | undefined {
-    return this.#own.lookup4(address) ?? this.#others.lookup4(address);
+    return this.#own.lookup4(address) ?? this.#others?.lookup4(address);
   }
 
   /** By the 16 octets of buf at `at`. */
   answered6(buf: Bytes, at: number): Answered | undefined {
-    return this.#own.lookup6(buf, at) ?? this.#others.lookup6(buf, at);
+    return this.#own.lookup6(buf, at) ?? this.#others?.lookup6(buf, at);
   }
 
   isAnswered(address: Address): boolean {
-    return (this.#own.lookup(address) ?? this.#others.lookup(address)) !== undefined;
+    return (this.#own.lookup(address) ?? this.#others?.lookup(address)) !== undefined;
   }
 
   /** Whether a host of an own network may have the address: RFC 1122 §3.2.1.3, not its broadcasts. */
@@ -98,7 +99,7 @@ export class OwnAddresses {
 
   /** What can be announced: own addresses, and the others that are one address each. */
   announced(): Address[] {
-    const others = [...this.#others].filter(({ prefix }) => prefix.length === prefix.address.length * 8);
+    const others = [...(this.#others ?? [])].filter(({ prefix }) => prefix.length === prefix.address.length * 8);
     const addresses = others.map(({ prefix }) => prefix.address);
     return [
       ...this.#addresses,

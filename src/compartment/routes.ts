@@ -22,6 +22,7 @@ import {
   mixWord,
   networkOf,
   type Prefix,
+  type PrefixEntry,
   PrefixTable,
   sameAddress,
 } from '../ip/index.ts';
@@ -34,15 +35,33 @@ export const ENTRY = { unicast: 0, local: 1, broadcast: 2 } as const;
 /** Routes that share the flows to one prefix: the oldest so many. */
 export const EQUAL_WAYS = 16;
 
-export interface Entry {
+/** A route, or what an own address brings, whose route is made for whoever asks: most tables have little else. */
+export class Entry {
   readonly kind: number;
-  readonly route: Route;
   readonly out: Interface;
   readonly nextHop: Address | undefined;
   /** Lower is older. */
   readonly age: number;
   /** In the FIB, where several share the flows: all of them, this one first. `wayOf` chooses. */
   readonly among: readonly Entry[] | undefined;
+  readonly #given: Route | Brought;
+
+  constructor(kind: number, given: Route | Brought, out: Interface, age: number, among?: readonly Entry[]) {
+    this.kind = kind;
+    this.out = out;
+    this.nextHop = 'origin' in given ? given.nextHop : undefined;
+    this.age = age;
+    this.among = among;
+    this.#given = given;
+  }
+
+  get route(): Route {
+    return 'origin' in this.#given ? this.#given : connectedRoute(this.#given, this.out);
+  }
+
+  sharedBy(among: readonly Entry[]): Entry {
+    return new Entry(this.kind, this.#given, this.out, this.age, among);
+  }
 }
 
 /** Of the entries that share the flows, the one of the flow with that hash. */
@@ -61,8 +80,8 @@ export function wayOf(among: readonly Entry[], hash: number): Entry {
 export class RoutingTable {
   /** Looked up for every packet; written here only. */
   readonly fib = new PrefixTable<Entry>();
-  /** In the order of election; never an empty list. */
-  readonly #candidates = new PrefixTable<readonly Entry[]>();
+  /** In the order of election; never an empty list. A prefix whose one candidate is in the FIB is not here. */
+  readonly #contended = new PrefixTable<readonly Entry[]>();
   readonly #limit: number;
   #size = 0;
   #age = 0;
@@ -74,10 +93,11 @@ export class RoutingTable {
   /** False when the table is full. A route of the same prefix, interface, next hop and origin is replaced and keeps its age. */
   add(route: Route, out: Interface): boolean {
     invariant(route.preference >= CONNECTED_PREFERENCE, 'no route goes before the own addresses');
-    const candidates = this.#candidates.exact(route.prefix) ?? [];
+    const candidates = this.#candidatesOf(route.prefix);
     const replaces = candidates.some((e) => isSame(e, route));
     if (!replaces && this.#size >= this.#limit) return false;
-    this.#insert(ENTRY.unicast, { ...route, prefix: networkPrefix(route.prefix) }, out);
+    const prefix = networkPrefix(route.prefix);
+    this.#insert(prefix, ENTRY.unicast, prefix === route.prefix ? route : { ...route, prefix }, out);
     return true;
   }
 
@@ -93,31 +113,31 @@ export class RoutingTable {
   /** Enters what the addresses of an interface bring. */
   connect(out: Interface): void {
     for (const own of out.addresses) {
-      for (const [kind, route] of routesOf(own, out)) this.#insert(kind, route, out);
+      for (const brought of broughtBy(own)) this.#insert(prefixOf(brought), KINDS[brought.as], brought, out);
     }
   }
 
   /** Removes everything that leaves by an interface or belongs to it. */
   disconnect(out: Interface): void {
-    for (const { prefix } of [...this.#candidates]) this.#discard(prefix, (entry) => entry.out === out);
+    for (const { prefix } of this.#all()) this.#discard(prefix, (entry) => entry.out === out);
   }
 
   /** Elects again after an interface went up or down. */
   refresh(out: Interface): void {
-    for (const { prefix, value } of this.#candidates) {
-      if (value.some((entry) => entry.out === out)) this.#elect(prefix, value);
+    for (const { prefix, value } of this.#all()) {
+      if (value.some((entry) => entry.out === out)) this.#settle(prefix, value);
     }
   }
 
   /** Every route, in use or not, by prefix and then in the order of election. */
   routes(): Route[] {
-    return [...this.#candidates].flatMap(({ value }) => value.filter(isUnicast).map((entry) => entry.route));
+    return this.#all().flatMap(({ value }) => value.filter(isUnicast).map((entry) => entry.route));
   }
 
   /** `hash`: of the flow that is asked about. */
   explain(address: Address, hash?: number): RouteExplanation {
     const passedOver: { route: Route; why: string }[] = [];
-    for (const { value } of this.#candidates.covering(address)) {
+    for (const value of this.#covering(address)) {
       const among = electedOf(value);
       for (const entry of value) {
         if (isUnicast(entry) && !among.includes(entry)) {
@@ -136,41 +156,63 @@ export class RoutingTable {
 
   /** Of the longest match that has one: the first usable route of another origin. Own addresses are no routes. */
   routeWithout(origin: RouteOrigin, address: Address): Route | undefined {
-    for (const { value } of this.#candidates.covering(address)) {
-      const first = value.find((entry) => usable(entry) && entry.route.origin !== origin);
+    for (const candidates of this.#covering(address)) {
+      const first = candidates.find((entry) => usable(entry) && entry.route.origin !== origin);
       if (first !== undefined) return isUnicast(first) ? first.route : undefined;
     }
     return undefined;
   }
 
-  #insert(kind: number, route: Route, out: Interface): void {
-    const { prefix, nextHop } = route;
-    const candidates = this.#candidates.exact(prefix) ?? [];
-    const replaced = kind === ENTRY.unicast ? candidates.find((e) => isSame(e, route)) : undefined;
+  #candidatesOf(prefix: Prefix): readonly Entry[] {
+    const contended = this.#contended.exact(prefix);
+    if (contended !== undefined) return contended;
+    const only = this.fib.exact(prefix);
+    return only === undefined ? [] : [only];
+  }
+
+  /** The candidates of every prefix: IPv4 first, then by address, shorter prefixes before those they contain. */
+  #all(): PrefixEntry<readonly Entry[]>[] {
+    const all = new PrefixTable<readonly Entry[]>();
+    for (const { prefix, value } of this.fib) all.insert(prefix, [value]);
+    for (const { prefix, value } of this.#contended) all.insert(prefix, value);
+    return [...all];
+  }
+
+  /** The candidates of every prefix that contains the address, longest first. */
+  #covering(address: Address): (readonly Entry[])[] {
+    const byLength = new Map<number, readonly Entry[]>();
+    for (const { prefix, value } of this.fib.covering(address)) byLength.set(prefix.length, [value]);
+    for (const { prefix, value } of this.#contended.covering(address)) byLength.set(prefix.length, value);
+    return [...byLength].sort(([a], [b]) => b - a).map(([, value]) => value);
+  }
+
+  #insert(prefix: Prefix, kind: number, given: Route | Brought, out: Interface): void {
+    const candidates = this.#candidatesOf(prefix);
+    const replaced = 'origin' in given ? candidates.find((e) => isSame(e, given)) : undefined;
     if (replaced === undefined && kind === ENTRY.unicast) this.#size += 1;
     this.#age += 1;
-    const entry: Entry = { kind, route, out, nextHop, age: replaced?.age ?? this.#age, among: undefined };
-    const ordered = [...candidates.filter((e) => e !== replaced), entry].sort(byElection);
-    this.#candidates.insert(prefix, ordered);
-    this.#elect(prefix, ordered);
+    const entry = new Entry(kind, given, out, replaced?.age ?? this.#age);
+    this.#settle(prefix, [...candidates.filter((e) => e !== replaced), entry].sort(byElection));
   }
 
   #discard(prefix: Prefix, condemned: (entry: Entry) => boolean): boolean {
-    const candidates = this.#candidates.exact(prefix) ?? [];
+    const candidates = this.#candidatesOf(prefix);
     const kept = candidates.filter((entry) => !condemned(entry));
     if (kept.length === candidates.length) return false;
     this.#size -= candidates.filter(isUnicast).length - kept.filter(isUnicast).length;
-    if (kept.length === 0) this.#candidates.remove(prefix);
-    else this.#candidates.insert(prefix, kept);
-    this.#elect(prefix, kept);
+    this.#settle(prefix, kept);
     return true;
   }
 
-  #elect(prefix: Prefix, candidates: readonly Entry[]): void {
+  /** Elects among the candidates of a prefix, which are in order. */
+  #settle(prefix: Prefix, candidates: readonly Entry[]): void {
     const among = electedOf(candidates);
     const winner = among[0];
+    if (candidates.length > 1 || (candidates.length === 1 && winner === undefined)) {
+      this.#contended.insert(prefix, candidates);
+    } else this.#contended.remove(prefix);
     if (winner === undefined) this.fib.remove(prefix);
-    else this.fib.insert(prefix, among.length === 1 ? winner : { ...winner, among });
+    else this.fib.insert(prefix, among.length === 1 ? winner : winner.sharedBy(among));
   }
 }
 
@@ -210,28 +252,45 @@ const isEqual = (a: Entry, b: Entry): boolean =>
 /** The age tells entries apart for as long as they are there. */
 const weightOf = (entry: Entry, hash: number): number => mixLast(mixWord(hash, entry.age));
 
-const networkPrefix = (prefix: Prefix): Prefix => ({ address: networkOf(prefix), length: prefix.length });
+/** The same one where it has no host bits. */
+function networkPrefix(prefix: Prefix): Prefix {
+  const address = networkOf(prefix);
+  return sameAddress(address, prefix.address) ? prefix : { address, length: prefix.length };
+}
 
 const byElection = (a: Entry, b: Entry): number =>
   a.route.preference - b.route.preference || metricOf(a) - metricOf(b) || a.age - b.age;
 
-/** What an interface address brings: entries of a kind, each with its route. */
-function routesOf(own: Prefix, out: Interface): (readonly [kind: number, route: Route])[] {
+/** What an own address brings. */
+interface Brought {
+  readonly own: Prefix;
+  readonly as: 'local' | 'network' | 'first' | 'last';
+}
+
+const KINDS = { local: ENTRY.local, network: ENTRY.unicast, first: ENTRY.broadcast, last: ENTRY.broadcast } as const;
+
+const PREFERENCES = [CONNECTED_PREFERENCE, LOCAL_PREFERENCE, BROADCAST_PREFERENCE] as const;
+
+function broughtBy(own: Prefix): readonly Brought[] {
   const width = own.address.length * 8;
-  const why = `address ${formatPrefix(own)} of ${out.name}`;
-  const connected = (preference: number, prefix: Prefix): Route => {
-    return { prefix, interface: out.number, origin: 'connected', preference, why };
-  };
-  const host = (address: Address): Prefix => ({ address, length: width });
-  const local = [ENTRY.local, connected(LOCAL_PREFERENCE, host(own.address))] as const;
+  const local = { own, as: 'local' } as const;
   if (own.length === width) return [local];
-  const network = [ENTRY.unicast, connected(CONNECTED_PREFERENCE, networkPrefix(own))] as const;
+  const network = { own, as: 'network' } as const;
   // RFC 1812 §5.3.5: host bits all one, and all zero in the obsolete form; RFC 3021: a /31 has neither.
   if (width === 128 || own.length === 31) return [local, network];
-  const broadcasts = [lastOf(own), networkOf(own)].map(
-    (address) => [ENTRY.broadcast, connected(BROADCAST_PREFERENCE, host(address))] as const,
-  );
-  return [local, network, ...broadcasts];
+  return [local, network, { own, as: 'last' }, { own, as: 'first' }];
+}
+
+function prefixOf({ own, as }: Brought): Prefix {
+  if (as === 'network') return networkPrefix(own);
+  const address = as === 'local' ? own.address : as === 'first' ? networkOf(own) : lastOf(own);
+  return { address, length: own.address.length * 8 };
+}
+
+function connectedRoute(brought: Brought, out: Interface): Route {
+  const why = `address ${formatPrefix(brought.own)} of ${out.name}`;
+  const preference = PREFERENCES[KINDS[brought.as]];
+  return { prefix: prefixOf(brought), interface: out.number, origin: 'connected', preference, why };
 }
 
 function whyChosen(entry: Entry, address: Address): string {

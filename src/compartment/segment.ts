@@ -12,7 +12,7 @@
  * Invariants: a frame given is handed on or released; a packet given is framed, refused or waits, each once; nothing is allocated for
  * a packet to a known neighbour.
  */
-import type { Bytes, Deadline, Millis } from '../core/index.ts';
+import type { Bytes, Deadline, Millis, Random } from '../core/index.ts';
 import { earliest, invariant } from '../core/index.ts';
 import {
   type Address,
@@ -48,6 +48,7 @@ import {
   newSegmentCounters,
   readSegmentCounters,
   SEGMENT_CELLS,
+  SEGMENT_DROPS,
   segmentDropCells,
 } from './counters.ts';
 import { SEGMENT_LIMITS } from './limits.ts';
@@ -65,45 +66,28 @@ export class Segment {
   readonly #pool: PacketPool;
   readonly #sink: SegmentSink;
   readonly #own: OwnAddresses;
-  readonly #neighbours: NeighbourTable;
-  readonly #messages: NeighbourMessages;
+  readonly #random: Random;
+  readonly #cells: Float64Array;
   readonly #counters: CountersOfSegment;
-  readonly #drops: Float64Array;
-  readonly #reception: NeighbourReception;
-  readonly #announcements: Announcements;
-  readonly #groupMac = new Uint8Array(MAC_LENGTH);
+  readonly #messages: NeighbourMessages;
+  /** From the first packet on. */
+  #made: Parts | undefined;
+  /** While something is to be announced. */
+  #announcements: Announcements | undefined;
 
   constructor(options: SegmentOptions) {
     const { mac, pool, sink } = options;
     invariant(mac.length === MAC_LENGTH && !macIsGroup(mac, 0), 'the MAC address of a segment is that of one station');
-    const cells = options.cells ?? new Float64Array(SEGMENT_CELLS);
-    this.limits = { ...SEGMENT_LIMITS, ...options.limits };
-    this.#mac = mac.slice();
+    this.limits = options.limits === undefined ? SEGMENT_LIMITS : { ...SEGMENT_LIMITS, ...options.limits };
+    this.#mac = mac;
     this.#pool = pool;
     this.#sink = sink;
-    this.#counters = newSegmentCounters(cells);
-    this.#drops = segmentDropCells(cells);
+    this.#random = options.random;
+    this.#cells = options.cells ?? new Float64Array(SEGMENT_CELLS);
+    this.#counters = newSegmentCounters(this.#cells);
+    this.#messages = new NeighbourMessages(mac, pool, sink, this.#counters);
     this.#own = new OwnAddresses(this.limits.answered);
     this.#own.set(options.addresses);
-    this.#messages = new NeighbourMessages(this.#mac, pool, (frame) => sink.frame(frame), this.#counters);
-    const owner = {
-      solicit: (neighbour: Neighbour, unicast: boolean) => this.#solicit(neighbour, unicast),
-      carry: (packet: Packet, neighbour: Neighbour, now: Millis) => this.#carry(packet, neighbour.mac, now),
-      refuse: (packet: Packet, reason: number, now: Millis) => sink.refuse(packet, reason, now),
-    };
-    this.#neighbours = new NeighbourTable(owner, this.limits, this.#counters, options.random);
-    this.#reception = new NeighbourReception({
-      mac: this.#mac,
-      own: this.#own,
-      neighbours: this.#neighbours,
-      messages: this.#messages,
-      counters: this.#counters,
-      defendMs: this.limits.defendMs,
-      conflict: (address, other) => sink.conflict?.(address, other),
-    });
-    this.#announcements = new Announcements(this.limits.announceMs, (address) => {
-      if (this.#own.isAnswered(address)) this.#messages.announce(address);
-    });
   }
 
   get mac(): Bytes {
@@ -116,7 +100,7 @@ export class Segment {
   receive(frame: Packet, now: Millis): number {
     const verdict = this.#admit(frame, now);
     if (verdict !== PASS) {
-      this.#drops[verdict]! += 1;
+      this.#cells[SEGMENT_DROPS + verdict]! += 1;
       this.#pool.release(frame);
     }
     return verdict;
@@ -126,10 +110,11 @@ export class Segment {
   transmit(packet: Packet, nextHop: Address | undefined, now: Millis): void {
     const { buf, start } = packet;
     if (nextHop === undefined && isGroup(buf, start)) return this.#carry(packet, this.#macOfGroup(buf, start), now);
-    const neighbour = nextHop === undefined ? this.#towards(buf, start) : this.#neighbours.find(nextHop);
-    if (neighbour === undefined) this.#neighbours.seek(nextHop ?? destinationOf(buf, start), packet, now);
-    else if (this.#neighbours.use(neighbour, now)) this.#carry(packet, neighbour.mac, now);
-    else this.#neighbours.hold(neighbour, packet, now);
+    const { neighbours } = this.#parts;
+    const neighbour = nextHop === undefined ? towards(neighbours, buf, start) : neighbours.find(nextHop);
+    if (neighbour === undefined) neighbours.seek(nextHop ?? destinationOf(buf, start), packet, now);
+    else if (neighbours.use(neighbour, now)) this.#carry(packet, neighbour.mac, now);
+    else neighbours.hold(neighbour, packet, now);
   }
 
   // Our addresses.
@@ -157,6 +142,9 @@ export class Segment {
   /** RFC 5227 §2.3, RFC 4861 §7.2.6: tells everybody what is ours, and once more after a while; `only` one address of it. */
   announce(now: Millis, only?: Address): void {
     const addresses = only === undefined ? this.#own.announced() : [only];
+    this.#announcements ??= new Announcements(this.limits.announceMs, (address) => {
+      if (this.#own.isAnswered(address)) this.#messages.announce(address);
+    });
     this.#announcements.begin(
       addresses.filter((address) => this.#own.isAnswered(address)),
       now,
@@ -166,31 +154,31 @@ export class Segment {
   // Neighbours.
 
   neighbours(): NeighbourView[] {
-    return this.#neighbours.views();
+    return this.#made?.neighbours.views() ?? [];
   }
 
   /** False, and counted, when there is no room for it. */
   addPermanent(address: Address, mac: Bytes, now: Millis): boolean {
-    const added = this.#neighbours.addPermanent(address, mac, now);
+    const added = this.#parts.neighbours.addPermanent(address, mac, now);
     if (!added) this.#counters.configurationRefused += 1;
     return added;
   }
 
   /** Permanent ones, too. What waits for it is refused. False when it was not known. */
   removeNeighbour(address: Address, now: Millis): boolean {
-    return this.#neighbours.remove(address, now);
+    return this.#made?.neighbours.remove(address, now) ?? false;
   }
 
   /** Forgets all but permanent ones; what waits is refused, so that nothing is left of a segment that goes. */
   flushNeighbours(now: Millis): void {
-    this.#neighbours.flush(now);
+    this.#made?.neighbours.flush(now);
   }
 
   // Counters and time.
 
   /** One counter a DROP code, live. */
   get drops(): Float64Array {
-    return this.#drops;
+    return segmentDropCells(this.#cells);
   }
 
   get counters(): SegmentCounters {
@@ -199,12 +187,13 @@ export class Segment {
 
   /** What time does to neighbours and announcements. */
   expire(now: Millis): void {
-    this.#neighbours.expire(now);
-    this.#announcements.run(now);
+    this.#made?.neighbours.expire(now);
+    this.#announcements?.run(now);
+    if (this.#announcements?.deadline() === undefined) this.#announcements = undefined;
   }
 
   deadline(): Deadline | undefined {
-    return earliest(this.#neighbours.deadline(), this.#announcements.deadline());
+    return earliest(this.#made?.neighbours.deadline(), this.#announcements?.deadline());
   }
 
   // In.
@@ -221,7 +210,7 @@ export class Segment {
       case ETHER_TYPE.ipv6:
         return this.#ipv6(frame, now);
       case ETHER_TYPE.arp:
-        return this.#consume(frame, this.#reception.arp(frame, now));
+        return this.#consume(frame, this.#parts.reception.arp(frame, now));
       default:
         return DROP.etherType;
     }
@@ -241,8 +230,8 @@ export class Segment {
     if (end - at < IPV6_HEADER) return DROP.short;
     if (ipVersion(buf, at) !== 6) return DROP.version;
     const next = ipv6NextHeader(buf, at);
-    if (next !== IP_PROTOCOL.tcp && next !== IP_PROTOCOL.udp && this.#reception.isDiscovery(buf, at, end)) {
-      return this.#consume(frame, this.#reception.discovery(frame, now));
+    if (next !== IP_PROTOCOL.tcp && next !== IP_PROTOCOL.udp && this.#parts.reception.isDiscovery(buf, at, end)) {
+      return this.#consume(frame, this.#parts.reception.discovery(frame, now));
     }
     return this.#deliver(frame, at, now);
   }
@@ -262,12 +251,6 @@ export class Segment {
 
   // Out.
 
-  #towards(buf: Bytes, start: number): Neighbour | undefined {
-    return ipVersion(buf, start) === 4
-      ? this.#neighbours.find4(ipv4Destination(buf, start))
-      : this.#neighbours.find6(buf, ipv6DestinationAt(start));
-  }
-
   #carry(packet: Packet, mac: Bytes, now: Millis): void {
     const type = ipVersion(packet.buf, packet.start) === 4 ? ETHER_TYPE.ipv4 : ETHER_TYPE.ipv6;
     if (packet.start < ETHERNET_HEADER) return this.#sink.refuse(packet, DROP.noRoom, now);
@@ -277,11 +260,36 @@ export class Segment {
   }
 
   #macOfGroup(buf: Bytes, start: number): Bytes {
-    const mac = this.#groupMac;
+    const mac = GROUP_MAC;
     if (ipVersion(buf, start) === 6) writeIpv6GroupMac(mac, 0, buf, ipv6DestinationAt(start));
     else if (ipv4IsMulticast(ipv4Destination(buf, start))) writeIpv4GroupMac(mac, 0, ipv4Destination(buf, start));
     else mac.set(BROADCAST_MAC);
     return mac;
+  }
+
+  get #parts(): Parts {
+    this.#made ??= this.#makeParts();
+    return this.#made;
+  }
+
+  #makeParts(): Parts {
+    const sink = this.#sink;
+    const owner = {
+      solicit: (neighbour: Neighbour, unicast: boolean) => this.#solicit(neighbour, unicast),
+      carry: (packet: Packet, neighbour: Neighbour, now: Millis) => this.#carry(packet, neighbour.mac, now),
+      refuse: (packet: Packet, reason: number, now: Millis) => sink.refuse(packet, reason, now),
+    };
+    const neighbours = new NeighbourTable(owner, this.limits, this.#counters, this.#random);
+    const reception = new NeighbourReception({
+      mac: this.#mac,
+      own: this.#own,
+      neighbours,
+      messages: this.#messages,
+      counters: this.#counters,
+      defendMs: this.limits.defendMs,
+      conflict: (address, other) => sink.conflict?.(address, other),
+    });
+    return { neighbours, reception };
   }
 
   /** RFC 4861 §7.2.2: without an address of the family nobody can be asked; over IPv4 the zero address asks, too (RFC 5227 §1.1). */
@@ -291,5 +299,18 @@ export class Segment {
     if (source !== undefined) this.#messages.ask(address, source, unicast ? mac : undefined);
   }
 }
+
+interface Parts {
+  readonly neighbours: NeighbourTable;
+  readonly reception: NeighbourReception;
+}
+
+const towards = (neighbours: NeighbourTable, buf: Bytes, start: number): Neighbour | undefined =>
+  ipVersion(buf, start) === 4
+    ? neighbours.find4(ipv4Destination(buf, start))
+    : neighbours.find6(buf, ipv6DestinationAt(start));
+
+/** Of one call only. */
+const GROUP_MAC = new Uint8Array(MAC_LENGTH);
 
 const ZERO: Address = new Uint8Array(4);

@@ -34,6 +34,7 @@ export function checkOverlay(draft: Draft, issues: IssueList): void {
     }
     const subnets = subnetsOf(tenant);
     checkMacs(tenant, issues);
+    if (draft.host !== undefined) checkRouters(tenant, subnets, issues);
     const records = new Records(subnets, role, underlay, issues);
     for (const { path: at, value } of readable(tenant.lookup)) records.check(value, at);
     checkCustomerRoutes(tenant, subnets, issues);
@@ -253,6 +254,23 @@ function checkVms(
 function isRouter(address: Address, { vsid }: VmConfig, { byVsid }: Subnets): string | undefined {
   const router = byVsid.get(vsid)?.some(({ value: { prefix } }) => sameAddress(firstOf(prefix), address));
   return router ? `${formatAddress(address)} is the router's: the lowest address of a subnet is no VM's` : undefined;
+}
+
+/**
+ * The distributed router has the lowest address of each subnet. A record of that address, as one of a gateway that kept its default
+ * address, takes its place: with several subnets all that VMs send from one to another goes there.
+ */
+function checkRouters(tenant: TenantDraft, { byVsid }: Subnets, issues: IssueList): void {
+  if (byVsid.size < 2) return;
+  for (const { path, value } of readable(tenant.lookup)) {
+    const { vsid, ca, mac } = value;
+    if (ca === undefined) continue;
+    const subnet = byVsid.get(vsid)?.find(({ value: { prefix } }) => sameAddress(firstOf(prefix), ca));
+    if (subnet === undefined) continue;
+    const text = `${formatAddress(ca)} is the distributed router's in ${formatPrefix(subnet.value.prefix)} (${issues.line(subnet.path)})`;
+    const but = `with this record what VMs send to other subnets goes to ${formatMac(mac)}: give the gateway another address`;
+    issues.warning([...path, 'ca'], `${text}; ${but}`);
+  }
 }
 
 /** Records tell all hosts the same; what they say of a VM that is here must be so. */

@@ -187,6 +187,13 @@ export class Books {
     return slot;
   }
 
+  /** For the counters of an interface. */
+  takeSmallSlot(): number {
+    const slot = this.slots.takeSmall();
+    this.cells.at(slot).fill(0);
+    return slot;
+  }
+
   giveSlot(slot: number): void {
     this.slots.give(slot);
   }

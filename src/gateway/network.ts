@@ -129,7 +129,7 @@ export class TenantNetwork {
     const { vsid, addresses } = subnet;
     const name = `vsid:${vsid}`;
     const number = tenant.nextInterface();
-    const [switchPort, cells, segmentCells] = [books.nextPort(), books.takeSlot(), books.takeSlot()];
+    const [switchPort, cells, segmentCells] = [books.nextPort(), books.takeSmallSlot(), books.takeSlot()];
     const mac = macOf(subnet.mac, `${tenant.name}/${name}`);
     tenant.command({
       do: 'add-interface',

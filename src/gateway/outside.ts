@@ -160,7 +160,7 @@ export class Outside {
     this.#lastLink += 1;
     const link = this.#lastLink;
     const [inside, outside] = [tenant.nextInterface(), first.nextInterface()];
-    const [insideCells, outsideCells] = [books.takeSlot(), books.takeSlot()];
+    const [insideCells, outsideCells] = [books.takeSmallSlot(), books.takeSmallSlot()];
     const natCells = external === undefined ? undefined : books.takeSlot();
     const { mtu } = this.#interface;
     first.command({

@@ -178,7 +178,7 @@ export class Reconciler {
     const spis = { modulus: books.planes, residue: tenant.plane };
     const ike = { ...compileConnection(tenant.name, config, psk), spis };
     const index = books.nextIndex();
-    const numbers = { index, interface: tenant.nextInterface(), cells: books.takeSlot() };
+    const numbers = { index, interface: tenant.nextInterface(), cells: books.takeSmallSlot() };
     const tunnel = new Tunnel(tenant, config, ike, numbers, () => books.plane.tunnels.get(index));
     books.tunnels.set(tunnel.name, tunnel);
     books.byIndex.set(index, tunnel);

@@ -80,7 +80,7 @@ export class Tenant {
     const kind = driver === 'tun' || driver === 'fabric' ? driver : 'ethernet';
     const number = this.nextInterface();
     const port = books.nextPort();
-    const cells = books.takeSlot();
+    const cells = books.takeSmallSlot();
     const segmentCells = kind === 'ethernet' ? books.takeSlot() : undefined;
     const mac = macOf(config.mac, `${this.name}/${name}`);
     this.command({

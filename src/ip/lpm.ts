@@ -1,13 +1,14 @@
 /**
  * Longest-prefix match: a path-compressed binary trie for each family.
  *
- * An empty table is three fields; a route costs one or two nodes, so thousands of small tables are cheap, and a lookup
- * visits at most one node for every bit of the longest matching prefix. Lookups allocate nothing.
- * Invariant: a node without an entry has two children; below a node, keys extend its own.
+ * An empty table is three fields; a route costs one or two nodes, which have their key in words and no octets, so thousands of
+ * small tables are cheap. A lookup visits at most one node for every bit of the longest matching prefix, and allocates nothing
+ * where it is by number or by octets of a packet; prefixes are made anew for whoever asks for entries.
+ * Invariants: a node without a value has two children; below a node, keys extend its own; a trie has nodes of one family.
  */
 import type { Bytes } from '../core/index.ts';
-import { u32 } from '../core/index.ts';
-import { type Address, networkOf, type Prefix } from './address.ts';
+import { putU32, u32 } from '../core/index.ts';
+import type { Address, Prefix } from './address.ts';
 
 export interface PrefixEntry<T> {
   readonly prefix: Prefix;
@@ -15,8 +16,8 @@ export interface PrefixEntry<T> {
 }
 
 export class PrefixTable<T extends NonNullable<unknown>> {
-  #v4: Node<T> | undefined;
-  #v6: Node<T> | undefined;
+  #v4: Node4<T> | undefined;
+  #v6: Node6<T> | undefined;
   #size = 0;
 
   get size(): number {
@@ -25,19 +26,17 @@ export class PrefixTable<T extends NonNullable<unknown>> {
 
   /** Replaces what stood under the same prefix. Host bits do not count. */
   insert(prefix: Prefix, value: T): void {
-    const node = leaf<T>({ address: networkOf(prefix), length: prefix.length }, value);
     if (this.exact(prefix) === undefined) this.#size += 1;
-    if (prefix.address.length === 4) this.#v4 = inserted(this.#v4, node);
-    else this.#v6 = inserted(this.#v6, node);
+    if (prefix.address.length === 4) this.#v4 = inserted(this.#v4, leaf4(prefix, value));
+    else this.#v6 = inserted(this.#v6, leaf6(prefix, value));
   }
 
   /** False when the prefix was not there. */
   remove(prefix: Prefix): boolean {
     if (this.exact(prefix) === undefined) return false;
     this.#size -= 1;
-    const key = leaf<T>(prefix, undefined);
-    if (prefix.address.length === 4) this.#v4 = removed(this.#v4!, key);
-    else this.#v6 = removed(this.#v6!, key);
+    if (prefix.address.length === 4) this.#v4 = removed(this.#v4!, leaf4<T>(prefix));
+    else this.#v6 = removed(this.#v6!, leaf6<T>(prefix));
     return true;
   }
 
@@ -49,39 +48,45 @@ export class PrefixTable<T extends NonNullable<unknown>> {
 
   /** An IPv4 address as a number, unsigned or with a sign. */
   lookup4(address: number): T | undefined {
-    let best: PrefixEntry<T> | undefined;
+    let best: T | undefined;
     let node = this.#v4;
-    while (node !== undefined && ((address ^ node.w0) & MASKS[0]![node.length]!) === 0) {
-      if (node.entry !== undefined) best = node.entry;
+    while (node !== undefined && ((address ^ node.w0) & M0[node.length]!) === 0) {
+      if (node.value !== undefined) best = node.value;
       if (node.length === 32) break;
       node = (address >>> (31 - node.length)) & 1 ? node.one : node.zero;
     }
-    return best?.value;
+    return best;
   }
 
   /** The 16 octets of buf at `offset`. */
   lookup6(buf: Bytes, offset: number): T | undefined {
-    return longest(this.#v6, u32(buf, offset), u32(buf, offset + 4), u32(buf, offset + 8), u32(buf, offset + 12))
-      ?.value;
+    const [a, b, c, d] = [u32(buf, offset), u32(buf, offset + 4), u32(buf, offset + 8), u32(buf, offset + 12)];
+    let best: T | undefined;
+    let node = this.#v6;
+    while (node !== undefined && covers(node, a, b, c, d)) {
+      if (node.value !== undefined) best = node.value;
+      if (node.length === 128) break;
+      node = bit(a, b, c, d, node.length) ? node.one : node.zero;
+    }
+    return best;
   }
 
   lookup(address: Address): T | undefined {
-    return this.match(address)?.value;
+    return address.length === 4 ? this.lookup4(u32(address, 0)) : this.lookup6(address, 0);
   }
 
   /** The longest prefix that contains the address, and its value. */
   match(address: Address): PrefixEntry<T> | undefined {
-    const key = leaf<T>({ address, length: address.length * 8 }, undefined);
-    return longest(address.length === 4 ? this.#v4 : this.#v6, key.w0, key.w1, key.w2, key.w3);
+    return this.covering(address)[0];
   }
 
   /** Every prefix that contains the address, longest first: what lost to `match`, and to whom. */
   covering(address: Address): PrefixEntry<T>[] {
-    const key = leaf<T>({ address, length: address.length * 8 }, undefined);
+    const key = leaf<T>({ address, length: address.length * 8 });
     const found: PrefixEntry<T>[] = [];
-    let node = address.length === 4 ? this.#v4 : this.#v6;
+    let node = this.#rootOf(address);
     while (node !== undefined && covers(node, key.w0, key.w1, key.w2, key.w3)) {
-      if (node.entry !== undefined) found.unshift(node.entry);
+      if (node.value !== undefined) found.unshift(entryOf(node, node.value));
       node = node.length === key.length ? undefined : child(node, key);
     }
     return found;
@@ -89,10 +94,10 @@ export class PrefixTable<T extends NonNullable<unknown>> {
 
   /** The value of exactly this prefix. */
   exact(prefix: Prefix): T | undefined {
-    const key = leaf<T>(prefix, undefined);
-    let node = prefix.address.length === 4 ? this.#v4 : this.#v6;
+    const key = leaf<T>(prefix);
+    let node = this.#rootOf(prefix.address);
     while (node !== undefined && node.length <= key.length && covers(node, key.w0, key.w1, key.w2, key.w3)) {
-      if (node.length === key.length) return node.entry?.value;
+      if (node.length === key.length) return node.value;
       node = child(node, key);
     }
     return undefined;
@@ -107,18 +112,87 @@ export class PrefixTable<T extends NonNullable<unknown>> {
   [Symbol.iterator](): IterableIterator<PrefixEntry<T>> {
     return this.entries();
   }
+
+  #rootOf(address: Address): Node<T> | undefined {
+    return address.length === 4 ? this.#v4 : this.#v6;
+  }
 }
 
-/** A prefix as four signed words (IPv4 uses the first), the bits behind `length` zero. */
+/** A prefix as signed words, the bits behind `length` zero, and what stands under it. */
 interface Node<T> {
+  readonly octets: 4 | 16;
   readonly w0: number;
   readonly w1: number;
   readonly w2: number;
   readonly w3: number;
   readonly length: number;
-  entry: PrefixEntry<T> | undefined;
+  value: T | undefined;
   zero: Node<T> | undefined;
   one: Node<T> | undefined;
+  /** What a branch of the trie begins with where nothing stands: the first `length` bits of the key. */
+  fork(length: number): this;
+}
+
+class Node4<T> implements Node<T> {
+  readonly w0: number;
+  readonly length: number;
+  value: T | undefined;
+  zero: Node4<T> | undefined = undefined;
+  one: Node4<T> | undefined = undefined;
+
+  constructor(w0: number, length: number, value: T | undefined) {
+    this.w0 = w0 & M0[length]!;
+    this.length = length;
+    this.value = value;
+  }
+
+  get octets(): 4 {
+    return 4;
+  }
+
+  get w1(): number {
+    return 0;
+  }
+
+  get w2(): number {
+    return 0;
+  }
+
+  get w3(): number {
+    return 0;
+  }
+
+  fork(length: number): this {
+    return new Node4<T>(this.w0, length, undefined) as this;
+  }
+}
+
+class Node6<T> implements Node<T> {
+  readonly w0: number;
+  readonly w1: number;
+  readonly w2: number;
+  readonly w3: number;
+  readonly length: number;
+  value: T | undefined;
+  zero: Node6<T> | undefined = undefined;
+  one: Node6<T> | undefined = undefined;
+
+  constructor(w0: number, w1: number, w2: number, w3: number, length: number, value: T | undefined) {
+    this.w0 = w0 & M0[length]!;
+    this.w1 = w1 & M1[length]!;
+    this.w2 = w2 & M2[length]!;
+    this.w3 = w3 & M3[length]!;
+    this.length = length;
+    this.value = value;
+  }
+
+  get octets(): 16 {
+    return 16;
+  }
+
+  fork(length: number): this {
+    return new Node6<T>(this.w0, this.w1, this.w2, this.w3, length, undefined) as this;
+  }
 }
 
 /** MASKS[w][length]: the bits of word w that a prefix of that length fixes. */
@@ -130,30 +204,22 @@ const MASKS: readonly Int32Array[] = [0, 32, 64, 96].map((first) =>
 );
 const [M0, M1, M2, M3] = MASKS as [Int32Array, Int32Array, Int32Array, Int32Array];
 
-function leaf<T>(prefix: Prefix, value: T | undefined): Node<T> {
-  const { address, length } = prefix;
-  const wide = address.length === 16;
-  return {
-    w0: u32(address, 0) & M0[length]!,
-    w1: wide ? u32(address, 4) & M1[length]! : 0,
-    w2: wide ? u32(address, 8) & M2[length]! : 0,
-    w3: wide ? u32(address, 12) & M3[length]! : 0,
-    length,
-    entry: value === undefined ? undefined : { prefix, value },
-    zero: undefined,
-    one: undefined,
-  };
-}
+const leaf4 = <T>({ address, length }: Prefix, value?: T): Node4<T> => new Node4(u32(address, 0), length, value);
 
-function longest<T>(root: Node<T> | undefined, a: number, b: number, c: number, d: number): PrefixEntry<T> | undefined {
-  let best: PrefixEntry<T> | undefined;
-  let node = root;
-  while (node !== undefined && covers(node, a, b, c, d)) {
-    if (node.entry !== undefined) best = node.entry;
-    if (node.length === 128) break;
-    node = bit(a, b, c, d, node.length) ? node.one : node.zero;
+const leaf6 = <T>({ address, length }: Prefix, value?: T): Node6<T> =>
+  new Node6(u32(address, 0), u32(address, 4), u32(address, 8), u32(address, 12), length, value);
+
+const leaf = <T>(prefix: Prefix): Node<T> => (prefix.address.length === 4 ? leaf4<T>(prefix) : leaf6<T>(prefix));
+
+function entryOf<T>(node: Node<T>, value: T): PrefixEntry<T> {
+  const address = new Uint8Array(node.octets);
+  putU32(address, 0, node.w0);
+  if (node.octets === 16) {
+    putU32(address, 4, node.w1);
+    putU32(address, 8, node.w2);
+    putU32(address, 12, node.w3);
   }
-  return best;
+  return { prefix: { address, length: node.length }, value };
 }
 
 const covers = <T>(n: Node<T>, a: number, b: number, c: number, d: number): boolean =>
@@ -172,11 +238,12 @@ function bit(a: number, b: number, c: number, d: number, position: number): numb
   return (word >>> (31 - (position & 31))) & 1;
 }
 
-function inserted<T>(node: Node<T> | undefined, fresh: Node<T>): Node<T> {
+/** The trie with `fresh` in it; all its nodes are of one family, and so is N. */
+function inserted<N extends Node<unknown>>(node: N | undefined, fresh: N): N {
   if (node === undefined) return fresh;
   const common = Math.min(commonBits(node, fresh), node.length, fresh.length);
   if (common === node.length) {
-    if (common === fresh.length) node.entry = fresh.entry;
+    if (common === fresh.length) node.value = fresh.value;
     else if (bit(fresh.w0, fresh.w1, fresh.w2, fresh.w3, common)) node.one = inserted(node.one, fresh);
     else node.zero = inserted(node.zero, fresh);
     return node;
@@ -185,28 +252,19 @@ function inserted<T>(node: Node<T> | undefined, fresh: Node<T>): Node<T> {
     attach(fresh, node);
     return fresh;
   }
-  const fork: Node<T> = {
-    w0: fresh.w0 & M0[common]!,
-    w1: fresh.w1 & M1[common]!,
-    w2: fresh.w2 & M2[common]!,
-    w3: fresh.w3 & M3[common]!,
-    length: common,
-    entry: undefined,
-    zero: undefined,
-    one: undefined,
-  };
+  const fork = fresh.fork(common);
   attach(fork, node);
   attach(fork, fresh);
   return fork;
 }
 
-/** The trie without the entry of `key`, which is in it. */
-function removed<T>(node: Node<T>, key: Node<T>): Node<T> | undefined {
-  if (node.length === key.length) node.entry = undefined;
+/** The trie without what stands under `key`, which is in it. */
+function removed<N extends Node<unknown>>(node: N, key: N): N | undefined {
+  if (node.length === key.length) node.value = undefined;
   else if (bit(key.w0, key.w1, key.w2, key.w3, node.length)) node.one = removed(node.one!, key);
   else node.zero = removed(node.zero!, key);
-  if (node.entry !== undefined || (node.zero !== undefined && node.one !== undefined)) return node;
-  return node.zero ?? node.one;
+  if (node.value !== undefined || (node.zero !== undefined && node.one !== undefined)) return node;
+  return (node.zero ?? node.one) as N | undefined;
 }
 
 function attach<T>(parent: Node<T>, node: Node<T>): void {
@@ -223,7 +281,7 @@ function commonBits<T>(a: Node<T>, b: Node<T>): number {
 
 function* walk<T>(node: Node<T> | undefined): IterableIterator<PrefixEntry<T>> {
   if (node === undefined) return;
-  if (node.entry !== undefined) yield node.entry;
+  if (node.value !== undefined) yield entryOf(node, node.value);
   yield* walk(node.zero);
   yield* walk(node.one);
 }

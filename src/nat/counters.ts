@@ -28,6 +28,8 @@ export const NAT_CELL = Object.fromEntries(COUNTERS.map((name, index) => [name, 
   Record<keyof NatCounters, number>
 >;
 
+/** Where the drops begin. */
+export const NAT_DROPS = COUNTERS.length;
 /** Doubles that the counters of a NAT take. */
 export const NAT_CELLS = COUNTERS.length + DROP_COUNT;
 

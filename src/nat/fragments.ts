@@ -117,7 +117,7 @@ export class FragmentTable {
 
 /** Copies of fragments that came before the first of their packet. */
 export class WaitingFragments {
-  readonly #limit: number;
+  #limit: number;
   readonly #cells: Float64Array;
   /** In order of arrival. */
   #entries: WaitingFragment[] = [];
@@ -130,6 +130,11 @@ export class WaitingFragments {
 
   get size(): number {
     return this.#entries.length;
+  }
+
+  limitTo(limit: number): void {
+    this.#limit = limit;
+    while (this.size > limit) this.#giveUpOldest();
   }
 
   /** When the oldest gives up; undefined when none waits. */

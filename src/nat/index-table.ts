@@ -6,23 +6,27 @@
  * million sessions is as good as a fresh one.
  * It doubles when thirteen of sixteen slots are taken. The old slots move over a few at each change, so that no packet ever
  * waits for the whole; meanwhile those from `#cursor` on are looked at, too, and only there a deleted entry leaves a mark.
- * Limits: rows up to `SESSIONS_MAX`; it shrinks only when cleared.
+ * Limits: rows up to `SESSIONS_MAX`; it shrinks only when cleared, and has no slots of its own then.
  */
 import { invariant } from '../core/index.ts';
 
 export class IndexTable {
-  #slots = new Int32Array(SLOTS_MIN);
+  #slots = NONE;
   /** The upper bits of a hash are the slot it belongs to: its home. */
   #shift = SHIFT_MAX;
   /** While the table doubles. Slots before the cursor have moved, and stay as they were. */
   #old: Int32Array | undefined;
   #cursor = 0;
   #size = 0;
+  /** Of no meaning but that it is read. */
+  touched = 0;
   readonly #hashOf: (row: number) => number;
+  readonly #touch: (row: number) => number;
 
-  /** `hashOf` gives the hash under which a row that is here was added. */
-  constructor(hashOf: (row: number) => number) {
+  /** `hashOf` gives the hash under which a row that is here was added; `touch` any word of the row. */
+  constructor(hashOf: (row: number) => number, touch: (row: number) => number = () => 0) {
     this.#hashOf = hashOf;
+    this.#touch = touch;
   }
 
   get size(): number {
@@ -31,7 +35,7 @@ export class IndexTable {
 
   /** Octets of memory. */
   get octets(): number {
-    return this.#slots.byteLength + (this.#old?.byteLength ?? 0);
+    return (this.#slots === NONE ? 0 : this.#slots.byteLength) + (this.#old?.byteLength ?? 0);
   }
 
   /** The first row that may have this hash, or -1. Whether it is the right one, the caller sees. */
@@ -61,6 +65,7 @@ export class IndexTable {
   }
 
   add(hash: number, row: number): void {
+    if (this.#slots === NONE) this.#slots = new Int32Array(SLOTS_MIN);
     if ((this.#size + 1) * 16 > this.#slots.length * 13) this.#grow();
     put(this.#slots, hash >>> this.#shift, (hash << ROW_BITS) | (row + 1));
     this.#size += 1;
@@ -82,7 +87,7 @@ export class IndexTable {
   }
 
   clear(): void {
-    this.#slots = new Int32Array(SLOTS_MIN);
+    this.#slots = NONE;
     this.#shift = SHIFT_MAX;
     this.#old = undefined;
     this.#size = 0;
@@ -114,6 +119,13 @@ export class IndexTable {
 
   #move(old: Int32Array, moves: number): void {
     const end = Math.min(this.#cursor + moves, old.length);
+    // All rows are asked for before any is needed: what memory takes to answer, it takes once.
+    let touched = 0;
+    for (let at = this.#cursor; at < end; at++) {
+      const row = (old[at]! & ROW_MASK) - 1;
+      if (row >= 0) touched ^= this.#touch(row);
+    }
+    this.touched = touched;
     for (let at = this.#cursor; at < end; at++) {
       const value = old[at]!;
       const row = (value & ROW_MASK) - 1;
@@ -159,5 +171,7 @@ const ROW_MASK = (1 << ROW_BITS) - 1;
 const DELETED = 1 << ROW_BITS;
 const SLOTS_MIN = 16;
 const SHIFT_MAX = 28;
+/** The slots of every table that is empty; never written. */
+const NONE = new Int32Array(SLOTS_MIN);
 /** Old slots that move at each change: all have after a thirteenth of the additions that would fill the table again. */
 const MOVES = 16;

@@ -20,7 +20,7 @@ import {
 import { NAT_CELL } from './counters.ts';
 import { drawHashKeys, type HashKeys } from './hash.ts';
 import { drawsFrom, PortMap } from './ports.ts';
-import { RuleTable } from './rules.ts';
+import { NO_RULES, RuleTable } from './rules.ts';
 import { CHUNK_MASK, CHUNK_SHIFT, ROW, ROW_WORDS, SessionTable } from './sessions.ts';
 import { Sweep } from './sweep.ts';
 import { advanceTcp, isEstablished, TCP_STATE } from './tcp-state.ts';
@@ -31,7 +31,7 @@ export class NatState {
   readonly table: SessionTable;
   filtering: NatFiltering;
   limits: NatLimits;
-  rules = new RuleTable([]);
+  rules = NO_RULES;
   readonly #ports: Readonly<Record<'tcp' | 'udp' | 'icmp', PortMap>>;
   readonly #cells: Float64Array;
   readonly #sweep = new Sweep();
@@ -177,7 +177,7 @@ export class NatState {
     timeouts,
     limits,
   }: Pick<NatOptions, 'rules' | 'filtering' | 'timeouts' | 'limits'>): void {
-    this.limits = { ...limits, sessions: Math.min(limits.sessions, SESSIONS_MAX) };
+    this.limits = limits.sessions <= SESSIONS_MAX ? limits : { ...limits, sessions: SESSIONS_MAX };
     this.filtering = filtering;
     this.table.setFiltering(filtering);
     this.#adoptTimeouts(timeouts);
@@ -302,7 +302,7 @@ export class NatState {
 
   /** Ports of rules are taken before the first session comes, and those of other sessions given back. */
   #adoptRules(rules: readonly NatRule[]): void {
-    this.rules = new RuleTable(rules);
+    this.rules = rules.length === 0 ? NO_RULES : new RuleTable(rules);
     this.#removeAll((row) => this.#contradicted(row));
     for (const ports of Object.values(this.#ports)) ports.clear();
     for (const { protocol, externalPort } of rules) this.portsOf(protocol).mark(externalPort);

@@ -23,7 +23,7 @@ import {
   UDP_HEADER,
 } from '../ip/index.ts';
 import type { NatCounters, NatOptions, NatSessionFilter, NatSessionView } from './contract.ts';
-import { NAT_CELL, natCells, natDrops, readNatCounters } from './counters.ts';
+import { NAT_CELL, NAT_DROPS, natCells, natDrops, readNatCounters } from './counters.ts';
 import { type FragmentKey, FragmentTable, newFragmentKey, readFragmentKey, WaitingFragments } from './fragments.ts';
 import { NatState } from './nat-state.ts';
 import { isError, isQuery, isRequest, newQuote, readQuote, rewriteQuote } from './quoted.ts';
@@ -42,22 +42,18 @@ export class Nat {
   /** For `explain.ts`: what there is, to be looked at. */
   readonly state: NatState;
   readonly #cells: Float64Array;
-  readonly #drops: Float64Array;
   #fragments: FragmentTable;
-  #waiting: WaitingFragments;
+  /** While fragments wait. */
+  #waiting: WaitingFragments | undefined;
   /** Of the next fragmented packet that leaves. */
   #identification: number;
-  readonly #key: FragmentKey = newFragmentKey();
-  readonly #quote = newQuote();
 
   constructor(options: NatOptions) {
     this.external = options.external;
     this.#cells = natCells(options.cells);
-    this.#drops = natDrops(this.#cells);
     this.state = new NatState(options, this.#cells);
     this.#identification = u32(options.random(4), 0) & 0xffff;
     this.#fragments = new FragmentTable(options.limits.fragments, this.state.keys, this.#cells);
-    this.#waiting = new WaitingFragments(options.limits.waiting, this.#cells);
   }
 
   /** From the tenant: source address and port become the external ones. */
@@ -86,23 +82,23 @@ export class Nat {
 
   /** Sessions stay, except those that the rules say otherwise about. New timeouts hold from the next packet on. */
   reconfigure(options: Pick<NatOptions, 'rules' | 'filtering' | 'timeouts' | 'limits'>): void {
-    const { fragments, waiting } = this.state.limits;
+    const { fragments } = this.state.limits;
     this.state.reconfigure(options);
     if (fragments !== options.limits.fragments) {
       this.#fragments = new FragmentTable(options.limits.fragments, this.state.keys, this.#cells);
     }
-    if (waiting !== options.limits.waiting) this.#waiting = new WaitingFragments(options.limits.waiting, this.#cells);
+    this.#waiting?.limitTo(options.limits.waiting);
   }
 
   /** Ends sessions whose time is over: a bounded number of rows a call, the next ones at `deadline`. */
   expire(now: Millis): void {
-    this.#waiting.expire(now);
+    this.#waiting?.expire(now);
     this.state.expire(now);
   }
 
   deadline(): Deadline | undefined {
     const sessions = this.state.sweepAt;
-    const waiting = this.#waiting.expires;
+    const waiting = this.#waiting?.expires;
     if (waiting !== undefined && waiting < (sessions ?? Number.POSITIVE_INFINITY)) {
       return { at: waiting, why: 'a fragment has waited for the first of its packet' };
     }
@@ -125,7 +121,7 @@ export class Nat {
 
   /** Packets dropped, by reason. */
   get drops(): Partial<Record<DropReason, number>> {
-    return dropsByName(this.#drops);
+    return dropsByName(natDrops(this.#cells));
   }
 
   /** Octets of memory in tables. */
@@ -134,7 +130,7 @@ export class Nat {
   }
 
   #count(verdict: number): number {
-    if (verdict !== PASS) this.#drops[verdict]! += 1;
+    if (verdict !== PASS) this.#cells[NAT_DROPS + verdict]! += 1;
     return verdict;
   }
 
@@ -222,7 +218,7 @@ export class Nat {
   /** RFC 5508 REQ-5: about a packet that came in; whoever inside sends the error has the external address outside. */
   #errorOut(packet: Packet, at: number, end: number): number {
     if (isFragment(packet)) return DROP.fragment;
-    const quote = this.#quote;
+    const quote = QUOTE;
     const verdict = readQuote(packet, at, end, quote);
     if (verdict !== PASS) return verdict;
     const { protocol, source, destination } = quote;
@@ -238,7 +234,7 @@ export class Nat {
   /** RFC 5508 REQ-4: about a packet that went out, from whatever router on its way (RFC 4787 REQ-12a). */
   #errorIn(packet: Packet, at: number, end: number): number {
     if (isFragment(packet)) return DROP.fragment;
-    const quote = this.#quote;
+    const quote = QUOTE;
     const verdict = readQuote(packet, at, end, quote);
     if (verdict !== PASS) return verdict;
     const { protocol, source, destination } = quote;
@@ -254,7 +250,7 @@ export class Nat {
 
   /** Fragmented packets of all hosts have one sender outside, and get identifications of its own (RFC 7857 §10). */
   #fragmentOut(packet: Packet, now: Millis): number {
-    const key = this.#key;
+    const key = KEY;
     readFragmentKey(packet, true, key);
     const place = this.#fragments.find(key, now);
     if (isFirst(packet)) {
@@ -263,7 +259,7 @@ export class Nat {
       const identification = place < 0 ? this.#nextIdentification() : this.#fragments.value(place);
       rewriteIdentification(packet, identification);
       this.#fragments.add(key, identification, now);
-      if (this.#waiting.size > 0) this.#waiting.release(key);
+      this.#waiting?.release(key);
       return PASS;
     }
     if (place < 0) return this.#wait(packet, now);
@@ -274,13 +270,13 @@ export class Nat {
   }
 
   #fragmentIn(packet: Packet, now: Millis): number {
-    const key = this.#key;
+    const key = KEY;
     readFragmentKey(packet, false, key);
     if (isFirst(packet)) {
       const verdict = this.#wholeIn(packet, now);
       if (verdict !== PASS) return verdict;
       this.#fragments.add(key, packet.view.getInt32(packet.start + DESTINATION), now);
-      if (this.#waiting.size > 0) this.#waiting.release(key);
+      this.#waiting?.release(key);
       return PASS;
     }
     if (key.destination !== (this.external | 0)) return DROP.natNoSession;
@@ -292,12 +288,13 @@ export class Nat {
   }
 
   #wait(packet: Packet, now: Millis): number {
-    this.#waiting.add(this.#key, packet, now);
+    this.#waiting ??= new WaitingFragments(this.state.limits.waiting, this.#cells);
+    this.#waiting.add(KEY, packet, now);
     return DROP.fragment;
   }
 
   #follow(outbound: boolean, into: Packet, now: Millis): boolean {
-    while (this.#waiting.size > 0) {
+    while (this.#waiting !== undefined && this.#waiting.size > 0) {
       const octets = this.#waiting.take(outbound);
       if (octets === undefined) return false;
       if (octets.length > into.buf.length - into.start) {
@@ -319,6 +316,10 @@ export class Nat {
     return this.#identification;
   }
 }
+
+/** Of one call only. */
+const KEY: FragmentKey = newFragmentKey();
+const QUOTE = newQuote();
 
 /** Of IPv4; what is not IPv4 is none. */
 const isFragment = ({ view, start }: Packet): boolean =>

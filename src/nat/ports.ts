@@ -7,7 +7,7 @@
  * Limits: the ports given; 8 KB once the first is taken. A search reads at most 2,048 words, none when it must fail.
  */
 import type { Random } from '../core/index.ts';
-import { u32 } from '../core/index.ts';
+import { type Bytes, u32 } from '../core/index.ts';
 
 export class PortMap {
   readonly #first: number;
@@ -15,15 +15,14 @@ export class PortMap {
   readonly #draw: () => number;
   /** One bit a port. */
   #taken: Int32Array | undefined;
-  /** Free ports: low even, low odd, high even, high odd. */
-  readonly #free = [0, 0, 0, 0];
+  /** Free ports: low even, low odd, high even, high odd; undefined while none is taken. */
+  #free: number[] | undefined;
 
   /** Dynamic ports are `first` to `last`, both included; `draw` gives unsigned 32-bit numbers. */
   constructor(first: number, last: number, draw: () => number) {
     this.#first = first;
     this.#last = last;
     this.#draw = draw;
-    this.clear();
   }
 
   isTaken(port: number): boolean {
@@ -41,8 +40,8 @@ export class PortMap {
 
   /** Whether `take` would find any. */
   hasRoomFor(preferred: number): boolean {
-    const high = this.#free[2]! + this.#free[3]! > 0;
-    return high || (preferred < LOW_END && this.#free[0]! + this.#free[1]! > 0);
+    const free = this.#free ?? this.#allFree();
+    return free[2]! + free[3]! > 0 || (preferred < LOW_END && free[0]! + free[1]! > 0);
   }
 
   /** Takes a port for an inner one, or gives -1. */
@@ -68,16 +67,21 @@ export class PortMap {
 
   clear(): void {
     this.#taken = undefined;
-    for (let kind = 0; kind < 4; kind++) {
+    this.#free = undefined;
+  }
+
+  #allFree(): number[] {
+    return [0, 1, 2, 3].map((kind) => {
       const low = kind < 2;
       const from = low ? this.#first : Math.max(this.#first, LOW_END);
       const to = low ? Math.min(this.#last, LOW_END - 1) : this.#last;
-      this.#free[kind] = to < from ? 0 : portsOfParity(from, to, kind & 1);
-    }
+      return to < from ? 0 : portsOfParity(from, to, kind & 1);
+    });
   }
 
   #count(port: number, change: number): void {
     if (port < this.#first || port > this.#last) return;
+    this.#free ??= this.#allFree();
     this.#free[(port < LOW_END ? 0 : 2) + (port & 1)]! += change;
   }
 
@@ -92,8 +96,9 @@ export class PortMap {
 
   /** In the range that kinds 0 and 1 or 2 and 3 are of; the parity wanted, else the other. */
   #search(kinds: 0 | 2, wanted: number): number {
-    const parity = this.#free[kinds + wanted]! > 0 ? wanted : 1 - wanted;
-    if (this.#free[kinds + parity] === 0) return -1;
+    const free = this.#free ?? this.#allFree();
+    const parity = free[kinds + wanted]! > 0 ? wanted : 1 - wanted;
+    if (free[kinds + parity] === 0) return -1;
     const from = kinds === 0 ? this.#first : Math.max(this.#first, LOW_END);
     const to = kinds === 0 ? Math.min(this.#last, LOW_END - 1) : this.#last;
     const start = from + (this.#draw() % (to - from + 1));
@@ -117,7 +122,7 @@ export class PortMap {
 
 /** Unsigned 32-bit numbers from `random`, which is asked once for many. */
 export function drawsFrom(random: Random): () => number {
-  let pool = random(0);
+  let pool: Bytes = EMPTY;
   let at = 0;
   return () => {
     if (at === pool.length) {
@@ -128,6 +133,8 @@ export function drawsFrom(random: Random): () => number {
     return u32(pool, at - 4);
   };
 }
+
+const EMPTY = new Uint8Array(0);
 
 /** How many numbers from `from` to `to` are even (0) or odd (1). */
 const portsOfParity = (from: number, to: number, parity: number): number =>

@@ -8,22 +8,26 @@ import type { NatRule } from './contract.ts';
 
 export class RuleTable {
   readonly rules: readonly NatRule[];
-  readonly #byExternal = new Map<number, NatRule>();
+  readonly #byExternal: ReadonlyMap<number, NatRule>;
   /** By address as a signed number, then protocol and port: V8 allocates none of those keys. */
-  readonly #byInner = new Map<number, Map<number, number[]>>();
+  readonly #byInner: ReadonlyMap<number, Map<number, number[]>>;
 
   constructor(rules: readonly NatRule[]) {
     this.rules = rules;
+    const byExternal = new Map<number, NatRule>();
+    const byInner = new Map<number, Map<number, number[]>>();
     for (const rule of rules) {
       const external = keyOf(rule.protocol, rule.externalPort);
-      invariant(!this.#byExternal.has(external), 'an external port and protocol have one rule');
-      this.#byExternal.set(external, rule);
-      const endpoints = this.#byInner.get(rule.address | 0) ?? new Map<number, number[]>();
-      this.#byInner.set(rule.address | 0, endpoints);
+      invariant(!byExternal.has(external), 'an external port and protocol have one rule');
+      byExternal.set(external, rule);
+      const endpoints = byInner.get(rule.address | 0) ?? new Map<number, number[]>();
+      byInner.set(rule.address | 0, endpoints);
       const ports = endpoints.get(keyOf(rule.protocol, rule.port)) ?? [];
       endpoints.set(keyOf(rule.protocol, rule.port), ports);
       ports.push(rule.externalPort);
     }
+    this.#byExternal = byExternal;
+    this.#byInner = byInner;
   }
 
   get size(): number {
@@ -40,5 +44,8 @@ export class RuleTable {
     return this.#byInner.size === 0 ? undefined : this.#byInner.get(inner | 0)?.get(keyOf(protocol, innerPort));
   }
 }
+
+/** Of every NAT without rules. */
+export const NO_RULES = new RuleTable([]);
 
 const keyOf = (protocol: number, port: number): number => (protocol << 16) | port;

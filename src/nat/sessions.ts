@@ -54,10 +54,11 @@ export class SessionTable {
   #free = -1;
   #filtering: NatFiltering;
   readonly #keys: HashKeys;
-  readonly #byEnds = new IndexTable((row) => this.#endsHash(row));
-  readonly #byInner = new IndexTable((row) => this.#innerHash(row));
-  readonly #byRemote = new IndexTable((row) => this.#remoteHash(row));
-  readonly #byPermission = new IndexTable((row) => this.#permissionHash(row));
+  readonly #touch = (row: number): number => this.chunks[row >>> CHUNK_SHIFT]![(row & CHUNK_MASK) * ROW_WORDS]!;
+  readonly #byEnds = new IndexTable((row) => this.#endsHash(row), this.#touch);
+  readonly #byInner = new IndexTable((row) => this.#innerHash(row), this.#touch);
+  readonly #byRemote = new IndexTable((row) => this.#remoteHash(row), this.#touch);
+  readonly #byPermission = new IndexTable((row) => this.#permissionHash(row), this.#touch);
 
   constructor(keys: HashKeys, filtering: NatFiltering) {
     this.#keys = keys;

@@ -29,17 +29,19 @@ export const CELL = {
 
 const COUNTERS = Object.keys(CELL) as (keyof TenantCounters)[];
 
+/** Where the drops begin. */
+export const TENANT_DROPS = COUNTERS.length;
 /** Doubles that the counters and drops of a tenant take. */
 export const TENANT_CELLS = COUNTERS.length + DROP_COUNT;
 
 /** Cells from zero: its own, or those given. */
 export function beginCells(cells: Float64Array = new Float64Array(TENANT_CELLS)): Float64Array {
-  invariant(cells.length === TENANT_CELLS, 'a tenant has as many cells as it has counters');
+  invariant(cells.length >= TENANT_CELLS, 'cells have room for the counters of a tenant');
   return cells.fill(0);
 }
 
 /** One counter a DROP code, behind the others. */
-export const dropCells = (cells: Float64Array): Float64Array => cells.subarray(COUNTERS.length);
+export const dropCells = (cells: Float64Array): Float64Array => cells.subarray(COUNTERS.length, TENANT_CELLS);
 
 export const readCounters = (cells: Float64Array): TenantCounters =>
   Object.fromEntries(COUNTERS.map((name, index) => [name, cells[index]!])) as unknown as TenantCounters;

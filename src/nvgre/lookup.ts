@@ -279,7 +279,7 @@ export class LookupPolicy implements Keeper {
     const before = this.#bindingOf(station, ca);
     if (before?.station === station && before.origin === ORIGIN.policy) return before;
     if (before !== undefined) this.#unbind(before);
-    return this.#bind(station, ca.slice(), ORIGIN.policy, Number.NaN);
+    return this.#bind(station, ca, ORIGIN.policy, Number.NaN);
   }
 
   #bind(station: Station, ca: Address, origin: number, seen: Millis): Binding {
@@ -314,7 +314,7 @@ export class LookupPolicy implements Keeper {
       const before = this.#bindingOf(station, ca);
       if (before !== undefined && before.origin !== ORIGIN.learned) continue;
       if (before !== undefined) this.#unbind(before);
-      this.#bind(station, ca.slice(), ORIGIN.port, Number.NaN);
+      this.#bind(station, ca, ORIGIN.port, Number.NaN);
     }
   }
 

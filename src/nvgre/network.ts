@@ -25,7 +25,7 @@ import {
   setHopLimit,
 } from '../ip/index.ts';
 import type { ProviderAddress, SwitchLimits, SwitchSink } from './contract.ts';
-import { CELL, dropCells } from './counters.ts';
+import { CELL, dropCells, TENANT_DROPS } from './counters.ts';
 import type { Width } from './customer-routes.ts';
 import { encapsulate, flowIdFor } from './frame.ts';
 import {
@@ -59,22 +59,23 @@ export class VirtualNetwork {
   readonly name: string;
   readonly policy: LookupPolicy;
   readonly cells: Float64Array;
-  /** One counter a DROP code, live. */
-  readonly drops: Float64Array;
   readonly #pool: PacketPool;
   readonly #sink: SwitchSink;
   readonly #replicator: Replicator;
-  readonly #upper = newUpperLayer();
 
   constructor(options: NetworkOptions) {
     this.tenant = options.tenant;
     this.name = options.name;
     this.policy = options.policy;
     this.cells = options.cells;
-    this.drops = dropCells(options.cells);
     this.#pool = options.pool;
     this.#sink = options.sink;
     this.#replicator = new Replicator(options.pool, options.sink, options.cells, options.limits);
+  }
+
+  /** One counter a DROP code, live. */
+  get drops(): Float64Array {
+    return dropCells(this.cells);
   }
 
   /** An Ethernet frame that a station with a port here has sent. */
@@ -156,7 +157,7 @@ export class VirtualNetwork {
   #answerAsRouter(from: Station, frame: Packet, now: Millis): number {
     const { buf, start, end } = frame;
     const ip = start + ETHERNET_HEADER;
-    const upper = this.#upper;
+    const upper = UPPER;
     const verdict = findUpperLayer(buf, ip, end, upper);
     if (verdict !== PASS) return verdict;
     const isWhole = upper.fragmentOffset === 0 && !upper.moreFragments;
@@ -196,11 +197,14 @@ export class VirtualNetwork {
   }
 
   #drop(frame: Packet, reason: number, port: number | undefined, now: Millis): void {
-    this.drops[reason]! += 1;
+    this.cells[TENANT_DROPS + reason]! += 1;
     this.#sink.dropped?.(frame, reason, this.tenant, port, now);
     this.#pool.release(frame);
   }
 }
+
+/** Of one call only. */
+const UPPER = newUpperLayer();
 
 /** Of a frame with IP, which `checkFrame` passed. */
 const widthOf = ({ buf, start }: Packet): Width => (ipVersion(buf, start + ETHERNET_HEADER) === 4 ? 4 : 16);

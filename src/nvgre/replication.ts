@@ -8,7 +8,7 @@
 import type { Millis } from '../core/index.ts';
 import { DROP, PASS, type Packet, type PacketPool } from '../ip/index.ts';
 import type { SwitchLimits, SwitchSink } from './contract.ts';
-import { CELL, dropCells } from './counters.ts';
+import { CELL, TENANT_DROPS } from './counters.ts';
 import { encapsulate, flowIdFor } from './frame.ts';
 import type { Station, Subnet } from './station.ts';
 
@@ -16,7 +16,6 @@ export class Replicator {
   readonly #pool: PacketPool;
   readonly #sink: SwitchSink;
   readonly #cells: Float64Array;
-  readonly #drops: Float64Array;
   readonly #copies: number;
   readonly #budget: Budget;
 
@@ -24,7 +23,6 @@ export class Replicator {
     this.#pool = pool;
     this.#sink = sink;
     this.#cells = cells;
-    this.#drops = dropCells(cells);
     this.#copies = limits.copies;
     this.#budget = new Budget(limits.copiesPerSecond, limits.copyBurst);
   }
@@ -40,7 +38,7 @@ export class Replicator {
     }
     const granted = this.#budget.take(Math.min(wanted, this.#copies), now);
     // The caller counts the drop of the frame itself.
-    this.#drops[DROP.replication]! += wanted - Math.max(granted, 1);
+    this.#cells[TENANT_DROPS + DROP.replication]! += wanted - Math.max(granted, 1);
     if (granted === 0) return DROP.replication;
     const left = this.#toPorts(subnet, from, frame, granted, now);
     return left === 0 ? PASS : this.#toPeers(subnet, frame, left, now);
@@ -78,7 +76,7 @@ export class Replicator {
   #copyOf(frame: Packet): Packet | undefined {
     const copy = this.#pool.copyOf(frame, frame.start, frame.end);
     if (copy === undefined) {
-      this.#drops[DROP.noBuffer]! += 1;
+      this.#cells[TENANT_DROPS + DROP.noBuffer]! += 1;
       return undefined;
     }
     copy.segment = frame.segment;

@@ -35,6 +35,7 @@ export const NO_PORT = -1;
 
 export class Station {
   readonly subnet: Subnet;
+  /** As the record or the port has it; never written. */
   readonly mac: Bytes;
   readonly high: number;
   readonly low: number;
@@ -55,7 +56,7 @@ export class Station {
 
   constructor(subnet: Subnet, mac: Bytes) {
     this.subnet = subnet;
-    this.mac = mac.slice();
+    this.mac = mac;
     this.high = macHigh(mac, 0);
     this.low = macLow(mac, 0);
   }

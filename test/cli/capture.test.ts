@@ -102,6 +102,14 @@ describe('capture', () => {
     expect(JSON.parse(out)).toMatchObject({ kind: 'capture', items: [{ file, packets: 1, missed: 0 }] });
   });
 
+  test('--snaplen: so much of each; what stands there in part is counted', async () => {
+    const file = join(folder, 'short.pcapng');
+    const { err } = await run(`capture --all --out ${file} --snaplen 28`, gateway());
+    expect(err).toBe(`2 packets at 3 points in ${file}, 7 passed unseen, 4 times only the beginning of one\n`);
+    for (const { octets, originalLength } of readPcapng([new Uint8Array(readFileSync(file))]))
+      expect([octets.length, originalLength]).toEqual([28, 32]);
+  });
+
   test.each([
     ['capture --all', 2, '--out is needed'],
     ['capture --out x', 2, 'either --tenant or --all is needed'],

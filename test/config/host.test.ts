@@ -190,4 +190,15 @@ describe('VMs', () => {
       'g:7:70: tenants[0].vms[0].addresses[0]: 10.1.0.10 belongs to 00:15:5d:00:00:11 by its record (line 9)',
     ]);
   });
+
+  test('a record in the place of the distributed router is warned of where it has subnets to route between', () => {
+    const record = '{ vsid: 5001, ca: 10.1.0.1, mac: 00:15:5d:00:00:fe, pa: 192.168.50.10 }';
+    const text = documentOf({ lookup: [record] });
+    const why = "10.1.0.1 is the distributed router's in 10.1.0.0/24 (line 5)";
+    expect(issuesOf(text)).toEqual([
+      `g:9:27: warning: tenants[0].lookup[0].ca: ${why}; with this record what VMs send to other subnets goes to 00:15:5d:00:00:fe: give the gateway another address`,
+    ]);
+    expect(issuesOf(text.replace(', { vsid: 5002, prefix: 10.2.0.0/24 }', ''))).toEqual([]);
+    expect(issuesOf(text.replace('ca: 10.1.0.1,', 'ca: 10.1.0.2,'))).toEqual([]);
+  });
 });

@@ -43,9 +43,12 @@ describe('a tap on real packets', () => {
       'door: NVGRE, VSID 5001',
       'compartment: contoso (compartment 2)',
       'fib: 0.0.0.0/0 by outside',
+      'mtu: 32 octets',
       `nat: source becomes ${NAT.contoso}:6000`,
       'compartment: default (compartment 1)',
       `fib: 0.0.0.0/0 by external to ${ROUTER}`,
+      'mtu: 32 octets',
+      'neighbour: 02:00:00:00:00:99',
       'out: frame to 02:00:00:00:00:99',
     ]);
     expect(points(packet!)).toEqual([
@@ -66,10 +69,11 @@ describe('a tap on real packets', () => {
       'door: NVGRE, VSID 6001',
       'compartment: woodgrove (compartment 3)',
       'fib: 10.2.0.0/24 by site',
+      'mtu: 32 octets',
       expect.stringMatching(/^sa: SPI [0-9a-f]{8}, sequence number 2$/),
       'out: 192.0.2.12',
     ]);
-    expect(seen[0]!.stages[3]!.detail).toEqual(['connection site: 10.1.0.0/24 === 10.2.0.0/24, aes256gcm16']);
+    expect(seen[0]!.stages[4]!.detail).toEqual(['connection site: 10.1.0.0/24 === 10.2.0.0/24, aes256gcm16']);
     expect(new Set(seen.flatMap(({ tenants }) => tenants))).toEqual(new Set(['woodgrove']));
   });
 
@@ -80,10 +84,14 @@ describe('a tap on real packets', () => {
         'door: port 1',
         'compartment: default (compartment 1)',
         `fib: ${NAT.contoso}/32 by tenant:contoso`,
+        'mtu: 32 octets',
         `nat: destination becomes ${VM}:5000`,
         'compartment: contoso (compartment 2)',
         'fib: 10.1.0.0/24 by vsid:5001',
-        'encapsulation: NVGRE, VSID 5001',
+        'mtu: 32 octets',
+        'neighbour: 00:15:5d:00:00:10',
+        expect.stringMatching(/^encapsulation: NVGRE, VSID 5001, FlowID \d+$/),
+        'mtu: 74 octets outside',
         `out: ${HOST_PA}`,
       ],
     ]);
@@ -116,7 +124,7 @@ describe('a tap on real packets', () => {
     expect(seen.map(({ stages }) => stages.at(-1)!.decision)).toContain('dropped: portUnreachable');
   });
 
-  it('is bounded: a hundred a second, 256 octets of each; the others are counted', async () => {
+  it('is bounded: a hundred a second, whole packets of the wire; the others are counted', async () => {
     const seen = await tapped('contoso', (world) => {
       for (let i = 0; i < 150; i++) world.fromVm('contoso', udp(VM, 6000, '192.0.2.80', 53, 400));
       world.run(1000);
@@ -124,8 +132,7 @@ describe('a tap on real packets', () => {
     });
     expect(seen).toHaveLength(101);
     expect(seen.at(-1)!.missed).toBe(50);
-    for (const { points: all } of seen)
-      for (const { octets, length } of all) expect(octets.length / 2).toBe(Math.min(256, length));
+    for (const { points: all } of seen) for (const { octets, length } of all) expect(octets.length / 2).toBe(length);
   });
 
   it('goes the way that the question foretells', async () => {
@@ -139,7 +146,7 @@ describe('a tap on real packets', () => {
     const [real] = await tapped('contoso', (other) => other.fromVm('contoso', udp(VM, 6000, '192.0.2.80', 53)));
     const common = (stages: readonly TraceStage[]): string[] =>
       stages.flatMap(({ stage, decision }) =>
-        ['door', 'compartment', 'fib', 'nat'].includes(stage) ? [`${stage} ${decision}`] : [],
+        ['door', 'compartment', 'fib', 'mtu', 'nat', 'neighbour'].includes(stage) ? [`${stage} ${decision}`] : [],
       );
     expect(common(real!.stages)).toEqual(common(asked));
   });

@@ -1,19 +1,24 @@
 /**
- * Cells: where the data plane counts and others read. Control gives out slots of a fixed size; one thread writes each.
+ * Cells: where the data plane counts and others read. Control gives out slots; one thread writes each.
  *
- * Limits: SLOTS in shared memory; what gets no slot counts where only its own thread sees it (`NO_SLOT`), and control counts that.
+ * A slot is a number below SLOTS, or from there on one of a ninth of the size (SMALL_CELLS, a cache line), which is what an
+ * interface takes. Limits: SLOTS in shared memory; what gets no slot counts where only its own thread sees it (`NO_SLOT`), and control counts that.
  * Invariant: a slot is given out again only after its owner was removed by a command that came before.
  */
-import { COMPARTMENT_CELLS } from '../../compartment/index.ts';
+import { COMPARTMENT_CELLS, INTERFACE_CELLS, SEGMENT_CELLS } from '../../compartment/index.ts';
 import { invariant } from '../../core/index.ts';
 import { SA_CELLS } from '../../esp/index.ts';
 import { DROP_COUNT } from '../../ip/index.ts';
 import { NAT_CELLS } from '../../nat/index.ts';
+import { TENANT_CELLS } from '../../nvgre/index.ts';
 
-/** Doubles of one slot. */
-export const SLOT_CELLS = 96;
-/** 48 MB of address space, of which the kernel gives what is touched: 65,536 slots of 768 octets. */
+/** Doubles of one slot: the most that anything counts, in whole cache lines. */
+export const SLOT_CELLS = 72;
+/** Doubles of a small slot. */
+export const SMALL_CELLS = 8;
+/** 36 MB of address space, of which the kernel gives what is touched: 65,536 slots of 576 octets. */
 export const SLOTS = 0x1_0000;
+const SMALL_IN_SLOT = SLOT_CELLS / SMALL_CELLS;
 /** Counted in nobody's view. */
 export const NO_SLOT = -1;
 
@@ -29,18 +34,16 @@ export interface Cells {
   at(slot: number): Float64Array;
 }
 
-/** Cells of one thread. */
+/** Cells of one thread, in blocks of as many slots as may be needed together. */
 export class LocalCells implements Cells {
-  readonly #slots: Float64Array[] = [];
+  readonly #blocks: ArrayBuffer[] = [];
 
   at(slot: number): Float64Array {
     if (slot === NO_SLOT) return new Float64Array(SLOT_CELLS);
-    let cells = this.#slots[slot];
-    if (cells === undefined) {
-      cells = new Float64Array(SLOT_CELLS);
-      this.#slots[slot] = cells;
-    }
-    return cells;
+    const [first, length] = placeOf(slot);
+    const index = Math.floor(first / BLOCK_CELLS);
+    this.#blocks[index] ??= new ArrayBuffer(BLOCK_CELLS * 8);
+    return new Float64Array(this.#blocks[index]!, (first % BLOCK_CELLS) * 8, length);
   }
 }
 
@@ -54,15 +57,24 @@ export class SharedCells implements Cells {
 
   at(slot: number): Float64Array {
     if (slot === NO_SLOT) return new Float64Array(SLOT_CELLS);
-    return new Float64Array(this.memory, slot * SLOT_CELLS * 8, SLOT_CELLS);
+    const [first, length] = placeOf(slot);
+    return new Float64Array(this.memory, first * 8, length);
   }
 }
+
+/** The first double of a slot, and how many there are. */
+function placeOf(slot: number): readonly [first: number, length: number] {
+  return slot < SLOTS ? [slot * SLOT_CELLS, SLOT_CELLS] : [(slot - SLOTS) * SMALL_CELLS, SMALL_CELLS];
+}
+
+const BLOCK_CELLS = 64 * SLOT_CELLS;
 
 /** Gives out slots, lowest first. */
 export class SlotBook {
   /** Requests there was no slot for. */
   refused = 0;
   readonly #free: number[] = [];
+  readonly #freeSmall: number[] = [];
   #next: number;
 
   /** The first slots belong to the planes themselves. */
@@ -81,12 +93,24 @@ export class SlotBook {
     return this.#next - 1;
   }
 
+  /** For an interface. Slots that were divided stay so. */
+  takeSmall(): number {
+    if (this.#freeSmall.length === 0) {
+      const slot = this.take();
+      if (slot === NO_SLOT) return NO_SLOT;
+      for (let i = SMALL_IN_SLOT - 1; i >= 0; i--) this.#freeSmall.push(SLOTS + slot * SMALL_IN_SLOT + i);
+    }
+    return this.#freeSmall.pop()!;
+  }
+
   give(slot: number): void {
-    if (slot !== NO_SLOT) this.#free.push(slot);
+    if (slot >= SLOTS) this.#freeSmall.push(slot);
+    else if (slot !== NO_SLOT) this.#free.push(slot);
   }
 }
 
+invariant(INTERFACE_CELLS <= SMALL_CELLS, 'a small slot has room for an interface');
 invariant(
-  Math.max(COMPARTMENT_CELLS, SA_CELLS, PLANE_CELLS, NAT_REFUSED_AT + 2) <= SLOT_CELLS,
+  Math.max(COMPARTMENT_CELLS, SEGMENT_CELLS, SA_CELLS, TENANT_CELLS, PLANE_CELLS, NAT_REFUSED_AT + 2) <= SLOT_CELLS,
   'a slot has room for whatever counts in it',
 );

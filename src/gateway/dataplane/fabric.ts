@@ -20,12 +20,14 @@ import {
   segmentLength,
   writeSegment,
 } from '../../ip/index.ts';
-import { NVGRE_HEADER, type ProviderAddress, TENANT_CELLS, VirtualSwitch } from '../../nvgre/index.ts';
+import { NVGRE_HEADER, type ProviderAddress, VirtualSwitch } from '../../nvgre/index.ts';
 import type { MachineParameters, NetworkParameters, PlaneCommand, SubnetPort, UnderlayParameters } from './contract.ts';
 import type { DataPlane } from './plane.ts';
 
 /** Takes over a frame from the switch. */
-export type PortTaker = (frame: Packet, now: Millis) => void;
+export interface PortTaker {
+  receive(frame: Packet, now: Millis): void;
+}
 
 export class Fabric implements Timed {
   touched = false;
@@ -49,7 +51,7 @@ export class Fabric implements Timed {
         toPort: (port, frame, now) => {
           const take = this.#takers.get(port);
           if (take === undefined) plane.drop(frame, DROP.linkDown);
-          else take(frame, now);
+          else take.receive(frame, now);
         },
         toFabric: (pa, _vsid, frame) => {
           if (plane.tapping) plane.tap.toUnderlay(parameters, pa, frame);
@@ -71,8 +73,7 @@ export class Fabric implements Timed {
       this.switch.setRecords(tenant, records);
       this.switch.setRoutes(tenant, routes);
     } else {
-      const own = this.#plane.cellsAt(cells).subarray(0, TENANT_CELLS);
-      this.switch.addTenant({ tenant, name, subnets, records, routes, cells: own });
+      this.switch.addTenant({ tenant, name, subnets, records, routes, cells: this.#plane.cellsAt(cells) });
     }
     this.#networks.set(tenant, network);
     this.#plane.touch(this);
@@ -106,7 +107,7 @@ export class Fabric implements Timed {
   addMachine(machine: MachineParameters): void {
     const { compartment: tenant, switchPort, vsid, mac, addresses, port } = machine;
     this.switch.addPort({ port: switchPort, tenant, vsid, mac, addresses, role: 'vm' });
-    this.#takers.set(switchPort, (frame) => this.#plane.output.packet(port, frame));
+    this.#takers.set(switchPort, { receive: (frame) => this.#plane.output.packet(port, frame) });
     this.#machines.set(port, machine);
   }
 

@@ -9,6 +9,7 @@ export {
   SLOT_CELLS,
   SLOTS,
   SlotBook,
+  SMALL_CELLS,
 } from './cells.ts';
 export type * from './contract.ts';
 export { DataPlane, type DataPlaneOptions } from './plane.ts';

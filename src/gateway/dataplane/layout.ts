@@ -4,7 +4,6 @@
  *
  * Invariant: a door leads into one compartment, or to one port of the virtual switch; nothing else does.
  */
-import type { Sink } from '../../compartment/index.ts';
 import type { Millis } from '../../core/index.ts';
 import { type Address, DROP, type Packet, type Prefix } from '../../ip/index.ts';
 import type { EthernetPort, LinkEnd, PlaneCommand, SubnetPort, TunnelParameters } from './contract.ts';
@@ -13,24 +12,8 @@ import { PlaneLink } from './link.ts';
 import type { DataPlane } from './plane.ts';
 import { PlaneSegment } from './segment.ts';
 import { PlaneTenant } from './tenant.ts';
-import { tellTransport } from './transport.ts';
 import { PlaneTunnel } from './tunnel.ts';
-
-/** What stands behind an interface number. */
-export interface Way {
-  /** Takes over an IP packet; undefined: it is for its destination itself. */
-  transmit(packet: Packet, nextHop: Address | undefined, now: Millis): void;
-  close(): void;
-  /** To be looked at. */
-  readonly behind: Behind;
-}
-
-export type Behind =
-  | { readonly kind: 'port'; readonly port: number }
-  /** Of a virtual subnet with its port of the switch. */
-  | { readonly kind: 'segment'; readonly segment: PlaneSegment; readonly switchPort?: number; readonly vsid?: number }
-  | { readonly kind: 'tunnel'; readonly tunnel: PlaneTunnel }
-  | { readonly kind: 'link'; readonly link: PlaneLink; readonly side: 'inside' | 'outside' };
+import { LinkWay, PortWay, SegmentWay, TunnelWay, type Way } from './ways.ts';
 
 /** Takes over what comes in by a port of the host's. */
 type Door = (packet: Packet, now: Millis) => void;
@@ -73,8 +56,8 @@ export class Layout {
 
   /** The Ethernet segment behind an interface. */
   segment(compartment: number, number: number): PlaneSegment | undefined {
-    const behind = this.tenants.get(compartment)?.ways.get(number)?.behind;
-    return behind?.kind === 'segment' ? behind.segment : undefined;
+    const way = this.tenants.get(compartment)?.ways.get(number);
+    return way?.kind === 'segment' ? way.segment : undefined;
   }
 
   /** From a port of the host's. */
@@ -109,7 +92,7 @@ export class Layout {
         return this.#compartment(command.compartment)?.setUp(command.interface, command.up);
       case 'set-transport': {
         const tenant = this.tenants.get(command.compartment);
-        if (tenant !== undefined) tenant.transport = command.on;
+        if (tenant !== undefined) tenant.hasTransport = command.on;
         return;
       }
       case 'add-route':
@@ -153,19 +136,7 @@ export class Layout {
   }
 
   #addCompartment({ compartment: number, name, cells }: Of<'add-compartment'>): void {
-    const plane = this.#plane;
-    const { pool, random } = plane;
-    const sink: Sink = {
-      emit: (packet, out, nextHop) => this.#leave(tenant, packet, out, nextHop),
-      dropped: (packet, reason) => {
-        if (plane.tapping) plane.tap.dropped(packet, reason, number, plane.now);
-      },
-      transport: (packet) => tenant.transport && tellTransport(plane, number, packet),
-      pinged: (result) => void plane.tell({ type: 'pinged', compartment: number, result }),
-    };
-    const options = { name, number, pool, random, sink, cells: plane.cellsAt(cells) };
-    const tenant: PlaneTenant = new PlaneTenant(options, cells);
-    this.tenants.set(number, tenant);
+    this.tenants.set(number, new PlaneTenant(this.#plane, name, number, cells));
   }
 
   #removeCompartment(number: number): void {
@@ -176,51 +147,73 @@ export class Layout {
     this.#plane.forget(tenant);
   }
 
-  /** The compartment's decision is made. */
-  #leave(tenant: PlaneTenant, packet: Packet, out: number, nextHop: Address | undefined): void {
-    const { now, tapping, tap } = this.#plane;
-    const way = tenant.ways.get(out);
-    if (tapping) tap.left(tenant, out, nextHop, packet, now);
-    if (way === undefined) tenant.compartment.refuse(packet, DROP.linkDown, now);
-    else way.transmit(packet, nextHop, now);
-  }
-
   #addInterface(command: Of<'add-interface'>, now: Millis): void {
     const tenant = this.tenants.get(command.compartment);
     if (tenant === undefined) return;
-    const { interface: number, way } = command;
     tenant.add(command, this.#plane.cellsAt(command.cells));
-    if ('link' in way) tenant.ways.set(number, this.#linkWay(tenant, number, way));
-    else if ('tunnel' in way) tenant.ways.set(number, this.#tunnelWay(tenant, number, way));
-    else if ('mac' in way) {
-      const segment = this.#segmentWay(tenant, command, way);
-      tenant.ways.set(number, segment);
-      if (!this.#plane.likeness && segment.behind.kind === 'segment') segment.behind.segment.segment.announce(now);
-    } else tenant.ways.set(number, this.#portWay(tenant, number, way.port));
+    const way = this.#wayOf(tenant, command);
+    tenant.ways.set(command.interface, way);
+    if (!this.#plane.likeness && way.kind === 'segment') this.#announce(way.segment, now);
+  }
+
+  #wayOf(tenant: PlaneTenant, command: Of<'add-interface'>): Way {
+    const { way } = command;
+    if ('link' in way) return this.#linkWay(tenant, command, way);
+    if ('tunnel' in way) return this.#tunnelWay(tenant, command, way);
+    return 'mac' in way ? this.#segmentWay(tenant, command, way) : this.#portWay(tenant, command, way.port);
+  }
+
+  #announce(segment: PlaneSegment, now: Millis, only?: Address): void {
+    segment.segment.announce(now, only);
+    this.#plane.touch(segment);
   }
 
   #removeInterface(compartment: number, number: number): void {
     const tenant = this.tenants.get(compartment);
     const way = tenant?.ways.get(number);
     if (tenant === undefined || way === undefined) return;
-    way.close();
+    this.#close(tenant, number, way);
     tenant.remove(number);
   }
 
-  #portWay(tenant: PlaneTenant, number: number, port: number): Way {
-    const plane = this.#plane;
-    this.#doors.set(port, (packet, now) => plane.enter(tenant, number, packet, now));
-    return {
-      behind: { kind: 'port', port },
-      transmit: (packet) => {
-        if (plane.tapping) plane.tap.toPort(port, packet);
-        plane.output.packet(port, packet);
-      },
-      close: () => void this.#doors.delete(port),
-    };
+  /** Nothing leads to it any more. */
+  #close(tenant: PlaneTenant, number: number, way: Way): void {
+    switch (way.kind) {
+      case 'port':
+        this.#doors.delete(way.port);
+        return;
+      case 'segment':
+        return this.#closeSegment(tenant, number, way);
+      case 'tunnel':
+        this.#plane.closeTunnel(way.tunnel);
+        this.tunnels.delete(way.tunnel.parameters.tunnel);
+        return;
+      case 'link': {
+        const { link, side } = way;
+        link[side] = undefined;
+        if (link.inside !== undefined || link.outside !== undefined) return;
+        if ('link' in way.command.way) this.#links.delete(way.command.way.link);
+        this.#plane.forget(link);
+      }
+    }
   }
 
-  #segmentWay(tenant: PlaneTenant, command: Of<'add-interface'>, way: EthernetPort | SubnetPort): Way {
+  #closeSegment(tenant: PlaneTenant, number: number, { segment, switchPort, command }: SegmentWay): void {
+    if (switchPort !== undefined) this.fabric?.detach(switchPort);
+    else if ('port' in command.way) this.#doors.delete(command.way.port);
+    // What waits is refused, and the error about it must not wait here again.
+    tenant.compartment.setUp(number, false);
+    segment.segment.flushNeighbours(this.#plane.now);
+    this.#plane.forget(segment);
+  }
+
+  #portWay(tenant: PlaneTenant, command: Of<'add-interface'>, port: number): PortWay {
+    const plane = this.#plane;
+    this.#doors.set(port, (packet, now) => plane.enter(tenant, command.interface, packet, now));
+    return new PortWay(command, port, plane);
+  }
+
+  #segmentWay(tenant: PlaneTenant, command: Of<'add-interface'>, way: EthernetPort | SubnetPort): SegmentWay {
     const plane = this.#plane;
     const { interface: number, config } = command;
     const out =
@@ -240,25 +233,12 @@ export class Layout {
       out,
       joins: 'switchPort' in way,
     });
-    const take: Door = (frame, now) => segment.receive(frame, now);
-    if ('port' in way) this.#doors.set(way.port, take);
+    if ('port' in way) this.#doors.set(way.port, (frame, now) => segment.receive(frame, now));
     else {
       const addresses = config.addresses.map(({ address }) => address);
-      this.fabric?.attach(command.compartment, way, addresses, take);
+      this.fabric?.attach(command.compartment, way, addresses, segment);
     }
-    const place = 'port' in way ? {} : { switchPort: way.switchPort, vsid: way.vsid };
-    return {
-      behind: { kind: 'segment', segment, ...place },
-      transmit: (packet, nextHop, now) => segment.transmit(packet, nextHop, now),
-      close: () => {
-        if ('port' in way) this.#doors.delete(way.port);
-        else this.fabric?.detach(way.switchPort);
-        // What waits is refused, and the error about it must not wait here again.
-        tenant.compartment.setUp(number, false);
-        segment.segment.flushNeighbours(plane.now);
-        plane.forget(segment);
-      },
-    };
+    return new SegmentWay(command, segment);
   }
 
   #toSwitch(switchPort: number, frame: Packet): void {
@@ -266,36 +246,18 @@ export class Layout {
     else this.fabric.fromPort(switchPort, frame, this.#plane.now);
   }
 
-  #tunnelWay(tenant: PlaneTenant, number: number, parameters: TunnelParameters): Way {
-    const plane = this.#plane;
-    const tunnel = new PlaneTunnel(tenant, parameters, number);
+  #tunnelWay(tenant: PlaneTenant, command: Of<'add-interface'>, parameters: TunnelParameters): TunnelWay {
+    const tunnel = new PlaneTunnel(tenant, parameters, command.interface);
     this.tunnels.set(parameters.tunnel, tunnel);
-    return {
-      behind: { kind: 'tunnel', tunnel },
-      transmit: (packet, _nextHop, now) => plane.toTunnel(tunnel, packet, now),
-      close: () => {
-        plane.closeTunnel(tunnel);
-        this.tunnels.delete(parameters.tunnel);
-      },
-    };
+    return new TunnelWay(command, tunnel, this.#plane);
   }
 
-  #linkWay(tenant: PlaneTenant, number: number, end: LinkEnd): Way {
-    const { side, nat } = end;
-    const link = this.#links.get(end.link) ?? new PlaneLink(this.#plane);
-    this.#links.set(end.link, link);
-    link[side] = { tenant, interface: number };
+  #linkWay(tenant: PlaneTenant, command: Of<'add-interface'>, { link: number, side, nat }: LinkEnd): LinkWay {
+    const link = this.#links.get(number) ?? new PlaneLink(this.#plane);
+    this.#links.set(number, link);
+    link[side] = { tenant, interface: command.interface };
     if (nat !== undefined) link.translate(nat);
-    return {
-      behind: { kind: 'link', link, side },
-      transmit: (packet, _nextHop, now) => (side === 'inside' ? link.leave(packet, now) : link.enter(packet, now)),
-      close: () => {
-        link[side] = undefined;
-        if (link.inside !== undefined || link.outside !== undefined) return;
-        this.#links.delete(end.link);
-        this.#plane.forget(link);
-      },
-    };
+    return new LinkWay(command, link, side);
   }
 
   #answerFor(compartment: number, number: number, prefix: Prefix, on: boolean, now: Millis): void {
@@ -303,7 +265,7 @@ export class Layout {
     if (segment === undefined) return;
     const isOne = prefix.length === 8 * prefix.address.length;
     if (!on) segment.stopAnswering(prefix);
-    else if (segment.answerFor(prefix) && isOne && !this.#plane.likeness) segment.segment.announce(now, prefix.address);
+    else if (segment.answerFor(prefix) && isOne && !this.#plane.likeness) this.#announce(segment, now, prefix.address);
     this.#plane.touch(segment);
   }
 
@@ -325,9 +287,9 @@ export class Layout {
   }
 
   #askNeighbours({ compartment, query }: Of<'ask-neighbours'>, now: Millis): void {
-    const segments = [...(this.tenants.get(compartment)?.ways ?? [])].flatMap(([number, { behind }]) => {
-      if (behind.kind !== 'segment') return [];
-      const { segment } = behind;
+    const segments = [...(this.tenants.get(compartment)?.ways ?? [])].flatMap(([number, way]) => {
+      if (way.kind !== 'segment') return [];
+      const { segment } = way;
       segment.tick(now);
       this.#plane.touch(segment);
       return [{ interface: number, neighbours: segment.segment.neighbours() }];

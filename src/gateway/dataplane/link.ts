@@ -9,7 +9,7 @@
  */
 import type { Deadline, Millis, Timed } from '../../core/index.ts';
 import { DROP, ipVersion, ipv4IsFragment, PASS, type Packet } from '../../ip/index.ts';
-import { NAT_CELLS, Nat } from '../../nat/index.ts';
+import { Nat } from '../../nat/index.ts';
 import { NAT_REFUSED_AT } from './cells.ts';
 import type { NatParameters, NatSettings } from './contract.ts';
 import type { DataPlane } from './plane.ts';
@@ -23,27 +23,35 @@ interface Side {
 
 export class PlaneLink implements Timed {
   touched = false;
-  nat: Nat | undefined;
   inside: Side | undefined;
   outside: Side | undefined;
   readonly #plane: DataPlane;
-  #refusedAt: Float64Array = new Float64Array(2);
+  /** What a NAT is made of with the first packet; it goes with its last session. Undefined: packets pass as they are. */
+  #parameters: NatParameters | undefined;
+  #nat: Nat | undefined;
 
   constructor(plane: DataPlane) {
     this.#plane = plane;
   }
 
   translate(parameters: NatParameters): void {
-    const { cells, ...settings } = parameters;
-    const { random } = this.#plane;
-    const own = this.#plane.cellsAt(cells).fill(0);
-    this.#refusedAt = own.subarray(NAT_REFUSED_AT, NAT_REFUSED_AT + 2).fill(Number.NEGATIVE_INFINITY);
-    this.nat = new Nat({ ...settings, random, cells: own.subarray(0, NAT_CELLS) });
+    this.#parameters = parameters;
+    this.#nat = undefined;
+    const cells = this.#plane.cellsAt(parameters.cells).fill(0);
+    cells.fill(Number.NEGATIVE_INFINITY, NAT_REFUSED_AT, NAT_REFUSED_AT + 2);
+  }
+
+  get nat(): Nat | undefined {
+    if (this.#nat !== undefined || this.#parameters === undefined) return this.#nat;
+    const { cells, ...settings } = this.#parameters;
+    this.#nat = new Nat({ ...settings, random: this.#plane.random, cells: this.#plane.cellsAt(cells) });
+    return this.#nat;
   }
 
   /** As it is from now on, here and in what is made like it. */
   reconfigure(settings: NatSettings): void {
-    this.nat?.reconfigure(settings);
+    if (this.#parameters !== undefined) this.#parameters = { ...this.#parameters, ...settings };
+    this.#nat?.reconfigure(settings);
     this.inside?.tenant.setNat(this.inside.interface, settings);
   }
 
@@ -58,11 +66,12 @@ export class PlaneLink implements Timed {
   }
 
   deadline(): Deadline | undefined {
-    return this.nat?.deadline();
+    return this.#nat?.deadline();
   }
 
   tick(now: Millis): void {
-    this.nat?.expire(now);
+    this.#nat?.expire(now);
+    if (this.#nat?.deadline() === undefined) this.#nat = undefined;
   }
 
   #pass(packet: Packet, from: Side | undefined, to: Side | undefined, outward: boolean, now: Millis): void {
@@ -74,14 +83,18 @@ export class PlaneLink implements Timed {
     const verdict = outward ? nat.outbound(packet, now) : nat.inbound(packet, now);
     this.#plane.touch(this);
     if (verdict !== PASS) {
-      if (verdict === DROP.natNoPort) this.#refusedAt[0] = now;
-      else if (verdict === DROP.natLimit) this.#refusedAt[1] = now;
+      if (verdict === DROP.natNoPort) this.#noteRefusal(NAT_REFUSED_AT, now);
+      else if (verdict === DROP.natLimit) this.#noteRefusal(NAT_REFUSED_AT + 1, now);
       return compartment.refuse(packet, verdict, now);
     }
     if (this.#plane.tapping) this.#plane.tap.translated(packet, outward);
     const first = ipVersion(packet.buf, packet.start) === 4 && ipv4IsFragment(packet.buf, packet.start);
     this.#plane.enter(to.tenant, to.interface, packet, now);
     if (first) this.#follow(nat, to, outward, now);
+  }
+
+  #noteRefusal(cell: number, now: Millis): void {
+    this.#plane.cellsAt(this.#parameters!.cells)[cell] = now;
   }
 
   /** Fragments that waited for the one that has passed. */

@@ -4,7 +4,7 @@
  *
  * Read first: compartment/segment.ts. Invariant: an IP packet out of a segment enters the compartment it belongs to, and no other.
  */
-import { SEGMENT_CELLS, Segment } from '../../compartment/index.ts';
+import { Segment, type SegmentSink } from '../../compartment/index.ts';
 import type { Bytes, Deadline, Millis, Timed } from '../../core/index.ts';
 import { type Address, formatPrefix, type Packet, type Prefix } from '../../ip/index.ts';
 import type { DataPlane } from './plane.ts';
@@ -24,48 +24,60 @@ export interface PlaneSegmentOptions {
   readonly joins: boolean;
 }
 
-export class PlaneSegment implements Timed {
+export class PlaneSegment implements Timed, SegmentSink {
   touched = false;
   readonly segment: Segment;
   /** What else is answered for, by the text of the prefix. */
-  readonly answered = new Map<string, Prefix>();
+  #answered: Map<string, Prefix> | undefined;
+  /** Takes over a frame. */
+  readonly frame: (frame: Packet) => void;
   readonly #plane: DataPlane;
+  readonly #tenant: PlaneTenant;
+  readonly #interface: number;
+  readonly #joins: boolean;
 
   constructor({ plane, tenant, interface: number, mac, addresses, cells, out, joins }: PlaneSegmentOptions) {
     this.#plane = plane;
-    const { compartment } = tenant;
-    this.segment = new Segment({
-      mac,
-      pool: plane.pool,
-      addresses,
-      random: plane.random,
-      cells: cells.subarray(0, SEGMENT_CELLS),
-      sink: {
-        frame: out,
-        ip: (packet, now) =>
-          joins ? plane.join(tenant, number, packet, now) : plane.enter(tenant, number, packet, now),
-        refuse: (packet, reason, now) => compartment.refuse(packet, reason, now),
-        conflict: (address, other) =>
-          void plane.tell({
-            type: 'conflict',
-            compartment: compartment.number,
-            interface: number,
-            address,
-            mac: other,
-          }),
-      },
-    });
+    this.#tenant = tenant;
+    this.#interface = number;
+    this.#joins = joins;
+    this.frame = out;
+    this.segment = new Segment({ mac, pool: plane.pool, addresses, random: plane.random, cells, sink: this });
+  }
+
+  // For the segment: what comes of frames and packets.
+
+  ip(packet: Packet, now: Millis): void {
+    if (this.#joins) this.#plane.join(this.#tenant, this.#interface, packet, now);
+    else this.#plane.enter(this.#tenant, this.#interface, packet, now);
+  }
+
+  refuse(packet: Packet, reason: number, now: Millis): void {
+    this.#tenant.compartment.refuse(packet, reason, now);
+  }
+
+  conflict(address: Address, mac: Bytes): void {
+    const compartment = this.#tenant.compartment.number;
+    this.#plane.tell({ type: 'conflict', compartment, interface: this.#interface, address, mac });
+  }
+
+  /** What else is answered for. */
+  get answered(): Iterable<Prefix> {
+    return this.#answered?.values() ?? [];
   }
 
   /** False: there are too many. */
   answerFor(prefix: Prefix): boolean {
     const taken = this.segment.answerFor(prefix);
-    if (taken) this.answered.set(formatPrefix(prefix), prefix);
+    if (taken) {
+      this.#answered ??= new Map();
+      this.#answered.set(formatPrefix(prefix), prefix);
+    }
     return taken;
   }
 
   stopAnswering(prefix: Prefix): void {
-    this.answered.delete(formatPrefix(prefix));
+    this.#answered?.delete(formatPrefix(prefix));
     this.segment.stopAnswering(prefix);
   }
 

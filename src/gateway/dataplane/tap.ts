@@ -14,14 +14,16 @@ import {
   DROP_NAMES,
   DROP_TEXT,
   type DropReason,
+  ETHERNET_HEADER,
   flowRecord,
   formatAddress,
   formatMac,
   formatPrefix,
   IP_PROTOCOL,
   type Packet,
+  segmentLength,
 } from '../../ip/index.ts';
-import { GRE_IN_UDP_PORT, vsidOf } from '../../nvgre/index.ts';
+import { flowIdOf, GRE_IN_UDP_PORT, NVGRE_HEADER, overhead, vsidOf } from '../../nvgre/index.ts';
 import type { StageName, TraceStage } from '../trace/contract.ts';
 import type { UnderlayParameters } from './contract.ts';
 import type { PlaneTenant } from './tenant.ts';
@@ -55,7 +57,8 @@ interface Journey {
   state: 'open' | 'sampled' | 'missed';
 }
 
-export const TAP_OCTETS = 256;
+/** A packet of the wire whole; of superframes and jumbo frames the beginning. */
+export const TAP_OCTETS = 2048;
 const SAMPLES = 100;
 /** The compartment that all tenants with NAT or direct routing meet in. */
 const DEFAULT = 1;
@@ -101,7 +104,7 @@ export class Tap {
     const journey = this.#journeys.get(packet.slot) ?? this.#begin(packet, now);
     if (!this.#touch(journey, compartment.number, now)) return;
     const name = compartment.interfaces().find((view) => view.number === number)?.name ?? '';
-    if (journey.stages.length === 0 && ways.get(number)?.behind.kind === 'tunnel')
+    if (journey.stages.length === 0 && ways.get(number)?.kind === 'tunnel')
       note(journey, 'door', 'ESP', `by connection ${name}`);
     journey.points.push(pointOf(packet, 'inbound', compartment.number, number));
     note(journey, 'compartment', `${compartment.name} (compartment ${compartment.number})`, `by interface ${name}`);
@@ -113,13 +116,15 @@ export class Tap {
     const journey = known ?? this.#begin(packet, now);
     if (!this.#touch(journey, compartment.number, now)) return;
     if (known === undefined) note(journey, 'door', 'this gateway', 'a packet of its own, or a piece of a larger one');
-    const name = compartment.interfaces().find((view) => view.number === number)?.name ?? '';
+    const { name, mtu } = compartment.interfaces().find((view) => view.number === number) ?? { name: '', mtu: 0 };
     const flow = flowRecord(packet.buf, packet.start, packet.end);
     const chosen = flow && compartment.explain(flow.destination, flow);
     const prefix = chosen?.chosen === undefined ? '' : `${formatPrefix(chosen.chosen.prefix)} `;
     const hop = nextHop === undefined ? '' : ` to ${formatAddress(nextHop)}`;
     journey.points.push(pointOf(packet, 'outbound', compartment.number, number));
     note(journey, 'fib', `${prefix}by ${name}${hop}`, chosen?.why ?? '');
+    const size = packet.segment === 0 ? packet.end - packet.start : segmentLength(packet);
+    note(journey, 'mtu', `${size} octets`, `${name} carries ${mtu}`);
   }
 
   /** A NAT has translated it. */
@@ -156,7 +161,12 @@ export class Tap {
     const journey = this.#journeys.get(packet.slot);
     if (journey === undefined) return;
     this.#underlay(journey, underlay, remote, packet, 'outbound');
-    note(journey, 'encapsulation', `NVGRE, VSID ${vsidOf(packet.buf, packet.start)}`, 'as its lookup record says');
+    const { buf, start } = packet;
+    if (journey.stages.at(-1)?.stage === 'mtu') this.#neighbour(journey, packet, start + NVGRE_HEADER);
+    const words = `NVGRE, VSID ${vsidOf(buf, start)}, FlowID ${flowIdOf(buf, start)}`;
+    note(journey, 'encapsulation', words, 'as its lookup record says');
+    const outer = innerLength(packet) + overhead(underlay.carrier, remote.length === 4 ? 4 : 6);
+    note(journey, 'mtu', `${outer} octets outside`, 'what the interface carries leaves room for the headers');
     this.#end(packet, 'out', formatAddress(remote), 'in the provider network');
   }
 
@@ -167,7 +177,14 @@ export class Tap {
   /** A frame to a port of the host's. */
   framed(packet: Packet): void {
     const { buf, start } = packet;
+    const journey = this.#journeys.get(packet.slot);
+    if (journey !== undefined) this.#neighbour(journey, packet, start);
     this.#end(packet, 'out', `frame to ${formatMac(buf.slice(start, start + 6))}`, 'given to the device');
+  }
+
+  /** The frame that begins at `at` is for whoever the segment found. */
+  #neighbour(journey: Journey, { buf }: Packet, at: number): void {
+    note(journey, 'neighbour', formatMac(buf.slice(at, at + 6)), 'the segment knows the next hop there');
   }
 
   /** The local host of the compartment has taken it. */
@@ -244,6 +261,16 @@ export class Tap {
 
 function note({ stages }: Journey, stage: StageName, decision: string, why: string): void {
   stages.push({ stage, decision, why, detail: [] });
+}
+
+/** Octets of the IP packet in a frame behind a GRE header; of a superframe those of one of its packets. */
+function innerLength(packet: Packet): number {
+  const headers = NVGRE_HEADER + ETHERNET_HEADER;
+  if (packet.segment === 0) return packet.end - packet.start - headers;
+  packet.start += headers;
+  const length = segmentLength(packet);
+  packet.start -= headers;
+  return length;
 }
 
 /** Of a superframe as it is. */

@@ -3,43 +3,71 @@
  *
  * Invariant: nothing here refers to another tenant.
  */
-import { Compartment, type CompartmentOptions } from '../../compartment/index.ts';
+import { Compartment, type PingResult, type Sink } from '../../compartment/index.ts';
 import type { Deadline, Millis, Timed } from '../../core/index.ts';
+import { type Address, DROP, type Packet } from '../../ip/index.ts';
 import type { NatSettings, PlaneCommand } from './contract.ts';
-import type { Way } from './layout.ts';
+import type { DataPlane } from './plane.ts';
+import { tellTransport } from './transport.ts';
+import type { Way } from './ways.ts';
 
 type AddInterface = Extract<PlaneCommand, { do: 'add-interface' }>;
 
-export class PlaneTenant implements Timed {
+export class PlaneTenant implements Timed, Sink {
   touched = false;
   /** TCP to own addresses is told to control. */
-  transport = false;
+  hasTransport = false;
   readonly compartment: Compartment;
   readonly ways = new Map<number, Way>();
+  readonly #plane: DataPlane;
   readonly #cells: number;
-  readonly #interfaces = new Map<number, AddInterface>();
 
   /** `cells`: the slot its counters stand in. */
-  constructor(options: CompartmentOptions, cells: number) {
-    this.compartment = new Compartment(options);
+  constructor(plane: DataPlane, name: string, number: number, cells: number) {
+    const { pool, random } = plane;
+    this.#plane = plane;
+    this.compartment = new Compartment({ name, number, pool, random, sink: this, cells: plane.cellsAt(cells) });
     this.#cells = cells;
   }
 
+  // For the compartment: its decisions.
+
+  emit(packet: Packet, out: number, nextHop: Address | undefined): void {
+    const { now, tapping, tap } = this.#plane;
+    const way = this.ways.get(out);
+    if (tapping) tap.left(this, out, nextHop, packet, now);
+    if (way === undefined) this.compartment.refuse(packet, DROP.linkDown, now);
+    else way.transmit(packet, nextHop, now);
+  }
+
+  dropped(packet: Packet, reason: number): void {
+    const { now, tapping, tap } = this.#plane;
+    if (tapping) tap.dropped(packet, reason, this.compartment.number, now);
+  }
+
+  transport(packet: Packet): boolean {
+    return this.hasTransport && tellTransport(this.#plane, this.compartment.number, packet);
+  }
+
+  pinged(result: PingResult): void {
+    this.#plane.tell({ type: 'pinged', compartment: this.compartment.number, result });
+  }
+
   add(command: AddInterface, cells: Float64Array): void {
-    this.#interfaces.set(command.interface, command);
     this.compartment.addInterface(command.config, command.interface, cells);
   }
 
   /** The NAT of a link is another one now. */
   setNat(number: number, settings: NatSettings): void {
-    const command = this.#interfaces.get(number);
-    if (command === undefined || !('link' in command.way) || command.way.nat === undefined) return;
-    const nat = { ...command.way.nat, ...settings };
-    this.#interfaces.set(number, { ...command, way: { ...command.way, nat } });
+    const way = this.ways.get(number);
+    const parameters = way?.command.way;
+    if (way === undefined || parameters === undefined || !('link' in parameters)) return;
+    if (parameters.nat === undefined) return;
+    const nat = { ...parameters.nat, ...settings };
+    way.command = { ...way.command, way: { ...parameters, nat } };
   }
 
   remove(number: number): void {
-    this.#interfaces.delete(number);
     this.ways.delete(number);
     this.compartment.removeInterface(number);
   }
@@ -48,14 +76,14 @@ export class PlaneTenant implements Timed {
   describe(): PlaneCommand[] {
     const { number: compartment, name } = this.compartment;
     const commands: PlaneCommand[] = [{ do: 'add-compartment', compartment, name, cells: this.#cells }];
-    commands.push(...this.#interfaces.values());
+    for (const { command } of this.ways.values()) commands.push(command);
     for (const { number, up } of this.compartment.interfaces())
       if (!up) commands.push({ do: 'set-up', compartment, interface: number, up });
-    if (this.transport) commands.push({ do: 'set-transport', compartment, on: true });
+    if (this.hasTransport) commands.push({ do: 'set-transport', compartment, on: true });
     for (const route of this.compartment.routes())
       if (route.origin !== 'connected') commands.push({ do: 'add-route', compartment, route });
-    for (const [number, { behind }] of this.ways)
-      for (const prefix of behind.kind === 'segment' ? behind.segment.answered.values() : [])
+    for (const [number, way] of this.ways)
+      for (const prefix of way.kind === 'segment' ? way.segment.answered : [])
         commands.push({ do: 'answer-for', compartment, interface: number, prefix, on: true });
     return commands;
   }

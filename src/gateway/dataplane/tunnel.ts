@@ -39,7 +39,7 @@ export class PlaneTunnel {
   /** Number of the interface in the tenant's compartment. */
   readonly interface: number;
   /** By inbound SPI; the newest active one is last. */
-  readonly sas = new Map<number, PlaneSa>();
+  sas: Map<number, PlaneSa> = NO_SAS;
   readonly waiting: Packet[] = [];
   #outerMtu = Number.POSITIVE_INFINITY;
   #mtu: number;
@@ -95,6 +95,7 @@ export class PlaneTunnel {
     const { remoteEndpoint: peerAt } = outbound;
     const toldAt = phase === 'standby' ? NEVER : now;
     const sa: PlaneSa = { tunnel: this, inbound, outbound, peerMoves, phase, peerAt, toldAt };
+    if (this.sas === NO_SAS) this.sas = new Map();
     this.sas.set(pair.spiIn, sa);
     this.#settle();
     return sa;
@@ -176,6 +177,9 @@ export class PlaneTunnel {
     this.tenant.compartment.setMtu(this.interface, this.#mtu);
   }
 }
+
+/** Of every tunnel that has none yet; never written. */
+const NO_SAS = new Map<number, PlaneSa>();
 
 export const sends = (sa: PlaneSa): boolean => sa.phase === 'active' && !sa.outbound.usage.stopped;
 

@@ -31,9 +31,8 @@ export function begin(walk: Walk, tenant: PlaneTenant, door: TraceDoor): void {
 }
 
 function byInterface(walk: Walk, tenant: PlaneTenant, number: number): void {
-  const way = tenant.ways.get(number);
-  if (way === undefined) return walk.drop('door', 'linkDown', 'the interface is gone');
-  const { behind } = way;
+  const behind = tenant.ways.get(number);
+  if (behind === undefined) return walk.drop('door', 'linkDown', 'the interface is gone');
   if (behind.kind === 'tunnel') return fromPeer(walk, tenant, behind.tunnel, number);
   const { name } = tenant.compartment;
   if (behind.kind === 'port') walk.note('door', `port ${behind.port}`, `the device is one of ${name}`);
@@ -96,7 +95,7 @@ function fromVm(walk: Walk, tenant: PlaneTenant, vsid: number, ca: Address): voi
   } = fabric.switch.explain(number, { vsid, source: flow.source, destination: flow.destination });
   if (chosen === undefined && isGroup(flow.destination)) {
     walk.note('switch', 'copied', reason, steps.slice(0, -1));
-    for (const [by, { behind }] of tenant.ways)
+    for (const [by, behind] of tenant.ways)
       if (behind.kind === 'segment' && behind.vsid === vsid)
         return enter(walk, tenant, by, `a copy is for VSID ${vsid} here`);
     return walk.note('out', 'copies', 'to other ports and provider addresses');
@@ -104,7 +103,7 @@ function fromVm(walk: Walk, tenant: PlaneTenant, vsid: number, ca: Address): voi
   if (chosen === undefined) return walk.drop('switch', 'noRecord', reason, steps.slice(0, -1));
   const { mac, pa, port } = chosen;
   walk.note('switch', `to ${formatMac(mac)} in VSID ${chosen.vsid}`, reason, steps.slice(0, -1));
-  for (const [by, { behind }] of tenant.ways)
+  for (const [by, behind] of tenant.ways)
     if (behind.kind === 'segment' && port !== undefined && behind.switchPort === port)
       return enter(walk, tenant, by, `VSID ${chosen.vsid} is a virtual subnet of ${tenant.compartment.name}`);
   if (pa === undefined) return walk.note('out', `port of ${formatMac(mac)}`, 'its VM is at this node');

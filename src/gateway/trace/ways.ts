@@ -31,9 +31,8 @@ import { enter, type Walk } from './walk.ts';
 
 /** The compartment has decided that the packet leaves by this interface. */
 export function leave(walk: Walk, tenant: PlaneTenant, number: number, nextHop: Address | undefined): void {
-  const way = tenant.ways.get(number);
-  if (way === undefined) return walk.drop('out', 'linkDown');
-  const { behind } = way;
+  const behind = tenant.ways.get(number);
+  if (behind === undefined) return walk.drop('out', 'linkDown');
   switch (behind.kind) {
     case 'link':
       return throughLink(walk, behind.link, behind.side);
@@ -192,7 +191,7 @@ function recordOf(walk: Walk, tenant: PlaneTenant, switchPort: number, ca: Addre
 }
 
 function vsidOf(tenant: PlaneTenant, switchPort: number): number {
-  for (const { behind } of tenant.ways.values())
+  for (const behind of tenant.ways.values())
     if (behind.kind === 'segment' && behind.switchPort === switchPort) return behind.vsid ?? 0;
   return 0;
 }
