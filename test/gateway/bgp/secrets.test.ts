@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { BgpWorld, NAMES } from './world.ts';
 
-const md5 = (secret: string): string => `, md5: { inline: ${secret} }`;
+const md5 = (secret: string): string => `md5: { inline: ${secret} }`;
 
 describe('RFC 2385: a peer with a secret', () => {
   test('both ends have the same one: the session is established', () => {

@@ -62,7 +62,7 @@ describe('what people see of BGP', () => {
   });
 
   test('a peer: what both have said, and how it went', () => {
-    const { peers } = established({ gwPeer: ', maxPrefixes: { limit: 10 }' });
+    const { peers } = established({ gwPeer: 'maxPrefixes: { limit: 10 }' });
     const counts = { update: 2, notification: 0, keepalive: 1, routeRefresh: 0 };
     const common = ['MULTIPROTOCOL IPv4 unicast', 'ROUTE_REFRESH', 'EXTENDED_MESSAGE'];
     const restart = 'GRACEFUL_RESTART 120 s notification, IPv4 unicast';
@@ -310,7 +310,7 @@ describe('problems', () => {
     expect(world.sites.gateway.status(world.timeline.now).problems).toEqual([]);
     expect(world.sites.gateway.bgp.peers(world.timeline.now)[0]).toMatchObject({
       peerState: 'Admin',
-      why: 'not started',
+      why: 'stopped',
     });
   });
 });
