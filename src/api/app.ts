@@ -8,9 +8,10 @@
 import { Hono } from 'hono';
 import type { ConnectionStatus } from '../gateway/status.ts';
 import { ApiProblem, type Backend, type SaStatus } from './backend.ts';
+import { addBgpPaths, BGP_PATHS } from './bgp-app.ts';
 import { envelope, envelopeOf, errorEnvelope } from './envelope.ts';
 import { addNetworkPaths, NETWORK_PATHS } from './network-app.ts';
-import { readBody, readKeysOrder, readPing, readWait, readWhat } from './requests.ts';
+import { readBody, readKeysOrder, readPing, readWait, readWhat, unknown } from './requests.ts';
 import { streamed } from './stream.ts';
 import { type Command, perform } from './waiting.ts';
 
@@ -33,6 +34,7 @@ export const PATHS: readonly { readonly method: string; readonly path: string; r
   { method: 'POST', path: '/v1/connections/:tenant/:connection/rekey', fields: 'wait, what' },
   { method: 'GET', path: '/v1/sas', fields: '?tenant=NAME' },
   ...NETWORK_PATHS,
+  ...BGP_PATHS,
   { method: 'GET', path: '/v1/keys', fields: '' },
   { method: 'PUT', path: '/v1/keys', fields: 'enabled, folder' },
   { method: 'POST', path: '/v1/reload', fields: '' },
@@ -101,6 +103,7 @@ export function createApi(backend: Backend): Hono {
     return streamed(backend.ping(name, order, c.req.raw.signal));
   });
   addNetworkPaths(app, backend, tenantOf);
+  addBgpPaths(app, backend, tenantOf);
   app.get('/v1/keys', (c) => c.json(envelope('keys', [backend.keys()])));
   app.put('/v1/keys', async (c) => {
     const { enabled, folder } = readKeysOrder(await readBody(c.req.raw, ['enabled', 'folder']));
@@ -141,14 +144,6 @@ function sasOf(connection: ConnectionStatus): SaStatus[] {
     ...connection.ikeSas.map((sa): SaStatus => ({ sa: 'ike', tenant, connection: name, ...sa })),
     ...connection.childSas.map((sa): SaStatus => ({ sa: 'child', ...sa })),
   ];
-}
-
-function unknown(kind: string, name: string, known: readonly string[]): ApiProblem {
-  const advice =
-    known.length === 0
-      ? `There is no ${kind}.`
-      : `Known: ${known.slice(0, 20).join(', ')}${known.length > 20 ? ' …' : ''}.`;
-  return new ApiProblem(404, 'not-found', `there is no ${kind} ${JSON.stringify(name.slice(0, 64))}`, advice);
 }
 
 const noAddress = (text: string): ApiProblem =>

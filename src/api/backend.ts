@@ -22,6 +22,7 @@ import type {
 } from '../gateway/status.ts';
 import type { Address } from '../ip/index.ts';
 import type { NatSessionFilter } from '../nat/index.ts';
+import type { BgpBackend } from './bgp-backend.ts';
 
 export interface Backend {
   status(): GatewayStatus;
@@ -57,6 +58,8 @@ export interface Backend {
   records(): readonly RecordStatus[];
   /** Undefined: the tenant has no virtual network. */
   nextHop(tenant: string, vsid: number, source: Address, destination: Address): NextHopStatus | undefined;
+
+  readonly bgp: BgpBackend;
 
   keys(): KeysStatus;
   /** `folder` undefined: where the document says, or the gateway's own choice. */

@@ -36,6 +36,7 @@ import {
   type ReloadStatus,
   type SaKind,
 } from './backend.ts';
+import { type BgpBackend, bgpBackend } from './bgp-backend.ts';
 import { Questions } from './questions.ts';
 import { TapStream } from './tap-stream.ts';
 
@@ -62,6 +63,7 @@ export interface WorkerFacts {
 }
 
 export class GatewayBackend implements Backend {
+  readonly bgp: BgpBackend;
   readonly #host: GatewayHost;
   readonly #watchers = new Set<() => void>();
   readonly #questions = new Questions();
@@ -72,6 +74,7 @@ export class GatewayBackend implements Backend {
 
   constructor(host: GatewayHost) {
     this.#host = host;
+    this.bgp = bgpBackend(host);
   }
 
   /** To be told every action of the gateway. */

@@ -26,9 +26,8 @@ export async function readBody(request: Request, known: readonly string[]): Prom
     throw bad('the body is not JSON');
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw bad('the body is not a JSON object');
-  const unknown = Object.keys(value).find((key) => !known.includes(key));
-  if (unknown !== undefined)
-    throw bad(`unknown field ${JSON.stringify(unknown.slice(0, 64))}; known: ${known.join(', ')}`);
+  const other = Object.keys(value).find((key) => !known.includes(key));
+  if (other !== undefined) throw bad(`unknown field ${JSON.stringify(other.slice(0, 64))}; known: ${known.join(', ')}`);
   return value as Fields;
 }
 
@@ -41,9 +40,9 @@ export function readWhat(fields: Fields, fallback: SaKind): SaKind {
 }
 
 export function readPing(fields: Fields): PingOrder {
-  const destination = text(fields, 'destination');
+  const destination = readText(fields, 'destination');
   if (destination === undefined) throw bad('destination is needed');
-  const source = text(fields, 'source');
+  const source = readText(fields, 'source');
   return {
     destination,
     ...(source === undefined ? {} : { source }),
@@ -57,13 +56,13 @@ export function readPing(fields: Fields): PingOrder {
 
 export function readKeysOrder(fields: Fields): { readonly enabled: boolean; readonly folder: string | undefined } {
   if (typeof fields.enabled !== 'boolean') throw bad('enabled must be true or false');
-  return { enabled: fields.enabled, folder: text(fields, 'folder') };
+  return { enabled: fields.enabled, folder: readText(fields, 'folder') };
 }
 
 /** `inner` and `remote` as `IP` or `IP:PORT`, `protocol` by name or number; what is left out fits everything. */
 export function readNatFilter(fields: Fields): NatSessionFilter {
   const [inner, remote] = [endpoint(fields, 'inner'), endpoint(fields, 'remote')];
-  const word = text(fields, 'protocol');
+  const word = readText(fields, 'protocol');
   const protocol = word === undefined ? undefined : protocolNumber(word);
   if (word !== undefined && protocol === undefined) throw bad('protocol must be tcp, udp, icmp or a number');
   return {
@@ -79,7 +78,7 @@ export const TRACE_FIELDS = 'packet from size ttl mayFragment established'.split
 const [, PLACE = ''] = TRACE_FIELDS;
 
 export function readTrace(fields: Fields, tenant: string): TraceOrder & { readonly text: string } {
-  const words = text(fields, 'packet');
+  const words = readText(fields, 'packet');
   if (words === undefined) throw bad('packet is needed');
   const flow = parseFlow(words);
   if (flow === undefined)
@@ -88,7 +87,7 @@ export function readTrace(fields: Fields, tenant: string): TraceOrder & { readon
   return {
     text: words,
     tenant,
-    from: text(fields, PLACE),
+    from: readText(fields, PLACE),
     flow,
     size: number(fields, 'size', 100, 28, 65_535),
     hopLimit: number(fields, 'ttl', 64, 1, 255),
@@ -105,7 +104,7 @@ export function readTap(fields: Fields): {
 } {
   const { count, seconds } = fields;
   return {
-    tenant: text(fields, 'tenant'),
+    tenant: readText(fields, 'tenant'),
     count: count === undefined ? Number.POSITIVE_INFINITY : number(fields, 'count', 1, 1, 1_000_000),
     seconds: seconds === undefined ? undefined : number(fields, 'seconds', 1, 0.1, 86_400),
   };
@@ -119,13 +118,21 @@ export function readWhole(value: string | undefined, name: string, min: number, 
 }
 
 function endpoint(fields: Fields, name: string): { readonly address: number; readonly port?: number } | undefined {
-  const value = text(fields, name);
+  const value = readText(fields, name);
   if (value === undefined) return undefined;
   const [, host = '', digits] = /^([^:]*)(?::(\d{1,5}))?$/.exec(value) ?? [];
   const address = parseAddress(host);
   if (address?.length !== 4 || Number(digits ?? 0) > 0xffff)
     throw bad(`${name} must be an IPv4 address, with a port or without`);
   return { address: ipv4Number(address), ...(digits === undefined ? {} : { port: Number(digits) }) };
+}
+
+export function unknown(kind: string, name: string, known: readonly string[]): ApiProblem {
+  const advice =
+    known.length === 0
+      ? `There is no ${kind}.`
+      : `Known: ${known.slice(0, 20).join(', ')}${known.length > 20 ? ' …' : ''}.`;
+  return new ApiProblem(404, 'not-found', `there is no ${kind} ${JSON.stringify(name.slice(0, 64))}`, advice);
 }
 
 export const bad = (problem: string): ApiProblem =>
@@ -143,7 +150,7 @@ function flag(fields: Fields, name: string): boolean {
   return value;
 }
 
-function text(fields: Fields, name: string): string | undefined {
+export function readText(fields: Fields, name: string): string | undefined {
   const value = fields[name];
   if (value === undefined) return undefined;
   if (typeof value !== 'string' || value === '' || value.length > 4096) throw bad(`${name} must be text`);

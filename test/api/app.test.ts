@@ -82,7 +82,7 @@ describe('what does not exist', () => {
   test('every path of the list is served', async () => {
     const app = createApi(new FakeBackend());
     for (const { method, path } of PATHS) {
-      const real = path.replace(':tenant', 'contoso').replace(':connection', 'branch');
+      const real = path.replace(':tenant', 'contoso').replace(':connection', 'branch').replace(':peer', 'hq');
       const body = method === 'GET' ? {} : { body: JSON.stringify(FIELDS[path] ?? {}) };
       const response = await app.request(`${real}${QUERIES[path] ?? ''}`, { method, ...body });
       expect([path, response.status]).toEqual([path, 200]);
@@ -91,6 +91,7 @@ describe('what does not exist', () => {
   });
 
   const QUERIES: Readonly<Record<string, string>> = {
+    '/v1/tenants/:tenant/bgp/explain': '?to=10.2.0.1',
     '/v1/tenants/:tenant/nvgre/next-hop': '?vsid=5002&from=10.1.0.10&to=10.1.0.12',
   };
   const FIELDS: Readonly<Record<string, unknown>> = {

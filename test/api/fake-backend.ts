@@ -1,5 +1,13 @@
-import type { Backend, KeysStatus, LivePacket, PingOrder, ReloadStatus, SaKind } from '../../src/api/index.ts';
-import type { TraceOrder, TraceStage } from '../../src/gateway/index.ts';
+import type {
+  Backend,
+  BgpBackend,
+  KeysStatus,
+  LivePacket,
+  PingOrder,
+  ReloadStatus,
+  SaKind,
+} from '../../src/api/index.ts';
+import type { BgpPeerStatus, TraceOrder, TraceStage } from '../../src/gateway/index.ts';
 import type {
   ChildSaStatus,
   ConnectionStatus,
@@ -96,6 +104,15 @@ export class FakeBackend implements Backend {
     this.commands.push(`tap ${tenant ?? 'all'}`);
     yield* this.live;
   }
+  readonly bgp: BgpBackend = {
+    summaries: () => [],
+    peers: () => [BGP_PEER],
+    routes: (tenant) => (tenant === 'contoso' ? [] : undefined),
+    received: () => [],
+    advertised: () => [],
+    explain: () => ({ asked: '10.2.0.1', prefix: null, paths: [], told: [], fib: [], fibWhy: 'no route to 10.2.0.1' }),
+    command: (tenant, peer, what, text) => void this.commands.push(`bgp ${tenant}/${peer} ${what} ${text}`.trimEnd()),
+  };
   networks = () => NATS.map(({ tenant }) => networkOf(tenant));
   records = () => RECORDS;
   nextHop = (tenant: string, vsid: number, source: Address, destination: Address): NextHopStatus | undefined =>
@@ -226,6 +243,47 @@ export const SESSIONS: readonly NatSessionStatus[] = [
     octetsIn: 84,
   },
 ];
+
+const NO_MESSAGES = { open: 0, update: 0, notification: 0, keepalive: 0, routeRefresh: 0 };
+
+export const BGP_PEER: BgpPeerStatus = {
+  tenant: 'contoso',
+  name: 'hq',
+  address: '10.2.0.1',
+  remoteAs: 65_020,
+  localAs: 65_010,
+  version: 4,
+  msgRcvd: 0,
+  msgSent: 0,
+  tableVersion: 0,
+  outq: 0,
+  inq: 0,
+  peerUptime: 'never',
+  peerUptimeMsec: 0,
+  pfxRcd: 0,
+  pfxSnt: 0,
+  state: 'Idle',
+  peerState: 'Admin',
+  connectionsEstablished: 0,
+  connectionsDropped: 0,
+  idType: 'ipv4',
+  why: 'not started',
+  kind: 'external',
+  localId: '10.1.0.1',
+  shutdown: true,
+  md5: false,
+  import: 'all',
+  export: 'all',
+  pfxAccepted: 0,
+  families: [],
+  capabilitiesSent: [],
+  capabilitiesReceived: [],
+  messagesReceived: NO_MESSAGES,
+  messagesSent: NO_MESSAGES,
+  octetsReceived: 0,
+  octetsSent: 0,
+  collisions: 0,
+};
 
 export const STAGES: TraceStage[] = [
   { stage: 'door', decision: 'NVGRE, VSID 5001', why: '00:15:5d:00:00:10 at 192.168.50.21', detail: [] },

@@ -1,0 +1,120 @@
+/**
+ * The part of the API that is about BGP.
+ *
+ * Limit: a page has at most ROUTES_MOST prefixes; a session must not wait for a long answer.
+ */
+import type { Hono } from 'hono';
+import type { Page } from '../bgp/index.ts';
+import type { BgpCommand, BgpPeerStatus } from '../gateway/index.ts';
+import { parseAddress, parsePrefix } from '../ip/index.ts';
+import { ApiProblem, type Backend } from './backend.ts';
+import type { BgpCommandStatus } from './bgp-backend.ts';
+import { envelope } from './envelope.ts';
+import { bad, readBody, readText, readWhole, unknown } from './requests.ts';
+
+interface Named {
+  readonly name: string;
+}
+
+const PAGE = '?offset=N&limit=N&within=PREFIX';
+const PEER = '/v1/tenants/:tenant/bgp/peers/:peer';
+
+export const BGP_PATHS = [
+  { method: 'GET', path: '/v1/bgp', fields: '?tenant=NAME' },
+  { method: 'GET', path: '/v1/bgp/peers', fields: '?tenant=NAME' },
+  { method: 'GET', path: '/v1/tenants/:tenant/bgp/routes', fields: PAGE },
+  { method: 'GET', path: '/v1/tenants/:tenant/bgp/explain', fields: '?to=ADDRESS or PREFIX' },
+  { method: 'GET', path: `${PEER}/received`, fields: PAGE },
+  { method: 'GET', path: `${PEER}/advertised`, fields: PAGE },
+  { method: 'POST', path: `${PEER}/up`, fields: '' },
+  { method: 'POST', path: `${PEER}/down`, fields: 'text' },
+  { method: 'POST', path: `${PEER}/clear`, fields: 'how, text' },
+] as const;
+
+/** `tenantOf` throws for tenants that are not there. */
+export function addBgpPaths(app: Hono, backend: Backend, tenantOf: (name: string) => Named): void {
+  const { bgp } = backend;
+  const only = <T extends { readonly tenant: string }>(all: readonly T[], tenant: string | undefined): readonly T[] => {
+    if (tenant === undefined) return all;
+    const { name } = tenantOf(tenant);
+    return all.filter((each) => each.tenant === name);
+  };
+  const peerOf = (tenant: string, name: string): BgpPeerStatus => {
+    const all = only(bgp.peers(), tenant);
+    const found = all.find((peer) => peer.name === name);
+    if (found !== undefined) return found;
+    throw unknown(
+      'BGP peer',
+      name,
+      all.map((peer) => peer.name),
+    );
+  };
+
+  app.get('/v1/bgp', (c) => c.json(envelope('bgp-summary', only(bgp.summaries(), c.req.query('tenant')))));
+  app.get('/v1/bgp/peers', (c) => c.json(envelope('bgp-peers', only(bgp.peers(), c.req.query('tenant')))));
+  app.get('/v1/tenants/:tenant/bgp/routes', (c) => {
+    const { name } = tenantOf(c.req.param('tenant'));
+    return c.json(envelope('bgp-routes', routed(name, bgp.routes(name, readPage(c.req.query())))));
+  });
+  app.get('/v1/tenants/:tenant/bgp/explain', (c) => {
+    const { name } = tenantOf(c.req.param('tenant'));
+    const to = c.req.query('to') ?? '';
+    const asked = parseAddress(to) ?? parsePrefix(to);
+    if (asked === undefined) throw bad('to must be an address or a prefix');
+    return c.json(envelope('bgp-explanation', [routed(name, bgp.explain(name, asked))]));
+  });
+  app.get(`${PEER}/received`, (c) => {
+    const { tenant, name } = peerOf(c.req.param('tenant'), c.req.param('peer'));
+    return c.json(envelope('bgp-received', routed(tenant, bgp.received(tenant, name, readPage(c.req.query())))));
+  });
+  app.get(`${PEER}/advertised`, (c) => {
+    const { tenant, name } = peerOf(c.req.param('tenant'), c.req.param('peer'));
+    return c.json(envelope('bgp-advertised', routed(tenant, bgp.advertised(tenant, name, readPage(c.req.query())))));
+  });
+  for (const command of ['up', 'down', 'clear'] as const) {
+    app.post(`${PEER}/${command}`, async (c) => {
+      const { tenant, name } = peerOf(c.req.param('tenant'), c.req.param('peer'));
+      const fields = await readBody(c.req.raw, FIELDS[command]);
+      const text = readText(fields, 'text') ?? '';
+      if (new TextEncoder().encode(text).length > TEXT_MOST) throw bad(`text must have at most ${TEXT_MOST} octets`);
+      for (const what of ordersOf(command, readText(fields, 'how'))) bgp.command(tenant, name, what, text);
+      const done: BgpCommandStatus = { command, peer: peerOf(tenant, name) };
+      return c.json(envelope('bgp-commands', [done]));
+    });
+  }
+}
+
+const FIELDS = { up: [], down: ['text'], clear: ['how', 'text'] } as const;
+
+function ordersOf(command: keyof typeof FIELDS, how = 'hard'): readonly BgpCommand[] {
+  if (command !== 'clear') return [command === 'up' ? 'start' : 'stop'];
+  const orders = CLEAR[how];
+  if (orders === undefined) throw bad(`how must be one of ${Object.keys(CLEAR).join(', ')}`);
+  return orders;
+}
+
+const CLEAR: Readonly<Record<string, readonly BgpCommand[]>> = {
+  hard: ['reset'],
+  soft: ['refresh-in', 'refresh-out'],
+  in: ['refresh-in'],
+  out: ['refresh-out'],
+};
+
+function routed<T>(tenant: string, answer: T | undefined): T {
+  if (answer !== undefined) return answer;
+  throw new ApiProblem(409, 'refused', `tenant ${tenant} has no BGP router`, 'Its document has no bgp.');
+}
+
+function readPage(query: Readonly<Record<string, string>>): Page {
+  const offset = readWhole(query.offset ?? '0', 'offset', 0, 1_000_000_000);
+  const limit = readWhole(query.limit ?? `${ROUTES}`, 'limit', 1, ROUTES_MOST);
+  if (query.within === undefined) return { offset, limit };
+  const within = parsePrefix(query.within);
+  if (within === undefined) throw bad('within must be a prefix');
+  return { offset, limit, within };
+}
+
+const ROUTES = 100;
+const ROUTES_MOST = 10_000;
+/** RFC 9003 §2. */
+const TEXT_MOST = 255;

@@ -1,0 +1,153 @@
+/** `bgp`: sessions, routes with their reasons, and commands for a peer. */
+import type { BgpCommandStatus } from '../api/bgp-backend.ts';
+import { envelope } from '../api/envelope.ts';
+import type {
+  BgpAdvertisedStatus,
+  BgpExplanationStatus,
+  BgpPeerStatus,
+  BgpReceivedStatus,
+  BgpRouteStatus,
+  BgpSummaryStatus,
+} from '../gateway/status-bgp.ts';
+import { formatAddress, parseAddress } from '../ip/index.ts';
+import * as words from './bgp-text.ts';
+import { type Client, clientFor } from './client.ts';
+import { type Call, CliError, EXIT, printJson, printLines, wantsJson } from './io.ts';
+import { requiredTenant } from './status.ts';
+import * as text from './text.ts';
+
+export async function showSummary(call: Call): Promise<number> {
+  const summaries = await clientFor(call).call<BgpSummaryStatus>('GET', `/v1/bgp${ofTenant(call)}`);
+  if (wantsJson(call)) printJson(call.io, envelope('bgp-summary', summaries));
+  else if (summaries.length === 0) printLines(call.io.stderr, [NONE]);
+  else printLines(call.io.stdout, words.summaryLines(summaries, text.paletteFor(call.io)));
+  return EXIT.ok;
+}
+
+/** Exit 3 when it is one peer, and that is not up and is meant to be. */
+export async function showPeers(call: Call): Promise<number> {
+  const client = clientFor(call);
+  const one = call.args[0] === undefined ? undefined : await named(call, client);
+  const peers = one === undefined ? await listed(call, client) : [one];
+  if (wantsJson(call)) printJson(call.io, envelope('bgp-peers', peers));
+  else if (peers.length === 0) printLines(call.io.stderr, [NONE]);
+  else {
+    const palette = text.paletteFor(call.io);
+    const blocks = peers.map((peer) => words.peerLines(peer, palette));
+    printLines(
+      call.io.stdout,
+      blocks.flatMap((lines, i) => (i === 0 ? lines : ['', ...lines])),
+    );
+  }
+  return one === undefined || one.state === 'Established' || one.shutdown ? EXIT.ok : EXIT.degraded;
+}
+
+export async function showRoutes(call: Call): Promise<number> {
+  const path = `/v1/tenants/${encodeURIComponent(requiredTenant(call))}/bgp/routes`;
+  const routes = await clientFor(call).call<BgpRouteStatus>('GET', `${path}${pageOf(call)}`);
+  return show(call, 'bgp-routes', routes, words.routeLines);
+}
+
+export async function showReceived(call: Call): Promise<number> {
+  const client = clientFor(call);
+  const path = `${pathOf(await named(call, client))}/received${pageOf(call)}`;
+  return show(call, 'bgp-received', await client.call<BgpReceivedStatus>('GET', path), words.receivedLines);
+}
+
+export async function showAdvertised(call: Call): Promise<number> {
+  const client = clientFor(call);
+  const path = `${pathOf(await named(call, client))}/advertised${pageOf(call)}`;
+  return show(call, 'bgp-advertised', await client.call<BgpAdvertisedStatus>('GET', path), words.advertisedLines);
+}
+
+/** Exit 1 when the tables have nothing for it. */
+export async function explain(call: Call): Promise<number> {
+  const path = `/v1/tenants/${encodeURIComponent(requiredTenant(call))}/bgp/explain`;
+  const query = `?to=${encodeURIComponent(call.args[0]!)}`;
+  const items = await clientFor(call).call<BgpExplanationStatus>('GET', `${path}${query}`);
+  const explanation = items[0]!;
+  if (wantsJson(call)) printJson(call.io, envelope('bgp-explanation', items));
+  else printLines(call.io.stdout, words.explanationLines(explanation, text.paletteFor(call.io)));
+  return explanation.prefix === null ? EXIT.error : EXIT.ok;
+}
+
+export async function command(call: Call, verb: BgpCommandStatus['command']): Promise<number> {
+  const client = clientFor(call);
+  const peer = await named(call, client);
+  const how = call.args[1];
+  const said = call.options.text;
+  const body = { ...(how === undefined ? {} : { how }), ...(said === undefined ? {} : { text: said }) };
+  const items = await client.call<BgpCommandStatus>('POST', `${pathOf(peer)}/${verb}`, body);
+  const { state, why } = items[0]!.peer;
+  if (wantsJson(call)) printJson(call.io, envelope('bgp-commands', items));
+  else {
+    const done = how === undefined ? verb : `${verb} ${how}`;
+    const reason = why === undefined ? '' : `: ${text.printable(why)}`;
+    printLines(call.io.stderr, [`${peer.tenant}/${peer.name}: ${done}; ${state}${reason}`]);
+  }
+  return EXIT.ok;
+}
+
+interface Routed {
+  readonly prefix: string;
+}
+
+function show<T extends Routed>(
+  call: Call,
+  kind: string,
+  routes: readonly T[],
+  lines: (routes: readonly T[], palette: text.Palette) => string[],
+): number {
+  if (wantsJson(call)) {
+    printJson(call.io, envelope(kind, routes));
+    return EXIT.ok;
+  }
+  if (routes.length === 0) printLines(call.io.stderr, ['There are no such routes.']);
+  else printLines(call.io.stdout, lines(routes, text.paletteFor(call.io)));
+  const limit = Number(call.options.limit ?? PAGE);
+  const offset = Number(call.options.offset ?? 0);
+  // A page is full of prefixes, of which each may have several paths.
+  if (routes.length >= limit && new Set(routes.map(({ prefix }) => prefix)).size >= limit)
+    printLines(call.io.stderr, [`There may be more: --offset ${offset + limit}`]);
+  return EXIT.ok;
+}
+
+function pageOf(call: Call): string {
+  const { offset, limit, within } = call.options;
+  const given = Object.entries({ offset, limit, within }).filter(([, value]) => value !== undefined);
+  const query = new URLSearchParams(given.map(([name, value]): [string, string] => [name, String(value)])).toString();
+  return query === '' ? '' : `?${query}`;
+}
+
+/** `TENANT/PEER`, or a name or address that only one peer has. */
+async function named(call: Call, client: Client): Promise<BgpPeerStatus> {
+  const word = call.args[0]!;
+  const slash = word.indexOf('/');
+  const [tenant, name] = slash < 0 ? [undefined, word] : [word.slice(0, slash), word.slice(slash + 1)];
+  const address = parseAddress(name);
+  const wanted = address === undefined ? name : formatAddress(address);
+  const all = await listed(call, client);
+  const found = all.filter(
+    (peer) => (tenant === undefined || peer.tenant === tenant) && (peer.name === wanted || peer.address === wanted),
+  );
+  if (found.length === 1) return found[0]!;
+  const known = (found.length > 1 ? found : all).slice(0, 20).map((peer) => `${peer.tenant}/${peer.name}`);
+  const problem = found.length > 1 ? `several BGP peers are called ${word}` : `there is no BGP peer ${word}`;
+  const advice = known.length === 0 ? 'There are none at all.' : `Name one of: ${known.join(', ')}`;
+  throw new CliError(EXIT.error, found.length > 1 ? 'ambiguous' : 'not-found', problem, advice);
+}
+
+const listed = (call: Call, client: Client): Promise<readonly BgpPeerStatus[]> =>
+  client.call<BgpPeerStatus>('GET', `/v1/bgp/peers${ofTenant(call)}`);
+
+function ofTenant(call: Call): string {
+  const { tenant } = call.options;
+  return tenant === undefined ? '' : `?tenant=${encodeURIComponent(String(tenant))}`;
+}
+
+const pathOf = ({ tenant, name }: BgpPeerStatus): string =>
+  `/v1/tenants/${encodeURIComponent(tenant)}/bgp/peers/${encodeURIComponent(name)}`;
+
+const NONE = 'There is no BGP peer: no tenant has one.';
+/** As the API has it where nobody says. */
+const PAGE = 100;

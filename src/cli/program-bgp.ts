@@ -1,0 +1,79 @@
+/** The commands about BGP. */
+import { COMMON, TENANT } from './common-flags.ts';
+import { type Flag, type Leaf, wholeNumber } from './flags.ts';
+
+const PAGE: readonly Flag[] = [
+  { flags: '--within <prefix>', text: 'only prefixes that lie in this one' },
+  { flags: '--limit <number>', text: 'prefixes, default 100', parse: wholeNumber(1, 10_000) },
+  { flags: '--offset <number>', text: 'prefixes to pass over, default 0', parse: wholeNumber(0, 1_000_000_000) },
+];
+
+const SAID: Flag = { flags: '--text <sentence>', text: 'to be told to the peer (RFC 9003), at most 255 octets' };
+const PEER = 'PEER is its name or address, or TENANT/PEER';
+
+export const BGP_LEAVES: readonly Leaf[] = [
+  {
+    usage: 'bgp summary',
+    text: 'Show every BGP session: state or prefixes received, and why it is not up (the default)',
+    example: 'bulkhead bgp summary --tenant fabrikam',
+    flags: [TENANT, ...COMMON],
+    isDefault: true,
+    run: async (call) => (await import('./bgp.ts')).showSummary(call),
+  },
+  {
+    usage: 'bgp peers [peer]',
+    text: `Show peers in detail: capabilities, timers, messages, last errors; exit 3 when the one that is asked for is down. ${PEER}`,
+    example: 'bulkhead bgp peers fabrikam/hq',
+    flags: [TENANT, ...COMMON],
+    run: async (call) => (await import('./bgp.ts')).showPeers(call),
+  },
+  {
+    usage: 'bgp routes',
+    text: 'Show the tables of a tenant, all paths: * may be used, > best, S stale; i, e, ? origin',
+    example: 'bulkhead bgp routes --tenant fabrikam --within 10.0.0.0/8',
+    flags: [{ ...TENANT, text: 'whose routes' }, ...PAGE, ...COMMON],
+    run: async (call) => (await import('./bgp.ts')).showRoutes(call),
+  },
+  {
+    usage: 'bgp received <peer>',
+    text: `Show what a peer has said, what import policy made of it, and why. ${PEER}`,
+    example: 'bulkhead bgp received hq --tenant fabrikam',
+    flags: [TENANT, ...PAGE, ...COMMON],
+    run: async (call) => (await import('./bgp.ts')).showReceived(call),
+  },
+  {
+    usage: 'bgp advertised <peer>',
+    text: `Show what a peer has been told. ${PEER}`,
+    example: 'bulkhead bgp advertised fabrikam/hq',
+    flags: [TENANT, ...PAGE, ...COMMON],
+    run: async (call) => (await import('./bgp.ts')).showAdvertised(call),
+  },
+  {
+    usage: 'bgp explain <destination>',
+    text: 'Show all paths to an address or of a prefix, by which step each lost, who is told, and what forwards; exit 1 where BGP has none',
+    example: 'bulkhead bgp explain --tenant fabrikam 10.2.0.5',
+    flags: [{ ...TENANT, text: 'whose routes' }, ...COMMON],
+    run: async (call) => (await import('./bgp.ts')).explain(call),
+  },
+  {
+    usage: 'bgp clear <peer> [how]',
+    text: `End a session and begin it anew; or without that ask for all routes again and tell them again: soft, or only in or out. ${PEER}`,
+    example: 'bulkhead bgp clear fabrikam/hq soft',
+    flags: [SAID, TENANT, ...COMMON],
+    run: async (call) => (await import('./bgp.ts')).command(call, 'clear'),
+  },
+  {
+    usage: 'bgp up <peer>',
+    text: `Begin a session that is down. ${PEER}`,
+    example: 'bulkhead bgp up fabrikam/hq',
+    flags: [TENANT, ...COMMON],
+    run: async (call) => (await import('./bgp.ts')).command(call, 'up'),
+  },
+  {
+    usage: 'bgp down <peer>',
+    text: `End a session until it is begun again, or the gateway starts again. ${PEER}`,
+    example: 'bulkhead bgp down fabrikam/hq --text "back at noon"',
+    flags: [SAID, TENANT, ...COMMON],
+    run: async (call) => (await import('./bgp.ts')).command(call, 'down'),
+  },
+];

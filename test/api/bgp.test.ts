@@ -1,0 +1,72 @@
+import { describe, expect, test } from 'vitest';
+import { createApi } from '../../src/api/index.ts';
+import { BGP_PEER, FakeBackend } from './fake-backend.ts';
+
+async function ask(backend: FakeBackend, method: string, path: string, body?: unknown) {
+  const init = body === undefined ? {} : { body: JSON.stringify(body) };
+  const response = await createApi(backend).request(path, { method, ...init });
+  const answer = (await response.json()) as { items?: unknown[]; error?: { problem: string; advice: string } };
+  return { status: response.status, ...answer };
+}
+
+describe('BGP commands', () => {
+  const path = '/v1/tenants/contoso/bgp/peers/hq';
+
+  test.each([
+    ['up', {}, ['bgp contoso/hq start']],
+    ['down', { text: 'back at noon' }, ['bgp contoso/hq stop back at noon']],
+    ['clear', {}, ['bgp contoso/hq reset']],
+    ['clear', { how: 'hard', text: 'x' }, ['bgp contoso/hq reset x']],
+    ['clear', { how: 'soft' }, ['bgp contoso/hq refresh-in', 'bgp contoso/hq refresh-out']],
+    ['clear', { how: 'in' }, ['bgp contoso/hq refresh-in']],
+    ['clear', { how: 'out' }, ['bgp contoso/hq refresh-out']],
+  ])('%s %j', async (command, fields, commands) => {
+    const backend = new FakeBackend();
+    const { status, items } = await ask(backend, 'POST', `${path}/${command}`, fields);
+    expect([status, items, backend.commands]).toEqual([200, [{ command, peer: BGP_PEER }], commands]);
+  });
+
+  test.each([
+    ['up', { text: 'x' }, 'unknown field "text"; known: '],
+    ['down', { text: 'é'.repeat(128) }, 'text must have at most 255 octets'],
+    ['down', { text: 5 }, 'text must be text'],
+    ['clear', { how: 'all' }, 'how must be one of hard, soft, in, out'],
+  ])('%s %j is refused, and nothing is done', async (command, fields, problem) => {
+    const backend = new FakeBackend();
+    const { status, error } = await ask(backend, 'POST', `${path}/${command}`, fields);
+    expect([status, error?.problem, backend.commands]).toEqual([400, problem, []]);
+  });
+
+  test('a peer is known in its own tenant only', async () => {
+    const { status, error } = await ask(new FakeBackend(), 'POST', '/v1/tenants/fabrikam/bgp/peers/hq/down', {});
+    expect([status, error?.problem, error?.advice]).toEqual([
+      404,
+      'there is no BGP peer "hq"',
+      'There is no BGP peer.',
+    ]);
+  });
+});
+
+describe('BGP routes', () => {
+  test.each([
+    ['offset=-1', 'offset must be a whole number from 0 to 1000000000'],
+    ['limit=0', 'limit must be a whole number from 1 to 10000'],
+    ['limit=10001', 'limit must be a whole number from 1 to 10000'],
+    ['within=10.0.0.1/8', 'within must be a prefix'],
+  ])('%s is refused', async (query, problem) => {
+    for (const path of ['routes', 'peers/hq/received', 'peers/hq/advertised']) {
+      const { status, error } = await ask(new FakeBackend(), 'GET', `/v1/tenants/contoso/bgp/${path}?${query}`);
+      expect([status, error?.problem]).toEqual([400, problem]);
+    }
+  });
+
+  test('a tenant without a router', async () => {
+    const { status, error } = await ask(new FakeBackend(), 'GET', '/v1/tenants/fabrikam/bgp/routes');
+    expect([status, error?.problem]).toEqual([409, 'tenant fabrikam has no BGP router']);
+  });
+
+  test('explain needs an address or a prefix', async () => {
+    const { status, error } = await ask(new FakeBackend(), 'GET', '/v1/tenants/contoso/bgp/explain?to=there');
+    expect([status, error?.problem]).toEqual([400, 'to must be an address or a prefix']);
+  });
+});

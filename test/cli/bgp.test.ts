@@ -1,0 +1,211 @@
+import { describe, expect, test } from 'vitest';
+import { GatewayBackend } from '../../src/api/index.ts';
+import type { GatewayEvent } from '../../src/gateway/index.ts';
+import { resolveDocument } from '../../src/lab/index.ts';
+import { BgpWorld, gwDocument } from '../gateway/bgp/world.ts';
+import { run } from './world.ts';
+
+const lines = (...text: string[]): string => `${text.join('\n')}\n`;
+
+/** Two tenants with the same addresses and numbers, whose sessions are up; each event is followed by a tenth of a second. */
+function world(edit = (text: string) => text): { world: BgpWorld; backend: GatewayBackend } {
+  const it = new BgpWorld();
+  it.gw.apply(resolveDocument(edit(gwDocument({}))));
+  it.run(10_000);
+  const backend = new GatewayBackend({
+    gateway: it.gw.gateway,
+    dispatch: (event: GatewayEvent) => {
+      it.gw.dispatch(event);
+      it.run(100);
+    },
+    now: () => it.timeline.now,
+    keys: () => ({ enabled: false, folder: null }),
+    setKeys: (enabled) => ({ enabled, folder: null }),
+    reload: () => Promise.resolve({ applied: true, changes: [], issues: [] }),
+    configText: () => '',
+  });
+  it.gw.observe((action) => backend.observe(action));
+  return { world: it, backend };
+}
+
+describe('looking', () => {
+  const { backend } = world();
+  const shown = (out: string, ...text: string[]) => ({ exit: 0, err: '', out: lines(out, ...text) });
+
+  test('bgp: a summary with the columns that people know', async () => {
+    const router = 'BGP router identifier 10.1.0.1, local AS number 65010, table version 2, 3 prefixes in 4.1 kB';
+    const table = [
+      'NEIGHBOR  V     AS  MSGRCVD  MSGSENT  TBLVER  INQ  OUTQ   UP/DOWN  STATE/PFXRCD  PFXSNT  DESC  WHY',
+      '10.2.0.1  4  65020        5        6       2    0     0  00:00:09             2       1  hq',
+    ];
+    const all = shown(`contoso  ${router}`, ...table, '', `woodgrove  ${router}`, ...table);
+    expect(await run('bgp', backend)).toEqual(all);
+    expect(await run('bgp summary --tenant contoso', backend)).toEqual(shown(`contoso  ${router}`, ...table));
+    const { kind, items } = JSON.parse((await run('bgp summary --json', backend)).out);
+    expect([kind, items]).toEqual(['bgp-summary', JSON.parse(JSON.stringify(backend.bgp.summaries()))]);
+  });
+
+  test('bgp peers: all that both have said', async () => {
+    expect(await run('bgp peers contoso/hq', backend)).toEqual(
+      shown(
+        'contoso/hq  Established  for 00:00:09',
+        '  remote      10.2.0.1, AS 65020, ID 10.2.0.1',
+        '  local       AS 65010, ID 10.1.0.1; external link',
+        '  timers      hold 90 s, keepalive 30 s',
+        '  routes      2 received, 2 accepted, 1 sent',
+        '  policies    import all, export all',
+        '  families    IPv4 unicast',
+        '  sent        MULTIPROTOCOL IPv4 unicast',
+        '              ROUTE_REFRESH',
+        '              EXTENDED_MESSAGE',
+        '              GRACEFUL_RESTART 120 s notification, IPv4 unicast',
+        '              FOUR_OCTET_AS 65010',
+        '              ENHANCED_ROUTE_REFRESH',
+        '  received    MULTIPROTOCOL IPv4 unicast',
+        '              ROUTE_REFRESH',
+        '              EXTENDED_MESSAGE',
+        '              GRACEFUL_RESTART 120 s notification, IPv4 unicast',
+        '              FOUR_OCTET_AS 65020',
+        '              ENHANCED_ROUTE_REFRESH',
+        '  messages    in open 2, update 2, keepalive 1; out open 2, update 2, notification 1, keepalive 1',
+        '  octets      in 206 B, out 224 B, 0 waiting',
+        '  sessions    1 established, 0 dropped, 1 collided; dialled by the peer',
+        '  last sent   9 s ago: Cease: Connection Collision Resolution (6/7)',
+      ),
+    );
+    const { items } = JSON.parse((await run('bgp peers --json', backend)).out);
+    expect(items).toEqual(JSON.parse(JSON.stringify(backend.bgp.peers())));
+  });
+
+  test('bgp routes, page by page', async () => {
+    const head = '    NETWORK       NEXT HOP  METRIC  LOCPRF  WEIGHT  PATH     PEER';
+    expect(await run('bgp routes --tenant contoso', backend)).toEqual(
+      shown(
+        head,
+        '*>  10.1.0.0/24   self                       32768  i        local',
+        '*>  10.2.0.0/24   10.2.0.1                       0  65020 i  hq',
+        '*>  10.50.0.0/16  10.2.0.1                       0  65020 i  hq',
+      ),
+    );
+    const page = await run('bgp routes --tenant contoso --limit 1 --offset 1 --json', backend);
+    expect(JSON.parse(page.out).items.map(({ prefix }: { prefix: string }) => prefix)).toEqual(['10.2.0.0/24']);
+    expect((await run('bgp routes --tenant contoso --limit 1 --offset 1', backend)).err).toBe(
+      'There may be more: --offset 2\n',
+    );
+    expect(await run('bgp routes --tenant contoso --within 10.60.0.0/16', backend)).toEqual({
+      exit: 0,
+      out: '',
+      err: 'There are no such routes.\n',
+    });
+  });
+
+  test('bgp received and advertised', async () => {
+    expect(await run('bgp received hq --tenant woodgrove', backend)).toEqual(
+      shown(
+        'NETWORK       NEXT HOP  METRIC  LOCPRF  WEIGHT  PATH               WHY',
+        '10.2.0.0/24   10.2.0.1                       0  65020 i  accepted  all pass',
+        '10.60.0.0/16  10.2.0.1                       0  65020 i  accepted  all pass',
+      ),
+    );
+    expect(await run('bgp advertised contoso/10.2.0.1', backend)).toEqual(
+      shown(
+        'NETWORK      NEXT HOP  METRIC  LOCPRF  WEIGHT  PATH     MORE',
+        '10.1.0.0/24  10.1.0.1                       0  65010 i',
+      ),
+    );
+  });
+
+  test('bgp explain: from the paths into the FIB; exit 1 where there is none', async () => {
+    expect(await run('bgp explain --tenant contoso 10.50.0.7', backend)).toEqual(
+      shown(
+        '10.50.0.0/16  1 path',
+        '> from hq: the best of all that may be used',
+        '    path 65020, origin igp',
+        '    next hop 10.2.0.1: route of connection hq',
+        'told',
+        '  hq: not told, the peer has told us itself',
+        'forwarding',
+        '  10.50.0.0/16 leaves by hq: BGP route of external peer hq',
+      ),
+    );
+    expect(await run('bgp explain --tenant contoso 10.60.0.7', backend)).toEqual({
+      exit: 1,
+      err: '',
+      out: lines('BGP has no route to 10.60.0.7', 'forwarding', '  no route to 10.60.0.7'),
+    });
+  });
+
+  test('routes names those that BGP has made, and whose they are', async () => {
+    const { out } = await run('routes --tenant contoso', backend);
+    expect(out.split('\n').filter((line) => line.includes(' bgp '))).toEqual([
+      '10.2.0.0/24   hq      -         bgp                 20       0  BGP route of external peer hq',
+      '10.50.0.0/16  hq      -         bgp                 20       0  BGP route of external peer hq',
+    ]);
+  });
+
+  test.each([
+    ['bgp peers hq', 1, 'several BGP peers are called hq\n  Name one of: contoso/hq, woodgrove/hq'],
+    ['bgp peers x', 1, 'there is no BGP peer x\n  Name one of: contoso/hq, woodgrove/hq'],
+    ['bgp received contoso/x', 1, 'there is no BGP peer contoso/x'],
+    ['bgp --tenant x', 1, 'there is no tenant "x"'],
+    ['bgp routes', 2, '--tenant is needed'],
+    ['bgp routes --tenant contoso --limit 0', 2, 'A whole number from 1 to 10000 is needed.'],
+    ['bgp routes --tenant contoso --within here', 1, 'within must be a prefix'],
+    ['bgp explain --tenant contoso there', 1, 'to must be an address or a prefix'],
+    ['bgp clear contoso/hq all', 1, 'how must be one of hard, soft, in, out'],
+  ])('%s: exit %i', async (line, exit, words) => {
+    const ran = await run(line, backend);
+    expect([ran.exit, ran.err.includes(words), ran.err]).toEqual([exit, true, ran.err]);
+  });
+});
+
+describe('commands', () => {
+  test('down and up: the peer is told why, nobody else is touched, and the summary says so', async () => {
+    const { world: it, backend } = world();
+    expect(await run(['bgp', 'down', 'contoso/hq', '--text', 'back at noon'], backend)).toEqual({
+      exit: 0,
+      out: '',
+      err: 'contoso/hq: down; Idle: stopped: back at noon\n',
+    });
+    const summary = (await run('bgp', backend)).out.split('\n').filter((line) => line.startsWith('10.2.0.1'));
+    expect(summary).toEqual([
+      '10.2.0.1  4  65020        5        7       0    0     0    never  Idle (Admin)       0  hq    stopped: back at noon',
+      '10.2.0.1  4  65020        5        6       2    0     0  00:00:10             2       1  hq',
+    ]);
+    expect((await run('bgp peers contoso/hq', backend)).exit).toBe(0);
+    const [far] = it.sites.gateway.bgp.peers(it.timeline.now);
+    expect(far?.lastErrorReceived?.words).toBe('Hard Reset, Cease: Administrative Shutdown, "back at noon"');
+    expect((await run('bgp up contoso/hq', backend)).exit).toBe(0);
+    it.run(60_000);
+    expect((await run('bgp peers contoso/hq', backend)).out).toContain('contoso/hq  Established');
+  });
+
+  test('clear soft asks and tells again; the session stays', async () => {
+    const { backend } = world();
+    expect(await run('bgp clear contoso/hq soft', backend)).toEqual({
+      exit: 0,
+      out: '',
+      err: 'contoso/hq: clear soft; Established\n',
+    });
+    const [peer] = backend.bgp.peers();
+    expect([peer?.messagesSent.routeRefresh, peer?.connectionsDropped]).toEqual([1, 0]);
+  });
+
+  test('clear ends the session and begins it anew', async () => {
+    const { world: it, backend } = world();
+    expect((await run('bgp clear contoso/hq', backend)).exit).toBe(0);
+    it.run(60_000);
+    expect(backend.bgp.peers()[0]).toMatchObject({ state: 'Established', connectionsEstablished: 2 });
+  });
+
+  test('a session that is not up: exit 3 for the one, and a problem in status with what to do', async () => {
+    const { world: it, backend } = world((text) => text.replaceAll('asn: 65020', 'asn: 65021'));
+    it.run(10_000);
+    const { exit, out } = await run('bgp peers contoso/hq', backend);
+    expect([exit, out.split('\n')[0]]).toEqual([3, 'contoso/hq  Idle  AS 65020, expected 65021']);
+    const status = await run('status', backend);
+    expect(status.exit).toBe(3);
+    expect(status.out).toContain('contoso: BGP peer hq (10.2.0.1, AS 65021) is not up: AS 65020, expected 65021');
+    expect(status.out).toContain('one side has another AS number in its document: compare `asn` on both');
+  });
+});
