@@ -48,7 +48,8 @@ export class BgpHost {
   readonly #identifier: number;
   readonly #peers = new Map<string, HostPeer>();
   readonly #streams = new Map<string, Map<ConnectionId, OctetStream>>();
-  readonly #crossings = new Map<string, (stream: OctetStream) => void>();
+  /** What the peer has dialled and we have not looked at. */
+  readonly #crossings = new Map<string, OctetStream | undefined>();
   readonly #undo = new Set<() => void>();
   #accepted = 0;
   #wake: () => void = () => {};
@@ -126,18 +127,14 @@ export class BgpHost {
   }
 
   /**
-   * The next connection of a peer is not read from before one of ours is up as well: both have dialled, and neither has heard of the
-   * other's. Resolves when the session has both.
+   * The next connection of a peer waits until one of ours is up as well: both have dialled, and neither has heard of the other's. Resolves
+   * when the session has both.
    */
   async cross(peer: string): Promise<void> {
-    let theirs: OctetStream | undefined;
-    this.#crossings.set(peer, (stream) => {
-      theirs = stream;
-    });
-    await this.when(() => theirs !== undefined, `${peer} does not dial`);
+    this.#crossings.set(peer, undefined);
+    await this.when(() => this.#crossings.get(peer) !== undefined, `${peer} does not dial`);
     this.tell(peer, { type: 'start' });
-    await this.when(() => (this.#streams.get(peer)?.size ?? 0) > 0, `${peer} does not take our connection`);
-    this.#accept(peer, theirs!);
+    await this.when(() => !this.#crossings.has(peer), `${peer} does not take our connection`);
   }
 
   when(condition: () => unknown, what: string, milliseconds = 20_000): Promise<void> {
@@ -197,6 +194,9 @@ export class BgpHost {
       (stream) => {
         this.#undo.delete(cancel);
         this.#attach(name, connection, 'out', stream);
+        const crossing = this.#crossings.get(name);
+        this.#crossings.delete(name);
+        if (crossing !== undefined) this.#accept(name, crossing);
       },
       (why) => {
         this.#undo.delete(cancel);
@@ -210,10 +210,8 @@ export class BgpHost {
     const [from, to] = [stream.remote, stream.local].map(({ address }) => formatAddress(address));
     const peer = [...this.#peers.values()].find(({ remote, local }) => remote === from && local === to);
     if (peer === undefined || !this.#open) return stream.close(true);
-    const crossing = this.#crossings.get(peer.name);
-    if (crossing === undefined) return this.#accept(peer.name, stream);
-    this.#crossings.delete(peer.name);
-    crossing(stream);
+    if (this.#crossings.has(peer.name)) this.#crossings.set(peer.name, stream);
+    else this.#accept(peer.name, stream);
   }
 
   #accept(peer: string, stream: OctetStream): void {
