@@ -23,6 +23,15 @@ import { systemRandom } from '../../src/runtime/index.ts';
 import { addr, pfx } from './packets.ts';
 import { until } from './process.ts';
 
+/** Another TCP than the kernel's. */
+export interface Wire {
+  setPeer(peer: HostPeer): void;
+  dial(peer: string, connection: ConnectionId): void;
+  send(peer: string, connection: ConnectionId, octets: Uint8Array): void;
+  close(peer: string, connection: ConnectionId, abort: boolean): void;
+  end(): void;
+}
+
 /** What a test says of a peer; all else is the same for every one. */
 export interface HostPeer {
   readonly name: string;
@@ -51,11 +60,13 @@ export class BgpHost {
   /** What the peer has dialled and we have not looked at. */
   readonly #crossings = new Map<string, OctetStream | undefined>();
   readonly #undo = new Set<() => void>();
+  readonly #wire: Wire | undefined;
   #accepted = 0;
   #wake: () => void = () => {};
   #open = true;
 
-  constructor(asn: number, identifier: number) {
+  constructor(asn: number, identifier: number, wire?: (host: BgpHost) => Wire) {
+    this.#wire = wire?.(this);
     this.#asn = asn;
     this.#identifier = identifier;
     this.speaker = new Speaker({ localAs: asn, routerId: identifier }, systemRandom);
@@ -65,6 +76,7 @@ export class BgpHost {
     const { name, other, session, more } = peer;
     this.#peers.set(name, peer);
     this.#streams.set(name, new Map());
+    this.#wire?.setPeer(peer);
     const settings: PeerSettings = {
       name,
       session: sessionConfiguration({ ...SESSION, asn: this.#asn, identifier: this.#identifier, ...session }),
@@ -159,6 +171,7 @@ export class BgpHost {
   kill(): void {
     this.#open = false;
     this.#wake();
+    this.#wire?.end();
     for (const undo of this.#undo) undo();
     for (const streams of this.#streams.values()) for (const stream of streams.values()) stream.close(true);
   }
@@ -172,6 +185,12 @@ export class BgpHost {
       }
     if (action.do !== 'session') return;
     const { peer, action: of } = action;
+    if (this.#wire !== undefined) {
+      if (of.do === 'dial') this.#wire.dial(peer, of.connection);
+      else if (of.do === 'send') this.#wire.send(peer, of.connection, of.octets);
+      else this.#wire.close(peer, of.connection, of.abort);
+      return;
+    }
     const stream = this.#streams.get(peer)?.get(of.connection);
     if (of.do === 'dial') this.#dial(peer, of.connection);
     else if (of.do === 'send') stream?.write(of.octets);
