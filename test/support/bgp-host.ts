@@ -23,6 +23,15 @@ import { systemRandom } from '../../src/runtime/index.ts';
 import { addr, pfx } from './packets.ts';
 import { until } from './process.ts';
 
+/** Another TCP than the kernel's. */
+export interface Wire {
+  setPeer(peer: HostPeer): void;
+  dial(peer: string, connection: ConnectionId): void;
+  send(peer: string, connection: ConnectionId, octets: Uint8Array): void;
+  close(peer: string, connection: ConnectionId, abort: boolean): void;
+  end(): void;
+}
+
 /** What a test says of a peer; all else is the same for every one. */
 export interface HostPeer {
   readonly name: string;
@@ -48,13 +57,16 @@ export class BgpHost {
   readonly #identifier: number;
   readonly #peers = new Map<string, HostPeer>();
   readonly #streams = new Map<string, Map<ConnectionId, OctetStream>>();
-  readonly #crossings = new Map<string, (stream: OctetStream) => void>();
+  /** What the peer has dialled and we have not looked at. */
+  readonly #crossings = new Map<string, OctetStream | undefined>();
   readonly #undo = new Set<() => void>();
+  readonly #wire: Wire | undefined;
   #accepted = 0;
   #wake: () => void = () => {};
   #open = true;
 
-  constructor(asn: number, identifier: number) {
+  constructor(asn: number, identifier: number, wire?: (host: BgpHost) => Wire) {
+    this.#wire = wire?.(this);
     this.#asn = asn;
     this.#identifier = identifier;
     this.speaker = new Speaker({ localAs: asn, routerId: identifier }, systemRandom);
@@ -64,6 +76,7 @@ export class BgpHost {
     const { name, other, session, more } = peer;
     this.#peers.set(name, peer);
     this.#streams.set(name, new Map());
+    this.#wire?.setPeer(peer);
     const settings: PeerSettings = {
       name,
       session: sessionConfiguration({ ...SESSION, asn: this.#asn, identifier: this.#identifier, ...session }),
@@ -126,18 +139,14 @@ export class BgpHost {
   }
 
   /**
-   * The next connection of a peer is not read from before one of ours is up as well: both have dialled, and neither has heard of the
-   * other's. Resolves when the session has both.
+   * The next connection of a peer waits until one of ours is up as well: both have dialled, and neither has heard of the other's. Resolves
+   * when the session has both.
    */
   async cross(peer: string): Promise<void> {
-    let theirs: OctetStream | undefined;
-    this.#crossings.set(peer, (stream) => {
-      theirs = stream;
-    });
-    await this.when(() => theirs !== undefined, `${peer} does not dial`);
+    this.#crossings.set(peer, undefined);
+    await this.when(() => this.#crossings.get(peer) !== undefined, `${peer} does not dial`);
     this.tell(peer, { type: 'start' });
-    await this.when(() => (this.#streams.get(peer)?.size ?? 0) > 0, `${peer} does not take our connection`);
-    this.#accept(peer, theirs!);
+    await this.when(() => !this.#crossings.has(peer), `${peer} does not take our connection`);
   }
 
   when(condition: () => unknown, what: string, milliseconds = 20_000): Promise<void> {
@@ -162,6 +171,7 @@ export class BgpHost {
   kill(): void {
     this.#open = false;
     this.#wake();
+    this.#wire?.end();
     for (const undo of this.#undo) undo();
     for (const streams of this.#streams.values()) for (const stream of streams.values()) stream.close(true);
   }
@@ -175,6 +185,12 @@ export class BgpHost {
       }
     if (action.do !== 'session') return;
     const { peer, action: of } = action;
+    if (this.#wire !== undefined) {
+      if (of.do === 'dial') this.#wire.dial(peer, of.connection);
+      else if (of.do === 'send') this.#wire.send(peer, of.connection, of.octets);
+      else this.#wire.close(peer, of.connection, of.abort);
+      return;
+    }
     const stream = this.#streams.get(peer)?.get(of.connection);
     if (of.do === 'dial') this.#dial(peer, of.connection);
     else if (of.do === 'send') stream?.write(of.octets);
@@ -197,6 +213,9 @@ export class BgpHost {
       (stream) => {
         this.#undo.delete(cancel);
         this.#attach(name, connection, 'out', stream);
+        const crossing = this.#crossings.get(name);
+        this.#crossings.delete(name);
+        if (crossing !== undefined) this.#accept(name, crossing);
       },
       (why) => {
         this.#undo.delete(cancel);
@@ -210,10 +229,8 @@ export class BgpHost {
     const [from, to] = [stream.remote, stream.local].map(({ address }) => formatAddress(address));
     const peer = [...this.#peers.values()].find(({ remote, local }) => remote === from && local === to);
     if (peer === undefined || !this.#open) return stream.close(true);
-    const crossing = this.#crossings.get(peer.name);
-    if (crossing === undefined) return this.#accept(peer.name, stream);
-    this.#crossings.delete(peer.name);
-    crossing(stream);
+    if (this.#crossings.has(peer.name)) this.#crossings.set(peer.name, stream);
+    else this.#accept(peer.name, stream);
   }
 
   #accept(peer: string, stream: OctetStream): void {

@@ -17,8 +17,8 @@ export class BgpLink {
   readonly #device: string;
   readonly #network: string;
 
-  /** After `enterPrivateNetwork`. */
-  constructor(number: number) {
+  /** After `enterPrivateNetwork`; without a device where a TUN is the link, see `bgp-tun.ts`. */
+  constructor(number: number, { bare = false } = {}) {
     this.namespace = `bh${process.pid}-bgp${number}`;
     const [v4, v6, device] = [`10.9.${number}`, `2001:db8:9:${number}`, `bgp${number}`];
     [this.#network, this.#device] = [v4, device];
@@ -26,6 +26,8 @@ export class BgpLink {
     [this.ours6, this.theirs6] = [`${v6}::1`, `${v6}::2`];
     onExit(this, () => removeNamespace(this.namespace));
     sh('ip', ['netns', 'add', this.namespace]);
+    sh('ip', ['-n', this.namespace, 'link', 'set', 'dev', 'lo', 'up']);
+    if (bare) return;
     sh('ip', ['link', 'add', device, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', this.namespace]);
     const there = ['-n', this.namespace];
     for (const [words, name, v4Address, v6Address] of [
@@ -36,7 +38,6 @@ export class BgpLink {
       sh('ip', [...words, 'addr', 'add', `${v6Address}/64`, 'dev', name, 'nodad']);
       sh('ip', [...words, 'link', 'set', 'dev', name, 'up']);
     }
-    sh('ip', [...there, 'link', 'set', 'dev', 'lo', 'up']);
   }
 
   /** More addresses of ours, to be several peers of one daemon. */
