@@ -7,6 +7,7 @@ import { Command } from 'commander';
 import { COMMON, JSON_FLAG, TENANT } from './common-flags.ts';
 import { addLeaf, decimal, type Flag, type Leaf, oneOf, someOf, wholeNumber } from './flags.ts';
 import type { Io } from './io.ts';
+import { BGP_REPLAY } from './program-bgp-replay.ts';
 import { NETWORK_LEAVES } from './program-network.ts';
 
 const CONFIG: Flag = { flags: '-c, --config <file>', text: 'the document' };
@@ -121,6 +122,7 @@ const LEAVES: readonly Leaf[] = [
     run: async (call) => (await import('./status.ts')).showRoutes(call),
   },
   ...NETWORK_LEAVES,
+  BGP_REPLAY,
   {
     usage: 'ping <address>',
     text: 'Ping from inside a tenant',
@@ -224,6 +226,7 @@ const LEAVES: readonly Leaf[] = [
 
 const PARENTS: Readonly<Record<string, string>> = {
   connections: 'Show and command connections',
+  bgp: 'Speak BGP',
   nat: 'Show NAT and its sessions, and end them',
   nvgre: 'Show the virtual networks',
   keys: 'Write keys for Wireshark',
