@@ -10,62 +10,14 @@
  * Invariants: a peer that is not Established is given nothing; the time of stale routes is finite.
  */
 import { concat, type Deadline, earliest, type Machine, type Millis, type Random } from '../core/index.ts';
-import type { Address, Prefix } from '../ip/index.ts';
+import type { Prefix } from '../ip/index.ts';
 import type { Negotiated, SessionAction, SessionEvent } from './contract.ts';
 import { CEASE, describeFamily, encodeControlMessage, type Family, type NotificationMessage } from './message/index.ts';
-import type { RouteChange } from './rib/fib.ts';
 import type { RibEvent } from './rib/intake.ts';
 import type { PeerOptions } from './rib/peer.ts';
 import { Rib, type RibOptions } from './rib/rib.ts';
-import { Session, type SessionConfiguration } from './session/index.ts';
-
-/** What a peer is, beside its session. */
-export interface PeerSettings
-  extends Pick<
-    PeerOptions,
-    | 'import'
-    | 'export'
-    | 'allowOwnAs'
-    | 'nextHop'
-    | 'shared'
-    | 'addPaths'
-    | 'maximumPrefixes'
-    | 'warnAt'
-    | 'enforceFirstAs'
-    | 'defaultOriginate'
-  > {
-  readonly name: string;
-  readonly session: SessionConfiguration;
-  /** An internal peer to which routes are reflected (RFC 4456). */
-  readonly client?: boolean;
-  /** Next hop of our own for the family that the session does not run over. */
-  readonly otherAddress?: Address;
-  /** After too many prefixes: how long the session stays down; absent: until an operator begins it. */
-  readonly restartMillis?: Millis;
-}
-
-export type SpeakerEvent =
-  | { readonly type: 'session'; readonly peer: string; readonly event: Exclude<SessionEvent, { type: 'tick' }> }
-  | { readonly type: 'add-peer'; readonly peer: PeerSettings }
-  /** What does not touch the session is another now: policies, limits. */
-  | { readonly type: 'configure-peer'; readonly peer: PeerSettings }
-  /** With what the operator says of it; its routes go at once. */
-  | { readonly type: 'remove-peer'; readonly peer: string; readonly text?: string }
-  /** Asks the peer for everything again (RFC 2918), or tells it everything again. */
-  | { readonly type: 'refresh'; readonly peer: string; readonly direction: 'in' | 'out' }
-  /** Ways to next hops may have changed. */
-  | { readonly type: 'next-hops' }
-  | { readonly type: 'tick' };
-
-export type SpeakerAction =
-  | {
-      readonly do: 'session';
-      readonly peer: string;
-      readonly action: Extract<SessionAction, { do: 'dial' | 'send' | 'close' }>;
-    }
-  /** What changes in the FIB. */
-  | { readonly do: 'routes'; readonly changes: readonly RouteChange[] }
-  | { readonly do: 'log'; readonly peer: string; readonly event: string; readonly why: string };
+import { Session } from './session/index.ts';
+import type { PeerSettings, SpeakerAction, SpeakerEvent } from './speaker-contract.ts';
 
 /** Octets given to a transport that it has not taken. */
 export const WINDOW = 262_144;

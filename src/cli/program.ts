@@ -8,6 +8,7 @@ import { COMMON, JSON_FLAG, TENANT } from './common-flags.ts';
 import { addLeaf, decimal, type Flag, type Leaf, oneOf, someOf, wholeNumber } from './flags.ts';
 import type { Io } from './io.ts';
 import { BGP_LEAVES } from './program-bgp.ts';
+import { BGP_REPLAY } from './program-bgp-replay.ts';
 import { NETWORK_LEAVES } from './program-network.ts';
 
 const CONFIG: Flag = { flags: '-c, --config <file>', text: 'the document' };
@@ -122,6 +123,7 @@ const LEAVES: readonly Leaf[] = [
     run: async (call) => (await import('./status.ts')).showRoutes(call),
   },
   ...BGP_LEAVES,
+  BGP_REPLAY,
   ...NETWORK_LEAVES,
   {
     usage: 'ping <address>',
@@ -226,7 +228,7 @@ const LEAVES: readonly Leaf[] = [
 
 const PARENTS: Readonly<Record<string, string>> = {
   connections: 'Show and command connections',
-  bgp: 'Show BGP sessions and routes, and command peers',
+  bgp: 'Show BGP sessions and routes, command peers, and replay files',
   nat: 'Show NAT and its sessions, and end them',
   nvgre: 'Show the virtual networks',
   keys: 'Write keys for Wireshark',

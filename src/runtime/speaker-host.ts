@@ -5,7 +5,8 @@
  * Limit: the deadline of the speaker is looked at after each event, so a late timer is late by one event at most.
  */
 import type { Clock, OctetStream, StreamTransport } from '../bgp/script/index.ts';
-import type { PeerSettings, Speaker, SpeakerAction, SpeakerEvent } from '../bgp/speaker.ts';
+import type { Speaker } from '../bgp/speaker.ts';
+import type { PeerSettings, SpeakerAction, SpeakerEvent } from '../bgp/speaker-contract.ts';
 import { type Endpoint, formatAddress } from '../ip/index.ts';
 import { BgpStreams } from './bgp-streams.ts';
 

@@ -125,7 +125,9 @@ export class MrtReplay {
     const why = this.#unfit(record);
     if (why !== undefined) return this.#skip(why);
     const rewritten = withNextHop(this.#view, message, this.#options.nextHops);
-    return rewritten.length > this.#options.send.maximumLength ? this.#skip('tooLong') : [rewritten];
+    if (rewritten.length > this.#options.send.maximumLength) return this.#skip('tooLong');
+    // A table in front of messages is older than they are.
+    return [...this.#packer.rest(), rewritten];
   }
 
   #unfit({ message, fourOctetAs }: MessageRecord): Skipped | undefined {

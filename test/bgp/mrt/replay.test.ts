@@ -327,6 +327,13 @@ describe('replay of messages (BGP4MP)', () => {
     expect(Object.fromEntries(Object.entries(replay.skipped).filter(([, count]) => count > 0))).toEqual(skipped);
   });
 
+  it('routes of a table in front of messages leave before them', () => {
+    const replay = new MrtReplay({ peer: BIRD, send: SEND, nextHops: [] });
+    const messages = replayed([...readable('frr-table'), record(update(SEND))], replay);
+    expect(announced(messages, SEND).at(-1)).toBe('10.0.0.0/8');
+    expect(messages.length).toBe(4);
+  });
+
   it('law: whatever the message is, what comes out is an UPDATE for the session', () => {
     fc.assert(
       fc.property(octets(0, 80), (body) => {

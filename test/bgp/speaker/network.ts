@@ -4,7 +4,7 @@ import { IPV4_UNICAST, IPV6_UNICAST } from '../../../src/bgp/message/types.ts';
 import { ALL } from '../../../src/bgp/policy/policy.ts';
 import type { RibOptions } from '../../../src/bgp/rib/rib.ts';
 import { type SessionConfiguration, sessionConfiguration } from '../../../src/bgp/session/index.ts';
-import type { PeerSettings } from '../../../src/bgp/speaker.ts';
+import type { PeerSettings } from '../../../src/bgp/speaker-contract.ts';
 import { type Bytes, concat, EMPTY, type Millis, seededRandom } from '../../../src/core/index.ts';
 import { formatAddress, formatPrefix, type Prefix, parsePrefix } from '../../../src/ip/index.ts';
 import { messagesIn } from '../rib/speakers.ts';
