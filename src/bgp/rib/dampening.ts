@@ -178,7 +178,11 @@ export class Dampening {
 }
 
 /** The largest figure. One that is not above `suppress` never suppresses anything. */
-export const ceilingOf = ({ reuse, mostMillis, halfLifeMillis }: DampeningOptions): number =>
+export const ceilingOf = ({
+  reuse,
+  mostMillis,
+  halfLifeMillis,
+}: Pick<DampeningOptions, 'reuse' | 'mostMillis' | 'halfLifeMillis'>): number =>
   reuse * 2 ** (mostMillis / halfLifeMillis);
 
 const keyOf = (peer: number, id: number, words: Uint32Array, length: number): string =>
