@@ -6,6 +6,7 @@ export * from './policy/as-path-expression.ts';
 export * from './policy/compile.ts';
 export type * from './policy/policy.ts';
 export type * from './policy/record.ts';
+export { ceilingOf, DAMPENING, type DampeningOptions } from './rib/dampening.ts';
 export type { PathExplanation } from './rib/explain.ts';
 export type { RouteChange } from './rib/fib.ts';
 export type { RibEvent } from './rib/intake.ts';

@@ -92,6 +92,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
       next = earliest(next, session.deadline());
       for (const { until } of stale.values()) next = earliest(next, { at: until, why: 'stale routes are given up' });
     }
+    const { reuseAt } = this.rib;
+    if (reuseAt !== undefined) next = earliest(next, { at: reuseAt, why: 'damped routes are looked at' });
     return next;
   }
 
@@ -311,6 +313,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
   }
 
   #tick(now: Millis): void {
+    this.rib.reuse(now);
     for (const [name, entry] of this.#entries) {
       const due = entry.session.deadline();
       if (due !== undefined && due.at <= now)

@@ -270,6 +270,8 @@ export interface BgpConfig {
   /** Equal paths that share the flows. */
   readonly maxPaths: number;
   readonly aggregates: readonly AggregateConfig[];
+  /** RFC 2439, for routes of external peers; undefined: they may change as often as they like. */
+  readonly dampening: DampeningConfig | undefined;
   readonly decision: {
     readonly alwaysCompareMed: boolean;
     readonly missingMedAsWorst: boolean;
@@ -287,6 +289,18 @@ export interface AggregateConfig {
   /** More specific routes are not told. */
   readonly summaryOnly: boolean;
   readonly asSet: boolean;
+}
+
+/** A withdrawal counts 1000, a change 500. */
+export interface DampeningConfig {
+  readonly halfLifeSeconds: number;
+  /** While the route is withdrawn. */
+  readonly unreachableHalfLifeSeconds: number;
+  /** Above the one a route is not used, until it is below the other. */
+  readonly suppress: number;
+  readonly reuse: number;
+  /** After the last change a route waits no longer than this. */
+  readonly maxSuppressSeconds: number;
 }
 
 export interface BgpPeerConfig {

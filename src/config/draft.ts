@@ -7,6 +7,7 @@ import type {
   BgpPeerConfig,
   ConnectionConfig,
   CustomerRoute,
+  DampeningConfig,
   ExternalInterfaceConfig,
   InterfaceDocument,
   LookupConfig,
@@ -56,7 +57,8 @@ export interface TenantDraft {
 }
 
 /** `bgp` with its peers one by one. */
-export interface BgpDraft extends Omit<BgpShape, 'peers'> {
+export interface BgpDraft extends Omit<BgpShape, 'peers' | 'dampening'> {
+  readonly dampening: DampeningConfig | undefined;
   readonly peers: readonly Placed<Named<BgpPeerConfig>>[];
 }
 

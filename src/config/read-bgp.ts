@@ -1,9 +1,10 @@
 /** The section `bgp` of a tenant: what one entry alone can tell is checked here. */
-import { compileExpression } from '../bgp/index.ts';
+import { ceilingOf, compileExpression } from '../bgp/index.ts';
 import { familyOf, formatAddress } from '../ip/index.ts';
 import * as words from './bgp-words.ts';
-import type { BgpPeerConfig, PolicyClause, PolicyConfig, PrefixMatch } from './contract.ts';
+import type { BgpPeerConfig, DampeningConfig, PolicyClause, PolicyConfig, PrefixMatch } from './contract.ts';
 import type { BgpDraft, Perhaps } from './draft.ts';
+import type { IssueList } from './issue.ts';
 import { keysOf, nameOf, type Reader } from './reader.ts';
 import * as schema from './schema-bgp.ts';
 import type { Path } from './source.ts';
@@ -16,7 +17,35 @@ export function readBgp(value: unknown, path: Path, reader: Reader): Perhaps<Bgp
     config: readPeer(entry, at, reader),
   }));
   const shape = reader.parse(schema.bgpSchema, value, path);
-  return { path, value: shape && { ...shape, peers } };
+  if (shape === undefined) return { path, value: undefined };
+  const { dampening } = shape;
+  if (dampening !== undefined) checkDampening(dampening, [...path, 'dampening'], reader.issues);
+  const withdrawn = dampening?.unreachableHalfLifeSeconds ?? dampening?.halfLifeSeconds;
+  return {
+    path,
+    value: {
+      ...shape,
+      dampening: dampening && { ...dampening, unreachableHalfLifeSeconds: withdrawn! },
+      peers,
+    },
+  };
+}
+
+/** RFC 2439 §4.2: thresholds that some figure can cross. */
+function checkDampening(
+  { suppress, reuse, halfLifeSeconds, maxSuppressSeconds }: Omit<DampeningConfig, 'unreachableHalfLifeSeconds'>,
+  path: Path,
+  issues: IssueList,
+): void {
+  if (reuse >= suppress) {
+    return issues.error([...path, 'reuse'], `a route is used again below ${reuse}: that must be less than suppress`);
+  }
+  const most = ceilingOf({ reuse, halfLifeMillis: halfLifeSeconds, mostMillis: maxSuppressSeconds });
+  if (most > suppress) return;
+  issues.error(
+    [...path, 'maxSuppressSeconds'],
+    `keeps every figure at ${Math.floor(most)} or less, so no route is ever suppressed at ${suppress}`,
+  );
 }
 
 function readPeer(value: unknown, path: Path, reader: Reader): BgpPeerConfig | undefined {

@@ -27,6 +27,13 @@ export const bgpSchema = section({
       }),
     )
     .default([]),
+  dampening: section({
+    halfLifeSeconds: leaf(words.duration(1, 86400)).default(900),
+    unreachableHalfLifeSeconds: leaf(words.duration(1, 86400)).optional(),
+    suppress: leaf(words.wholeNumber(1, 50_000)).default(2000),
+    reuse: leaf(words.wholeNumber(1, 50_000)).default(750),
+    maxSuppressSeconds: leaf(words.duration(1, 86400)).default(3600),
+  }).optional(),
   decision: section({
     alwaysCompareMed: boolean.default(false),
     missingMedAsWorst: boolean.default(false),

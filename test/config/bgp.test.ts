@@ -38,6 +38,7 @@ describe('the router', () => {
       transit: true,
       maxPaths: 1,
       aggregates: [],
+      dampening: undefined,
       decision: { alwaysCompareMed: false, missingMedAsWorst: false, compareRouterId: false },
       peers: [],
     });
@@ -47,6 +48,21 @@ describe('the router', () => {
   test('RFC 6793, RFC 5396: numbers of four octets, with or without a dot', () => {
     expect(read('bgp: { asn: 4200000001 }').asn).toBe(4200000001);
     expect(read('bgp: { asn: "1.10" }').asn).toBe(65546);
+  });
+
+  test('RFC 2439: dampening is what others do where nothing more is written', () => {
+    const usual = { halfLifeSeconds: 900, suppress: 2000, reuse: 750, maxSuppressSeconds: 3600 };
+    expect(read('bgp: { asn: 65010, dampening: {} }').dampening).toEqual({ ...usual, unreachableHalfLifeSeconds: 900 });
+    expect(read('bgp: { asn: 65010, dampening: { halfLifeSeconds: 10m } }').dampening).toEqual({
+      ...usual,
+      halfLifeSeconds: 600,
+      unreachableHalfLifeSeconds: 600,
+    });
+    const apart = '{ halfLifeSeconds: 300, unreachableHalfLifeSeconds: 30m }';
+    expect(read(`bgp: { asn: 65010, dampening: ${apart} }`).dampening).toMatchObject({
+      halfLifeSeconds: 300,
+      unreachableHalfLifeSeconds: 1800,
+    });
   });
 
   test.each([
@@ -60,6 +76,14 @@ describe('the router', () => {
     [
       '{ asn: 65010, redistribute: [conected] }',
       'redistribute[0]: must be connected, static or connection, not "conected"; did you mean connected?',
+    ],
+    [
+      '{ asn: 65010, dampening: { reuse: 2000 } }',
+      'dampening.reuse: a route is used again below 2000: that must be less than suppress',
+    ],
+    [
+      '{ asn: 65010, dampening: { maxSuppressSeconds: 900 } }',
+      'dampening.maxSuppressSeconds: keeps every figure at 1500 or less, so no route is ever suppressed at 2000',
     ],
     ['{ asn: 65010, aggregates: [{ prefix: 10.0.0.0/8 }] }', 'aggregates: is not in this release'],
   ])('%s is refused', (bgp, problem) => {

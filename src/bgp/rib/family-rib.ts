@@ -11,6 +11,7 @@ import { Aggregates, type Aggregator } from './aggregates.ts';
 import { type AttributeStore, SET } from './attribute-store.ts';
 import { Changes } from './changes.ts';
 import { grown32 } from './columns.ts';
+import { Dampening, type DampeningOptions } from './dampening.ts';
 import { Decision, type DecisionOptions } from './decision.ts';
 import { Fib } from './fib.ts';
 import { PATH, PathTable } from './path-table.ts';
@@ -36,6 +37,8 @@ export class FamilyRib {
   /** Undefined: nobody forwards by these routes. */
   readonly fib: Fib | undefined;
   readonly aggregates: Aggregates;
+  /** Undefined: routes may change as often as they like. */
+  readonly dampening: Dampening | undefined;
   /** The default route that some peers are told whatever routes there are: a path of our own that is never chosen, or 0. */
   #default = 0;
   readonly #store: AttributeStore;
@@ -51,6 +54,7 @@ export class FamilyRib {
     forwards: boolean,
     seed: number,
     aggregator: Aggregator,
+    dampening?: DampeningOptions,
   ) {
     this.family = family;
     this.#store = store;
@@ -59,6 +63,7 @@ export class FamilyRib {
     this.changes = new Changes(store);
     this.fib = forwards ? new Fib(store, this.table, this.paths) : undefined;
     this.aggregates = new Aggregates(store, this, aggregator);
+    this.dampening = dampening === undefined ? undefined : new Dampening(dampening);
   }
 
   /** Paths of a peer that have not been withdrawn, whatever policy says of them. */
@@ -108,6 +113,24 @@ export class FamilyRib {
     this.touch(row);
   }
 
+  /** The path that a peer has announced and not withdrawn, or 0. The prefix stands in `table.key`. */
+  pathOf(peer: number, length: number, id: number): number {
+    const row = this.table.find(length);
+    const path = row === 0 ? 0 : this.#find(row, peer, id);
+    return path === 0 || (this.paths.flags[path]! & PATH.gone) !== 0 ? 0 : path;
+  }
+
+  /** RFC 2439 §4.8.7: routes that were damped long enough. */
+  reuse(now: Millis): void {
+    for (const { peer, id, words, length } of this.dampening?.reuse(now) ?? []) {
+      this.table.key.set(words);
+      const path = this.pathOf(peer, length, id);
+      if (path === 0) continue;
+      this.paths.flags[path]! &= ~PATH.damped;
+      this.touch(this.paths.rows[path]!);
+    }
+  }
+
   /** The prefix stands in `table.key`. */
   withdraw(peer: number, length: number, id: number): void {
     const row = this.table.find(length);
@@ -139,6 +162,7 @@ export class FamilyRib {
   }
 
   purge(peer: number): void {
+    this.dampening?.forget(peer);
     this.paths.each(peer, (path) => this.remove(path));
   }
 

@@ -1,7 +1,7 @@
 /**
  * An UPDATE of a peer, from octets into the tables.
  *
- * Read first: RFC 4271 §6.3, §9; RFC 7606 §3, §5; RFC 7911 §3; RFC 4456 §8; RFC 8212. Nothing is changed before every prefix of the
+ * Read first: RFC 4271 §6.3, §9; RFC 7606 §3, §5; RFC 7911 §3; RFC 4456 §8; RFC 8212; RFC 2439. Nothing is changed before every prefix of the
  * message has been looked at, so a message that ends the session leaves no half of itself behind.
  */
 import { type Bytes, type Millis, putU32, sameBytes, u16 } from '../../core/index.ts';
@@ -12,6 +12,7 @@ import { decodeUpdate } from '../message/update.ts';
 import { AttributeDraft } from './attribute-draft.ts';
 import { AttributeScan } from './attribute-scan.ts';
 import { type AttributeStore, word } from './attribute-store.ts';
+import type { Dampening, News } from './dampening.ts';
 import type { FamilyRib } from './family-rib.ts';
 import { PATH } from './path-table.ts';
 import { isInternal, type Peer } from './peer.ts';
@@ -62,9 +63,9 @@ export class Intake {
     const scan = this.#scan;
     scan.walk(octets, attributesAt, nlriAt, peer.receive, nlriAt < end);
     if (this.#resets(peer, octets, withdrawnAt, attributesAt - 2, nlriAt)) return [reset(peer, octets)];
-    this.#withdraw(peer, IPV4_UNICAST, octets, withdrawnAt, attributesAt - 2);
+    this.#withdraw(peer, IPV4_UNICAST, octets, withdrawnAt, attributesAt - 2, now);
     if (scan.unreach.family !== 0)
-      this.#withdraw(peer, scan.unreach.family, octets, scan.unreach.start, scan.unreach.end);
+      this.#withdraw(peer, scan.unreach.family, octets, scan.unreach.start, scan.unreach.end, now);
     if (nlriAt < end) this.#reached(peer, IPV4_UNICAST, octets, nlriAt, end, false, now);
     if (scan.reach.family !== 0)
       this.#reached(peer, scan.reach.family, octets, scan.reach.start, scan.reach.end, true, now);
@@ -140,15 +141,18 @@ export class Intake {
     return at === end;
   }
 
-  #withdraw(peer: Peer, family: Family, octets: Bytes, start: number, end: number): void {
+  #withdraw(peer: Peer, family: Family, octets: Bytes, start: number, end: number, now: Millis): void {
     const rib = this.#rib(peer, family);
     if (rib === undefined) return;
+    const dampening = dampeningOf(peer, rib);
     const withId = peer.receive.addPath.includes(family);
     for (let at = start; at < end; ) {
       const id = withId ? word(octets, at) : 0;
       if (withId) at += 4;
       const length = octets[at]!;
       rib.table.read(octets, at + 1, length);
+      if (dampening !== undefined && rib.pathOf(peer.number, length, id) !== 0)
+        dampening.withdrawn(peer.number, id, rib.table.key, length, now);
       rib.withdraw(peer.number, length, id);
       at += 1 + ((length + 7) >>> 3);
     }
@@ -163,12 +167,12 @@ export class Intake {
     multiprotocol: boolean,
     now: Millis,
   ): void {
-    if (this.#scan.treatment === 'withdraw') return this.#withdraw(peer, family, octets, start, end);
+    if (this.#scan.treatment === 'withdraw') return this.#withdraw(peer, family, octets, start, end, now);
     const rib = this.#rib(peer, family);
     if (rib === undefined) return;
     const set = this.#scan.commit(multiprotocol);
     if (this.#firstAsIsWrong(peer, set)) {
-      this.#withdraw(peer, family, octets, start, end);
+      this.#withdraw(peer, family, octets, start, end, now);
       this.#events.push({
         type: 'treated',
         treatment: 'withdraw',
@@ -182,6 +186,7 @@ export class Intake {
     const withId = peer.receive.addPath.includes(rib.family);
     const looped = this.#loops(peer, set);
     const policy = looped ? undefined : peer.import;
+    const dampening = dampeningOf(peer, rib);
     const judged = this.#judged;
     let after = looped || policy?.byPrefix ? 0 : this.#import(peer, set, 0);
     if (after !== 0) judged.set(0, after);
@@ -196,7 +201,10 @@ export class Intake {
         after = judged.get(signature) ?? this.#import(peer, set, signature);
         judged.set(signature, after);
       }
-      const flags = looped ? PATH.looped : after === 0 ? PATH.refused : 0;
+      const refused = looped ? PATH.looped : after === 0 ? PATH.refused : 0;
+      const damped =
+        dampening?.heard(peer.number, id, rib.table.key, length, newsOf(rib, peer, length, id, set), now) === true;
+      const flags = damped ? refused | PATH.damped : refused;
       rib.announce(peer.number, length, id, set, after, flags, now);
     }
     for (const each of judged.values()) this.#store.release(each);
@@ -269,5 +277,15 @@ function reset(peer: Peer, octets: Bytes): RibEvent {
 }
 
 const NOTHING: readonly RibEvent[] = [];
+/** RFC 2439 §2.1: routes of our own AS are damped where they come from. */
+const dampeningOf = (peer: Peer, rib: FamilyRib): Dampening | undefined =>
+  peer.kind === 'external' ? rib.dampening : undefined;
+
+function newsOf(rib: FamilyRib, peer: Peer, length: number, id: number, set: number): News {
+  const path = rib.pathOf(peer.number, length, id);
+  if (path === 0) return 'back';
+  return rib.paths.before[path] === set ? 'same' : 'changed';
+}
+
 /** What policy does not decide. */
 const KEPT = PATH.stale | PATH.longLived | PATH.gone | PATH.damped;

@@ -16,6 +16,7 @@ import type { Policy } from '../policy/policy.ts';
 import type { AggregateOptions } from './aggregates.ts';
 import { AttributeDraft } from './attribute-draft.ts';
 import { AttributeStore } from './attribute-store.ts';
+import type { DampeningOptions } from './dampening.ts';
 import { DECISION, type DecisionOptions } from './decision.ts';
 import { explainPrefix, type PathExplanation } from './explain.ts';
 import { Exporter, type Reflection } from './exporter.ts';
@@ -38,6 +39,8 @@ export interface RibOptions {
   readonly families?: readonly Family[];
   readonly decision?: Partial<DecisionOptions>;
   readonly resolve?: Resolve;
+  /** RFC 2439; absent: routes may change as often as they like. */
+  readonly dampening?: DampeningOptions;
   /** Whether `takeRoutes` is asked. Default true. */
   readonly forwards?: boolean;
   /** Of the hash of prefixes. */
@@ -96,6 +99,7 @@ export class Rib {
           options.forwards ?? true,
           options.seed ?? 0,
           aggregator,
+          options.dampening,
         ),
       );
     this.#intake = new Intake(this.store, this.#families, { routerId, clusterId });
@@ -206,6 +210,21 @@ export class Rib {
   nextHopsChanged(): void {
     const changed = this.store.hops.refresh();
     if (changed.size > 0) for (const rib of this.#families.values()) rib.touchHops(changed);
+  }
+
+  /** When routes that are damped may be used again. */
+  get reuseAt(): Millis | undefined {
+    let first: Millis | undefined;
+    for (const { dampening } of this.#families.values()) {
+      const next = dampening?.next;
+      if (next !== undefined && (first === undefined || next < first)) first = next;
+    }
+    return first;
+  }
+
+  /** RFC 2439 §4.8.7; the routes are chosen with the next `flush`. */
+  reuse(now: Millis): void {
+    for (const rib of this.#families.values()) rib.reuse(now);
   }
 
   /** Decides every prefix that has changed and encodes what groups are told of it. */

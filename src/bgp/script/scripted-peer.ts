@@ -14,6 +14,7 @@ import {
   decodeUpdate,
   encodeControlMessage,
   encodeUpdate,
+  type Family,
   Framer,
   IPV4_UNICAST,
   KEEPALIVE,
@@ -26,13 +27,14 @@ import {
   type OpenMessage,
   type UpdateMessage,
 } from '../message/index.ts';
+import { asOf, negotiate } from '../session/negotiate.ts';
 import { matches, type Partially, wordsForMessage } from './match.ts';
 import type { Clock, OctetStream } from './stream.ts';
 
 export interface ScriptOptions {
   /** How long an expectation waits. */
   readonly patience?: Millis;
-  /** How UPDATEs are read and written. */
+  /** How UPDATEs are read and written, whatever the OPENs say. */
   readonly context?: Partial<CodecContext>;
 }
 
@@ -43,7 +45,12 @@ export interface HeaderChanges {
 }
 
 export class ScriptedPeer {
-  context: CodecContext;
+  /** How UPDATEs are read and written: as both OPENs settle it, once they are there. */
+  receives: CodecContext;
+  sends: CodecContext;
+  readonly #fixed: Partial<CodecContext>;
+  #ours: OpenMessage | undefined;
+  #theirs: OpenMessage | undefined;
   readonly #stream: OctetStream;
   readonly #clock: Clock;
   readonly #patience: Millis;
@@ -56,8 +63,9 @@ export class ScriptedPeer {
     this.#stream = stream;
     this.#clock = clock;
     this.#patience = options.patience ?? PATIENCE;
-    this.context = { ...CONTEXT, ...options.context };
-    this.#framer.maximumLength = this.context.maximumLength;
+    this.#fixed = options.context ?? {};
+    this.receives = this.sends = { ...CONTEXT, ...this.#fixed };
+    this.#framer.maximumLength = this.receives.maximumLength;
     stream.attach({ octets: (octets) => this.#receive(octets), closed: (why) => this.#end(why) });
   }
 
@@ -87,6 +95,13 @@ export class ScriptedPeer {
   sendOpen(open: Partial<OpenMessage> & Pick<OpenMessage, 'myAs' | 'identifier'>): void {
     const whole: OpenMessage = { kind: 'open', version: 4, holdSeconds: 90, capabilities: [], ...open };
     this.send(encodeControlMessage(whole));
+    this.settle(whole);
+  }
+
+  /** For an OPEN that was sent as octets: what it says, if it says it. */
+  settle(ours: OpenMessage): void {
+    this.#ours = ours;
+    this.#settle();
   }
 
   sendKeepalive(): void {
@@ -99,7 +114,7 @@ export class ScriptedPeer {
 
   /** Attributes with whatever flags and in whatever order. */
   sendUpdate(update: Partial<UpdateMessage>): void {
-    this.send(encodeUpdate({ kind: 'update', withdrawn: [], attributes: [], nlri: [], ...update }, this.context));
+    this.send(encodeUpdate({ kind: 'update', withdrawn: [], attributes: [], nlri: [], ...update }, this.sends));
   }
 
   close(abort = false): void {
@@ -113,6 +128,16 @@ export class ScriptedPeer {
 
   async expectUpdate(like: Partially<UpdateMessage> = {}): Promise<UpdateMessage> {
     return (await this.#expect('update', like)) as UpdateMessage;
+  }
+
+  /** Any number of other UPDATEs and End-of-RIB (RFC 4724 §2), which are the answer. */
+  async expectEndOfRib(family: Family = IPV4_UNICAST): Promise<UpdateMessage[]> {
+    const before: UpdateMessage[] = [];
+    for (;;) {
+      const update = await this.expectUpdate();
+      if (isEndOfRib(update, family)) return before;
+      before.push(update);
+    }
   }
 
   async expectKeepalive(): Promise<void> {
@@ -209,13 +234,27 @@ export class ScriptedPeer {
   #decode(type: number, octets: Bytes): Message | undefined {
     if (type !== MESSAGE.UPDATE) {
       const decoded = decodeControlMessage(octets);
+      if (decoded.ok && decoded.value.kind === 'open') {
+        this.#theirs = decoded.value;
+        this.#settle();
+      }
       if (decoded.ok) return decoded.value;
     } else {
-      const decoded = decodeUpdate(octets, this.context);
+      const decoded = decodeUpdate(octets, this.receives);
       if (decoded.treatment === 'none') return decoded.update;
     }
     this.#end(`unreadable: ${toHex(octets.subarray(0, SHOWN_OCTETS))}`);
     return undefined;
+  }
+
+  #settle(): void {
+    const [ours, theirs] = [this.#ours, this.#theirs];
+    if (ours === undefined || theirs === undefined) return;
+    const ebgp = asOf(ours) !== asOf(theirs);
+    const { receive, send } = negotiate(ours, theirs, ebgp, this.#stream);
+    this.receives = { ...receive, ...this.#fixed };
+    this.sends = { ...send, ...this.#fixed };
+    this.#framer.maximumLength = this.receives.maximumLength;
   }
 
   #end(why: string): void {
@@ -224,7 +263,15 @@ export class ScriptedPeer {
   }
 }
 
-const PATIENCE: Millis = 5_000;
+function isEndOfRib({ withdrawn, attributes, nlri }: UpdateMessage, family: Family): boolean {
+  if (withdrawn.length > 0 || nlri.length > 0 || attributes.length > 1) return false;
+  const value = attributes[0]?.value;
+  if (value === undefined) return family === IPV4_UNICAST;
+  return value.name === 'mpUnreach' && value.family === family && value.withdrawn.length === 0;
+}
+
+/** How long an expectation waits that says nothing else. */
+export const PATIENCE: Millis = 5_000;
 const MOST_KEPT = 10_000;
 const SHOWN_OCTETS = 64;
 const CONTEXT: CodecContext = {

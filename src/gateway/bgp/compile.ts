@@ -1,5 +1,6 @@
 /** From the document's words to what a speaker needs. The document was checked before it came here. */
 import {
+  type DampeningOptions,
   type Family,
   IPV4_UNICAST,
   IPV6_UNICAST,
@@ -8,7 +9,7 @@ import {
   type SessionConfiguration,
   sessionConfiguration,
 } from '../../bgp/index.ts';
-import type { BgpConfig, BgpPeerConfig } from '../../config/index.ts';
+import type { BgpConfig, BgpPeerConfig, DampeningConfig } from '../../config/index.ts';
 import type { Secret } from '../../core/index.ts';
 import { type Address, formatAddress, type TcpOptions } from '../../ip/index.ts';
 import { compilePolicy } from './policy.ts';
@@ -18,7 +19,16 @@ export const compileRib = (config: BgpConfig, resolve: NonNullable<RibOptions['r
   localAs: config.asn,
   routerId: config.routerId,
   decision: { ...config.decision, multipath: config.maxPaths },
+  ...(config.dampening === undefined ? {} : { dampening: compileDampening(config.dampening) }),
   resolve,
+});
+
+const compileDampening = (config: DampeningConfig): DampeningOptions => ({
+  halfLifeMillis: config.halfLifeSeconds * 1000,
+  unreachableHalfLifeMillis: config.unreachableHalfLifeSeconds * 1000,
+  suppress: config.suppress,
+  reuse: config.reuse,
+  mostMillis: config.maxSuppressSeconds * 1000,
 });
 
 /** `connected`: the peer is on a prefix of the compartment's own. */

@@ -99,8 +99,8 @@ export class TenantRouter implements Timed {
 
   /** Whether only a new router can take the document over. */
   needsNew(config: BgpConfig): boolean {
-    const text = ({ asn, routerId, decision, maxPaths }: BgpConfig) =>
-      JSON.stringify([asn, routerId, decision, maxPaths]);
+    const text = ({ asn, routerId, decision, maxPaths, dampening }: BgpConfig) =>
+      JSON.stringify([asn, routerId, decision, maxPaths, dampening]);
     return text(this.config) !== text(config);
   }
 

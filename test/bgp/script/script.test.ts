@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { IPV4_UNICAST, MESSAGE } from '../../../src/bgp/message/index.ts';
-import { MemoryTransport, type OctetStream, ScriptedPeer, VirtualClock } from '../../../src/bgp/script/index.ts';
+import {
+  dialPeer,
+  listenForPeers,
+  MemoryTransport,
+  type ScriptedPeer,
+  VirtualClock,
+} from '../../../src/bgp/script/index.ts';
 import { Session, type SessionConfiguration, sessionConfiguration } from '../../../src/bgp/session/index.ts';
 import { type Bytes, fromHex, seededRandom } from '../../../src/core/index.ts';
 import { parseAddress } from '../../../src/ip/index.ts';
@@ -33,20 +39,16 @@ class Scene {
     this.host.leave();
   }
 
-  async dial(): Promise<ScriptedPeer> {
-    const stream = await new Promise<OctetStream>((up, fail) => this.transport.dial(at, up, fail));
-    return new ScriptedPeer(stream, this.clock);
+  dial(): Promise<ScriptedPeer> {
+    return dialPeer(this.transport, at, this.clock);
   }
 
   /** The next connection that the session dials. */
   async dialled(): Promise<ScriptedPeer> {
-    const stream = await new Promise<OctetStream>((up) => {
-      const stop = this.transport.accept(peerAt, (s) => {
-        stop();
-        up(s);
-      });
-    });
-    return new ScriptedPeer(stream, this.clock);
+    const listener = await listenForPeers(this.transport, peerAt, this.clock);
+    const peer = await listener.next();
+    listener.close();
+    return peer;
   }
 }
 
@@ -132,6 +134,33 @@ describe('a scripted peer', () => {
       await expect(peer.expectUpdate()).rejects.toThrow('expected update like {}, came nothing for 5000 ms');
       peer.send(fromHex('00'.repeat(19)));
       await expect(peer.expectNothing(1_000)).rejects.toThrow(/expected nothing, came .*"code":1/);
+    }),
+  );
+
+  it(
+    'says so when nobody dials, and when nobody is where it dials',
+    script({ passive: true }, async (scene) => {
+      const listener = await listenForPeers(scene.transport, peerAt, scene.clock, { patience: 300 });
+      await expect(listener.next()).rejects.toThrow('expected to be dialled, came nothing for 300 ms');
+      listener.close();
+      await expect(dialPeer(scene.transport, peerAt, scene.clock)).rejects.toThrow('came connection refused');
+    }),
+  );
+
+  it(
+    'is dialled by several, in their order',
+    script({}, async (scene) => {
+      const listener = await listenForPeers(scene.transport, peerAt, scene.clock);
+      const callers = [
+        await dialPeer(scene.transport, peerAt, scene.clock),
+        await dialPeer(scene.transport, peerAt, scene.clock),
+      ];
+      const [first, second] = [await listener.next(), await listener.next()];
+      callers[0]!.sendNotification(6, 2);
+      callers[1]!.sendNotification(6, 4);
+      await first.expectNotification(6, 2);
+      await second.expectNotification(6, 4);
+      listener.close();
     }),
   );
 
