@@ -51,6 +51,7 @@ export class TenantRouter implements Timed {
   readonly #plans = new Map<string, PeerPlan>();
   /** What went wrong last with each peer whose session is not up. */
   readonly #troubles = new Map<string, string>();
+  #aggregates = '';
   #running = false;
   /** How often what forwards has been told of a change. */
   tableVersion = 0;
@@ -84,6 +85,7 @@ export class TenantRouter implements Timed {
    */
   apply(config: BgpConfig, secrets: PeerSecrets, rekeyed: (peer: string) => boolean, now: Millis): void {
     this.config = config;
+    this.#aggregate(config);
     const plans = new Map(config.peers.map((peer) => [peer.name, this.#plan(peer, secrets)]));
     for (const name of this.speaker.peers)
       if (rekeyed(name) || plans.get(name)?.fixed !== this.#plans.get(name)?.fixed) this.#removePeer(name, now);
@@ -230,6 +232,13 @@ export class TenantRouter implements Timed {
     const why = `BGP route of ${external ? 'external' : 'internal'} peer ${from?.name ?? ''}`;
     // Those of our own are in the table already, or are a promise of the document.
     this.#installed.set(prefix, peer === 0 ? [] : nextHops, external ? EXTERNAL : INTERNAL, why);
+  }
+
+  #aggregate({ aggregates }: BgpConfig): void {
+    const text = JSON.stringify(aggregates.map(({ prefix, ...how }) => [formatPrefix(prefix), how]));
+    if (text === this.#aggregates) return;
+    this.#aggregates = text;
+    this.speaker.aggregate(aggregates);
   }
 
   /** Networks of the document, and routes of the compartment that are to be told. */
