@@ -2,6 +2,7 @@
 export type * from './contract.ts';
 export * from './message/index.ts';
 export * from './mrt/index.ts';
+export type { PeerSettings } from './peer-settings.ts';
 export * from './policy/as-path-expression.ts';
 export * from './policy/compile.ts';
 export type * from './policy/policy.ts';

@@ -10,39 +10,14 @@
  * Invariants: a peer that is not Established is given nothing; the time of stale routes is finite.
  */
 import { concat, type Deadline, earliest, type Machine, type Millis, type Random } from '../core/index.ts';
-import type { Address, Prefix } from '../ip/index.ts';
+import type { Prefix } from '../ip/index.ts';
 import type { Negotiated, SessionAction, SessionEvent } from './contract.ts';
 import { CEASE, describeFamily, encodeControlMessage, type Family, type NotificationMessage } from './message/index.ts';
+import { ABSENT, changeable, optionsOf, type PeerSettings, restartFamilies } from './peer-settings.ts';
 import type { RouteChange } from './rib/fib.ts';
 import type { RibEvent } from './rib/intake.ts';
-import type { PeerOptions } from './rib/peer.ts';
 import { Rib, type RibOptions } from './rib/rib.ts';
-import { Session, type SessionConfiguration } from './session/index.ts';
-
-/** What a peer is, beside its session. */
-export interface PeerSettings
-  extends Pick<
-    PeerOptions,
-    | 'import'
-    | 'export'
-    | 'allowOwnAs'
-    | 'nextHop'
-    | 'shared'
-    | 'addPaths'
-    | 'maximumPrefixes'
-    | 'warnAt'
-    | 'enforceFirstAs'
-    | 'defaultOriginate'
-  > {
-  readonly name: string;
-  readonly session: SessionConfiguration;
-  /** An internal peer to which routes are reflected (RFC 4456). */
-  readonly client?: boolean;
-  /** Next hop of our own for the family that the session does not run over. */
-  readonly otherAddress?: Address;
-  /** After too many prefixes: how long the session stays down; absent: until an operator begins it. */
-  readonly restartMillis?: Millis;
-}
+import { Session } from './session/index.ts';
 
 export type SpeakerEvent =
   | { readonly type: 'session'; readonly peer: string; readonly event: Exclude<SessionEvent, { type: 'tick' }> }
@@ -410,52 +385,10 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
   }
 }
 
-/** What a peer need not have. */
-const ABSENT = { import: undefined, export: undefined, maximumPrefixes: undefined, warnAt: undefined } as const;
 const REFRESH = { ask: 0, begin: 1, end: 2 } as const;
 const CEASE_CODE = 6;
 
 function missed(negotiated: Negotiated | undefined, since: Stale['since']): string {
   if (negotiated === undefined) return 'the peer did not come back';
   return since === 'refresh' ? 'no End-of-RR' : 'no End-of-RIB';
-}
-
-const restartFamilies = ({ remote, families }: Negotiated): readonly Family[] =>
-  remote.capabilities.flatMap((capability) =>
-    capability.name === 'gracefulRestart' ? families.filter((family) => named(capability.families, family)) : [],
-  );
-
-const named = (list: readonly { readonly family: Family }[], family: Family): boolean =>
-  list.some((each) => each.family === family);
-
-/** What the tables go by that no session has settled. */
-function changeable({
-  name: _name,
-  session: _session,
-  client: _client,
-  restartMillis: _restart,
-  ...rest
-}: PeerSettings) {
-  return rest;
-}
-
-/** What the tables know of a peer whose session is Established. */
-function optionsOf(settings: PeerSettings, negotiated: Negotiated): PeerOptions {
-  const { name, session, client } = settings;
-  const { remoteAs, remote, receive, send, extendedNextHop, localEndpoint, remoteEndpoint } = negotiated;
-  const localAs = session.localAs ?? session.asn;
-  return {
-    ...changeable(settings),
-    name,
-    kind: remoteAs !== localAs ? 'external' : client === true ? 'client' : 'internal',
-    localAs,
-    remoteAs,
-    remoteId: remote.identifier,
-    localAddress: localEndpoint.address,
-    remoteAddress: remoteEndpoint.address,
-    receive,
-    send,
-    extendedNextHop,
-    longLived: remote.capabilities.some((capability) => capability.name === 'longLivedGracefulRestart'),
-  };
 }
