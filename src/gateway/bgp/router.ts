@@ -150,9 +150,13 @@ export class TenantRouter implements Timed {
     return this.#troubles.get(peer);
   }
 
-  /** Every session is ended with a word, and every route taken back. */
-  close(now: Millis): void {
-    for (const name of this.speaker.peers) this.#removePeer(name, now);
+  /** Every session is ended with a word, and every route taken back. `text`: the gateway itself ends (RFC 9003). */
+  close(now: Millis, text?: string): void {
+    for (const peer of this.speaker.peers) {
+      if (text !== undefined)
+        this.#events.push({ type: 'session', peer, event: { type: 'stop', subcode: SHUTDOWN, text } });
+      this.#removePeer(peer, now);
+    }
     this.#installed.clear();
     this.#tenant.command({ do: 'set-transport', compartment: this.#tenant.number, on: false });
   }
