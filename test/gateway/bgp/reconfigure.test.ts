@@ -51,6 +51,7 @@ describe('a document that is another', () => {
     expect(changing.routes[0]).toEqual([]);
     expect(changing.said()).toEqual([
       'notification sent: Hard Reset, Cease: Maximum Number of Prefixes Reached (00010100000001): 2 prefixes, 1 are allowed',
+      'down: 2 prefixes, 1 are allowed',
     ]);
   });
 
@@ -63,6 +64,7 @@ describe('a document that is another', () => {
     changing.apply({ gwPeer }, 40_000);
     expect(changing.said()).toEqual([
       'notification sent: Hard Reset, Cease: Peer De-configured: stopped',
+      'down: stopped',
       'established: with AS 65020',
       'end of rib: IPv4 unicast',
     ]);

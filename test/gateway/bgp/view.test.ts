@@ -310,7 +310,7 @@ describe('problems', () => {
     expect(world.sites.gateway.status(world.timeline.now).problems).toEqual([]);
     expect(world.sites.gateway.bgp.peers(world.timeline.now)[0]).toMatchObject({
       peerState: 'Admin',
-      why: 'not started',
+      why: 'stopped',
     });
   });
 });

@@ -25,7 +25,8 @@ export interface Parts {
 const POLICIES = { import: 'all', export: 'all' };
 
 /** Keys as they stand, and of the defaults those that they do not have. */
-function withDefaults(keys: string, defaults: Readonly<Record<string, string>>, between = '\n      '): string {
+function withDefaults(written: string, defaults: Readonly<Record<string, string>>, between = '\n      '): string {
+  const keys = written.replace(/^, /, '');
   const rest = Object.entries(defaults).filter(([key]) => !keys.includes(`${key}:`));
   return [...rest.map(([key, value]) => `${key}: ${value}`), ...(keys === '' ? [] : [keys])].join(between);
 }
