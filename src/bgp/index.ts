@@ -2,6 +2,7 @@
 export type * from './contract.ts';
 export * from './message/index.ts';
 export * from './mrt/index.ts';
+export type { PeerSettings } from './peer-settings.ts';
 export * from './policy/as-path-expression.ts';
 export * from './policy/compile.ts';
 export type * from './policy/policy.ts';
@@ -12,9 +13,9 @@ export type { RouteChange } from './rib/fib.ts';
 export type { RibEvent } from './rib/intake.ts';
 export * from './rib/look.ts';
 export type { Resolution, Resolve } from './rib/next-hops.ts';
+export type * from './rib/options.ts';
 export type { Peer, PeerKind, PeerOptions } from './rib/peer.ts';
 export * from './rib/rib.ts';
 export * from './script/index.ts';
 export * from './session/index.ts';
 export * from './speaker.ts';
-export type * from './speaker-contract.ts';

@@ -13,11 +13,35 @@ import { concat, type Deadline, earliest, type Machine, type Millis, type Random
 import type { Prefix } from '../ip/index.ts';
 import type { Negotiated, SessionAction, SessionEvent } from './contract.ts';
 import { CEASE, describeFamily, encodeControlMessage, type Family, type NotificationMessage } from './message/index.ts';
+import { ABSENT, changeable, optionsOf, type PeerSettings, restartFamilies } from './peer-settings.ts';
+import type { RouteChange } from './rib/fib.ts';
 import type { RibEvent } from './rib/intake.ts';
-import type { PeerOptions } from './rib/peer.ts';
-import { Rib, type RibOptions } from './rib/rib.ts';
+import type { RibOptions } from './rib/options.ts';
+import { Rib } from './rib/rib.ts';
 import { Session } from './session/index.ts';
-import type { PeerSettings, SpeakerAction, SpeakerEvent } from './speaker-contract.ts';
+
+export type SpeakerEvent =
+  | { readonly type: 'session'; readonly peer: string; readonly event: Exclude<SessionEvent, { type: 'tick' }> }
+  | { readonly type: 'add-peer'; readonly peer: PeerSettings }
+  /** What does not touch the session is another now: policies, limits. */
+  | { readonly type: 'configure-peer'; readonly peer: PeerSettings }
+  /** With what the operator says of it; its routes go at once. */
+  | { readonly type: 'remove-peer'; readonly peer: string; readonly text?: string }
+  /** Asks the peer for everything again (RFC 2918), or tells it everything again. */
+  | { readonly type: 'refresh'; readonly peer: string; readonly direction: 'in' | 'out' }
+  /** Ways to next hops may have changed. */
+  | { readonly type: 'next-hops' }
+  | { readonly type: 'tick' };
+
+export type SpeakerAction =
+  | {
+      readonly do: 'session';
+      readonly peer: string;
+      readonly action: Extract<SessionAction, { do: 'dial' | 'send' | 'close' }>;
+    }
+  /** What changes in the FIB. */
+  | { readonly do: 'routes'; readonly changes: readonly RouteChange[] }
+  | { readonly do: 'log'; readonly peer: string; readonly event: string; readonly why: string };
 
 /** Octets given to a transport that it has not taken. */
 export const WINDOW = 262_144;
@@ -365,52 +389,10 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
   }
 }
 
-/** What a peer need not have. */
-const ABSENT = { import: undefined, export: undefined, maximumPrefixes: undefined, warnAt: undefined } as const;
 const REFRESH = { ask: 0, begin: 1, end: 2 } as const;
 const CEASE_CODE = 6;
 
 function missed(negotiated: Negotiated | undefined, since: Stale['since']): string {
   if (negotiated === undefined) return 'the peer did not come back';
   return since === 'refresh' ? 'no End-of-RR' : 'no End-of-RIB';
-}
-
-const restartFamilies = ({ remote, families }: Negotiated): readonly Family[] =>
-  remote.capabilities.flatMap((capability) =>
-    capability.name === 'gracefulRestart' ? families.filter((family) => named(capability.families, family)) : [],
-  );
-
-const named = (list: readonly { readonly family: Family }[], family: Family): boolean =>
-  list.some((each) => each.family === family);
-
-/** What the tables go by that no session has settled. */
-function changeable({
-  name: _name,
-  session: _session,
-  client: _client,
-  restartMillis: _restart,
-  ...rest
-}: PeerSettings) {
-  return rest;
-}
-
-/** What the tables know of a peer whose session is Established. */
-function optionsOf(settings: PeerSettings, negotiated: Negotiated): PeerOptions {
-  const { name, session, client } = settings;
-  const { remoteAs, remote, receive, send, extendedNextHop, localEndpoint, remoteEndpoint } = negotiated;
-  const localAs = session.localAs ?? session.asn;
-  return {
-    ...changeable(settings),
-    name,
-    kind: remoteAs !== localAs ? 'external' : client === true ? 'client' : 'internal',
-    localAs,
-    remoteAs,
-    remoteId: remote.identifier,
-    localAddress: localEndpoint.address,
-    remoteAddress: remoteEndpoint.address,
-    receive,
-    send,
-    extendedNextHop,
-    longLived: remote.capabilities.some((capability) => capability.name === 'longLivedGracefulRestart'),
-  };
 }

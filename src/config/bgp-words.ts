@@ -1,6 +1,6 @@
 /** The words of BGP, in the form of `words.ts`: each function gives the value or a `Problem`. */
 import { formatPrefix } from '../ip/index.ts';
-import type { AsnRange, PrefixMatch } from './contract.ts';
+import type { AsnRange, PrefixMatch } from './contract-bgp.ts';
 import { Problem, readAddress, readPrefix, readText, readUnicast, show, wholeNumber } from './words.ts';
 
 /** A number, or `65010` or `1.10` (RFC 5396: asdot) as text. */

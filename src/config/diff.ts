@@ -8,7 +8,6 @@
 import { sameBytes } from '../core/index.ts';
 import { formatAddress, formatEndpoint, formatPrefix } from '../ip/index.ts';
 import type {
-  BgpConfig,
   CustomerRoute,
   Document,
   HostTenantConfig,
@@ -19,6 +18,7 @@ import type {
   SubnetConfig,
   TenantConfig,
 } from './contract.ts';
+import type { BgpConfig } from './contract-bgp.ts';
 import { networkText } from './draft.ts';
 import { formatPath } from './issue.ts';
 import { formatMac } from './mac.ts';

@@ -4,10 +4,8 @@
  */
 import { type Address, compareAddresses, contains, formatAddress, networkOf, type Prefix } from '../ip/index.ts';
 import type {
-  BgpPeerConfig,
   ConnectionConfig,
   CustomerRoute,
-  DampeningConfig,
   ExternalInterfaceConfig,
   InterfaceDocument,
   LookupConfig,
@@ -15,6 +13,7 @@ import type {
   UnderlayConfig,
   VmConfig,
 } from './contract.ts';
+import type { BgpPeerConfig, DampeningConfig } from './contract-bgp.ts';
 import type { IssueList } from './issue.ts';
 import type { Mac } from './mac.ts';
 import type { AddressRange } from './range.ts';

@@ -1,7 +1,6 @@
 /** From a draft without errors, in which every part is there, to the document. */
 import { type Prefix, parseAddress } from '../ip/index.ts';
 import type {
-  BgpConfig,
   GatewayConfig,
   HostConfig,
   HostSubnetConfig,
@@ -10,6 +9,7 @@ import type {
   SubnetConfig,
   TenantConfig,
 } from './contract.ts';
+import type { BgpConfig } from './contract-bgp.ts';
 import { configsOf, type Draft, type Placed, readable, type SubnetDraft, type TenantDraft } from './draft.ts';
 import { compareRanges } from './range.ts';
 import { routerIdOf } from './rules-bgp.ts';

@@ -4,6 +4,7 @@
  */
 export type * from './contract.ts';
 export { DEFAULT_COMPARTMENT, DEFAULT_LISTEN, gatewayTenants } from './contract.ts';
+export type * from './contract-bgp.ts';
 export { type Change, type ChangeKind, diffDocuments, type FieldChange, formatChanges } from './diff.ts';
 export { type ReadResult, readDocument } from './document.ts';
 export { formatIssue, placeIssues } from './issue.ts';

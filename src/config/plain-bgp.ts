@@ -1,6 +1,6 @@
 /** The section `bgp` as plain data in the words of the file. */
 import { formatAddress, formatPrefix } from '../ip/index.ts';
-import type { AsnRange, BgpConfig, BgpPeerConfig, PolicyClause, PolicyConfig, PrefixMatch } from './contract.ts';
+import type { AsnRange, BgpConfig, BgpPeerConfig, PolicyClause, PolicyConfig, PrefixMatch } from './contract-bgp.ts';
 import { type Plain, plainSecret, present } from './plain.ts';
 
 export const plainBgp = (bgp: BgpConfig): Plain => ({

@@ -2,7 +2,7 @@
 import { ceilingOf, compileExpression } from '../bgp/index.ts';
 import { familyOf, formatAddress } from '../ip/index.ts';
 import * as words from './bgp-words.ts';
-import type { BgpPeerConfig, DampeningConfig, PolicyClause, PolicyConfig, PrefixMatch } from './contract.ts';
+import type { BgpPeerConfig, DampeningConfig, PolicyClause, PolicyConfig, PrefixMatch } from './contract-bgp.ts';
 import type { BgpDraft, Perhaps } from './draft.ts';
 import type { IssueList } from './issue.ts';
 import { keysOf, nameOf, type Reader } from './reader.ts';

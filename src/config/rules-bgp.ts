@@ -1,10 +1,11 @@
 /** What must hold between a tenant's BGP router and the rest of the tenant: identifier, own addresses, peers that differ. */
 import { u32 } from '../core/index.ts';
-import { type Address, familyOf, formatAddress, sameAddress } from '../ip/index.ts';
-import type { BgpPeerConfig } from './contract.ts';
+import { type Address, familyOf, formatAddress, formatPrefix, sameAddress } from '../ip/index.ts';
+import type { AggregateConfig, BgpPeerConfig } from './contract-bgp.ts';
 import { configsOf, ownAddressesOf, type Placed, type TenantDraft, unique } from './draft.ts';
 import type { IssueList } from './issue.ts';
 import { weakness } from './secrets.ts';
+import type { Path } from './source.ts';
 
 /** What is written, or the first own IPv4 address. */
 export function routerIdOf(tenant: TenantDraft): number | undefined {
@@ -18,7 +19,7 @@ export function checkBgp(tenant: TenantDraft, issues: IssueList): void {
   const { bgp } = tenant;
   if (bgp?.value === undefined) return;
   const { asn, aggregates, peers } = bgp.value;
-  if (aggregates.length > 0) issues.error([...bgp.path, 'aggregates'], 'is not in this release', 'key');
+  checkAggregates(aggregates, [...bgp.path, 'aggregates'], issues);
   const own = ownAddressesOf(tenant);
   if (routerIdOf(tenant) === undefined) {
     issues.error([...bgp.path, 'routerId'], 'is needed where the tenant has no IPv4 address of its own');
@@ -43,6 +44,18 @@ export function checkBgp(tenant: TenantDraft, issues: IssueList): void {
   for (const peer of configsOf(peers)) checkPeer(peer, asn, own, issues);
 }
 
+function checkAggregates(aggregates: readonly AggregateConfig[], path: Path, issues: IssueList): void {
+  const known = new Set<string>();
+  for (const [i, { prefix, asSet }] of aggregates.entries()) {
+    const text = formatPrefix(prefix);
+    if (prefix.length === prefix.address.length * 8)
+      issues.error([...path, i, 'prefix'], `nothing is more specific than ${text}: no route contributes`);
+    if (known.has(text)) issues.error([...path, i, 'prefix'], `${text} is an aggregate already`);
+    known.add(text);
+    if (asSet) issues.warning([...path, i, 'asSet'], 'RFC 9774: others may refuse a route with an AS_SET');
+  }
+}
+
 function checkPeer(
   { path, value }: Placed<BgpPeerConfig>,
   asn: number,
@@ -58,12 +71,6 @@ function checkPeer(
     issues.error([...path, 'localAddress'], `${formatAddress(localAddress)} is not an address of this tenant`);
   } else if (!own.some((each) => each.length === address.length)) {
     issues.error([...path, 'address'], `the tenant has no address of the family of ${formatAddress(address)}`);
-  }
-  if (value.defaultOriginate) {
-    issues.error(
-      [...path, 'defaultOriginate'],
-      'is not in this release: networks with 0.0.0.0/0 tells it to every peer',
-    );
   }
   if (external && value.routeReflectorClient) {
     issues.error(

@@ -126,12 +126,12 @@ export class Reconciler {
   }
 
   closeRouters(now: Millis): void {
-    for (const tenant of this.#books.tenants.values()) this.#closeRouter(tenant, now);
+    for (const tenant of this.#books.tenants.values()) this.#closeRouter(tenant, now, 'the gateway shuts down');
   }
 
-  #closeRouter(tenant: Tenant, now: Millis): void {
+  #closeRouter(tenant: Tenant, now: Millis, text?: string): void {
     if (tenant.router === undefined) return;
-    tenant.router.close(now);
+    tenant.router.close(now, text);
     this.#books.forget(tenant.router);
     tenant.router = undefined;
   }

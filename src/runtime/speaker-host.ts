@@ -4,9 +4,10 @@
  * A connection is the peer's whose address it comes from; others are refused. Leaves to others: what is done with routes, and who writes logs.
  * Limit: the deadline of the speaker is looked at after each event, so a late timer is late by one event at most.
  */
+
+import type { PeerSettings } from '../bgp/peer-settings.ts';
 import type { Clock, OctetStream, StreamTransport } from '../bgp/script/index.ts';
-import type { Speaker } from '../bgp/speaker.ts';
-import type { PeerSettings, SpeakerAction, SpeakerEvent } from '../bgp/speaker-contract.ts';
+import type { Speaker, SpeakerAction, SpeakerEvent } from '../bgp/speaker.ts';
 import { type Endpoint, formatAddress } from '../ip/index.ts';
 import { BgpStreams } from './bgp-streams.ts';
 

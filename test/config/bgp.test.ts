@@ -85,7 +85,18 @@ describe('the router', () => {
       '{ asn: 65010, dampening: { maxSuppressSeconds: 900 } }',
       'dampening.maxSuppressSeconds: keeps every figure at 1500 or less, so no route is ever suppressed at 2000',
     ],
-    ['{ asn: 65010, aggregates: [{ prefix: 10.0.0.0/8 }] }', 'aggregates: is not in this release'],
+    [
+      '{ asn: 65010, aggregates: [{ prefix: 10.0.0.1/32 }] }',
+      'aggregates[0].prefix: nothing is more specific than 10.0.0.1/32: no route contributes',
+    ],
+    [
+      '{ asn: 65010, aggregates: [{ prefix: 10.0.0.0/8 }, { prefix: 10.0.0.0/8, summaryOnly: true }] }',
+      'aggregates[1].prefix: 10.0.0.0/8 is an aggregate already',
+    ],
+    [
+      '{ asn: 65010, aggregates: [{ prefix: 10.0.0.0/8, asSet: true }] }',
+      'aggregates[0].asSet: RFC 9774: others may refuse a route with an AS_SET',
+    ],
   ])('%s is refused', (bgp, problem) => {
     expect(issuesOf(`bgp: ${bgp}`).map((issue) => issue.replace(/^.*tenants\[0\]\.bgp\./, ''))).toEqual([problem]);
   });
@@ -152,10 +163,6 @@ describe('a peer', () => {
     [
       'routeReflectorClient: true',
       'peers[0].routeReflectorClient: AS 65020 is another AS: reflection is within one (RFC 4456)',
-    ],
-    [
-      'defaultOriginate: true',
-      'peers[0].defaultOriginate: is not in this release: networks with 0.0.0.0/0 tells it to every peer',
     ],
   ])('%s', (keys, problem) => {
     expect(problems(`${PEER.slice(0, -2)}, ${keys} }`)).toEqual([problem]);
@@ -266,7 +273,9 @@ describe('what changed', () => {
       '[{ prefix: [10.0.0.0/8, "fd00::/16"], le: 24, community: "65020:1", set: { prepend: 1 } }, { action: reject }]';
     const peer = `{ name: a, address: 10.2.0.2, asn: 65020, md5: { file: a.md5 }, maxPrefixes: { limit: 9 }, ttlSecurityHops: 2, import: ${policy}, export: none }`;
     const { document } = readDocument(
-      documentOf(`bgp: { asn: 65010, networks: [10.1.0.0/24], peers: [${peer}, ${PEER}] }`),
+      documentOf(
+        `bgp: { asn: 65010, networks: [10.1.0.0/24], aggregates: [{ prefix: 10.0.0.0/8 }], peers: [${peer}, ${PEER}] }`,
+      ),
       'g',
     );
     const again = readDocument(showDocument(document!), 'g');

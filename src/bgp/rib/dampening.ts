@@ -86,7 +86,7 @@ export class Dampening {
     this.#decay(entry, now);
     entry.reachable = true;
     if (news === 'changed') this.#charge(entry, CHANGE);
-    this.#await(entry);
+    this.#schedule(entry);
     return entry.suppressed;
   }
 
@@ -98,7 +98,7 @@ export class Dampening {
     this.#decay(entry, now);
     entry.reachable = false;
     this.#charge(entry, WITHDRAWAL);
-    this.#await(entry);
+    this.#schedule(entry);
   }
 
   /** Routes that may be used again, as far as they are announced. */
@@ -111,7 +111,7 @@ export class Dampening {
       this.#decay(entry, now);
       if (was && !entry.suppressed && entry.reachable) free.push(entry);
       if (entry.figure < this.#options.reuse / 2) this.#entries.delete(key);
-      else this.#await(entry);
+      else this.#schedule(entry);
     }
     this.#next = Math.max(this.#next, now + ROUND);
     return free;
@@ -160,7 +160,7 @@ export class Dampening {
     if (entry.figure > this.#options.suppress) entry.suppressed = true;
   }
 
-  #await(entry: Entry): void {
+  #schedule(entry: Entry): void {
     const { reuse } = this.#options;
     this.#next = Math.min(this.#next, this.#until(entry, entry.suppressed ? reuse : reuse / 2));
   }

@@ -16,50 +16,19 @@ import type { Policy } from '../policy/policy.ts';
 import type { AggregateOptions } from './aggregates.ts';
 import { AttributeDraft } from './attribute-draft.ts';
 import { AttributeStore } from './attribute-store.ts';
-import type { DampeningOptions } from './dampening.ts';
-import { DECISION, type DecisionOptions } from './decision.ts';
+import { DECISION } from './decision.ts';
 import { explainPrefix, type PathExplanation } from './explain.ts';
 import { Exporter, type Reflection } from './exporter.ts';
 import { ALL_PATHS, type Audience, FamilyRib } from './family-rib.ts';
 import type { RouteChange } from './fib.ts';
 import { Intake, type RibEvent } from './intake.ts';
-import { NextHops, type Resolve } from './next-hops.ts';
+import { NextHops } from './next-hops.ts';
+import type { Origination, PeerChange, RibOptions } from './options.ts';
 import type { Peer, PeerOptions } from './peer.ts';
+
 import type { Resync } from './resync.ts';
 import { UpdateEncoder } from './update-encoder.ts';
 import { UpdateGroup } from './update-group.ts';
-
-export interface RibOptions {
-  readonly localAs: number;
-  readonly routerId: number;
-  /** RFC 4456 §7. Default: the router identifier. */
-  readonly clusterId?: number;
-  /** Whether routes of clients are reflected to other clients. Default true. */
-  readonly clientToClient?: boolean;
-  readonly families?: readonly Family[];
-  readonly decision?: Partial<DecisionOptions>;
-  readonly resolve?: Resolve;
-  /** RFC 2439; absent: routes may change as often as they like. */
-  readonly dampening?: DampeningOptions;
-  /** Whether `takeRoutes` is asked. Default true. */
-  readonly forwards?: boolean;
-  /** Of the hash of prefixes. */
-  readonly seed?: number;
-  readonly queueOctets?: number;
-}
-
-type PeerChange = { readonly [K in Exclude<keyof PeerOptions, 'send' | 'receive'>]?: PeerOptions[K] | undefined };
-
-/** What a route of our own says. The next hop is ours. */
-export interface Origination {
-  readonly origin?: 'igp' | 'egp' | 'incomplete';
-  readonly med?: number;
-  readonly localPreference?: number;
-  readonly communities?: readonly number[];
-  readonly weight?: number;
-  /** For people: a network of the document, a connected prefix, a connection. */
-  readonly why: string;
-}
 
 /** More than half of a full table: a receiver that reads at all gets it without leaving the log. */
 export const QUEUE_OCTETS = 4 << 20;

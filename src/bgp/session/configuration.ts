@@ -105,8 +105,11 @@ export function sessionConfiguration(
 
 export const presentedAs = (c: SessionConfiguration): number => c.localAs ?? c.asn;
 
-/** RFC 4271 §4.2. My AS is AS_TRANS only where the number does not fit (RFC 6793 §4.1). */
-export function openOf(c: SessionConfiguration, restarting: boolean): OpenMessage {
+/**
+ * RFC 4271 §4.2. My AS is AS_TRANS only where the number does not fit (RFC 6793 §4.1). `again`: the session was there before in this
+ * process, so that what forwards is as it was (RFC 4724 §3: Forwarding State).
+ */
+export function openOf(c: SessionConfiguration, restarting: boolean, again = false): OpenMessage {
   const asn = presentedAs(c);
   return {
     kind: 'open',
@@ -114,16 +117,16 @@ export function openOf(c: SessionConfiguration, restarting: boolean): OpenMessag
     myAs: asn > 0xffff ? AS_TRANS : asn,
     holdSeconds: c.holdSeconds,
     identifier: c.identifier,
-    capabilities: capabilitiesOf(c, restarting),
+    capabilities: capabilitiesOf(c, restarting, again),
   };
 }
 
-function capabilitiesOf(c: SessionConfiguration, restarting: boolean): readonly Capability[] {
+function capabilitiesOf(c: SessionConfiguration, restarting: boolean, again: boolean): readonly Capability[] {
   const all: Capability[] = c.families.map((family) => ({ name: 'multiprotocol', family }));
   if (c.routeRefresh) all.push({ name: 'routeRefresh' });
   if (c.extendedNextHop.length > 0) all.push({ name: 'extendedNextHop', entries: c.extendedNextHop });
   if (c.extendedMessages) all.push({ name: 'extendedMessage' });
-  if (c.gracefulRestart !== undefined) all.push(...gracefulCapabilities(c.gracefulRestart, restarting));
+  if (c.gracefulRestart !== undefined) all.push(...gracefulCapabilities(c.gracefulRestart, restarting, again));
   if (c.fourOctetAs) all.push({ name: 'fourOctetAs', asn: presentedAs(c) });
   if (c.addPath.length > 0) all.push({ name: 'addPath', families: c.addPath });
   if (c.enhancedRouteRefresh) all.push({ name: 'enhancedRouteRefresh' });
@@ -131,8 +134,12 @@ function capabilitiesOf(c: SessionConfiguration, restarting: boolean): readonly 
   return all;
 }
 
-function gracefulCapabilities(g: GracefulRestart, restarting: boolean): readonly Capability[] {
-  const { restartSeconds, notification, families, longLived } = g;
+function gracefulCapabilities(g: GracefulRestart, restarting: boolean, again: boolean): readonly Capability[] {
+  const { restartSeconds, notification } = g;
+  const kept = <F extends { readonly forwarding: boolean }>(all: readonly F[]): readonly F[] =>
+    again ? all.map((each) => ({ ...each, forwarding: true })) : all;
+  const families = kept(g.families);
+  const longLived = kept(g.longLived);
   const all: Capability[] = [{ name: 'gracefulRestart', restarting, notification, restartSeconds, families }];
   if (longLived.length > 0) all.push({ name: 'longLivedGracefulRestart', families: longLived });
   return all;

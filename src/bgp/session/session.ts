@@ -133,7 +133,7 @@ export class Session implements Machine<SessionEvent, SessionAction>, Owner {
   }
 
   ownOpen(): OpenMessage {
-    return openOf(this.configuration, this.#restarting);
+    return openOf(this.configuration, this.#restarting, this.counters.established > 0);
   }
 
   /** RFC 4271 §10: 0.75 to 1.0 of it. */

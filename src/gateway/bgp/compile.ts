@@ -46,6 +46,7 @@ export function compilePeer(
     allowOwnAs: peer.allowOwnAs,
     enforceFirstAs: peer.enforceFirstAs,
     nextHop: peer.nextHop,
+    defaultOriginate: peer.defaultOriginate,
     ...(otherAddress === undefined ? {} : { otherAddress }),
     ...(peer.import === undefined ? {} : { import: compilePolicy(peer.import, router, true) }),
     ...(peer.export === undefined && router.transit

@@ -51,6 +51,7 @@ export class TenantRouter implements Timed {
   readonly #plans = new Map<string, PeerPlan>();
   /** What went wrong last with each peer whose session is not up. */
   readonly #troubles = new Map<string, string>();
+  #aggregates = '';
   #running = false;
   /** How often what forwards has been told of a change. */
   tableVersion = 0;
@@ -84,6 +85,7 @@ export class TenantRouter implements Timed {
    */
   apply(config: BgpConfig, secrets: PeerSecrets, rekeyed: (peer: string) => boolean, now: Millis): void {
     this.config = config;
+    this.#aggregate(config);
     const plans = new Map(config.peers.map((peer) => [peer.name, this.#plan(peer, secrets)]));
     for (const name of this.speaker.peers)
       if (rekeyed(name) || plans.get(name)?.fixed !== this.#plans.get(name)?.fixed) this.#removePeer(name, now);
@@ -148,9 +150,13 @@ export class TenantRouter implements Timed {
     return this.#troubles.get(peer);
   }
 
-  /** Every session is ended with a word, and every route taken back. */
-  close(now: Millis): void {
-    for (const name of this.speaker.peers) this.#removePeer(name, now);
+  /** Every session is ended with a word, and every route taken back. `text`: the gateway itself ends (RFC 9003). */
+  close(now: Millis, text?: string): void {
+    for (const peer of this.speaker.peers) {
+      if (text !== undefined)
+        this.#events.push({ type: 'session', peer, event: { type: 'stop', subcode: SHUTDOWN, text } });
+      this.#removePeer(peer, now);
+    }
     this.#installed.clear();
     this.#tenant.command({ do: 'set-transport', compartment: this.#tenant.number, on: false });
   }
@@ -230,6 +236,13 @@ export class TenantRouter implements Timed {
     const why = `BGP route of ${external ? 'external' : 'internal'} peer ${from?.name ?? ''}`;
     // Those of our own are in the table already, or are a promise of the document.
     this.#installed.set(prefix, peer === 0 ? [] : nextHops, external ? EXTERNAL : INTERNAL, why);
+  }
+
+  #aggregate({ aggregates }: BgpConfig): void {
+    const text = JSON.stringify(aggregates.map(({ prefix, ...how }) => [formatPrefix(prefix), how]));
+    if (text === this.#aggregates) return;
+    this.#aggregates = text;
+    this.speaker.aggregate(aggregates);
   }
 
   /** Networks of the document, and routes of the compartment that are to be told. */

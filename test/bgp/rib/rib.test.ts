@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { IPV4_UNICAST, IPV6_UNICAST } from '../../../src/bgp/message/types.ts';
 import type { RibEvent } from '../../../src/bgp/rib/intake.ts';
+import type { RibOptions } from '../../../src/bgp/rib/options.ts';
 import type { PeerOptions } from '../../../src/bgp/rib/peer.ts';
-import { Rib, type RibOptions } from '../../../src/bgp/rib/rib.ts';
+import { Rib } from '../../../src/bgp/rib/rib.ts';
 import { type Bytes, concat, EMPTY, fromHex, toHex } from '../../../src/core/index.ts';
 import { formatAddress, formatPrefix, parsePrefix } from '../../../src/ip/index.ts';
 import { FEED, feed } from '../message/feed.ts';

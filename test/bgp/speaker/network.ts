@@ -1,10 +1,10 @@
 /** Speakers joined in memory, in virtual time: every octet takes a millisecond, in order; connections can be cut and messages lost. */
 import { Speaker, type SpeakerAction, type SpeakerEvent } from '../../../src/bgp/index.ts';
 import { IPV4_UNICAST, IPV6_UNICAST } from '../../../src/bgp/message/types.ts';
+import type { PeerSettings } from '../../../src/bgp/peer-settings.ts';
 import { ALL } from '../../../src/bgp/policy/policy.ts';
-import type { RibOptions } from '../../../src/bgp/rib/rib.ts';
+import type { RibOptions } from '../../../src/bgp/rib/options.ts';
 import { type SessionConfiguration, sessionConfiguration } from '../../../src/bgp/session/index.ts';
-import type { PeerSettings } from '../../../src/bgp/speaker-contract.ts';
 import { type Bytes, concat, EMPTY, type Millis, seededRandom } from '../../../src/core/index.ts';
 import { formatAddress, formatPrefix, type Prefix, parsePrefix } from '../../../src/ip/index.ts';
 import { messagesIn } from '../rib/speakers.ts';

@@ -70,6 +70,17 @@ describe('RFC 4724 §4.2: the receiving speaker', () => {
     expect(net.fib('b')).toEqual([]);
   });
 
+  it('§3: who only lost the session went on forwarding, which its next OPEN says: nothing goes away', () => {
+    const net = helped({ families: [{ family: IPV4_UNICAST, forwarding: false }] });
+    net.cut('a', 'b');
+    for (let i = 0; i < 20_000 && net.established('b', 'a') < 2; i++) net.run(1);
+    for (let i = 0; i < 20; i++) {
+      net.run(1);
+      expect(net.fib('b')).toHaveLength(2);
+    }
+    expect([net.established('b', 'a'), net.paths('b', ONE)]).toEqual([2, ['a']]);
+  });
+
   it('does not wait for End-of-RIB for ever', () => {
     const net = helped();
     net.restart('a');

@@ -17,17 +17,26 @@ export interface Parts {
   readonly siteRouter?: string;
   readonly sitePeer?: string;
   readonly start?: string;
+  /** Keys of the gateway's connection, and of the tenants at the sites. */
+  readonly gwConnection?: string;
+  readonly siteTenant?: string;
 }
 
 const POLICIES = { import: 'all', export: 'all' };
 
 /** Keys as they stand, and of the defaults those that they do not have. */
-function withDefaults(keys: string, defaults: Readonly<Record<string, string>>, between = '\n      '): string {
+function withDefaults(written: string, defaults: Readonly<Record<string, string>>, between = '\n      '): string {
+  const keys = written.replace(/^, /, '');
   const rest = Object.entries(defaults).filter(([key]) => !keys.includes(`${key}:`));
   return [...rest.map(([key, value]) => `${key}: ${value}`), ...(keys === '' ? [] : [keys])].join(between);
 }
 
-export const gwDocument = ({ gwRouter = '', gwPeer = '', start = 'demand' }: Parts): string => `version: 1
+export const gwDocument = ({
+  gwRouter = '',
+  gwPeer = '',
+  gwConnection = '',
+  start = 'demand',
+}: Parts): string => `version: 1
 gateway: { name: gw, external: { addresses: [192.0.2.1] } }
 tenants:${NAMES.map(
   (name) => `
@@ -41,6 +50,7 @@ tenants:${NAMES.map(
         child: { local: [0.0.0.0/0], remote: [0.0.0.0/0] }
         routes: [10.2.0.1/32]
         start: ${start}
+        ${gwConnection}
     bgp:
       asn: 65010
       ${withDefaults(gwRouter, { networks: '[10.1.0.0/24]' })}
@@ -48,13 +58,13 @@ tenants:${NAMES.map(
 ).join('')}
 `;
 
-export const siteDocument = ({ siteRouter = '', sitePeer = '' }: Parts): string => `version: 1
+export const siteDocument = ({ siteRouter = '', sitePeer = '', siteTenant = '' }: Parts): string => `version: 1
 gateway: { name: sites, external: { addresses: [192.0.2.11, 192.0.2.12] } }
 tenants:${NAMES.map(
   (name) => `
   - name: ${name}
     interfaces: [{ name: inside, driver: fabric, addresses: [10.2.0.1/24] }]
-    routes: [{ prefix: ${name === 'contoso' ? '10.50.0.0/16' : '10.60.0.0/16'}, via: inside }]
+    ${withDefaults(siteTenant, { routes: `[{ prefix: ${name === 'contoso' ? '10.50.0.0/16' : '10.60.0.0/16'}, via: inside }]` }, '\n    ')}
     connections:
       - name: cloud
         local: { address: ${SITE[name]}, id: ${name}.example }

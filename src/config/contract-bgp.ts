@@ -1,0 +1,139 @@
+/** The `bgp` section of a tenant, as it is once read. */
+import type { Address, Prefix } from '../ip/index.ts';
+import type { SecretReference } from './contract.ts';
+
+/** A BGP router in a compartment (RFC 4271): it speaks from the compartment's own addresses, and its best routes are the compartment's. */
+export interface BgpConfig {
+  /** 1..4294967295 (RFC 6793), none of the reserved ones. */
+  readonly asn: number;
+  /** BGP Identifier: 32 bits, not zero (RFC 6286). Default: the first own IPv4 address. */
+  readonly routerId: number;
+  /** Originated as they are, whether there is a route or not. */
+  readonly networks: readonly Prefix[];
+  /** Routes of these origins are originated too. */
+  readonly redistribute: readonly Redistributed[];
+  /** Whether what one peer says is told to others. */
+  readonly transit: boolean;
+  /** Equal paths that share the flows. */
+  readonly maxPaths: number;
+  readonly aggregates: readonly AggregateConfig[];
+  /** RFC 2439, for routes of external peers; undefined: they may change as often as they like. */
+  readonly dampening: DampeningConfig | undefined;
+  readonly decision: {
+    readonly alwaysCompareMed: boolean;
+    readonly missingMedAsWorst: boolean;
+    /** The lower identifier wins before the older route does. */
+    readonly compareRouterId: boolean;
+  };
+  readonly peers: readonly BgpPeerConfig[];
+}
+
+export type Redistributed = 'connected' | 'static' | 'connection';
+
+/** RFC 4271 §9.2.2.2. */
+export interface AggregateConfig {
+  readonly prefix: Prefix;
+  /** More specific routes are not told. */
+  readonly summaryOnly: boolean;
+  readonly asSet: boolean;
+}
+
+/** A withdrawal counts 1000, a change 500. */
+export interface DampeningConfig {
+  readonly halfLifeSeconds: number;
+  /** While the route is withdrawn. */
+  readonly unreachableHalfLifeSeconds: number;
+  /** Above the one a route is not used, until it is below the other. */
+  readonly suppress: number;
+  readonly reuse: number;
+  /** After the last change a route waits no longer than this. */
+  readonly maxSuppressSeconds: number;
+}
+
+export interface BgpPeerConfig {
+  readonly name: string;
+  readonly address: Address;
+  readonly asn: number;
+  /** Own address that the session runs from; undefined: the one towards the peer. */
+  readonly localAddress: Address | undefined;
+  readonly port: number;
+  /** Listens only. */
+  readonly passive: boolean;
+  /** Not begun until an operator says so. */
+  readonly shutdown: boolean;
+  /** 0, or 3 and more (RFC 4271 §4.2). */
+  readonly holdSeconds: number;
+  readonly connectRetrySeconds: number;
+  readonly families: readonly ('ipv4' | 'ipv6')[];
+  /** TTL of what is sent; default 1 for an external peer on a connected prefix, else 64. */
+  readonly ttl: number | 'auto';
+  /** RFC 5082: hops the peer is away at most; undefined: not looked at. */
+  readonly ttlSecurityHops: number | undefined;
+  /** RFC 2385. */
+  readonly md5: SecretReference | undefined;
+  /** RFC 8212: without a policy an external peer neither gives nor gets routes, an internal one everything. */
+  readonly import: PolicyConfig | undefined;
+  readonly export: PolicyConfig | undefined;
+  /** RFC 4486: prefixes of a family; more end the session. Undefined: no limit but the compartment's. */
+  readonly maxPrefixes:
+    | { readonly limit: number; readonly warnPercent: number; readonly restartSeconds: number }
+    | undefined;
+  /** RFC 4456. */
+  readonly routeReflectorClient: boolean;
+  readonly nextHop: 'auto' | 'self' | 'unchanged';
+  /** A default route is told whatever routes there are. */
+  readonly defaultOriginate: boolean;
+  /** How often the own AS may stand in what the peer says. */
+  readonly allowOwnAs: number;
+  readonly enforceFirstAs: boolean;
+  /** RFC 4724: seconds the peer shall keep what we said while we restart; 0: neither side keeps anything. */
+  readonly gracefulRestartSeconds: number;
+  /** RFC 7911. */
+  readonly addPath: 'off' | 'receive' | 'send' | 'both';
+  /** When the tunnel to the peer is down: its routes go at once, or stay as long as graceful restart lets them, or nothing follows. */
+  readonly tunnelDown: 'drop' | 'retain' | 'ignore';
+}
+
+/** What may pass, in clauses tried in their order; what none decides does not pass. */
+export type PolicyConfig = 'all' | 'none' | readonly PolicyClause[];
+
+/** All that stands in it must hold. */
+export interface PolicyClause {
+  readonly prefixes: readonly PrefixMatch[];
+  /** Regular expression over the AS path as text, numbers separated by blanks. */
+  readonly asPath: string | undefined;
+  readonly neighbourAs: AsnRange | undefined;
+  readonly originAs: AsnRange | undefined;
+  /** One of these: `65000:1`, `65000:1:2`, `rt:65000:1`, or the name of a well-known one. */
+  readonly communities: readonly string[];
+  readonly nextHop: Prefix | undefined;
+  readonly med: number | undefined;
+  readonly origin: 'igp' | 'egp' | 'incomplete' | undefined;
+  readonly set: PolicyEdits;
+  readonly action: 'accept' | 'reject' | 'next';
+}
+
+/** Lengths from `ge` to `le` within the prefix. */
+export interface PrefixMatch {
+  readonly prefix: Prefix;
+  readonly ge: number;
+  readonly le: number;
+}
+
+export interface AsnRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+export interface PolicyEdits {
+  readonly localPreference: number | undefined;
+  readonly med: number | 'none' | undefined;
+  readonly nextHop: Address | 'self' | undefined;
+  readonly weight: number | undefined;
+  readonly origin: 'igp' | 'egp' | 'incomplete' | undefined;
+  /** The own AS so many times more. */
+  readonly prepend: number;
+  readonly addCommunities: readonly string[];
+  readonly removeCommunities: readonly string[];
+  readonly clearCommunities: boolean;
+}
