@@ -21,12 +21,12 @@ export class IndexTable {
   /** Of no meaning but that it is read. */
   touched = 0;
   readonly #hashOf: (row: number) => number;
-  readonly #touch: (row: number) => number;
+  readonly #touchRow: (row: number) => number;
 
-  /** `hashOf` gives the hash under which a row that is here was added; `touch` any word of the row. */
-  constructor(hashOf: (row: number) => number, touch: (row: number) => number = () => 0) {
+  /** `hashOf` gives the hash under which a row that is here was added; `touchRow` any word of the row. */
+  constructor(hashOf: (row: number) => number, touchRow: (row: number) => number = () => 0) {
     this.#hashOf = hashOf;
-    this.#touch = touch;
+    this.#touchRow = touchRow;
   }
 
   get size(): number {
@@ -36,6 +36,11 @@ export class IndexTable {
   /** Octets of memory. */
   get octets(): number {
     return (this.#slots === NONE ? 0 : this.#slots.byteLength) + (this.#old?.byteLength ?? 0);
+  }
+
+  /** Whatever stands where rows with this hash begin. */
+  touch(hash: number): number {
+    return this.#slots[hash >>> this.#shift]!;
   }
 
   /** The first row that may have this hash, or -1. Whether it is the right one, the caller sees. */
@@ -123,7 +128,7 @@ export class IndexTable {
     let touched = 0;
     for (let at = this.#cursor; at < end; at++) {
       const row = (old[at]! & ROW_MASK) - 1;
-      if (row >= 0) touched ^= this.#touch(row);
+      if (row >= 0) touched ^= this.#touchRow(row);
     }
     this.touched = touched;
     for (let at = this.#cursor; at < end; at++) {

@@ -54,7 +54,7 @@ export class SessionTable {
   #free = -1;
   #filtering: NatFiltering;
   readonly #keys: HashKeys;
-  readonly #touch = (row: number): number => this.chunks[row >>> CHUNK_SHIFT]![(row & CHUNK_MASK) * ROW_WORDS]!;
+  readonly #touch = (row: number): number => this.word(row, 0);
   readonly #byEnds = new IndexTable((row) => this.#endsHash(row), this.#touch);
   readonly #byInner = new IndexTable((row) => this.#innerHash(row), this.#touch);
   readonly #byRemote = new IndexTable((row) => this.#remoteHash(row), this.#touch);
@@ -90,7 +90,7 @@ export class SessionTable {
 
   /** The session of a packet from inside, or -1. */
   findOutbound(protocol: number, inner: number, innerPort: number, remote: number, remotePort: number): number {
-    const hash = keyedHash(this.#keys, inner, innerPort, protocol, remote, remotePort);
+    const hash = this.outboundHash(protocol, inner, innerPort, remote, remotePort);
     const key = (remotePort << 8) | protocol;
     let row = this.#byEnds.first(hash);
     while (row >= 0) {
@@ -106,6 +106,26 @@ export class SessionTable {
       row = this.#byEnds.after(hash, row);
     }
     return -1;
+  }
+
+  // What `findOutbound` reads, to be read before: see `look-ahead.ts`.
+
+  outboundHash(protocol: number, inner: number, innerPort: number, remote: number, remotePort: number): number {
+    return keyedHash(this.#keys, inner, innerPort, protocol, remote, remotePort);
+  }
+
+  touchSlot(hash: number): number {
+    return this.#byEnds.touch(hash);
+  }
+
+  /** The row of the session with that hash, or another one with the same ten bits of it, or -1. */
+  likelyRow(hash: number): number {
+    return this.#byEnds.first(hash);
+  }
+
+  /** A row may lie in two lines of the cache. */
+  touchRow(row: number): number {
+    return this.word(row, ROW.inner) ^ this.word(row, ROW.octetsOut);
   }
 
   /** The session of a packet from outside, or -1. */

@@ -147,6 +147,11 @@ export class VirtualSwitch {
     door.network.fromFabric(door.place, pa, packet, now);
   }
 
+  /** Whose virtual subnet that is. */
+  tenantOf(vsid: number): number | undefined {
+    return this.#subnets.get(vsid)?.network.tenant;
+  }
+
   /** Forgets dynamic records that have grown old. */
   expire(now: Millis): void {
     this.#agenda.tick(now);

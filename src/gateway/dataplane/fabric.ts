@@ -20,7 +20,8 @@ import {
   segmentLength,
   writeSegment,
 } from '../../ip/index.ts';
-import { NVGRE_HEADER, type ProviderAddress, VirtualSwitch } from '../../nvgre/index.ts';
+import { LookAhead, type Nat } from '../../nat/index.ts';
+import { NVGRE_HEADER, type ProviderAddress, VirtualSwitch, vsidOf } from '../../nvgre/index.ts';
 import type { MachineParameters, NetworkParameters, PlaneCommand, SubnetPort, UnderlayParameters } from './contract.ts';
 import type { DataPlane } from './plane.ts';
 
@@ -38,6 +39,11 @@ export class Fabric implements Timed {
   readonly #machines = new Map<number, MachineParameters>();
   readonly #takers = new Map<number, PortTaker>();
   readonly #inner = newPart();
+  /** What came from other nodes in this batch, and from where; `#held` of them are of now. */
+  readonly #frames: Packet[] = [];
+  readonly #remotes: Address[] = [];
+  #held = 0;
+  readonly #ahead = new LookAhead(BATCH);
 
   constructor(plane: DataPlane, parameters: UnderlayParameters) {
     this.parameters = parameters;
@@ -143,18 +149,32 @@ export class Fabric implements Timed {
     return true;
   }
 
-  /** From the underlay, GRE header first; of a train each frame by itself. */
+  /** From the underlay, GRE header first; of a train each frame by itself. It waits until the batch ends, or is large. */
   receive(remote: Address, packet: Packet, now: Millis): void {
-    this.#plane.touch(this);
-    if (packet.segment === 0) return this.#take(remote, packet, now);
+    if (packet.segment === 0) return this.#hold(remote, packet, now);
     const { pool } = this.#plane;
     const { start, end, segment } = packet;
     for (let at = start; at < end; at += segment) {
       const frame = pool.copyOf(packet, at, Math.min(at + segment, end));
       if (frame === undefined) this.#plane.drops[DROP.noBuffer]! += 1;
-      else this.#take(remote, frame, now);
+      else this.#hold(remote, frame, now);
     }
     pool.release(packet);
+  }
+
+  /** Frames wait for `flush`. */
+  get pending(): boolean {
+    return this.#held > 0;
+  }
+
+  /** What waits is taken in. */
+  flush(now: Millis): void {
+    const held = this.#held;
+    if (held === 0) return;
+    if (held >= WORTH_LOOKING_AHEAD) this.#lookAhead(held);
+    for (let i = 0; i < held; i++) this.#take(this.#remotes[i]!, this.#frames[i]!, now);
+    this.#held = 0;
+    this.#plane.touch(this);
   }
 
   deadline(): Deadline | undefined {
@@ -163,6 +183,31 @@ export class Fabric implements Timed {
 
   tick(now: Millis): void {
     this.switch.expire(now);
+  }
+
+  #hold(remote: Address, frame: Packet, now: Millis): void {
+    this.#frames[this.#held] = frame;
+    this.#remotes[this.#held] = remote;
+    this.#held += 1;
+    if (this.#held === BATCH) this.flush(now);
+  }
+
+  /** Most of what comes goes out by the NAT of its tenant. */
+  #lookAhead(held: number): void {
+    let vsid = -1;
+    let nat: Nat | undefined;
+    for (let i = 0; i < held; i++) {
+      const frame = this.#frames[i]!;
+      const { buf, start, end } = frame;
+      if (end - start < HEADERS) continue;
+      if (vsid !== vsidOf(buf, start)) {
+        vsid = vsidOf(buf, start);
+        const tenant = this.switch.tenantOf(vsid);
+        nat = tenant === undefined ? undefined : this.#plane.natOf(tenant);
+      }
+      if (nat !== undefined) this.#ahead.outbound(nat, frame, start + HEADERS);
+    }
+    this.#ahead.finish();
   }
 
   #take(remote: Address, frame: Packet, now: Millis): void {
@@ -212,5 +257,9 @@ export class Fabric implements Timed {
   }
 }
 
+/** As many as a worker reads from a socket before others have their turn. */
+const BATCH = 64;
+/** Fewer frames are taken as they are. */
+const WORTH_LOOKING_AHEAD = 8;
 /** In front of the inner packet. */
 const HEADERS = NVGRE_HEADER + ETHERNET_HEADER;

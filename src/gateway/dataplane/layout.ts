@@ -191,6 +191,7 @@ export class Layout {
       case 'link': {
         const { link, side } = way;
         link[side] = undefined;
+        if (side === 'inside') tenant.outside = undefined;
         if (link.inside !== undefined || link.outside !== undefined) return;
         if ('link' in way.command.way) this.#links.delete(way.command.way.link);
         this.#plane.forget(link);
@@ -256,6 +257,7 @@ export class Layout {
     const link = this.#links.get(number) ?? new PlaneLink(this.#plane);
     this.#links.set(number, link);
     link[side] = { tenant, interface: command.interface };
+    if (side === 'inside') tenant.outside = link;
     if (nat !== undefined) link.translate(nat);
     return new LinkWay(command, link, side);
   }

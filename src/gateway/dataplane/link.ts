@@ -41,6 +41,11 @@ export class PlaneLink implements Timed {
     cells.fill(Number.NEGATIVE_INFINITY, NAT_REFUSED_AT, NAT_REFUSED_AT + 2);
   }
 
+  /** Where packets have passed already. */
+  get natInUse(): Nat | undefined {
+    return this.#nat;
+  }
+
   get nat(): Nat | undefined {
     if (this.#nat !== undefined || this.#parameters === undefined) return this.#nat;
     const { cells, ...settings } = this.#parameters;

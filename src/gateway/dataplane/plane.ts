@@ -127,6 +127,11 @@ export class DataPlane {
     return this.#layout.segment(compartment, number)?.segment;
   }
 
+  /** The NAT by which a tenant's packets leave, where some have. */
+  natOf(compartment: number) {
+    return this.#layout.tenants.get(compartment)?.outside?.natInUse;
+  }
+
   /** The virtual switch, where there is an underlay. */
   get switch() {
     return this.#layout.fabric?.switch;
@@ -231,6 +236,7 @@ export class DataPlane {
   /** Ends a batch: what came in is joined or opened, what is to leave is sealed, and both go on. */
   flush(now: Millis): void {
     this.#now = now;
+    this.#layout.fabric?.flush(now);
     this.#joining.flush(now);
     this.#ingress.flush(now);
     this.#egress.flush();
@@ -284,7 +290,8 @@ export class DataPlane {
   command(command: PlaneCommand, now: Millis): void {
     this.#now = now;
     // No SA and no compartment goes while packets of it wait.
-    if (this.#joining.pending || this.#ingress.pending || this.#egress.pending) this.flush(now);
+    if (this.#layout.fabric?.pending || this.#joining.pending || this.#ingress.pending || this.#egress.pending)
+      this.flush(now);
     switch (command.do) {
       case 'install':
         return this.#install(command.sa, command.phase, now);

@@ -7,6 +7,7 @@ import { Compartment, type PingResult, type Sink } from '../../compartment/index
 import type { Deadline, Millis, Timed } from '../../core/index.ts';
 import { type Address, DROP, type Packet } from '../../ip/index.ts';
 import type { NatSettings, PlaneCommand } from './contract.ts';
+import type { PlaneLink } from './link.ts';
 import type { DataPlane } from './plane.ts';
 import { tellTransport } from './transport.ts';
 import type { Way } from './ways.ts';
@@ -19,6 +20,8 @@ export class PlaneTenant implements Timed, Sink {
   hasTransport = false;
   readonly compartment: Compartment;
   readonly ways = new Map<number, Way>();
+  /** Its way to compartment 1. */
+  outside: PlaneLink | undefined;
   readonly #plane: DataPlane;
   readonly #cells: number;
 
