@@ -1,6 +1,6 @@
 /** The commands about BGP. */
-import { COMMON, TENANT } from './common-flags.ts';
-import { type Flag, type Leaf, wholeNumber } from './flags.ts';
+import { COMMON, JSON_FLAG, TENANT } from './common-flags.ts';
+import { type Flag, type Leaf, oneOf, wholeNumber } from './flags.ts';
 
 const PAGE: readonly Flag[] = [
   { flags: '--within <prefix>', text: 'only prefixes that lie in this one' },
@@ -75,5 +75,32 @@ export const BGP_LEAVES: readonly Leaf[] = [
     example: 'bulkhead bgp down fabrikam/hq --text "back at noon"',
     flags: [SAID, TENANT, ...COMMON],
     run: async (call) => (await import('./bgp.ts')).command(call, 'down'),
+  },
+  {
+    usage: 'bgp policy test <prefix>',
+    text: 'Show what would become of a route at a peer of a document, and why; no gateway needs to run; exit 1 where it is refused',
+    example: 'bulkhead bgp policy test -c gateway.yaml --peer fabrikam/hq --as-path "65020 65030" 10.7.0.0/16',
+    flags: [
+      { flags: '-c, --config <file>', text: 'the document' },
+      { flags: '--peer <peer>', text: 'TENANT/PEER, or a name that only one has' },
+      {
+        flags: '--direction <way>',
+        text: 'in (default): said by the peer; out: told to it',
+        parse: oneOf('in', 'out'),
+      },
+      { flags: '--as-path <numbers>', text: 'default: the AS of an external peer in, a route of our own out' },
+      { flags: '--next-hop <address>', text: 'default the sender' },
+      {
+        flags: '--origin <origin>',
+        text: 'igp (default), egp or incomplete',
+        parse: oneOf('igp', 'egp', 'incomplete'),
+      },
+      { flags: '--med <number>', text: 'default none', parse: wholeNumber(0, 0xffff_ffff) },
+      { flags: '--local-preference <number>', text: 'default none', parse: wholeNumber(0, 0xffff_ffff) },
+      { flags: '--community <list>', text: '65000:1, 65000:1:2, rt:65000:1, no-export …; several with commas' },
+      { ...TENANT, text: 'where several have a peer of that name' },
+      JSON_FLAG,
+    ],
+    run: async (call) => (await import('./bgp-policy.ts')).testPolicy(call),
   },
 ];

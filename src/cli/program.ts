@@ -229,6 +229,7 @@ const LEAVES: readonly Leaf[] = [
 const PARENTS: Readonly<Record<string, string>> = {
   connections: 'Show and command connections',
   bgp: 'Show BGP sessions and routes, command peers, and replay files',
+  policy: 'Try BGP policies',
   nat: 'Show NAT and its sessions, and end them',
   nvgre: 'Show the virtual networks',
   keys: 'Write keys for Wireshark',

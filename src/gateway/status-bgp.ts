@@ -118,3 +118,17 @@ export interface BgpPathExplanation {
   readonly nextHopWhy: string;
   readonly attributes: SetWords;
 }
+
+/** What would become of a route at a peer. */
+export interface BgpTrialStatus {
+  readonly tenant: string;
+  readonly peer: string;
+  readonly direction: 'in' | 'out';
+  readonly prefix: string;
+  readonly accepted: boolean;
+  /** The clause or the rule that decided. */
+  readonly why: string;
+  /** null: the message was not a route any more (RFC 7606). */
+  readonly before: SetWords | null;
+  readonly after: SetWords | null;
+}

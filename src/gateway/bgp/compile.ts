@@ -48,10 +48,10 @@ export function compilePeer(
     nextHop: peer.nextHop,
     defaultOriginate: peer.defaultOriginate,
     ...(otherAddress === undefined ? {} : { otherAddress }),
-    ...(peer.import === undefined ? {} : { import: compilePolicy(peer.import, router, true) }),
+    ...(peer.import === undefined ? {} : { import: compilePolicy(peer.import, router, 'import') }),
     ...(peer.export === undefined && router.transit
       ? {}
-      : { export: compilePolicy(peer.export ?? defaultExport(router, peer), router, router.transit) }),
+      : { export: compilePolicy(peer.export ?? defaultExport(router, peer), router, 'export', router.transit) }),
     ...(maxPrefixes === undefined
       ? {}
       : {

@@ -1,2 +1,3 @@
 export * from './router.ts';
+export * from './trial.ts';
 export * from './view.ts';

@@ -4,11 +4,23 @@ import type { AsnRange, BgpConfig, PolicyClause, PolicyConfig, PolicyEdits } fro
 import { invariant, putU16, putU32, toHex } from '../../core/index.ts';
 import { formatAddress, formatPrefix, parseAddress } from '../../ip/index.ts';
 
-/** `transit`: whether routes that others have told us pass; a route of our own AS has an empty path. */
-export function compilePolicy(config: PolicyConfig, router: BgpConfig, transit: boolean): Policy {
-  const own: readonly ClauseRecord[] = transit ? [] : [{ name: 'no transit', asPath: '.', action: 'reject' }];
+/**
+ * `transit`: whether routes that others have told us pass; a route of our own AS has an empty path. A clause is called what the document
+ * calls it: `import[0]`.
+ */
+export function compilePolicy(
+  config: PolicyConfig,
+  router: BgpConfig,
+  where: 'import' | 'export',
+  transit = true,
+): Policy {
+  const own: readonly ClauseRecord[] = transit ? [] : [{ name: 'transit: false', asPath: '.', action: 'reject' }];
   const clauses =
-    typeof config === 'string' ? (config === 'all' ? [{}] : []) : config.map((each) => clauseOf(each, router));
+    typeof config === 'string'
+      ? config === 'all'
+        ? [{}]
+        : []
+      : config.map((each, i) => ({ name: `${where}[${i}]`, ...clauseOf(each, router) }));
   const record = own.length === 0 && typeof config === 'string' ? config : [...own, ...clauses];
   const compiled = compileRecord(record);
   invariant(compiled.ok, 'the document check compiled every policy');
@@ -54,7 +66,7 @@ const present = <T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], 
   };
 
 /** Extended ones as their octets (RFC 4360 §3.1 to §3.3, RFC 5668 §2): two-octet AS, IPv4 address or four-octet AS; target or origin. */
-function communityOf(text: string): string {
+export function communityOf(text: string): string {
   const [kind, first = '', second = ''] = text.split(':');
   if (kind !== 'rt' && kind !== 'soo') return text;
   const octets = new Uint8Array(8);
