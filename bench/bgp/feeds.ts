@@ -90,6 +90,14 @@ function withdrawals(prefixes: readonly Bytes[]): Bytes {
   return concat(...messages);
 }
 
+/** Peers of the mesh, in a network of their own. */
+export const meshPeers = (count: number): { name: string; address: string; asn: number }[] =>
+  Array.from({ length: count }, (_, i) => ({
+    name: `peer${i}`,
+    address: `10.254.${1 + (i >> 7)}.${1 + (i & 127)}`,
+    asn: 65_010 + i,
+  }));
+
 export const SENDER_AS = 30_844;
 export const OUR_AS = 65_000;
 export const RECEIVER_AS = 65_002;
