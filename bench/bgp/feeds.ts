@@ -90,9 +90,18 @@ function withdrawals(prefixes: readonly Bytes[]): Bytes {
   return concat(...messages);
 }
 
+/** Peers of the mesh, in a network of their own. */
+export const meshPeers = (count: number): { name: string; address: string; asn: number }[] =>
+  Array.from({ length: count }, (_, i) => ({
+    name: `peer${i}`,
+    address: `10.254.${1 + (i >> 7)}.${1 + (i & 127)}`,
+    asn: 65_010 + i,
+  }));
+
 export const SENDER_AS = 30_844;
-export const OUR_AS = 65_000;
-export const RECEIVER_AS = 65_002;
+/** Not among the private numbers that have leaked into the full feed, whose routes would count as loops. */
+export const OUR_AS = 64_900;
+export const RECEIVER_AS = 64_901;
 const ONE_SET = 100_000;
 /** Prefixes that fit 4096 octets for sure. */
 const IN_ONE = Math.floor((4096 - HEADER_LENGTH - 64) / 5);
