@@ -17,6 +17,8 @@ export interface Segment {
 /** A new buffer is small; while one flush fills them they have room for many messages. */
 const SMALL = 8192;
 const MESSAGES = 16;
+/** A segment this long is closed: a member is given whole ones. */
+const SEGMENT = 32_768;
 
 export class UpdateLog {
   /** Octets that are kept. */
@@ -59,6 +61,7 @@ export class UpdateLog {
   /** A message has been written, up to `end`. */
   wrote(end: number): void {
     this.#end = end;
+    if (end - this.#start >= SEGMENT) this.close();
   }
 
   close(): void {
