@@ -12,7 +12,7 @@ import { type Bytes, concat, EMPTY } from '../../core/index.ts';
 import { formatPrefix, type Prefix } from '../../ip/index.ts';
 import { ATTRIBUTE } from '../message/iana.ts';
 import { matchesPrefix, type PrefixMatcher, prefixMatcher } from '../policy/prefix-matcher.ts';
-import { AttributeDraft } from './attribute-draft.ts';
+import type { AttributeDraft } from './attribute-draft.ts';
 import { type AttributeStore, putWord, word } from './attribute-store.ts';
 import type { FamilyRib } from './family-rib.ts';
 
@@ -46,11 +46,11 @@ export class Aggregates {
   readonly #draft: AttributeDraft;
   #all: readonly Aggregate[] = [];
 
-  constructor(store: AttributeStore, rib: FamilyRib, aggregator: Aggregator) {
+  constructor(store: AttributeStore, draft: AttributeDraft, rib: FamilyRib, aggregator: Aggregator) {
     this.#store = store;
     this.#rib = rib;
     this.#aggregator = aggregator;
-    this.#draft = new AttributeDraft(store);
+    this.#draft = draft;
   }
 
   /** These and no others, from the next flush on. */

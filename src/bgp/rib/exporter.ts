@@ -10,7 +10,7 @@ import { ATTRIBUTE, COMMUNITY } from '../message/iana.ts';
 import { type Family, IPV4_UNICAST } from '../message/types.ts';
 import type { Policy } from '../policy/policy.ts';
 import { isConfederate, withoutConfederation } from './as-path.ts';
-import { AttributeDraft } from './attribute-draft.ts';
+import type { AttributeDraft } from './attribute-draft.ts';
 import { type AttributeStore, SET } from './attribute-store.ts';
 import { grown32 } from './columns.ts';
 import { PATH, type PathTable } from './path-table.ts';
@@ -44,6 +44,7 @@ export class Exporter {
   /** `to` stands for all members of the group. */
   constructor(
     store: AttributeStore,
+    draft: AttributeDraft,
     paths: PathTable,
     table: PrefixTable,
     peers: readonly (Peer | undefined)[],
@@ -59,7 +60,7 @@ export class Exporter {
     this.#to = to;
     this.#policy = to.export;
     this.#reflection = reflection;
-    this.#draft = new AttributeDraft(store);
+    this.#draft = draft;
     store.freed.push(this.#forget);
   }
 

@@ -8,6 +8,7 @@
 import type { Millis } from '../../core/index.ts';
 import { type Family, IPV4_UNICAST } from '../message/types.ts';
 import { Aggregates, type Aggregator } from './aggregates.ts';
+import type { AttributeDraft } from './attribute-draft.ts';
 import { type AttributeStore, SET } from './attribute-store.ts';
 import { Changes } from './changes.ts';
 import { grown32 } from './columns.ts';
@@ -23,6 +24,18 @@ import type { UpdateGroup } from './update-group.ts';
 export interface Audience {
   readonly group: UpdateGroup;
   readonly best: number;
+}
+
+/** What the tables of all families of a speaker have in common. */
+export interface FamilyRibOptions {
+  readonly store: AttributeStore;
+  readonly draft: AttributeDraft;
+  readonly peers: readonly (Peer | undefined)[];
+  readonly decision: DecisionOptions;
+  readonly forwards: boolean;
+  readonly seed: number;
+  readonly aggregator: Aggregator;
+  readonly dampening: DampeningOptions | undefined;
 }
 
 const DIRTY = 1;
@@ -46,23 +59,15 @@ export class FamilyRib {
   #dirty: Uint32Array = new Uint32Array(8);
   #dirtyCount = 0;
 
-  constructor(
-    family: Family,
-    store: AttributeStore,
-    peers: readonly (Peer | undefined)[],
-    options: DecisionOptions,
-    forwards: boolean,
-    seed: number,
-    aggregator: Aggregator,
-    dampening?: DampeningOptions,
-  ) {
+  constructor(family: Family, options: FamilyRibOptions) {
+    const { store, draft, peers, decision, forwards, seed, aggregator, dampening } = options;
     this.family = family;
     this.#store = store;
     this.table = new PrefixTable(family === IPV4_UNICAST ? 1 : 4, seed);
-    this.decision = new Decision(store, this.paths, peers, options);
+    this.decision = new Decision(store, this.paths, peers, decision);
     this.changes = new Changes(store);
     this.fib = forwards ? new Fib(store, this.table, this.paths) : undefined;
-    this.aggregates = new Aggregates(store, this, aggregator);
+    this.aggregates = new Aggregates(store, draft, this, aggregator);
     this.dampening = dampening === undefined ? undefined : new Dampening(dampening);
   }
 

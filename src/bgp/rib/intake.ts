@@ -9,7 +9,7 @@ import { notification } from '../message/fault.ts';
 import { CEASE, ERROR, HEADER_LENGTH, UPDATE_ERROR } from '../message/iana.ts';
 import { type Family, IPV4_UNICAST, type NotificationMessage } from '../message/types.ts';
 import { decodeUpdate } from '../message/update.ts';
-import { AttributeDraft } from './attribute-draft.ts';
+import type { AttributeDraft } from './attribute-draft.ts';
 import { AttributeScan } from './attribute-scan.ts';
 import { type AttributeStore, word } from './attribute-store.ts';
 import type { Dampening, News } from './dampening.ts';
@@ -43,12 +43,17 @@ export class Intake {
   /** Peers that have been told how near their limit is. */
   readonly #warned = new Map<FamilyRib, Set<number>>();
 
-  constructor(store: AttributeStore, families: ReadonlyMap<Family, FamilyRib>, identity: Identity) {
+  constructor(
+    store: AttributeStore,
+    draft: AttributeDraft,
+    families: ReadonlyMap<Family, FamilyRib>,
+    identity: Identity,
+  ) {
     this.#store = store;
     this.#families = families;
     this.#identity = identity;
     this.#scan = new AttributeScan(store);
-    this.#draft = new AttributeDraft(store);
+    this.#draft = draft;
   }
 
   /** `octets` is a whole UPDATE, header included; only used during the call. */

@@ -19,7 +19,7 @@ import { AttributeStore } from './attribute-store.ts';
 import { DECISION } from './decision.ts';
 import { explainPrefix, type PathExplanation } from './explain.ts';
 import { Exporter, type Reflection } from './exporter.ts';
-import { ALL_PATHS, type Audience, FamilyRib } from './family-rib.ts';
+import { ALL_PATHS, type Audience, FamilyRib, type FamilyRibOptions } from './family-rib.ts';
 import type { RouteChange } from './fib.ts';
 import { Intake, type RibEvent } from './intake.ts';
 import { NextHops } from './next-hops.ts';
@@ -37,6 +37,7 @@ export class Rib {
   readonly store: AttributeStore;
   readonly #options: RibOptions;
   readonly #peers: (Peer | undefined)[] = [];
+  /** Families begin when a peer or a route has them. */
   readonly #families = new Map<Family, FamilyRib>();
   readonly #groups = new Map<string, { audience: Audience; family: Family }>();
   /** Keys of the groups a peer is in. */
@@ -45,7 +46,9 @@ export class Rib {
   readonly #leaving: number[] = [];
   readonly #free: number[] = [];
   readonly #intake: Intake;
+  /** For all that puts sets together; nobody leaves it half done. */
   readonly #draft: AttributeDraft;
+  readonly #shared: FamilyRibOptions;
   readonly #reflection: Reflection;
   readonly #origins = new Map<string, string>();
 
@@ -55,23 +58,17 @@ export class Rib {
     this.#draft = new AttributeDraft(this.store);
     const { routerId, clusterId = routerId, clientToClient = true } = options;
     this.#reflection = { clusterId, clientToClient };
-    const decision = { ...DECISION, ...options.decision };
-    const aggregator = { localAs: options.localAs, routerId, weight: OWN_WEIGHT };
-    for (const family of options.families ?? [IPV4_UNICAST, IPV6_UNICAST])
-      this.#families.set(
-        family,
-        new FamilyRib(
-          family,
-          this.store,
-          this.#peers,
-          decision,
-          options.forwards ?? true,
-          options.seed ?? 0,
-          aggregator,
-          options.dampening,
-        ),
-      );
-    this.#intake = new Intake(this.store, this.#families, { routerId, clusterId });
+    this.#shared = {
+      store: this.store,
+      draft: this.#draft,
+      peers: this.#peers,
+      decision: { ...DECISION, ...options.decision },
+      forwards: options.forwards ?? true,
+      seed: options.seed ?? 0,
+      aggregator: { localAs: options.localAs, routerId, weight: OWN_WEIGHT },
+      dampening: options.dampening,
+    };
+    this.#intake = new Intake(this.store, this.#draft, this.#families, { routerId, clusterId });
     this.#peers[0] = ourselves(options);
   }
 
@@ -81,6 +78,7 @@ export class Rib {
     invariant(number < 0xffff, 'there are fewer than 65,535 peers');
     const peer: Peer = { ...options, number };
     this.#peers[number] = peer;
+    this.#beginFamilies(peer);
     this.flush();
     this.#joinGroups(peer);
     return number;
@@ -103,6 +101,7 @@ export class Rib {
     this.#leaveGroups(number);
     const peer: Peer = { ...options, number };
     this.#peers[number] = peer;
+    this.#beginFamilies(peer);
     this.flush();
     this.#joinGroups(peer);
   }
@@ -171,6 +170,7 @@ export class Rib {
 
   /** Aggregates are these and no others. */
   aggregate(wanted: readonly AggregateOptions[]): void {
+    for (const { prefix } of wanted) this.#familyOf(prefix);
     for (const [family, rib] of this.#families)
       rib.aggregates.configure(wanted.filter(({ prefix }) => familyOfPrefix(prefix) === family));
   }
@@ -268,7 +268,11 @@ export class Rib {
   }
 
   family(family: Family): FamilyRib | undefined {
-    return this.#families.get(family);
+    const known = this.#families.get(family);
+    if (known !== undefined || !(this.#options.families ?? FAMILIES).includes(family)) return known;
+    const begun = new FamilyRib(family, this.#shared);
+    this.#families.set(family, begun);
+    return begun;
   }
 
   peer(number: number): Peer | undefined {
@@ -291,9 +295,13 @@ export class Rib {
   }
 
   #familyOf(prefix: Prefix): FamilyRib {
-    const rib = this.#families.get(familyOfPrefix(prefix));
+    const rib = this.family(familyOfPrefix(prefix));
     invariant(rib !== undefined, 'the tables have the family of the prefix');
     return rib;
+  }
+
+  #beginFamilies({ receive, send }: Peer): void {
+    for (const family of [...receive.families, ...send.families]) this.family(family);
   }
 
   #rejudge(peer: Peer, rib: FamilyRib): void {
@@ -347,7 +355,16 @@ export class Rib {
 
   #audience(peer: Peer, family: Family, rib: FamilyRib): Audience {
     const { store } = this;
-    const exporter = new Exporter(store, rib.paths, rib.table, this.#peers, family, peer, this.#reflection);
+    const exporter = new Exporter(
+      store,
+      this.#draft,
+      rib.paths,
+      rib.table,
+      this.#peers,
+      family,
+      peer,
+      this.#reflection,
+    );
     const encoder = new UpdateEncoder(family, peer.send, store, rib.table, rib.paths);
     const addPath = peer.send.addPath.includes(family);
     const limit = this.#options.queueOctets ?? QUEUE_OCTETS;
@@ -431,5 +448,6 @@ function ourselves(options: RibOptions): Peer {
   };
 }
 
+const FAMILIES: readonly Family[] = [IPV4_UNICAST, IPV6_UNICAST];
 /** What others give routes of their own, so that a learned one never replaces them by chance. */
 const OWN_WEIGHT = 32_768;

@@ -306,7 +306,7 @@ export class UpdateGroup {
     while (to < plan.length && this.toldTo(peer, plan[to]!) === set) to++;
     const encoder = this.#encoder;
     if (this.#own.length - this.#ownAt < encoder.maximum) {
-      this.#own = new Uint8Array(Math.max(encoder.maximum, plan.length < FEW ? 0 : OWN_CHUNK));
+      this.#own = new Uint8Array(encoder.maximum * (plan.length < FEW ? 1 : OWN_MESSAGES));
       this.#ownAt = 0;
     }
     const out = this.#own;
@@ -322,6 +322,8 @@ export class UpdateGroup {
     }
     member.planned += count;
     this.counters.own++;
+    // Of few messages none keeps room that it does not fill.
+    if (plan.length < FEW) return out.slice(begin, encoder.end);
     this.#ownAt = encoder.end;
     return out.subarray(begin, encoder.end);
   }
@@ -386,4 +388,4 @@ export class UpdateGroup {
 const NOTHING = new Uint32Array(0);
 /** Plans below this get room for one message at a time. */
 const FEW = 1000;
-const OWN_CHUNK = 65_536;
+const OWN_MESSAGES = 16;

@@ -2,6 +2,7 @@
  * What an update group has encoded and not every member has taken: one copy of the octets, read by each member from its own place.
  *
  * A segment is a run of whole messages with the same readers: all, all but one, or one alone. Segments are numbered without end.
+ * Invariant: between flushes segments lie in memory of which no more than a quarter is unused.
  */
 import type { Bytes } from '../../core/index.ts';
 
@@ -13,9 +14,11 @@ export interface Segment {
   readonly only: number;
 }
 
-/** A new chunk is small; while one flush fills them they are large. */
+/** A new buffer is small; while one flush fills them they have room for many messages. */
 const SMALL = 8192;
-const CHUNK = 65_536;
+const MESSAGES = 16;
+/** A segment this long is closed: a member is given whole ones. */
+const SEGMENT = 32_768;
 
 export class UpdateLog {
   /** Octets that are kept. */
@@ -27,7 +30,9 @@ export class UpdateLog {
   #end = 0;
   #except = 0;
   #only = 0;
-  #size = SMALL;
+  /** How many messages of the greatest length the next buffer has room for, and where its segments begin. */
+  #room = 1;
+  #first = 0;
 
   /** Number of the segment that comes next. Closes the one that is open. */
   get head(): number {
@@ -41,10 +46,8 @@ export class UpdateLog {
     this.#except = except;
     this.#only = only;
     if (this.#end + length <= this.#buffer.length) return;
-    this.close();
-    this.#buffer = new Uint8Array(Math.max(length, this.#size));
-    this.#size = CHUNK;
-    this.#start = this.#end = 0;
+    this.#leave(new Uint8Array(Math.max(length * this.#room, SMALL)));
+    this.#room = MESSAGES;
   }
 
   get buffer(): Bytes {
@@ -58,6 +61,7 @@ export class UpdateLog {
   /** A message has been written, up to `end`. */
   wrote(end: number): void {
     this.#end = end;
+    if (end - this.#start >= SEGMENT) this.close();
   }
 
   close(): void {
@@ -70,10 +74,8 @@ export class UpdateLog {
 
   /** The flush is over: nothing is kept for the next one. */
   settle(): void {
-    this.close();
-    this.#buffer = new Uint8Array(0);
-    this.#start = this.#end = 0;
-    this.#size = SMALL;
+    this.#leave(NOTHING);
+    this.#room = 1;
   }
 
   segment(number: number): Segment {
@@ -88,4 +90,22 @@ export class UpdateLog {
     this.#segments.splice(0, gone);
     this.#base += gone;
   }
+
+  /** On to another buffer; what this one has is moved into memory that it fills, if it does not fill this. */
+  #leave(next: Bytes): void {
+    this.close();
+    if (this.#end * 4 < this.#buffer.length * 3) {
+      const exact = this.#buffer.slice(0, this.#end);
+      for (let i = this.#first - this.#base; i < this.#segments.length; i++) {
+        const { octets, except, only } = this.#segments[i]!;
+        const at = octets.byteOffset - this.#buffer.byteOffset;
+        this.#segments[i] = { octets: exact.subarray(at, at + octets.length), except, only };
+      }
+    }
+    this.#first = this.#base + this.#segments.length;
+    this.#buffer = next;
+    this.#start = this.#end = 0;
+  }
 }
+
+const NOTHING: Bytes = new Uint8Array(0);

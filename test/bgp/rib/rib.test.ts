@@ -525,6 +525,30 @@ describe('a full feed', () => {
   });
 });
 
+describe('what a member has not read', () => {
+  it.each([
+    ['one flush for each', 4096, 1],
+    ['one flush for each, RFC 8654', 65_535, 1],
+    ['one flush for all', 4096, 300],
+    ['one flush for all, RFC 8654', 65_535, 300],
+  ])('lies in memory that it fills: %s', (_, maximumLength, each) => {
+    const world = new World({ forwards: false });
+    const [a, b] = [world.peer(1), world.peer(2, { send: context(true, { maximumLength }) })];
+    for (let n = 0; n < 300; n++) {
+      // As many sets as messages.
+      world.say(a, usual([65_001, 1000 + n], hop), Uint8Array.of(24, 10, n >> 8, n & 0xff));
+      if (n % each === 0) world.rib.flush();
+    }
+    world.rib.flush();
+    const octets = world.rib.take(b, 1_000_000);
+    const buffers = new Set(octets.map(({ buffer }) => buffer));
+    const kept = octets.reduce((sum, { length }) => sum + length, 0);
+    const held = [...buffers].reduce((sum, { byteLength }) => sum + byteLength, 0);
+    expect(octets.length).toBeGreaterThan(0);
+    expect(held).toBeLessThanOrEqual((kept * 4) / 3);
+  });
+});
+
 it('peers that are told the same share one group; who is told otherwise has another', () => {
   const world = new World();
   for (let n = 1; n <= 8; n++) world.peer(n);
