@@ -3,6 +3,7 @@
  *
  * Read first: RFC 4271 §9.1.2.1. A next hop is looked up among routes that are not BGP's own. On a point-to-point interface (a tunnel, a TUN)
  * it means no more than the interface; on a segment it is who forwards, or whom the route to it names.
+ * What a full table refuses is known, and tried again when `retry` is called.
  */
 import type { Resolution } from '../../bgp/index.ts';
 import type { Route } from '../../compartment/index.ts';
@@ -17,18 +18,38 @@ interface Entry {
   routes: readonly Route[];
 }
 
+/** What is asked of a tenant. */
+export type Placing = Pick<Tenant, 'number' | 'compartment' | 'command'>;
+
 export class Installed {
-  readonly #tenant: Tenant;
+  readonly #tenant: Placing;
   readonly #entries = new Map<string, Entry>();
   /** Next hops by text, as long as nothing changed. */
   readonly #ways = new Map<string, Route | undefined>();
 
-  constructor(tenant: Tenant) {
+  /** Prefixes of which the table, which is full, has refused a route. */
+  readonly #refused = new Set<string>();
+
+  constructor(tenant: Placing) {
     this.#tenant = tenant;
   }
 
   get size(): number {
     return this.#entries.size;
+  }
+
+  /** Prefixes that are not all in the table, because it is full. */
+  get refused(): number {
+    return this.#refused.size;
+  }
+
+  /** Something may have left the table. */
+  retry(): void {
+    for (const text of this.#refused) {
+      const entry = this.#entries.get(text)!;
+      this.#replace(entry, entry.routes);
+      if (this.#refused.has(text)) return;
+    }
   }
 
   /** The best route to an address that BGP has not made. */
@@ -39,7 +60,9 @@ export class Installed {
   resolve(address: Address): Resolution {
     const route = this.#wayTo(address);
     if (route === undefined) return { metric: 0, usable: false, why: `no route to ${formatAddress(address)}` };
-    return { metric: route.preference * 1000 + (route.metric ?? 0), usable: true, why: route.why };
+    // The metric of a connection says which of two with one route stands by, and no distance.
+    const metric = route.origin === 'static' ? (route.metric ?? 0) : 0;
+    return { metric, usable: true, why: route.why };
   }
 
   /** Makes the routes of a prefix exactly these; none: it goes. */
@@ -69,6 +92,7 @@ export class Installed {
   clear(): void {
     for (const entry of this.#entries.values()) this.#replace({ ...entry, nextHops: [] }, entry.routes);
     this.#entries.clear();
+    this.#refused.clear();
   }
 
   prefixOf(text: string): Prefix {
@@ -94,13 +118,25 @@ export class Installed {
       const gone = { do: 'remove-route', compartment, prefix, interface: out, origin } as const;
       this.#tenant.command(nextHop === undefined ? gone : { ...gone, nextHop });
     }
+    let refused = false;
     const had = new Map(before.map((route) => [wayText(route), route]));
     for (const [text, route] of wanted) {
       const same = had.get(text);
       if (same?.preference === route.preference && same.why === route.why) continue;
-      this.#tenant.command({ do: 'add-route', compartment, route });
+      if (this.#add(route)) continue;
+      refused = true;
+      wanted.delete(text);
     }
     entry.routes = [...wanted.values()];
+    if (refused) this.#refused.add(formatPrefix(entry.prefix));
+    else if (this.#refused.size > 0) this.#refused.delete(formatPrefix(entry.prefix));
+  }
+
+  #add(route: Route): boolean {
+    const { number: compartment, compartment: table } = this.#tenant;
+    const { routesRefused } = table.counters;
+    this.#tenant.command({ do: 'add-route', compartment, route });
+    return table.counters.routesRefused === routesRefused;
   }
 
   /** Who takes packets on the interface of the way: nobody by name on a point-to-point one. */

@@ -52,6 +52,7 @@ export class TenantRouter implements Timed {
   /** What went wrong last with each peer whose session is not up. */
   readonly #troubles = new Map<string, string>();
   #aggregates = '';
+  #full = false;
   #running = false;
   /** How often what forwards has been told of a change. */
   tableVersion = 0;
@@ -212,7 +213,7 @@ export class TenantRouter implements Timed {
       case 'routes':
         this.tableVersion += action.changes.length;
         for (const change of action.changes) this.#install(change);
-        return;
+        return this.#sayFull();
       case 'log':
         return this.#log(action);
     }
@@ -228,6 +229,23 @@ export class TenantRouter implements Timed {
 
   #words({ peer, event, why }: Extract<SpeakerAction, { do: 'log' }>): string {
     return `BGP peer ${this.#tenant.name}/${peer}: ${event}: ${why}`;
+  }
+
+  /** Once when the table of the compartment begins to refuse routes, and once when it has room for all. */
+  #sayFull(): void {
+    if (this.#installed.refused > 0) this.#installed.retry();
+    const { refused } = this.#installed;
+    if (refused > 0 === this.#full) return;
+    this.#full = refused > 0;
+    const { name, compartment } = this.#tenant;
+    if (this.#full)
+      this.#books.report(
+        'warn',
+        undefined,
+        'bgp-table-full',
+        `the table of ${name} is full: it holds ${compartment.limits.routes} routes, BGP has more`,
+      );
+    else this.#books.report('info', undefined, 'bgp-table-fits', `the table of ${name} has all BGP routes again`);
   }
 
   #install({ prefix, nextHops, peer }: RouteChange): void {

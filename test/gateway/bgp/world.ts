@@ -80,38 +80,37 @@ tenants:${NAMES.map(
 ).join('')}
 `;
 
-export class BgpWorld {
+/** Two gateways with an outer network between them, whatever their documents are. */
+export class Gateways {
   readonly timeline = new Timeline();
   readonly outer: OuterNetwork;
   readonly gw: GatewayNode;
   readonly sites: GatewayNode;
   readonly actions: GatewayAction[] = [];
-  readonly hosts: Readonly<Record<Name, { readonly vm: Host; readonly site: Host }>>;
 
-  constructor(parts: Parts = {}, seed = 7) {
+  constructor(gw: string, sites: string, seed = 7) {
     const { timeline } = this;
     const random = seededRandom(seed);
     this.outer = new OuterNetwork(timeline, random);
     this.gw = new GatewayNode({ timeline, outer: this.outer, random });
     this.sites = new GatewayNode({ timeline, outer: this.outer, random });
     this.gw.observe((action) => this.actions.push(action));
-    this.sites.apply(resolveDocument(siteDocument(parts)));
-    this.gw.apply(resolveDocument(gwDocument(parts)));
-    const host = (node: GatewayNode, name: Name, address: string) =>
-      new Host({ timeline, segment: node.segment(name, 'inside'), tenant: name, name, addresses: [addr(address)] });
-    const both = (name: Name) => ({
-      vm: host(this.gw, name, '10.1.0.10'),
-      site: host(this.sites, name, name === 'contoso' ? '10.50.0.10' : '10.60.0.10'),
-    });
-    this.hosts = { contoso: both('contoso'), woodgrove: both('woodgrove') };
+    this.sites.apply(resolveDocument(sites));
+    this.gw.apply(resolveDocument(gw));
+  }
+
+  /** A host behind the interface `inside` of a tenant. */
+  host(node: GatewayNode, tenant: string, ...addresses: string[]): Host {
+    const segment = node.segment(tenant, 'inside');
+    return new Host({ timeline: this.timeline, segment, tenant, name: tenant, addresses: addresses.map(addr) });
   }
 
   run(milliseconds: number): void {
     this.timeline.advanceTo(this.timeline.now + milliseconds);
   }
 
-  /** BGP routes in the compartment of a tenant, as `prefix via interface`. */
-  routes(name: Name, node: GatewayNode = this.gw): string[] {
+  /** BGP routes in the compartment of a tenant, as `prefix interface`. */
+  routes(name: string, node: GatewayNode = this.gw): string[] {
     const compartment = node.gateway.compartment(name)!;
     const names = new Map(compartment.interfaces().map((each) => [each.number, each.name]));
     return compartment
@@ -127,5 +126,18 @@ export class BgpWorld {
     return this.actions.flatMap((action) =>
       action.do === 'report' && action.report.what.startsWith('bgp') ? [action.report.text] : [],
     );
+  }
+}
+
+export class BgpWorld extends Gateways {
+  readonly hosts: Readonly<Record<Name, { readonly vm: Host; readonly site: Host }>>;
+
+  constructor(parts: Parts = {}, seed = 7) {
+    super(gwDocument(parts), siteDocument(parts), seed);
+    const both = (name: Name, site: string) => ({
+      vm: this.host(this.gw, name, '10.1.0.10'),
+      site: this.host(this.sites, name, site),
+    });
+    this.hosts = { contoso: both('contoso', '10.50.0.10'), woodgrove: both('woodgrove', '10.60.0.10') };
   }
 }

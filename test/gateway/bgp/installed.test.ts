@@ -1,0 +1,103 @@
+import { describe, expect, it } from 'vitest';
+import { Installed } from '../../../src/gateway/bgp/installed.ts';
+import type { PlaneCommand } from '../../../src/gateway/dataplane/index.ts';
+import { formatPrefix } from '../../../src/ip/index.ts';
+import { Bench, net } from '../../compartment/fixture.ts';
+import { addr } from '../../support/packets.ts';
+
+/** A compartment with a tunnel and a segment, and room for so many routes. */
+function world(routes = 100) {
+  const bench = new Bench({ limits: { routes } });
+  const { compartment } = bench;
+  const tunnel = bench.add('hq', 'connection', 1400);
+  const segment = bench.add('inside', 'ethernet', 1500, '10.1.0.1/24');
+  const commands: string[] = [];
+  const command = (each: PlaneCommand): void => {
+    commands.push(each.do);
+    if (each.do === 'add-route') compartment.addRoute(each.route);
+    else if (each.do === 'remove-route')
+      compartment.removeRoute(each.prefix, each.interface, each.origin, each.nextHop);
+  };
+  const add = (prefix: string, out: number, nextHop?: string) => {
+    const route = { prefix: net(prefix), interface: out, origin: 'static', preference: 1, why: 'a test' } as const;
+    compartment.addRoute(nextHop === undefined ? route : { ...route, nextHop: addr(nextHop) });
+  };
+  const installed = new Installed({ number: 2, compartment, command });
+  const set = (prefix: string, ...hops: string[]) => installed.set(net(prefix), hops.map(addr), 20, 'a test');
+  const fib = () =>
+    compartment
+      .routes()
+      .filter(({ origin }) => origin === 'bgp')
+      .map(
+        ({ prefix, interface: out, nextHop }) =>
+          `${formatPrefix(prefix)} ${out}${nextHop === undefined ? '' : ` ${nextHop.join('.')}`}`,
+      );
+  return { installed, set, add, fib, commands, tunnel, segment, compartment };
+}
+
+describe('RFC 4271 §9.1.2.1: routes of BGP in the compartment', () => {
+  it('a next hop behind a tunnel is the tunnel; on a segment it is who forwards, or whom the route to it names', () => {
+    const { set, add, fib, tunnel, segment } = world();
+    add('10.2.0.1/32', tunnel);
+    add('10.8.0.0/16', segment, '10.1.0.254');
+    set('10.50.0.0/16', '10.2.0.1');
+    set('10.51.0.0/16', '10.1.0.9');
+    set('10.52.0.0/16', '10.8.0.1');
+    expect(fib()).toEqual([
+      `10.50.0.0/16 ${tunnel}`,
+      `10.51.0.0/16 ${segment} 10.1.0.9`,
+      `10.52.0.0/16 ${segment} 10.1.0.254`,
+    ]);
+  });
+
+  it('a next hop is never resolved by a route of BGP, nor by the very route that has it', () => {
+    const { installed, set, add, fib, tunnel } = world();
+    add('10.2.0.1/32', tunnel);
+    set('10.2.0.0/16', '10.2.0.1');
+    expect(installed.resolve(addr('10.2.0.7'))).toEqual({ metric: 0, usable: false, why: 'no route to 10.2.0.7' });
+    set('10.60.0.0/16', '10.2.0.7');
+    set('10.2.0.1/32', '10.2.0.1');
+    expect(fib()).toEqual([`10.2.0.0/16 ${tunnel}`, `10.2.0.1/32 ${tunnel}`]);
+    expect(installed.routeTo(addr('10.2.0.1'))?.origin).toBe('static');
+  });
+
+  it('several next hops are several routes; two by one tunnel are one', () => {
+    const { set, add, fib, tunnel, segment } = world();
+    add('10.2.0.0/24', tunnel);
+    set('10.50.0.0/16', '10.2.0.1', '10.2.0.2', '10.1.0.9');
+    expect(fib()).toEqual([`10.50.0.0/16 ${tunnel}`, `10.50.0.0/16 ${segment} 10.1.0.9`]);
+    set('10.50.0.0/16', '10.1.0.9');
+    expect(fib()).toEqual([`10.50.0.0/16 ${segment} 10.1.0.9`]);
+    set('10.50.0.0/16');
+    expect(fib()).toEqual([]);
+  });
+
+  it('when the way to a next hop is another, its routes follow and others are left alone', () => {
+    const { installed, set, add, fib, commands, tunnel, segment, compartment } = world();
+    add('10.2.0.0/24', tunnel);
+    set('10.50.0.0/16', '10.2.0.1');
+    set('10.51.0.0/16', '10.1.0.9');
+    commands.splice(0);
+    installed.reinstall();
+    expect(commands).toEqual([]);
+    compartment.removeRoute(net('10.2.0.0/24'), tunnel, 'static');
+    add('10.2.0.0/24', segment, '10.1.0.254');
+    installed.reinstall();
+    expect(commands).toEqual(['remove-route', 'add-route']);
+    expect(fib()).toEqual([`10.50.0.0/16 ${segment} 10.1.0.254`, `10.51.0.0/16 ${segment} 10.1.0.9`]);
+    installed.clear();
+    expect(fib()).toEqual([]);
+  });
+
+  it('what a full table refuses is counted, and comes as soon as there is room', () => {
+    const { installed, set, fib, segment, compartment } = world(3);
+    for (const second of [50, 51, 52, 53]) set(`10.${second}.0.0/16`, '10.1.0.9');
+    expect(fib()).toHaveLength(2);
+    expect([installed.refused, compartment.counters.routesRefused]).toEqual([2, 2]);
+    set('10.50.0.0/16');
+    installed.retry();
+    expect(fib()).toEqual([`10.51.0.0/16 ${segment} 10.1.0.9`, `10.52.0.0/16 ${segment} 10.1.0.9`]);
+    set('10.53.0.0/16');
+    expect(installed.refused).toBe(0);
+  });
+});
