@@ -124,18 +124,4 @@ export type SaStatus =
   | ({ readonly sa: 'ike'; readonly tenant: string; readonly connection: string } & IkeSaStatus)
   | ({ readonly sa: 'child' } & ChildSaStatus);
 
-/** Something the asker can be told: becomes the error of the answer. */
-export class ApiProblem extends Error {
-  override readonly name = 'ApiProblem';
-  readonly status: 400 | 403 | 404 | 405 | 409 | 413 | 503;
-  /** For programs: `not-found`, `bad-request` … */
-  readonly code: string;
-  readonly advice: string;
-
-  constructor(status: ApiProblem['status'], code: string, problem: string, advice: string) {
-    super(problem);
-    this.status = status;
-    this.code = code;
-    this.advice = advice;
-  }
-}
+export { ApiProblem } from './api-problem.ts';

@@ -10,7 +10,8 @@ import { parseAddress, parsePrefix } from '../ip/index.ts';
 import { ApiProblem, type Backend } from './backend.ts';
 import type { BgpCommandStatus } from './bgp-backend.ts';
 import { envelope } from './envelope.ts';
-import { bad, readBody, readText, readWhole, unknown } from './requests.ts';
+import { bad, readBody, readFlag, readTap, readText, readWhole, unknown } from './requests.ts';
+import { first, streamed } from './stream.ts';
 
 interface Named {
   readonly name: string;
@@ -26,6 +27,7 @@ export const BGP_PATHS = [
   { method: 'GET', path: '/v1/tenants/:tenant/bgp/explain', fields: '?to=ADDRESS or PREFIX' },
   { method: 'GET', path: `${PEER}/received`, fields: PAGE },
   { method: 'GET', path: `${PEER}/advertised`, fields: PAGE },
+  { method: 'POST', path: '/v1/bgp/log', fields: 'tenant, peer, events, count, seconds' },
   { method: 'POST', path: `${PEER}/up`, fields: '' },
   { method: 'POST', path: `${PEER}/down`, fields: 'text' },
   { method: 'POST', path: `${PEER}/clear`, fields: 'how, text' },
@@ -70,6 +72,19 @@ export function addBgpPaths(app: Hono, backend: Backend, tenantOf: (name: string
   app.get(`${PEER}/advertised`, (c) => {
     const { tenant, name } = peerOf(c.req.param('tenant'), c.req.param('peer'));
     return c.json(envelope('bgp-advertised', routed(tenant, bgp.advertised(tenant, name, readPage(c.req.query())))));
+  });
+  app.post('/v1/bgp/log', async (c) => {
+    const { peer, events, ...rest } = await readBody(c.req.raw, ['tenant', 'peer', 'events', 'count', 'seconds']);
+    const { tenant, count, seconds } = readTap(rest);
+    const name = readText({ peer }, 'peer');
+    if (name !== undefined && tenant === undefined) throw bad('a peer is one of a tenant: name that too');
+    const whom = {
+      tenant: tenant === undefined ? undefined : tenantOf(tenant).name,
+      peer: name === undefined ? undefined : peerOf(tenant ?? '', name).name,
+      messages: !readFlag({ events }, 'events'),
+    };
+    const ends = [c.req.raw.signal, ...(seconds === undefined ? [] : [AbortSignal.timeout(seconds * 1000)])];
+    return streamed(first(bgp.follow(whom, AbortSignal.any(ends)), count));
   });
   for (const command of ['up', 'down', 'clear'] as const) {
     app.post(`${PEER}/${command}`, async (c) => {

@@ -8,11 +8,16 @@ import type {
   BgpPeerStatus,
   BgpReceivedStatus,
   BgpRouteStatus,
+  BgpSaidStatus,
   BgpSummaryStatus,
+  Follower,
   Gateway,
   GatewayEvent,
 } from '../gateway/index.ts';
+import { follows } from '../gateway/index.ts';
 import type { Address, Prefix } from '../ip/index.ts';
+import { ApiProblem } from './api-problem.ts';
+import { LiveStream } from './live-stream.ts';
 
 export interface BgpBackend {
   summaries(): readonly BgpSummaryStatus[];
@@ -23,6 +28,13 @@ export interface BgpBackend {
   explain(tenant: string, asked: Address | Prefix): BgpExplanationStatus | undefined;
   /** `text` goes to the peer with the end of the session (RFC 9003). */
   command(tenant: string, peer: string, what: BgpCommand, text: string): void;
+  /** What happens, as it happens; ends when `signal` says so. Throws ApiProblem where too many follow. */
+  follow(whom: Follower, signal: AbortSignal): AsyncIterable<BgpLine>;
+}
+
+/** One thing that happened, and when: ISO 8601. */
+export interface BgpLine extends BgpSaidStatus {
+  readonly time: string;
 }
 
 /** Once a command has been given: the peer as it is then. */
@@ -37,15 +49,50 @@ interface Host {
   now(): Millis;
 }
 
-export function bgpBackend(host: Host): BgpBackend {
-  const { bgp } = host.gateway;
-  return {
-    summaries: () => bgp.summaries(host.now()),
-    peers: () => bgp.peers(host.now()),
-    routes: (tenant, page) => bgp.routes(tenant, page),
-    received: (tenant, peer, page) => bgp.received(tenant, peer, page),
-    advertised: (tenant, peer, page) => bgp.advertised(tenant, peer, page),
-    explain: (tenant, asked) => bgp.explain(tenant, asked),
-    command: (tenant, peer, what, text) => host.dispatch({ type: 'bgp', tenant, peer, what, text }),
-  };
+export class GatewayBgp implements BgpBackend {
+  readonly #host: Host;
+  readonly #streams = new Set<LiveStream<BgpLine>>();
+  #last = 0;
+
+  constructor(host: Host) {
+    this.#host = host;
+  }
+
+  summaries = () => this.#view.summaries(this.#host.now());
+  peers = () => this.#view.peers(this.#host.now());
+  routes = (tenant: string, page: Page) => this.#view.routes(tenant, page);
+  received = (tenant: string, peer: string, page: Page) => this.#view.received(tenant, peer, page);
+  advertised = (tenant: string, peer: string, page: Page) => this.#view.advertised(tenant, peer, page);
+  explain = (tenant: string, asked: Address | Prefix) => this.#view.explain(tenant, asked);
+
+  command(tenant: string, peer: string, what: BgpCommand, text: string): void {
+    this.#host.dispatch({ type: 'bgp', tenant, peer, what, text });
+  }
+
+  async *follow(whom: Follower, signal: AbortSignal): AsyncGenerator<BgpLine, void, undefined> {
+    if (this.#streams.size >= FOLLOWERS)
+      throw new ApiProblem(503, 'busy', `${FOLLOWERS} logs are followed already`, 'End one of them.');
+    const stream = new LiveStream<BgpLine>(({ tenant, peer, kind }) => follows(whom, tenant, peer, kind !== 'event'));
+    this.#last += 1;
+    const query = this.#last;
+    this.#streams.add(stream);
+    this.#host.dispatch({ type: 'follow', query, ...whom });
+    try {
+      yield* stream.items(signal);
+    } finally {
+      this.#streams.delete(stream);
+      this.#host.dispatch({ type: 'unfollow', query });
+    }
+  }
+
+  observe(at: Millis, said: BgpSaidStatus): void {
+    const time = new Date(Date.now() - Math.max(0, this.#host.now() - at)).toISOString();
+    for (const stream of this.#streams) stream.offer({ time, ...said });
+  }
+
+  get #view() {
+    return this.#host.gateway.bgp;
+  }
 }
+
+const FOLLOWERS = 16;

@@ -36,9 +36,9 @@ import {
   type ReloadStatus,
   type SaKind,
 } from './backend.ts';
-import { type BgpBackend, bgpBackend } from './bgp-backend.ts';
+import { GatewayBgp } from './bgp-backend.ts';
+import { LiveStream } from './live-stream.ts';
 import { Questions } from './questions.ts';
-import { TapStream } from './tap-stream.ts';
 
 export interface GatewayHost {
   readonly gateway: Gateway;
@@ -63,18 +63,18 @@ export interface WorkerFacts {
 }
 
 export class GatewayBackend implements Backend {
-  readonly bgp: BgpBackend;
+  readonly bgp: GatewayBgp;
   readonly #host: GatewayHost;
   readonly #watchers = new Set<() => void>();
   readonly #questions = new Questions();
-  readonly #taps = new Set<TapStream>();
+  readonly #taps = new Set<LiveStream<LivePacket>>();
   #lastTap = 0;
   readonly #series = new Map<number, PingSeries>();
   #lastSeries = 0;
 
   constructor(host: GatewayHost) {
     this.#host = host;
-    this.bgp = bgpBackend(host);
+    this.bgp = new GatewayBgp(host);
   }
 
   /** To be told every action of the gateway. */
@@ -90,6 +90,7 @@ export class GatewayBackend implements Backend {
     else if (action.do === 'nat-flushed') this.#questions.answer(action.query, action.sessions);
     else if (action.do === 'neighbours') this.#questions.answer(action.query, action.neighbours);
     else if (action.do === 'tapped') this.#live(action.at, action.tapped);
+    else if (action.do === 'bgp-said') this.bgp.observe(action.at, action.said);
     else if (action.do === 'traced') this.#questions.answer(action.query, action.stages);
     else if (action.do === 'query-refused') this.#questions.refuse(action.query, action.why);
   }
@@ -154,13 +155,13 @@ export class GatewayBackend implements Backend {
 
   async *tap(tenant: string | undefined, signal: AbortSignal): AsyncGenerator<LivePacket, void, undefined> {
     if (this.#taps.size >= TAPS) throw new ApiProblem(503, 'busy', `${TAPS} taps are set already`, 'End one of them.');
-    const stream = new TapStream(tenant);
+    const stream = new LiveStream<LivePacket>(({ tenants }) => tenant === undefined || tenants.includes(tenant));
     this.#lastTap += 1;
     const query = this.#lastTap;
     this.#taps.add(stream);
     this.#host.dispatch({ type: 'tap', query, tenant });
     try {
-      yield* stream.packets(signal);
+      yield* stream.items(signal);
     } finally {
       this.#taps.delete(stream);
       this.#host.dispatch({ type: 'untap', query });

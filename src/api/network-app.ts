@@ -5,7 +5,7 @@ import { formatAddress, parseAddress } from '../ip/index.ts';
 import { ApiProblem, type Backend, type TraceStatus } from './backend.ts';
 import { envelope } from './envelope.ts';
 import { bad, readBody, readNatFilter, readTap, readTrace, readWhole, TRACE_FIELDS } from './requests.ts';
-import { streamed } from './stream.ts';
+import { first, streamed } from './stream.ts';
 
 interface Named {
   readonly name: string;
@@ -93,12 +93,3 @@ export function addNetworkPaths(app: Hono, backend: Backend, tenantOf: (name: st
 /** Sessions of an answer, where the asker does not say; and at most, because they cross threads in a ring of bounded room. */
 const SESSIONS = 100;
 const SESSIONS_MOST = 1000;
-
-async function* first<T>(items: AsyncIterable<T>, count: number): AsyncGenerator<T, void, undefined> {
-  let left = count;
-  for await (const item of items) {
-    yield item;
-    left -= 1;
-    if (left <= 0) return;
-  }
-}

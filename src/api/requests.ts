@@ -83,7 +83,7 @@ export function readTrace(fields: Fields, tenant: string): TraceOrder & { readon
   const flow = parseFlow(words);
   if (flow === undefined)
     throw bad('packet must be like "tcp 10.1.0.10:5000 > 192.168.7.7:443", "udp …" or "icmp 10.1.0.10 > 192.168.7.7"');
-  const [mayFragment, established] = [flag(fields, 'mayFragment'), flag(fields, 'established')];
+  const [mayFragment, established] = [readFlag(fields, 'mayFragment'), readFlag(fields, 'established')];
   return {
     text: words,
     tenant,
@@ -144,7 +144,7 @@ function number(fields: Fields, name: string, fallback: number, min: number, max
   throw bad(`${name} must be a number from ${min} to ${max}`);
 }
 
-function flag(fields: Fields, name: string): boolean {
+export function readFlag(fields: Fields, name: string): boolean {
   const value = fields[name] ?? false;
   if (typeof value !== 'boolean') throw bad(`${name} must be true or false`);
   return value;

@@ -20,3 +20,13 @@ export async function streamed(items: AsyncIterable<unknown>): Promise<Response>
   });
   return new Response(body, { headers: { 'content-type': 'application/x-ndjson' } });
 }
+
+/** As many as were asked for. */
+export async function* first<T>(items: AsyncIterable<T>, count: number): AsyncGenerator<T, void, undefined> {
+  let left = count;
+  for await (const item of items) {
+    yield item;
+    left -= 1;
+    if (left <= 0) return;
+  }
+}

@@ -18,7 +18,7 @@ import type { RouteChange } from './rib/fib.ts';
 import type { RibEvent } from './rib/intake.ts';
 import type { RibOptions } from './rib/options.ts';
 import { Rib } from './rib/rib.ts';
-import { Session } from './session/index.ts';
+import { Session, type Watch } from './session/index.ts';
 
 export type SpeakerEvent =
   | { readonly type: 'session'; readonly peer: string; readonly event: Exclude<SessionEvent, { type: 'tick' }> }
@@ -73,6 +73,8 @@ interface Entry {
 
 export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
   readonly rib: Rib;
+  /** Of every session, messages as they pass. */
+  watch: ((peer: string, ...message: Parameters<Watch>) => void) | undefined;
   readonly #random: Random;
   readonly #entries = new Map<string, Entry>();
   #actions: SpeakerAction[] = [];
@@ -160,9 +162,11 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
 
   #add(settings: PeerSettings): void {
     if (this.#entries.has(settings.name)) return;
+    const session = new Session(settings.session, this.#random);
+    session.watch = (...message) => this.watch?.(settings.name, ...message);
     this.#entries.set(settings.name, {
       settings,
-      session: new Session(settings.session, this.#random),
+      session,
       number: undefined,
       negotiated: undefined,
       queued: 0,

@@ -1,4 +1,5 @@
 /** BGP in lines: the columns of `show bgp summary` and `show bgp`, with what the gateway knows beyond them. */
+import type { BgpLine } from '../api/bgp-backend.ts';
 import type {
   BgpAdvertisedStatus,
   BgpErrorStatus,
@@ -147,6 +148,12 @@ export function explanationLines(explanation: BgpExplanationStatus, palette: Pal
     ...(told.length === 0 ? ['  nobody: no session is up'] : []),
     ...forwards,
   ];
+}
+
+export function saidLines({ time, tenant, peer, kind, what, words, missed }: BgpLine, palette: Palette): string[] {
+  const gap = missed === 0 ? [] : [palette.warn(`${missed} lines were too many`)];
+  const said = kind === 'event' ? `-    ${what}: ${words}` : `${kind.padEnd(3)}  ${words}`;
+  return [...gap, printable(`${time}  ${tenant}/${peer}  ${said}`)];
 }
 
 function pathLines(path: BgpPathExplanation, palette: Palette): string[] {

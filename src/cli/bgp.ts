@@ -1,5 +1,5 @@
 /** `bgp`: sessions, routes with their reasons, and commands for a peer. */
-import type { BgpCommandStatus } from '../api/bgp-backend.ts';
+import type { BgpCommandStatus, BgpLine } from '../api/bgp-backend.ts';
 import { envelope } from '../api/envelope.ts';
 import type {
   BgpAdvertisedStatus,
@@ -84,6 +84,23 @@ export async function command(call: Call, verb: BgpCommandStatus['command']): Pr
     const done = how === undefined ? verb : `${verb} ${how}`;
     const reason = why === undefined ? '' : `: ${text.printable(why)}`;
     printLines(call.io.stderr, [`${peer.tenant}/${peer.name}: ${done}; ${state}${reason}`]);
+  }
+  return EXIT.ok;
+}
+
+/** Ends with Ctrl-C as with the last line. */
+export async function follow(call: Call): Promise<number> {
+  const client = clientFor(call);
+  const peer = call.args[0] === undefined ? undefined : await named(call, client);
+  const { events, count, seconds } = call.options;
+  const body = { tenant: peer?.tenant ?? call.options.tenant, peer: peer?.name, events, count, seconds };
+  try {
+    for await (const line of client.stream<BgpLine>('/v1/bgp/log', body)) {
+      if (wantsJson(call)) printLines(call.io.stdout, [JSON.stringify(line)]);
+      else printLines(call.io.stdout, words.saidLines(line, text.paletteFor(call.io)));
+    }
+  } catch (error) {
+    if (!call.io.signal.aborted) throw error;
   }
   return EXIT.ok;
 }

@@ -1,6 +1,6 @@
 /** The commands about BGP. */
 import { COMMON, JSON_FLAG, TENANT } from './common-flags.ts';
-import { type Flag, type Leaf, oneOf, wholeNumber } from './flags.ts';
+import { decimal, type Flag, type Leaf, oneOf, wholeNumber } from './flags.ts';
 
 const PAGE: readonly Flag[] = [
   { flags: '--within <prefix>', text: 'only prefixes that lie in this one' },
@@ -75,6 +75,19 @@ export const BGP_LEAVES: readonly Leaf[] = [
     example: 'bulkhead bgp down fabrikam/hq --text "back at noon"',
     flags: [SAID, TENANT, ...COMMON],
     run: async (call) => (await import('./bgp.ts')).command(call, 'down'),
+  },
+  {
+    usage: 'bgp log [peer]',
+    text: `Follow what happens: events of sessions and each message in words, from now on; --json prints one object a line. ${PEER}`,
+    example: 'bulkhead bgp log fabrikam/hq',
+    flags: [
+      { flags: '--events', text: 'only what happens to sessions, no messages' },
+      { flags: '-n, --count <number>', text: 'lines, default until Ctrl-C', parse: wholeNumber(1, 1_000_000) },
+      { flags: '--seconds <seconds>', text: 'at most so long', parse: decimal(0.1, 86_400) },
+      TENANT,
+      ...COMMON,
+    ],
+    run: async (call) => (await import('./bgp.ts')).follow(call),
   },
   {
     usage: 'bgp policy test <prefix>',

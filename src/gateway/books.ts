@@ -11,6 +11,7 @@ import { invariant, type Millis, type Random, type Timed } from '../core/index.t
 import { defaultEngine, type Engine } from '../crypto/index.ts';
 import { IkeEndpoint, type IkeOptions, type Report } from '../ike/index.ts';
 import { type Address, type Endpoint, type Packet, type PacketPool, sameAddress } from '../ip/index.ts';
+import { BgpFollowers } from './bgp/followers.ts';
 import type { GatewayAction, ResolvedDocument } from './contract.ts';
 import {
   type Cells,
@@ -87,6 +88,7 @@ export class Books {
   readonly planeProblems = new Map<number, string>();
   /** Who taps packets of which compartment; undefined: of all. */
   readonly taps = new Map<number, number | undefined>();
+  readonly bgpFollowers = new BgpFollowers((said) => this.emit({ do: 'bgp-said', at: this.now, said }));
   /** Rows for Wireshark are handed out. */
   keysEnabled = false;
   startedAt: Millis = 0;

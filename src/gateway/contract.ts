@@ -11,8 +11,10 @@ import type { Bytes, Millis, Secret } from '../core/index.ts';
 import type { Report } from '../ike/index.ts';
 import type { Address, Endpoint, Packet, Prefix } from '../ip/index.ts';
 import type { NatCounters, NatSessionFilter } from '../nat/index.ts';
+import type { Follower } from './bgp/followers.ts';
 import type { PlaneCommand, PlaneEvent } from './dataplane/index.ts';
 import type { NatSessionStatus, NeighbourStatus, TappedStatus } from './status.ts';
+import type { BgpSaidStatus } from './status-bgp.ts';
 import type { TraceStage } from './trace/contract.ts';
 import type { TraceOrder } from './trace/order.ts';
 
@@ -108,6 +110,9 @@ export type GatewayEvent =
       readonly what: BgpCommand;
       readonly text: string;
     }
+  /** From here on what happens to BGP peers is told by `bgp-said`, until `unfollow` of the same query. */
+  | ({ readonly type: 'follow'; readonly query: number } & Follower)
+  | { readonly type: 'unfollow'; readonly query: number }
   | { readonly type: 'ping'; readonly tenant: string; readonly request: PingRequest }
   /** Whether keys are written for Wireshark. On: also those in use already. */
   | { readonly type: 'keys'; readonly enabled: boolean }
@@ -146,6 +151,8 @@ export type GatewayAction =
     }
   | { readonly do: 'nat-flushed'; readonly query: number; readonly sessions: number }
   | { readonly do: 'neighbours'; readonly query: number; readonly neighbours: readonly NeighbourStatus[] }
+  /** To everybody who follows that peer. */
+  | { readonly do: 'bgp-said'; readonly at: Millis; readonly said: BgpSaidStatus }
   /** A real packet, to everybody who taps one of these tenants. */
   | { readonly do: 'tapped'; readonly at: Millis; readonly tapped: TappedStatus }
   | { readonly do: 'traced'; readonly query: number; readonly stages: readonly TraceStage[] }

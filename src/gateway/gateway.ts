@@ -147,6 +147,12 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
         this.#books.tenants.get(tenant)?.router?.ask(peer, what, text, now);
         break;
       }
+      case 'follow':
+        this.#books.bgpFollowers.set(event.query, event);
+        break;
+      case 'unfollow':
+        this.#books.bgpFollowers.end(event.query);
+        break;
       case 'ping':
         this.#ping(event);
         break;

@@ -132,3 +132,18 @@ export interface BgpTrialStatus {
   readonly before: SetWords | null;
   readonly after: SetWords | null;
 }
+
+/** What somebody who follows a peer sees. */
+export interface BgpSaidStatus {
+  readonly tenant: string;
+  readonly peer: string;
+  /** A message to us or of ours, or something that happened to the session. */
+  readonly kind: 'in' | 'out' | 'event';
+  /** `UPDATE`, `established` … */
+  readonly what: string;
+  readonly words: string;
+  /** Of the message; 0 for an event. */
+  readonly octets: number;
+  /** Lines before this one that were too many. */
+  readonly missed: number;
+}

@@ -70,3 +70,36 @@ describe('BGP routes', () => {
     expect([status, error?.problem]).toEqual([400, 'to must be an address or a prefix']);
   });
 });
+
+describe('BGP log', () => {
+  const line = { time: '2026-08-01T12:00:00.000Z', tenant: 'contoso', peer: 'hq', kind: 'event' as const };
+  const established = { ...line, what: 'established', words: 'with AS 65020', octets: 0, missed: 0 };
+
+  test.each([
+    [{}, { messages: true }],
+    [{ tenant: 'contoso' }, { tenant: 'contoso', messages: true }],
+    [
+      { tenant: 'contoso', peer: 'hq', events: true },
+      { tenant: 'contoso', peer: 'hq', messages: false },
+    ],
+  ])('%j: one object a line', async (fields, whom) => {
+    const backend = new FakeBackend();
+    backend.lines = [established, { ...established, what: 'down' }, established];
+    const body = JSON.stringify({ ...fields, count: 2 });
+    const response = await createApi(backend).request('/v1/bgp/log', { method: 'POST', body });
+    expect(response.headers.get('content-type')).toBe('application/x-ndjson');
+    const lines = (await response.text()).trimEnd().split('\n');
+    expect(lines.map((text) => JSON.parse(text))).toEqual([established, { ...established, what: 'down' }]);
+    expect(backend.commands).toEqual([`follow ${JSON.stringify(whom)}`]);
+  });
+
+  test.each([
+    [{ peer: 'hq' }, 400, 'a peer is one of a tenant: name that too'],
+    [{ tenant: 'fabrikam', peer: 'hq' }, 404, 'there is no BGP peer "hq"'],
+    [{ events: 1 }, 400, 'events must be true or false'],
+    [{ count: 0 }, 400, 'count must be a number from 1 to 1000000'],
+  ])('%j is refused', async (fields, code, problem) => {
+    const { status, error } = await ask(new FakeBackend(), 'POST', '/v1/bgp/log', fields);
+    expect([status, error?.problem]).toEqual([code, problem]);
+  });
+});

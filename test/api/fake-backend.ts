@@ -1,6 +1,7 @@
 import type {
   Backend,
   BgpBackend,
+  BgpLine,
   KeysStatus,
   LivePacket,
   PingOrder,
@@ -43,6 +44,7 @@ export class FakeBackend implements Backend {
   readonly traces: TraceOrder[] = [];
   stages: TraceStage[] = STAGES;
   live: LivePacket[] = [];
+  lines: BgpLine[] = [];
   pingAborted = false;
   readonly #watchers = new Set<() => void>();
 
@@ -111,8 +113,15 @@ export class FakeBackend implements Backend {
     received: () => [],
     advertised: () => [],
     explain: () => ({ asked: '10.2.0.1', prefix: null, paths: [], told: [], fib: [], fibWhy: 'no route to 10.2.0.1' }),
+    follow: (whom) => {
+      this.commands.push(`follow ${JSON.stringify(whom)}`);
+      return this.said();
+    },
     command: (tenant, peer, what, text) => void this.commands.push(`bgp ${tenant}/${peer} ${what} ${text}`.trimEnd()),
   };
+  async *said(): AsyncGenerator<BgpLine> {
+    yield* this.lines;
+  }
   networks = () => NATS.map(({ tenant }) => networkOf(tenant));
   records = () => RECORDS;
   nextHop = (tenant: string, vsid: number, source: Address, destination: Address): NextHopStatus | undefined =>

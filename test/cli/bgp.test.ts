@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { GatewayBackend } from '../../src/api/index.ts';
 import type { GatewayEvent } from '../../src/gateway/index.ts';
 import { resolveDocument } from '../../src/lab/index.ts';
@@ -8,13 +8,15 @@ import { run } from './world.ts';
 const lines = (...text: string[]): string => `${text.join('\n')}\n`;
 
 /** Two tenants with the same addresses and numbers, whose sessions are up; each event is followed by a tenth of a second. */
-function world(edit = (text: string) => text): { world: BgpWorld; backend: GatewayBackend } {
+function world(edit = (text: string) => text) {
   const it = new BgpWorld();
   it.gw.apply(resolveDocument(edit(gwDocument({}))));
   it.run(10_000);
+  const events: GatewayEvent[] = [];
   const backend = new GatewayBackend({
     gateway: it.gw.gateway,
     dispatch: (event: GatewayEvent) => {
+      events.push(event);
       it.gw.dispatch(event);
       it.run(100);
     },
@@ -25,7 +27,9 @@ function world(edit = (text: string) => text): { world: BgpWorld; backend: Gatew
     configText: () => '',
   });
   it.gw.observe((action) => backend.observe(action));
-  return { world: it, backend };
+  const followers = (count: number) =>
+    vi.waitFor(() => expect(events.filter(({ type }) => type === 'follow')).toHaveLength(count), 10_000);
+  return { world: it, backend, followers };
 }
 
 describe('looking', () => {
@@ -208,5 +212,53 @@ describe('commands', () => {
     expect(status.exit).toBe(3);
     expect(status.out).toContain('contoso: BGP peer hq (10.2.0.1, AS 65021) is not up: AS 65020, expected 65021');
     expect(status.out).toContain('one side has another AS number in its document: compare `asn` on both');
+  });
+});
+
+describe('bgp log', () => {
+  test('messages in words and events, as they come, of the peer that is named alone', async () => {
+    const { backend, followers } = world();
+    const followed = run('bgp log contoso/hq -n 7', backend);
+    const other = run('bgp log woodgrove/hq --events --seconds 2', backend);
+    await followers(2);
+    await run('bgp clear contoso/hq in', backend);
+    await run(['bgp', 'down', 'contoso/hq', '--text', 'back at noon'], backend);
+    const { exit, out, err } = await followed;
+    expect([exit, err]).toEqual([0, '']);
+    const said = out.trimEnd().split('\n');
+    for (const line of said) expect(line).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z {2}contoso\/hq {2}/);
+    const attributes = 'ORIGIN igp; AS_PATH 65020; NEXT_HOP 10.2.0.1';
+    expect(said.map((line) => line.replace(/^\S+ {2}contoso\/hq {2}/, ''))).toEqual([
+      'out  ROUTE-REFRESH IPv4 unicast',
+      'in   ROUTE-REFRESH IPv4 unicast begins',
+      `in   UPDATE 10.2.0.0/24, 10.50.0.0/16; ${attributes}`,
+      'in   ROUTE-REFRESH IPv4 unicast ends',
+      'out  NOTIFICATION Cease: Hard Reset, data (Cease: Administrative Shutdown, "back at noon")',
+      '-    notification sent: Hard Reset, Cease: Administrative Shutdown, "back at noon": stopped: back at noon',
+      '-    down: stopped: back at noon',
+    ]);
+    expect(await other).toEqual({ exit: 0, out: '', err: '' });
+  });
+
+  test('--events --json: one object a line', async () => {
+    const { backend, followers } = world();
+    const followed = run('bgp log --tenant contoso --events -n 2 --json', backend);
+    await followers(1);
+    await run('bgp down contoso/hq', backend);
+    const common = { time: expect.any(String), tenant: 'contoso', peer: 'hq', kind: 'event', octets: 0, missed: 0 };
+    const { out } = await followed;
+    expect(
+      out
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
+    ).toEqual([
+      {
+        ...common,
+        what: 'notification sent',
+        words: 'Hard Reset, Cease: Administrative Shutdown: stopped',
+      },
+      { ...common, what: 'down', words: 'stopped' },
+    ]);
   });
 });

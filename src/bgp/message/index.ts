@@ -5,6 +5,7 @@ export { flagsPassedOn } from './attribute-rules.ts';
 export * from './attributes.ts';
 export * from './capability.ts';
 export * from './describe.ts';
+export * from './describe-message.ts';
 export * from './evpn.ts';
 export * from './extended-community.ts';
 export * from './fault.ts';

@@ -96,7 +96,7 @@ export class UpdateGroup {
   join(peer: number, from?: Resync): void {
     const resync = from ?? new Resync();
     this.#members.set(peer, { next: 0, resync, plan: NOTHING, planned: 0 });
-    this.#markAll(resync);
+    this.#markAll(resync, from === undefined ? peer : undefined);
     if (from === undefined) resync.behind.push(this.#encoder.endOfRib());
   }
 
@@ -128,7 +128,7 @@ export class UpdateGroup {
     if (member === undefined) return;
     const resync = member.resync ?? this.#detach(peer, member);
     if (resync.behind.length > 0) resync.again = { before, behind };
-    else this.#begin(resync, before, behind);
+    else this.#begin(peer, resync, before, behind);
     this.#trim();
   }
 
@@ -273,7 +273,7 @@ export class UpdateGroup {
     if (member.planned < member.plan.length || resync.count > 0) return 0;
     for (const octets of resync.behind.splice(0)) give(octets);
     if (resync.again !== undefined) {
-      this.#begin(resync, resync.again.before, resync.again.behind);
+      this.#begin(peer, resync, resync.again.before, resync.again.behind);
       resync.again = undefined;
       return left > 0 ? this.#takeOwn(peer, member, left, out) : 0;
     }
@@ -331,15 +331,17 @@ export class UpdateGroup {
   /** Called when a member on its own way has been told that a unit is withdrawn. */
   onTold: (unit: number) => void = () => undefined;
 
-  #begin(resync: Resync, before: readonly Bytes[], behind: readonly Bytes[]): void {
-    this.#markAll(resync);
+  #begin(peer: number, resync: Resync, before: readonly Bytes[], behind: readonly Bytes[]): void {
+    this.#markAll(resync, peer);
     resync.before.push(...before);
     resync.behind.push(...behind);
   }
 
-  #markAll(resync: Resync): void {
-    const { advertised } = this;
-    for (let unit = 0; unit < advertised.length; unit++) if (advertised[unit] !== 0) resync.mark(unit);
+  /** `except`: what came from this peer, which has not been told of it. */
+  #markAll(resync: Resync, except?: number): void {
+    const { advertised, sources } = this;
+    for (let unit = 0; unit < advertised.length; unit++)
+      if (advertised[unit] !== 0 && sources[unit] !== except) resync.mark(unit);
   }
 
   /** Takes a member out of the log: what it has not read becomes marks and literal withdrawals. */

@@ -67,8 +67,12 @@ export interface End {
   readonly counted: boolean;
 }
 
+/** Messages as they pass: received ones one by one, sent ones one after another. Only valid during the call. */
+export type Watch = (direction: 'in' | 'out', octets: Bytes, negotiated: Negotiated | undefined) => void;
+
 export interface Owner {
   readonly configuration: SessionConfiguration;
+  readonly watch: Watch | undefined;
   readonly counters: Counters;
   emit(action: SessionAction): void;
   ownOpen(): OpenMessage;
@@ -217,6 +221,7 @@ export class Connection {
 
   #receiveMessage(type: number, octets: Bytes, now: Millis): void {
     countMessage(this.#owner.counters.received, type);
+    this.#owner.watch?.('in', octets, this.#negotiated);
     this.#graced = false;
     if (type === MESSAGE.NOTIFICATION) return this.#receiveNotification(octets, now);
     switch (this.#phase.at) {
@@ -355,7 +360,12 @@ export class Connection {
     this.#owner.counters.octetsSent += octets.length;
     this.#queued += octets.length;
     this.#sendHoldAt ??= this.#sendHoldEnd(now);
+    this.#owner.watch?.('out', octets, this.#negotiated);
     this.#owner.emit({ do: 'send', connection: this.id, octets });
+  }
+
+  get #negotiated(): Negotiated | undefined {
+    return 'negotiated' in this.#phase ? this.#phase.negotiated : undefined;
   }
 
   /** RFC 9687 §4; its default is the larger of 8 minutes and twice the Hold Time. */

@@ -18,7 +18,7 @@ import { type Deadline, earliest, fraction, type Machine, type Millis, type Rand
 import type { ConnectionId, Negotiated, SessionAction, SessionEvent, SessionState } from '../contract.ts';
 import { CEASE, encodeControlMessage, MESSAGE, type NotificationMessage, type OpenMessage } from '../message/index.ts';
 import { openOf, presentedAs, type SessionConfiguration } from './configuration.ts';
-import { Connection, type End, type Owner, type Phase } from './connection.ts';
+import { Connection, type End, type Owner, type Phase, type Watch } from './connection.ts';
 import { type Counters, countMessage, newCounters } from './counters.ts';
 import { preserved, retained, survivesLoss } from './graceful.ts';
 import { IdleHoldTime } from './idle-hold.ts';
@@ -39,6 +39,8 @@ export type Waiting =
 export class Session implements Machine<SessionEvent, SessionAction>, Owner {
   readonly configuration: SessionConfiguration;
   readonly counters: Counters = newCounters();
+  /** For people; it changes nothing. */
+  watch: Watch | undefined;
   readonly #random: Random;
   readonly #connections = new Map<ConnectionId, Connection>();
   #waiting: Waiting = { at: 'stopped', why: 'not started' };

@@ -77,6 +77,7 @@ export class TenantRouter implements Timed {
         if (event.type !== 'tick') this.#events.push({ type: 'session', peer, event });
       },
     });
+    this.speaker.watch = (peer, ...message) => books.bgpFollowers.messages(tenant.name, peer, books.now, ...message);
     tenant.command({ do: 'set-transport', compartment: tenant.number, on: true });
   }
 
@@ -223,6 +224,7 @@ export class TenantRouter implements Timed {
     const { peer, event, why } = action;
     if (event === 'established') this.#troubles.delete(peer);
     else if (TROUBLES.has(event)) this.#troubles.set(peer, `${event}: ${why}`);
+    this.#books.bgpFollowers.event(this.#tenant.name, peer, event, why, this.#books.now);
     const level = WARNINGS.has(event) ? 'warn' : event === 'dial failed' ? 'debug' : 'info';
     this.#books.report(level, undefined, `bgp-${event.replaceAll(' ', '-')}`, this.#words(action));
   }
