@@ -17,6 +17,7 @@ export * from './notification.ts';
 export * from './open.ts';
 export * from './refresh.ts';
 export * from './treatment.ts';
+export * from './tunnel-encapsulation.ts';
 export * from './types.ts';
 export * from './update.ts';
 export * from './update-view.ts';

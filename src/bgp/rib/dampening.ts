@@ -1,11 +1,11 @@
 /**
  * Routes that change too often are not used for a while: RFC 2439.
  *
- * Read first: RFC 2439 §2.2, §4.2, §4.8. A route has a figure that grows with each withdrawal and each change of its attributes and halves in a
- * half-life, another one while it is withdrawn (§2.2). Above `suppress` it is not used, until it is below `reuse`. The figure never
+ * Read first: RFC 2439 §4.2, §4.8. A route has a figure that grows with each withdrawal and each change of its attributes and halves in a
+ * half-life, another one while it is withdrawn (§4.2). Above `suppress` it is not used, until it is below `reuse`. The figure never
  * exceeds what is below `reuse` again `mostMillis` after the route was last announced (§4.2), so that much is the longest wait.
- * For routes of external peers only (§2.1). The end of a session counts against nobody and forgets what its routes did: sessions
- * that come and go have a back-off of their own.
+ * For routes of external peers only: those of our own AS are damped where they come from. The end of a session counts against nobody and
+ * forgets what its routes did: sessions that come and go have a back-off of their own.
  * Limits: LIMIT routes of a family have a figure; those that begin to flap beyond that are not damped, and counted. Figures are
  * forgotten below half of `reuse` (§4.2). Ends of waits that lie within a second are met at once.
  */

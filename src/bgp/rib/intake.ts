@@ -282,7 +282,7 @@ function reset(peer: Peer, octets: Bytes): RibEvent {
 }
 
 const NOTHING: readonly RibEvent[] = [];
-/** RFC 2439 §2.1: routes of our own AS are damped where they come from. */
+/** RFC 2439, for routes from outside: those of our own AS are damped where they come from. */
 const dampeningOf = (peer: Peer, rib: FamilyRib): Dampening | undefined =>
   peer.kind === 'external' ? rib.dampening : undefined;
 

@@ -61,7 +61,7 @@ describe('RFC 2439: the figure of a route', () => {
     expect(route.view?.figure).toBe(WITHDRAWAL / 2 + CHANGE);
   });
 
-  it('§2.2: halves in another one while the route is withdrawn', () => {
+  it('§4.2: halves in another one while the route is withdrawn', () => {
     const route = new Flapper();
     route.withdrawn();
     route.now += 30 * MINUTE;
@@ -258,7 +258,7 @@ describe('RFC 2439 in the tables', () => {
     expect(best(rib)).toBe('peer 1');
   });
 
-  it('§2.1: an internal peer may change as often as it likes', () => {
+  it('an internal peer may change as often as it likes', () => {
     const { rib, flapping } = scene('internal');
     const inside = usual([7], [10, 9, 9, 1]);
     const whole = new Uint8Array([...inside, 0x40, 5, 4, 0, 0, 0, 100]);

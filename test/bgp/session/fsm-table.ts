@@ -7,6 +7,8 @@ export const TABLE: Record<string, string> = {
 8 AutomaticStop (path): nothing → idle
 path is up: nothing → idle
 9-13 the next timer: none runs
+10 HoldTimer_Expires (negotiated): nothing → idle
+10 HoldTimer_Expires (large): nothing → idle
 16 Tcp_CR_Acked: abort -1 → idle
 17 TcpConnectionConfirmed: send 1 NOTIFICATION 6/5, close 1 → idle
 18 TcpConnectionFails: nothing → idle
@@ -28,6 +30,8 @@ the tables send: nothing → idle
 8 AutomaticStop (path): nothing → idle
 path is up: dial -2 → connect, connect retry timer in 90 s
 9-13 the next timer: idle hold timer: dial -2 → connect, connect retry timer in 90 s
+10 HoldTimer_Expires (negotiated): dial -2 → connect, connect retry timer in 90 s
+10 HoldTimer_Expires (large): dial -2 → connect, connect retry timer in 90 s
 16 Tcp_CR_Acked: abort -1 → idle, idle hold timer in 1.499 s
 17 TcpConnectionConfirmed: abort 1 → idle, idle hold timer in 1.499 s
 18 TcpConnectionFails: nothing → idle, idle hold timer in 1.499 s
@@ -49,6 +53,8 @@ the tables send: nothing → idle, idle hold timer in 1.499 s
 8 AutomaticStop (path): nothing → idle
 path is up: dial -2 → connect, connect retry timer in 90 s
 9-13 the next timer: none runs
+10 HoldTimer_Expires (negotiated): nothing → idle
+10 HoldTimer_Expires (large): nothing → idle
 16 Tcp_CR_Acked: abort -1 → idle
 17 TcpConnectionConfirmed: abort 1 → idle
 18 TcpConnectionFails: nothing → idle
@@ -70,6 +76,8 @@ the tables send: nothing → idle
 8 AutomaticStop (path): abort -1 → idle
 path is up: abort -1, dial -2 → connect, connect retry timer in 90 s
 9-13 the next timer: connect retry timer: abort -1, dial -2 → connect, connect retry timer in 90 s
+10 HoldTimer_Expires (negotiated): abort -1, dial -2 → connect, connect retry timer in 90 s
+10 HoldTimer_Expires (large): abort -1, dial -2 → connect, connect retry timer in 90 s
 16 Tcp_CR_Acked: send -1 OPEN → openSent, hold timer in 240 s
 17 TcpConnectionConfirmed: send 1 OPEN → openSent, connect retry timer in 89.999 s
 18 TcpConnectionFails: nothing → active, connect retry timer in 90 s
@@ -91,6 +99,8 @@ the tables send: nothing → connect, connect retry timer in 89.999 s
 8 AutomaticStop (path): abort -1 → idle
 path is up: nothing → connect, OPEN, which was delayed in 4.999 s
 9-13 the next timer: OPEN, which was delayed: send -1 OPEN → openSent, hold timer in 240 s
+10 HoldTimer_Expires (negotiated): send -1 OPEN → openSent, hold timer in 240 s
+10 HoldTimer_Expires (large): send -1 OPEN → openSent, hold timer in 240 s
 16 Tcp_CR_Acked: nothing → connect, OPEN, which was delayed in 4.999 s
 17 TcpConnectionConfirmed: nothing → connect, OPEN, which was delayed in 4.999 s
 18 TcpConnectionFails: nothing → active, connect retry timer in 90 s
@@ -112,6 +122,8 @@ the tables send: nothing → connect, OPEN, which was delayed in 4.999 s
 8 AutomaticStop (path): nothing → idle
 path is up: dial -2 → connect, connect retry timer in 90 s
 9-13 the next timer: connect retry timer: dial -2 → connect, connect retry timer in 90 s
+10 HoldTimer_Expires (negotiated): dial -2 → connect, connect retry timer in 90 s
+10 HoldTimer_Expires (large): dial -2 → connect, connect retry timer in 90 s
 16 Tcp_CR_Acked: abort -1 → active, connect retry timer in 89.999 s
 17 TcpConnectionConfirmed: send 1 OPEN → openSent, hold timer in 240 s
 18 TcpConnectionFails: nothing → active, connect retry timer in 89.999 s
@@ -133,6 +145,8 @@ the tables send: nothing → active, connect retry timer in 89.999 s
 8 AutomaticStop (path): abort -1 → idle
 path is up: nothing → openSent, hold timer in 239.999 s
 9-13 the next timer: hold timer: send -1 NOTIFICATION 4/0, close -1 → idle, idle hold timer in 1.5 s
+10 HoldTimer_Expires (negotiated): nothing → openSent, hold timer in 150 s
+10 HoldTimer_Expires (large): send -1 NOTIFICATION 4/0, close -1 → idle, idle hold timer in 1.5 s
 16 Tcp_CR_Acked: nothing → openSent, hold timer in 239.999 s
 17 TcpConnectionConfirmed: send 1 OPEN → openSent, hold timer in 239.999 s
 18 TcpConnectionFails: nothing → active, connect retry timer in 90 s
@@ -154,6 +168,8 @@ the tables send: nothing → openSent, hold timer in 239.999 s
 8 AutomaticStop (path): abort -1 → idle
 path is up: nothing → openConfirm, KEEPALIVE in 22.499 s
 9-13 the next timer: KEEPALIVE: send -1 KEEPALIVE → openConfirm, KEEPALIVE in 22.5 s
+10 HoldTimer_Expires (negotiated): send -1 NOTIFICATION 4/0, close -1 → idle, idle hold timer in 1.5 s
+10 HoldTimer_Expires (large): send -1 KEEPALIVE → openConfirm, hold timer in 1 s
 16 Tcp_CR_Acked: nothing → openConfirm, KEEPALIVE in 22.499 s
 17 TcpConnectionConfirmed: send 1 OPEN → openConfirm, KEEPALIVE in 22.499 s
 18 TcpConnectionFails: nothing → idle, idle hold timer in 1.5 s
@@ -175,6 +191,8 @@ the tables send: nothing → openConfirm, KEEPALIVE in 22.499 s
 8 AutomaticStop (path): abort -1, down 0 → idle
 path is up: nothing → established, KEEPALIVE in 22.498 s
 9-13 the next timer: KEEPALIVE: send -1 KEEPALIVE → established, KEEPALIVE in 22.5 s
+10 HoldTimer_Expires (negotiated): send -1 NOTIFICATION 4/0, close -1, down 0 → idle, idle hold timer in 1.5 s
+10 HoldTimer_Expires (large): send -1 KEEPALIVE → established, hold timer in 1 s
 16 Tcp_CR_Acked: nothing → established, KEEPALIVE in 22.498 s
 17 TcpConnectionConfirmed: send 1 OPEN → established, KEEPALIVE in 22.498 s
 18 TcpConnectionFails: down 0 → idle, idle hold timer in 1.5 s

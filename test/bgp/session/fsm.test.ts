@@ -41,7 +41,10 @@ const STATES: Record<string, { settings?: Partial<SessionConfiguration>; events:
   Established: { events: [start, connected(-1), received(-1, open()), received(-1, keepalive)] },
 };
 
-const EVENTS: Record<string, SessionEvent | 'due'> = {
+/** `due`: a tick at the deadline; a number: one so many seconds after the last event, nothing having happened meanwhile. */
+type Happening = SessionEvent | 'due' | number;
+
+const EVENTS: Record<string, Happening> = {
   '1 ManualStart': start,
   '2 ManualStop': { type: 'stop', subcode: 2 },
   '8 AutomaticStop (maximum prefixes)': {
@@ -53,6 +56,8 @@ const EVENTS: Record<string, SessionEvent | 'due'> = {
   '8 AutomaticStop (path)': { type: 'path', up: false, why: 'tunnel' },
   'path is up': { type: 'path', up: true, why: 'tunnel' },
   '9-13 the next timer': 'due',
+  '10 HoldTimer_Expires (negotiated)': 90,
+  '10 HoldTimer_Expires (large)': 240,
   '16 Tcp_CR_Acked': connected(-1),
   '17 TcpConnectionConfirmed': connected(1),
   '18 TcpConnectionFails': { type: 'closed', connection: -1, why: 'reset' },
@@ -101,12 +106,12 @@ function messageWord(octets: Bytes): string {
   return `${name} ${octets[19]}/${octets[20]}${data === '' ? '' : ` ${data}`}`;
 }
 
-function outcome(state: string, event: SessionEvent | 'due'): string {
+function outcome(state: string, event: Happening): string {
   const { session, now } = inState(state);
   const due = session.deadline();
   if (event === 'due' && due === undefined) return 'none runs';
-  const at = event === 'due' ? due!.at : now;
-  const actions = session.handle(event === 'due' ? { type: 'tick' } : event, at);
+  const at = event === 'due' ? due!.at : typeof event === 'number' ? now - 1 + event * 1000 : now;
+  const actions = session.handle(typeof event === 'object' ? event : { type: 'tick' }, at);
   const done = actions.filter((a) => a.do !== 'log').map(wordOf);
   const next = session.deadline();
   const timer = next === undefined ? '' : `, ${next.why} in ${(next.at - at) / 1000} s`;
