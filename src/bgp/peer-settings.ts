@@ -32,7 +32,18 @@ export interface PeerSettings
 }
 
 /** What a peer need not have. */
-export const ABSENT = { import: undefined, export: undefined, maximumPrefixes: undefined, warnAt: undefined } as const;
+export const ABSENT = {
+  import: undefined,
+  export: undefined,
+  allowOwnAs: undefined,
+  nextHop: undefined,
+  shared: undefined,
+  addPaths: undefined,
+  maximumPrefixes: undefined,
+  warnAt: undefined,
+  enforceFirstAs: undefined,
+  defaultOriginate: undefined,
+} as const;
 
 /** What the tables go by that no session has settled. */
 export function changeable({

@@ -179,11 +179,14 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
   #configure(settings: PeerSettings, now: Millis): void {
     const entry = this.#entries.get(settings.name);
     if (entry === undefined) return;
+    const asksAgain = entry.settings.enforceFirstAs !== settings.enforceFirstAs;
     entry.settings = settings;
     if (entry.number === undefined) return;
     entry.near.clear();
     const said = this.rib.configure(entry.number, { ...ABSENT, ...changeable(settings) });
     for (const each of said) this.#said(settings.name, entry, each, now);
+    // What it has refused is not in Adj-RIB-In.
+    if (asksAgain) this.#refresh(settings.name, 'in', now);
   }
 
   #remove(name: string, text: string | undefined, now: Millis): void {

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { compilePolicy, type Policy, type PolicyRecord } from '../../../src/bgp/index.ts';
 import { WINDOW } from '../../../src/bgp/speaker.ts';
-import { toHex } from '../../../src/core/index.ts';
+import { EMPTY, toHex } from '../../../src/core/index.ts';
+import { update, usual } from '../rib/speakers.ts';
 import { GRACEFUL, SpeakerNetwork } from './network.ts';
 
 const [ONE, TWO, THREE, SIX] = ['198.51.100.0/24', '203.0.113.0/24', '192.0.2.0/24', '2001:db8:6::/48'] as const;
@@ -208,6 +209,21 @@ describe('what changes under a session', () => {
     configure(net, 'b', 'a', { session: GRACEFUL, import: policyOf([{ prefix: ONE }]), export: policyOf('none') });
     expect([net.paths('b', ONE), net.fib('c')]).toEqual([['a stale'], via('10.0.0.2', ONE)]);
     expect(net.speaker('b').rib.groups.reduce((sum, { size }) => sum + size, 0)).toBe(2);
+  });
+
+  it('RFC 4271 §6.3: enforceFirstAs: the first AS must be the peer, or not; what was refused is asked for again', () => {
+    const net = chain();
+    const route = update(EMPTY, usual([65009], [10, 0, 0, 1]), Uint8Array.of(16, 10, 1));
+    net.inject('b', 'a', route);
+    expect([net.paths('b', '10.1.0.0/16'), net.state('b', 'a')]).toEqual([[], 'established']);
+    const before = net.sent.length;
+    configure(net, 'b', 'a', { enforceFirstAs: false });
+    expect(net.sent.slice(before).some(({ from, octets }) => from === 'b' && octets[18] === 5)).toBe(true);
+    net.inject('b', 'a', route);
+    expect(net.paths('b', '10.1.0.0/16')).toEqual(['a']);
+    configure(net, 'b', 'a', {});
+    expect(net.paths('b', '10.1.0.0/16')).toEqual([]);
+    expect(net.fib('b')).toHaveLength(3);
   });
 
   it('before the session is there, what it will go by', () => {
