@@ -1,0 +1,226 @@
+/** Keys of a router and of its peers, each by what it does. */
+import { describe, expect, it } from 'vitest';
+import { ipVersion, parsePrefix } from '../../../src/ip/index.ts';
+import { resolveDocument } from '../../../src/lab/index.ts';
+import { settled as settledSites } from './two-sites.ts';
+import { BgpWorld, type Gateways, gwDocument, type Parts, siteDocument } from './world.ts';
+
+function settled(parts: Parts, milliseconds = 10_000): BgpWorld {
+  const world = new BgpWorld(parts);
+  world.run(milliseconds);
+  return world;
+}
+
+const peerOf = (world: Gateways, tenant = 'contoso') =>
+  world.gw.gateway.bgp.peers(world.timeline.now).find((peer) => peer.tenant === tenant)!;
+const isUp = (world: Gateways): boolean => peerOf(world).state === 'Established';
+const of50 = (world: Gateways) => world.routes('contoso').filter((route) => route.startsWith('10.50'));
+
+/** IP packets of the compartment Contoso itself at the gateway, of a document in which the peer is on the segment `inside`. */
+function ownPackets(peer: string, milliseconds = 1000): { at: number; packet: Uint8Array }[] {
+  const world = new BgpWorld();
+  const packets: { at: number; packet: Uint8Array }[] = [];
+  world.gw
+    .segment('contoso', 'inside')
+    .tap((packet) => packets.push({ at: world.timeline.now, packet: packet.slice() }));
+  const document = gwDocument({}).replace(
+    'address: 10.2.0.1, asn: 65020',
+    `address: 10.1.0.99, asn: 65020${peer === '' ? '' : `, ${peer}`}`,
+  );
+  world.gw.apply(resolveDocument(document));
+  world.run(milliseconds);
+  return packets.filter(({ packet }) => ipVersion(packet, 0) === 4 && packet[9] === 6 && packet[19] === 99);
+}
+
+describe('a router', () => {
+  it('RFC 6286 §2.1: routerId is what the OPEN has; without it the first own IPv4 address', () => {
+    expect(peerOf(settled({}))).toMatchObject({ localId: '10.1.0.1', remoteId: '10.2.0.1' });
+    const world = settled({ gwRouter: 'routerId: 192.0.2.77', siteRouter: 'routerId: 192.0.2.78' });
+    expect(peerOf(world)).toMatchObject({ localId: '192.0.2.77', remoteId: '192.0.2.78' });
+  });
+
+  it('compareRouterId: the lower identifier wins, where otherwise the older route does', () => {
+    const chosen = (router: string): string[] => {
+      const world = settledSites({ router });
+      for (const what of ['stop', 'start'] as const) {
+        world.gw.dispatch({ type: 'bgp', tenant: 'contoso', peer: 'east', what, text: '' });
+        world.run(60_000);
+      }
+      return of50(world);
+    };
+    expect(chosen('')).toEqual(['10.50.0.0/16 west']);
+    expect(chosen('decision: { compareRouterId: true }')).toEqual(['10.50.0.0/16 east']);
+  });
+
+  it('aggregates with asSet: what the site gets has an AS_SET', () => {
+    const networks = { east: '[10.50.0.0/16]', west: '[10.51.0.0/16]' };
+    const world = settledSites({
+      networks,
+      asn: { east: 65021, west: 65022 },
+      router: 'aggregates: [{ prefix: 10.48.0.0/12, asSet: true }]',
+    });
+    // Each of the two finds its own AS in it.
+    expect(world.routes('east', world.sites)).not.toContain('10.48.0.0/12 cloud');
+    expect(world.gw.gateway.bgp.explain('contoso', parsePrefix('10.48.0.0/12')!)?.paths).toMatchObject([
+      { peer: 'local', best: true, attributes: { asPath: '{65021,65022}' } },
+    ]);
+    const plain = settledSites({
+      networks,
+      asn: { east: 65021, west: 65022 },
+      router: 'aggregates: [{ prefix: 10.48.0.0/12 }]',
+    });
+    expect(plain.routes('east', plain.sites)).toContain('10.48.0.0/12 cloud');
+  });
+});
+
+describe('the session of a peer', () => {
+  it('passive: two of them wait for ever, one is dialled', () => {
+    expect(isUp(settled({ gwPeer: 'passive: true', sitePeer: 'passive: true' }, 100_000))).toBe(false);
+    const world = settled({ gwPeer: 'passive: true', start: 'boot' }, 60_000);
+    expect(peerOf(world)).toMatchObject({ state: 'Established', dialledBy: 'peer' });
+    expect(peerOf(settled({ sitePeer: 'passive: true' }))).toMatchObject({ state: 'Established', dialledBy: 'us' });
+  });
+
+  it('shutdown: not begun until an operator says so', () => {
+    const world = settled({ gwPeer: 'shutdown: true' }, 60_000);
+    expect(isUp(world)).toBe(false);
+    world.gw.dispatch({ type: 'bgp', tenant: 'contoso', peer: 'hq', what: 'start', text: '' });
+    world.run(60_000);
+    expect(isUp(world)).toBe(true);
+  });
+
+  it('RFC 4271 §4.2: holdSeconds: the smaller one holds, 0 is none', () => {
+    expect(peerOf(settled({ gwPeer: 'holdSeconds: 30' }))).toMatchObject({ holdSeconds: 30, keepaliveSeconds: 10 });
+    expect(peerOf(settled({ gwPeer: 'holdSeconds: 30', sitePeer: 'holdSeconds: 9' }))).toMatchObject({
+      holdSeconds: 9,
+    });
+    expect(peerOf(settled({ sitePeer: 'holdSeconds: 0' }))).toMatchObject({ holdSeconds: 0, keepaliveSeconds: 0 });
+  });
+
+  it('localAddress: the session runs from it, and the peer knows no other', () => {
+    const parts = { sitePeer: 'passive: true' };
+    const two = (document: string) =>
+      document
+        .replaceAll('addresses: [10.1.0.1/24]', 'addresses: [10.1.0.1/24, 10.9.0.1/24]')
+        .replaceAll('address: 10.2.0.1, asn', 'address: 10.2.0.1, localAddress: 10.9.0.1, asn');
+    const world = new BgpWorld(parts);
+    world.gw.apply(resolveDocument(two(gwDocument(parts))));
+    world.run(60_000);
+    // The site has 10.1.0.1 as its peer: who comes from elsewhere is nobody.
+    expect(isUp(world)).toBe(false);
+    const packets = ownPackets('localAddress: 10.1.0.1');
+    expect(packets[0]!.packet.subarray(12, 16)).toEqual(Uint8Array.of(10, 1, 0, 1));
+  });
+
+  it('port: where the peer is dialled', () => {
+    const portOf = ({ packet }: { packet: Uint8Array }) => packet[22]! * 256 + packet[23]!;
+    expect(portOf(ownPackets('')[0]!)).toBe(179);
+    expect(portOf(ownPackets('port: 1790')[0]!)).toBe(1790);
+  });
+
+  it('RFC 5082, ttl: 1 to an external peer on the segment, 64 to one further away, 255 with ttlSecurityHops', () => {
+    const ttlOf = (peer: string) => ownPackets(peer)[0]!.packet[8];
+    expect(ttlOf('')).toBe(1);
+    expect(ttlOf('ttl: 7')).toBe(7);
+    expect(ttlOf('ttlSecurityHops: 2')).toBe(255);
+  });
+
+  it('RFC 5082 §3: ttlSecurityHops: who is further away, or does not send with 255, is not heard', () => {
+    expect(isUp(settled({ gwPeer: 'ttlSecurityHops: 1', sitePeer: 'ttlSecurityHops: 1' }))).toBe(true);
+    expect(isUp(settled({ gwPeer: 'ttlSecurityHops: 1' }, 60_000))).toBe(false);
+  });
+
+  it('connectRetrySeconds: how long a dial that comes to nothing is tried, less a quarter at most (RFC 4271 §10)', () => {
+    const dials = (peer: string): number[] => {
+      const syns = ownPackets(peer, 100_000).filter(({ packet }) => (packet[33]! & 0x02) !== 0);
+      const ports = new Map<number, number>();
+      for (const { at, packet } of syns) {
+        const port = packet[20]! * 256 + packet[21]!;
+        if (!ports.has(port)) ports.set(port, at);
+      }
+      return [...ports.values()];
+    };
+    const [first, second] = dials('connectRetrySeconds: 40');
+    expect(second! - first!).toBeGreaterThanOrEqual(30_000);
+    expect(second! - first!).toBeLessThanOrEqual(40_000);
+    expect(dials('connectRetrySeconds: 2').length).toBeGreaterThan(40);
+  });
+
+  it('families: IPv6 only where both have it', () => {
+    expect(peerOf(settled({ gwPeer: 'families: [ipv4, ipv6]' })).families).toEqual(['IPv4 unicast']);
+    const both = 'families: [ipv4, ipv6]';
+    expect(peerOf(settled({ gwPeer: both, sitePeer: both })).families).toEqual(['IPv4 unicast', 'IPv6 unicast']);
+  });
+
+  it('RFC 7911: addPath: what the OPEN says of it', () => {
+    const said = (mode: string) =>
+      peerOf(settled({ gwPeer: `addPath: ${mode}` })).capabilitiesSent.filter((each) => each.startsWith('ADD_PATH'));
+    expect(said('off')).toEqual([]);
+    expect(said('receive')).toEqual(['ADD_PATH IPv4 unicast receive']);
+    expect(said('send')).toEqual(['ADD_PATH IPv4 unicast send']);
+    expect(said('both')).toEqual(['ADD_PATH IPv4 unicast send and receive']);
+  });
+
+  it('RFC 4724: gracefulRestartSeconds: 0 says nothing, and keeps nothing', () => {
+    const said = (parts: Parts) => peerOf(settled(parts)).capabilitiesSent.filter((each) => /graceful/i.test(each));
+    expect(said({ gwPeer: 'gracefulRestartSeconds: 0' })).toEqual([]);
+    expect(said({ gwPeer: 'gracefulRestartSeconds: 77' })[0]).toContain('77');
+    const world = settled({ gwPeer: 'tunnelDown: retain', sitePeer: 'gracefulRestartSeconds: 0' });
+    world.gw.dispatch({ type: 'down', tenant: 'contoso', connection: 'hq', what: 'ike' });
+    world.run(15);
+    expect(world.routes('contoso')).toEqual([]);
+  });
+});
+
+describe('the routes of a peer', () => {
+  it('RFC 4456: routeReflectorClient: routes of one internal peer go to another only if one of them is a client', () => {
+    const world = (east: string) =>
+      settledSites({
+        asn: { east: 65010, west: 65010 },
+        networks: { east: '[10.50.0.0/16]', west: '[10.60.0.0/16]' },
+        peers: { east, west: 'import: all' },
+      });
+    const told = (of: ReturnType<typeof world>) =>
+      of.gw.gateway.bgp.advertised('contoso', 'west', { offset: 0, limit: 9 })!.map(({ prefix }) => prefix);
+    expect(told(world('import: all'))).toEqual(['10.1.0.0/24', 'fd00:1::/64']);
+    expect(told(world('import: all, routeReflectorClient: true'))).toContain('10.50.0.0/16');
+  });
+
+  it('RFC 4271 §5.1.3: nextHop: our own to an external peer, or unchanged; our own to an internal one, if asked', () => {
+    const hop = (asn: { west: number }, west: string) => {
+      const world = settledSites({
+        asn,
+        networks: { east: '[10.50.0.0/16]', west: '[10.60.0.0/16]' },
+        peers: { west },
+      });
+      const told = world.gw.gateway.bgp.advertised('contoso', 'west', { offset: 0, limit: 9 })!;
+      return told.find(({ prefix }) => prefix === '10.50.0.0/16')?.attributes.nextHop;
+    };
+    expect(hop({ west: 65030 }, 'import: all')).toBe('10.1.0.1');
+    expect(hop({ west: 65030 }, 'import: all, nextHop: unchanged')).toBe('10.2.0.1');
+    expect(hop({ west: 65010 }, 'import: all')).toBe('10.2.0.1');
+    expect(hop({ west: 65010 }, 'import: all, nextHop: self')).toBe('10.1.0.1');
+  });
+
+  it('RFC 4271 §9.1.2: allowOwnAs: a route with our own AS in it, as often as that', () => {
+    const networks = { east: '[10.50.0.0/16]', west: '[10.60.0.0/16]' };
+    const of = (west: string) => {
+      const world = settledSites({ networks, ofSites: { west } });
+      return world.routes('west', world.sites).includes('10.50.0.0/16 cloud');
+    };
+    expect(of('export: all')).toBe(false);
+    expect(of('export: all, allowOwnAs: 1')).toBe(true);
+  });
+
+  it('RFC 4486: maxPrefixes: the word at warnPercent, the end above limit, and again after restartSeconds', () => {
+    const quiet = settled({ gwPeer: 'maxPrefixes: { limit: 2, warnPercent: 100 }' });
+    expect(quiet.reports().filter((text) => text.includes('near the limit'))).toEqual([]);
+    const warned = settled({ gwPeer: 'maxPrefixes: { limit: 3, warnPercent: 50 }' });
+    expect(warned.reports().filter((text) => text.includes('near the limit'))).toHaveLength(2);
+    const ended = settled({ gwPeer: 'maxPrefixes: { limit: 1, restartSeconds: 60 }' }, 50_000);
+    expect([isUp(ended), ended.routes('contoso')]).toEqual([false, []]);
+    ended.sites.apply(resolveDocument(siteDocument({ siteRouter: 'networks: []' })));
+    ended.run(60_000);
+    expect([isUp(ended), ended.routes('contoso')]).toEqual([true, ['10.50.0.0/16 hq']]);
+  });
+});
