@@ -204,6 +204,7 @@ tenants:${NAMES.map((name) => (gw ? this.#gwTenant(name) : this.#siteTenant(name
         child: { local: [0.0.0.0/0], remote: [0.0.0.0/0] }
         routes: [10.2.0.1/32]
         dpdSeconds: 10
+        ike: { giveUpSeconds: 30 }
     bgp:
       asn: 65010
       networks: [${networks.join(', ')}]
@@ -225,6 +226,7 @@ tenants:${NAMES.map((name) => (gw ? this.#gwTenant(name) : this.#siteTenant(name
         routes: [10.1.0.1/32]
         start: listen
         dpdSeconds: 10
+        ike: { giveUpSeconds: 30 }
     bgp:
       asn: 65020
       networks: [${networks.join(', ')}]

@@ -121,7 +121,7 @@ function hopLimitOf(router: BgpConfig, peer: BgpPeerConfig, connected: boolean):
 
 const FAMILIES: Readonly<Record<'ipv4' | 'ipv6', Family>> = { ipv4: IPV4_UNICAST, ipv6: IPV6_UNICAST };
 
-/** As text: what makes a new session necessary, and what is changed under one. A secret is in neither. */
+/** As text: what makes a new session necessary, and what is changed under one. Of a secret only whether there is one. */
 export interface PeerIdentity {
   readonly fixed: string;
   readonly soft: string;
@@ -133,7 +133,7 @@ export function identityOf(settings: PeerSettings, transport: TransportPeer): Pe
   const text = (each: Address | undefined) => each && formatAddress(each);
   const addresses = [otherAddress, address, localAddress].map(text);
   return {
-    fixed: JSON.stringify([session, client, addresses, port, tcp.ttl, tcp.gtsmHops]),
+    fixed: JSON.stringify([session, client, addresses, port, tcp.ttl, tcp.gtsmHops, tcp.md5Key !== undefined]),
     soft: JSON.stringify([imported?.key, exported?.key, soft]),
   };
 }
