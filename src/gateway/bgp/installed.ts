@@ -3,7 +3,7 @@
  *
  * Read first: RFC 4271 §9.1.2.1. A next hop is looked up among routes that are not BGP's own. On a point-to-point interface (a tunnel, a TUN)
  * it means no more than the interface; on a segment it is who forwards, or whom the route to it names.
- * What a full table refuses is known, and tried again when `retry` is called.
+ * What a full table refuses is known, and tried again by `settle`.
  */
 import type { Resolution } from '../../bgp/index.ts';
 import type { Route } from '../../compartment/index.ts';
@@ -29,6 +29,7 @@ export class Installed {
 
   /** Prefixes of which the table, which is full, has refused a route. */
   readonly #refused = new Set<string>();
+  #full = false;
 
   constructor(tenant: Placing) {
     this.#tenant = tenant;
@@ -43,13 +44,17 @@ export class Installed {
     return this.#refused.size;
   }
 
-  /** Something may have left the table. */
-  retry(): void {
+  /** After changes: what was refused is tried again. The answer is what is to be said: that the table is full, or has room for all again. */
+  settle(): 'full' | 'fits' | undefined {
     for (const text of this.#refused) {
       const entry = this.#entries.get(text)!;
       this.#replace(entry, entry.routes);
-      if (this.#refused.has(text)) return;
+      if (this.#refused.has(text)) break;
     }
+    const full = this.#refused.size > 0;
+    if (full === this.#full) return undefined;
+    this.#full = full;
+    return full ? 'full' : 'fits';
   }
 
   /** The best route to an address that BGP has not made. */

@@ -52,7 +52,6 @@ export class TenantRouter implements Timed {
   /** What went wrong last with each peer whose session is not up. */
   readonly #troubles = new Map<string, string>();
   #aggregates = '';
-  #full = false;
   #running = false;
   /** How often what forwards has been told of a change. */
   tableVersion = 0;
@@ -233,21 +232,15 @@ export class TenantRouter implements Timed {
     return `BGP peer ${this.#tenant.name}/${peer}: ${event}: ${why}`;
   }
 
-  /** Once when the table of the compartment begins to refuse routes, and once when it has room for all. */
   #sayFull(): void {
-    if (this.#installed.refused > 0) this.#installed.retry();
-    const { refused } = this.#installed;
-    if (refused > 0 === this.#full) return;
-    this.#full = refused > 0;
+    const now = this.#installed.settle();
+    if (now === undefined) return;
     const { name, compartment } = this.#tenant;
-    if (this.#full)
-      this.#books.report(
-        'warn',
-        undefined,
-        'bgp-table-full',
-        `the table of ${name} is full: it holds ${compartment.limits.routes} routes, BGP has more`,
-      );
-    else this.#books.report('info', undefined, 'bgp-table-fits', `the table of ${name} has all BGP routes again`);
+    const words =
+      now === 'full'
+        ? `the table of ${name} is full: it holds ${compartment.limits.routes} routes, and BGP has more`
+        : `the table of ${name} has all BGP routes again`;
+    this.#books.report(now === 'full' ? 'warn' : 'info', undefined, `bgp-table-${now}`, words);
   }
 
   #install({ prefix, nextHops, peer }: RouteChange): void {

@@ -89,15 +89,16 @@ describe('RFC 4271 §9.1.2.1: routes of BGP in the compartment', () => {
     expect(fib()).toEqual([]);
   });
 
-  it('what a full table refuses is counted, and comes as soon as there is room', () => {
+  it('what a full table refuses is counted, said once, and comes as soon as there is room', () => {
     const { installed, set, fib, segment, compartment } = world(3);
     for (const second of [50, 51, 52, 53]) set(`10.${second}.0.0/16`, '10.1.0.9');
     expect(fib()).toHaveLength(2);
     expect([installed.refused, compartment.counters.routesRefused]).toEqual([2, 2]);
+    expect([installed.settle(), installed.settle()]).toEqual(['full', undefined]);
     set('10.50.0.0/16');
-    installed.retry();
+    expect(installed.settle()).toBeUndefined();
     expect(fib()).toEqual([`10.51.0.0/16 ${segment} 10.1.0.9`, `10.52.0.0/16 ${segment} 10.1.0.9`]);
     set('10.53.0.0/16');
-    expect(installed.refused).toBe(0);
+    expect([installed.refused, installed.settle(), installed.settle()]).toEqual([0, 'fits', undefined]);
   });
 });
