@@ -69,6 +69,8 @@ interface Entry {
   readonly awaited: Set<Family>;
   /** Families of which it has been said, in this session, that the limit of prefixes is near. */
   readonly near: Set<Family>;
+  /** When what was said last, in this session. */
+  readonly spoken: Map<string, { readonly at: Millis; untold: number }>;
 }
 
 export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
@@ -173,6 +175,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
       stale: new Map(),
       awaited: new Set(),
       near: new Set(),
+      spoken: new Map(),
     });
   }
 
@@ -248,6 +251,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     entry.queued = 0;
     entry.awaited.clear();
     entry.near.clear();
+    entry.spoken.clear();
     for (const family of restartFamilies(negotiated)) entry.awaited.add(family);
     const options = optionsOf(entry.settings, negotiated);
     if (entry.number === undefined) {
@@ -290,9 +294,9 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
       case 'endOfRib':
         entry.awaited.delete(said.family);
         if (entry.stale.get(said.family)?.since === 'down') this.#sweep(entry, said.family);
-        return this.#log(name, 'end of rib', describeFamily(said.family));
+        return this.#logSeldom(name, entry, 'end of rib', describeFamily(said.family), now, said.family);
       case 'treated':
-        return this.#log(name, said.treatment === 'discard' ? 'attribute discarded' : 'treated as withdraw', said.why);
+        return this.#logSeldom(name, entry, TREATED[said.treatment], said.why, now);
       case 'nearLimit':
         if (entry.near.has(said.family)) return;
         entry.near.add(said.family);
@@ -321,10 +325,13 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     if (subtype === REFRESH.begin) {
       // RFC 7313 §4: where the peer has graceful restart.
       if (entry.awaited.has(family))
-        return this.#log(
+        return this.#logSeldom(
           entry.settings.name,
+          entry,
           'refresh not heeded',
           `${describeFamily(family)}: it began before End-of-RIB`,
+          now,
+          family,
         );
       this.rib.markStale(number, family);
       return this.#keep(entry, family, 'refresh', now + STALE_MILLIS);
@@ -391,6 +398,18 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     this.#perform(name, entry, entry.session.handle({ type: 'transmit', octets }, now), now);
   }
 
+  /** What a peer can make us say as often as it likes is said once a minute, `of` apart, with how often it was not said. */
+  #logSeldom(peer: string, entry: Entry, event: string, why: string, now: Millis, of: Family = 0): void {
+    const key = `${event} ${of}`;
+    const last = entry.spoken.get(key);
+    if (last !== undefined && now - last.at < SELDOM) {
+      last.untold += 1;
+      return;
+    }
+    entry.spoken.set(key, { at: now, untold: 0 });
+    this.#log(peer, event, last === undefined || last.untold === 0 ? why : `${why} (and ${last.untold} times before)`);
+  }
+
   #log(peer: string, event: string, why: string): void {
     this.#actions.push({ do: 'log', peer, event, why });
   }
@@ -398,6 +417,9 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
 
 const REFRESH = { ask: 0, begin: 1, end: 2 } as const;
 const CEASE_CODE = 6;
+/** RFC 7606. */
+const TREATED = { discard: 'attribute discarded', withdraw: 'treated as withdraw' } as const;
+const SELDOM: Millis = 60_000;
 
 function missed(negotiated: Negotiated | undefined, since: Stale['since']): string {
   if (negotiated === undefined) return 'the peer did not come back';

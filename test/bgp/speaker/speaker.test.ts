@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { compilePolicy, type Policy, type PolicyRecord } from '../../../src/bgp/index.ts';
 import { WINDOW } from '../../../src/bgp/speaker.ts';
-import { EMPTY, toHex } from '../../../src/core/index.ts';
+import { concat, EMPTY, toHex } from '../../../src/core/index.ts';
 import { update, usual } from '../rib/speakers.ts';
 import { GRACEFUL, SpeakerNetwork } from './network.ts';
 
@@ -110,6 +110,19 @@ describe('sessions and tables together', () => {
     net.run(1_000);
     expect(net.fib('c')).toHaveLength(80_003);
   });
+});
+
+it('RFC 7606: what a peer can make us say as often as it likes is said once a minute, and how often it was', () => {
+  const net = chain();
+  const bad = update(EMPTY, usual([65001], [10, 0, 0, 1], 9), Uint8Array.of(16, 10, 1));
+  const endOfRib = update(EMPTY, EMPTY, EMPTY);
+  const said = (what: string) => net.log('b').filter((each) => each.startsWith(`a: ${what}`));
+  for (let i = 0; i < 100; i++) net.inject('b', 'a', concat(bad, endOfRib));
+  expect([said('treated as withdraw').length, said('end of rib').length]).toEqual([1, 2]);
+  net.run(61_000);
+  net.inject('b', 'a', bad);
+  expect(said('treated as withdraw')[1]).toMatch(/ \(and 99 times before\)$/);
+  expect(net.established('b', 'a')).toBe(1);
 });
 
 describe('RFC 4486 §4: more prefixes than are allowed', () => {
