@@ -72,6 +72,11 @@ export class Aggregates {
     this.decided(this.#rib.usedRows());
   }
 
+  isAggregate(path: number): boolean {
+    const { paths } = this.#rib;
+    return paths.owner(path) === 0 && paths.id(path) === AGGREGATE_ID;
+  }
+
   /** Whether peers are not told of a row, because an aggregate stands for it. */
   suppresses(row: number): boolean {
     return this.#all.some(({ summaryOnly, rows }) => summaryOnly && rows.has(row));

@@ -54,6 +54,7 @@ export function explainPrefix(
 }
 
 function whyBest(rib: FamilyRib, best: number, origin: string | undefined): string {
+  if (rib.aggregates.isAggregate(best)) return 'our own: an aggregate of what is more specific';
   if (rib.paths.owner(best) === 0) return `our own: ${origin ?? 'originated'}`;
   return 'the best of all that may be used';
 }

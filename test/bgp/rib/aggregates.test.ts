@@ -126,7 +126,9 @@ describe('RFC 4271 §9.2.2.2: aggregates', () => {
     world.say(1, [65_001], sixteen(1));
     world.read();
     expect(world.rib.takeRoutes(9).map(({ prefix: { length }, peer }) => [length, peer])).toEqual([[16, 1]]);
-    expect(world.rib.explain(TEN.prefix).map(({ peer, best }) => [peer, best])).toEqual([['local', true]]);
+    expect(world.rib.explain(TEN.prefix).map(({ peer, best, why }) => [peer, best, why])).toEqual([
+      ['local', true, 'our own: an aggregate of what is more specific'],
+    ]);
   });
 
   it('whatever comes and goes in whatever order, what is told follows from what there is', () => {
