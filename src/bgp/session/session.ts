@@ -345,7 +345,7 @@ export class Session implements Machine<SessionEvent, SessionAction>, Owner {
 
   #path(up: boolean, why: string, now: Millis): void {
     const { pathDown } = this.configuration;
-    if (pathDown === 'ignore') return;
+    if (!up && pathDown === 'ignore') return;
     this.#pathUp = up;
     if (up) return this.#pathIsUp(now);
     if (this.#waiting.at === 'stopped') return;
