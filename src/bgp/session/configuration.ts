@@ -45,7 +45,10 @@ export interface SessionConfiguration {
   readonly otherCapabilities: readonly Capability[];
   /** Without these the peer is refused: RFC 5492 §5, OPEN error 7. */
   readonly required: readonly Capability['name'][];
-  /** What becomes of the session when the path to the peer is gone: ends at once, ends with routes kept as after a loss, or nothing. That it is there again is always a reason to dial. */
+  /**
+   * What becomes of the session when the path to the peer is gone: ends at once, ends with routes kept as after a loss, or nothing. That it is
+   * there again is always a reason to dial.
+   */
   readonly pathDown: 'drop' | 'retain' | 'ignore';
   readonly transport: TransportSettings;
 }
