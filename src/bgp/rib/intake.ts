@@ -103,6 +103,11 @@ export class Intake {
     return this.#events;
   }
 
+  /** Its number may be another peer's from now on. */
+  forget(peer: number): void {
+    for (const warned of this.#warned.values()) warned.delete(peer);
+  }
+
   /** For people: what import makes of a set. */
   explain(peer: Peer, rib: FamilyRib, path: number): string {
     const before = rib.paths.before[path]!;

@@ -110,6 +110,7 @@ export class Rib {
   remove(number: number): void {
     this.#leaveGroups(number);
     for (const rib of this.#families.values()) rib.purge(number);
+    this.#intake.forget(number);
     this.#leaving.push(number);
   }
 

@@ -311,6 +311,11 @@ describe('what peers do wrong', () => {
     expect(world.say(a, EMPTY, EMPTY, nets(4))).toEqual([]);
     expect(world.say(a, usual([65_001], hop), nets(1))).toEqual([]);
     expect(world.say(a, usual([65_001], hop), nets(3))).toHaveLength(1);
+    world.rib.remove(a);
+    world.rib.flush();
+    // Another peer by the same number is told for itself.
+    expect(world.peer(1, { maximumPrefixes: 4, warnAt: 0.5 })).toBe(a);
+    expect(world.say(a, usual([65_001], hop), nets(3))).toHaveLength(1);
     const [fault] = world.say(a, usual([65_001], hop), nets(5));
     expect(fault).toMatchObject({
       type: 'fault',
