@@ -276,6 +276,11 @@ export class Rib {
     return begun;
   }
 
+  /** UPDATEs of a peer with attributes discarded, or treated as withdraw (RFC 7606). */
+  treated(number: number): ReturnType<Intake['treated']> {
+    return this.#intake.treated(number);
+  }
+
   peer(number: number): Peer | undefined {
     return this.#peers[number];
   }
