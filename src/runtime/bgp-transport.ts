@@ -121,8 +121,10 @@ class TcpStream implements OctetStream {
   }
 
   #receive(octets: Uint8Array): void {
-    for (let at = 0; at < octets.length && !this.#closed; at += MOST_OCTETS) {
-      this.#handlers?.octets(octets.subarray(at, at + MOST_OCTETS));
+    // A Buffer would give views where a `slice` of octets is to be a copy.
+    const plain = new Uint8Array(octets.buffer, octets.byteOffset, octets.length);
+    for (let at = 0; at < plain.length && !this.#closed; at += MOST_OCTETS) {
+      this.#handlers?.octets(plain.subarray(at, at + MOST_OCTETS));
     }
   }
 

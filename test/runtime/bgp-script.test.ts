@@ -95,6 +95,8 @@ describe('a script over TCP', () => {
     await peer.expectKeepalive();
     peer.sendKeepalive();
     const [table] = await peer.expectEndOfRib();
+    // No view of what the socket has read, but octets of its own.
+    expect(table!.nlri[0]!.prefix.address.constructor).toBe(Uint8Array);
     expect(table).toMatchObject({ nlri: [{ prefix: { address: Uint8Array.of(203, 0, 113, 0), length: 24 } }] });
     // ORIGIN 3 is withdrawn, and the session stays (RFC 7606 §7.1).
     peer.sendMessage(MESSAGE.UPDATE, fromHex('0000000e 40010103 400200 400304 7f000001 18c63364'.replaceAll(' ', '')));

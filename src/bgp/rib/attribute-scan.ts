@@ -146,7 +146,6 @@ export class AttributeScan {
         this.#as4Path = b.subarray(value, value + length);
         return;
       case ATTRIBUTE.AS4_AGGREGATOR:
-        if (this.#context!.fourOctetAs) return this.#fault('discard', 'AS4_AGGREGATOR between speakers of four octets');
         if (word(b, value) === 0) return this.#fault('discard', 'AS4_AGGREGATOR has the number 0');
         this.#as4Aggregator = b.subarray(value, value + length);
         return;

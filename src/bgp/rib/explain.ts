@@ -21,6 +21,8 @@ export interface PathExplanation {
   readonly set: number;
 }
 
+export const DAMPED = 'damped: it has changed too often (RFC 2439)';
+
 export function explainPrefix(
   rib: FamilyRib,
   prefix: Prefix,
@@ -69,7 +71,7 @@ function whyBarred(
   const flags = rib.paths.flags[path]!;
   if (rib.isHeldDefault(path)) return 'for peers that are told a default route whatever routes there are';
   if ((flags & (PATH.looped | PATH.refused)) !== 0) return intake.explain(peer, rib, path);
-  if ((flags & PATH.damped) !== 0) return 'damped: it has changed too often (RFC 2439)';
+  if ((flags & PATH.damped) !== 0) return DAMPED;
   const hop = store.hops.at(store.nextHops[rib.paths.after[path]!]!);
   return hop.usable ? undefined : `next hop ${formatAddress(hop.address)} cannot be used: ${hop.why}`;
 }

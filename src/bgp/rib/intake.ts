@@ -22,7 +22,7 @@ export type RibEvent =
   | { readonly type: 'fault'; readonly notification: NotificationMessage; readonly why: string }
   /** RFC 4724 §2. */
   | { readonly type: 'endOfRib'; readonly family: Family }
-  /** RFC 7606: something was discarded, or routes were withdrawn because of it. */
+  /** RFC 7606: something was discarded, or routes were withdrawn because of it. Once in QUIET a peer; all are counted. */
   | { readonly type: 'treated'; readonly treatment: 'discard' | 'withdraw'; readonly why: string }
   | { readonly type: 'nearLimit'; readonly family: Family; readonly prefixes: number; readonly maximum: number };
 
@@ -42,6 +42,7 @@ export class Intake {
   readonly #judged = new Map<number, number>();
   /** Peers that have been told how near their limit is. */
   readonly #warned = new Map<FamilyRib, Set<number>>();
+  readonly #treated = new Map<number, Treated>();
 
   constructor(
     store: AttributeStore,
@@ -78,8 +79,7 @@ export class Intake {
     else if (scan.isEndOfRib && attributesAt === withdrawnAt + 2 && nlriAt === end)
       this.#events.push({ type: 'endOfRib', family: scan.unreach.family });
     const { treatment } = scan;
-    if (treatment === 'discard' || treatment === 'withdraw')
-      this.#events.push({ type: 'treated', treatment, why: scan.why });
+    if (treatment === 'discard' || treatment === 'withdraw') this.#tell(peer, treatment, scan.why, now);
     return this.#events.length === 0 ? NOTHING : this.#events;
   }
 
@@ -101,6 +101,18 @@ export class Intake {
     if (this.#events.length > 0) this.#events = [];
     for (const rib of this.#families.values()) this.#count(peer, rib);
     return this.#events;
+  }
+
+  /** UPDATEs of a peer that RFC 7606 has let pass, but for what was wrong with them. */
+  treated(peer: number): { readonly discard: number; readonly withdraw: number } {
+    const { discard = 0, withdraw = 0 } = this.#treated.get(peer) ?? {};
+    return { discard, withdraw };
+  }
+
+  /** Its number may be another peer's from now on. */
+  forget(peer: number): void {
+    this.#treated.delete(peer);
+    for (const warned of this.#warned.values()) warned.delete(peer);
   }
 
   /** For people: what import makes of a set. */
@@ -178,11 +190,7 @@ export class Intake {
     const set = this.#scan.commit(multiprotocol);
     if (this.#firstAsIsWrong(peer, set)) {
       this.#withdraw(peer, family, octets, start, end, now);
-      this.#events.push({
-        type: 'treated',
-        treatment: 'withdraw',
-        why: 'AS_PATH does not begin with the AS of the peer',
-      });
+      this.#tell(peer, 'withdraw', 'AS_PATH does not begin with the AS of the peer', now);
     } else this.#announce(peer, rib, octets, start, end, set, now);
     this.#store.release(set);
   }
@@ -239,6 +247,21 @@ export class Intake {
     return store.originators[set] === this.#identity.routerId || store.hasCluster(set, this.#identity.clusterId);
   }
 
+  /** A peer that does nothing right fills no log. */
+  #tell(peer: Peer, treatment: 'discard' | 'withdraw', why: string, now: Millis): void {
+    const treated = this.#treated.get(peer.number) ?? { discard: 0, withdraw: 0, quietUntil: 0, untold: 0 };
+    this.#treated.set(peer.number, treated);
+    treated[treatment] += 1;
+    if (now < treated.quietUntil) {
+      treated.untold += 1;
+      return;
+    }
+    const more = treated.untold === 0 ? '' : `, and ${treated.untold} more since the last one that was told`;
+    this.#events.push({ type: 'treated', treatment, why: `${why}${more}` });
+    treated.quietUntil = now + QUIET;
+    treated.untold = 0;
+  }
+
   #firstAsIsWrong(peer: Peer, set: number): boolean {
     return peer.kind === 'external' && (peer.enforceFirstAs ?? true) && this.#store.neighbours[set] !== peer.remoteAs;
   }
@@ -281,6 +304,14 @@ function reset(peer: Peer, octets: Bytes): RibEvent {
   };
 }
 
+interface Treated {
+  discard: number;
+  withdraw: number;
+  quietUntil: Millis;
+  untold: number;
+}
+
+const QUIET: Millis = 1_000;
 const NOTHING: readonly RibEvent[] = [];
 /** RFC 2439, for routes from outside: those of our own AS are damped where they come from. */
 const dampeningOf = (peer: Peer, rib: FamilyRib): Dampening | undefined =>

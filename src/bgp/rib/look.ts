@@ -9,6 +9,7 @@ import { describeAttribute, describeCommunity, describeLargeCommunity, describeP
 import { describeExtendedCommunity } from '../message/extended-community.ts';
 import type { AttributeValue, CodecContext } from '../message/types.ts';
 import { type AttributeStore, HEADER } from './attribute-store.ts';
+import { DAMPED } from './explain.ts';
 import type { FamilyRib } from './family-rib.ts';
 import { PATH } from './path-table.ts';
 import type { Rib } from './rib.ts';
@@ -40,7 +41,7 @@ export interface ReceivedRoute {
   readonly pathId: number;
   readonly stale: boolean;
   readonly accepted: boolean;
-  /** What import policy, or a loop, says of it. */
+  /** What import policy, a loop or dampening says of it. */
   readonly why: string;
   readonly before: SetWords;
   readonly after: SetWords | null;
@@ -138,7 +139,7 @@ function receivedAt(rib: Rib, family: FamilyRib, path: number): ReceivedRoute {
     pathId: paths.id(path),
     stale: (paths.flags[path]! & PATH.stale) !== 0,
     accepted: after !== 0,
-    why: rib.explainImport(family, path),
+    why: (paths.flags[path]! & PATH.damped) !== 0 ? DAMPED : rib.explainImport(family, path),
     before: wordsOfSet(rib.store, paths.before[path]!),
     after: after === 0 ? null : wordsOfSet(rib.store, after),
   };

@@ -110,6 +110,7 @@ export class Rib {
   remove(number: number): void {
     this.#leaveGroups(number);
     for (const rib of this.#families.values()) rib.purge(number);
+    this.#intake.forget(number);
     this.#leaving.push(number);
   }
 
@@ -273,6 +274,11 @@ export class Rib {
     const begun = new FamilyRib(family, this.#shared);
     this.#families.set(family, begun);
     return begun;
+  }
+
+  /** UPDATEs of a peer with attributes discarded, or treated as withdraw (RFC 7606). */
+  treated(number: number): ReturnType<Intake['treated']> {
+    return this.#intake.treated(number);
   }
 
   peer(number: number): Peer | undefined {

@@ -1,5 +1,6 @@
 /** From the document's words to what a speaker needs. The document was checked before it came here. */
 import {
+  AFI,
   type DampeningOptions,
   type Family,
   IPV4_UNICAST,
@@ -77,6 +78,7 @@ function compileSession(router: BgpConfig, peer: BgpPeerConfig, connected: boole
     connectRetryMillis: peer.connectRetrySeconds * 1000,
     passive: peer.passive,
     families,
+    extendedNextHop: extendedNextHop(peer),
     addPath: peer.addPath === 'off' ? [] : families.map((family) => ({ family, mode: ADD_PATH[peer.addPath] })),
     pathDown: peer.tunnelDown,
     transport: { hopLimit: hopLimitOf(router, peer, connected) },
@@ -94,6 +96,10 @@ function compileSession(router: BgpConfig, peer: BgpPeerConfig, connected: boole
         }),
   });
 }
+
+/** RFC 8950: over IPv6 an IPv4 prefix may have the next hop that there is. */
+const extendedNextHop = ({ address, families }: BgpPeerConfig): SessionConfiguration['extendedNextHop'] =>
+  address.length === 16 && families.includes('ipv4') ? [{ family: IPV4_UNICAST, nextHopAfi: AFI.IPV6 }] : [];
 
 export function compileTransport(
   router: BgpConfig,

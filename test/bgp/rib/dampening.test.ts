@@ -9,6 +9,7 @@ import {
   LIMIT,
   WITHDRAWAL,
 } from '../../../src/bgp/rib/dampening.ts';
+import { receivedOf } from '../../../src/bgp/rib/look.ts';
 import { Rib } from '../../../src/bgp/rib/rib.ts';
 import { type Bytes, EMPTY } from '../../../src/core/index.ts';
 import { parsePrefix } from '../../../src/ip/index.ts';
@@ -234,7 +235,9 @@ describe('RFC 2439 in the tables', () => {
       say(rib, flapping, short, 0);
     }
     expect(best(rib)).toBe('peer 2');
-    expect(rib.explain(prefix)[1]?.why).toBe('damped: it has changed too often (RFC 2439)');
+    const why = 'damped: it has changed too often (RFC 2439)';
+    expect(rib.explain(prefix)[1]?.why).toBe(why);
+    expect(receivedOf(rib, flapping, { offset: 0, limit: 9 })).toMatchObject([{ accepted: true, why }]);
     expect(read()).toContain('0000fdea');
     while (rib.reuseAt! <= 30 * MINUTE) rib.reuse(rib.reuseAt!);
     rib.flush();

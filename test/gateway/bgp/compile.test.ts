@@ -1,23 +1,24 @@
 import { describe, expect, it } from 'vitest';
+import { IPV4_UNICAST } from '../../../src/bgp/index.ts';
 import { type GatewayDocument, readDocument } from '../../../src/config/index.ts';
-import { compileRib } from '../../../src/gateway/bgp/compile.ts';
+import { compilePeer, compileRib } from '../../../src/gateway/bgp/compile.ts';
 
-const ribOf = (bgp: string) => {
+const routerOf = (bgp: string) => {
   const { document, issues } = readDocument(
     [
       'version: 1',
       'gateway: { external: { addresses: [203.0.113.10] } }',
       'tenants:',
       '  - name: contoso',
-      '    interfaces: [{ name: inside, addresses: [10.1.0.1/24] }]',
+      '    interfaces: [{ name: inside, addresses: [10.1.0.1/24, "fd00:1::1/64"] }]',
       `    bgp: { asn: 65010, ${bgp} }`,
     ].join('\n'),
     'g',
   );
   expect(issues).toEqual([]);
-  const router = (document as GatewayDocument).tenants[0]!.bgp!;
-  return compileRib(router, () => ({ metric: 0, usable: true, why: 'a test' }));
+  return (document as GatewayDocument).tenants[0]!.bgp!;
 };
+const ribOf = (bgp: string) => compileRib(routerOf(bgp), () => ({ metric: 0, usable: true, why: 'a test' }));
 
 describe('the tables of a router', () => {
   it('have the decision of the document, and no dampening where it has none', () => {
@@ -39,5 +40,18 @@ describe('the tables of a router', () => {
       reuse: 750,
       mostMillis: 1_200_000,
     });
+  });
+});
+
+describe('the session of a peer', () => {
+  it.each([
+    ['10.2.0.1', 'ipv4', []],
+    ['10.2.0.1', 'ipv4, ipv6', []],
+    ['"fd00:2::1"', 'ipv6', []],
+    ['"fd00:2::1"', 'ipv4, ipv6', [{ family: IPV4_UNICAST, nextHopAfi: 2 }]],
+  ])('RFC 8950 §4: at %s with %s offers IPv6 next hops for IPv4 prefixes, or not', (address, families, offered) => {
+    const peer = `{ name: hq, address: ${address}, asn: 65020, families: [${families}], import: all, export: all }`;
+    const router = routerOf(`peers: [${peer}]`);
+    expect(compilePeer(router, router.peers[0]!, false, undefined).session.extendedNextHop).toEqual(offered);
   });
 });
