@@ -283,6 +283,13 @@ describe('commands for a peer', () => {
   });
 });
 
+test('RFC 4271 §6.8: that one of two connections is closed is no warning', () => {
+  const { world } = established();
+  const reports = world.actions.flatMap((action) => (action.do === 'report' ? [action.report] : []));
+  const sent = reports.filter(({ what }) => what === 'bgp-notification-sent');
+  expect(sent.map(({ level }) => level)).toEqual(['info', 'info']);
+});
+
 describe('problems', () => {
   test('RFC 4271 §6.2: a peer in another AS: what was said, and what to compare', () => {
     const world = new BgpWorld();
