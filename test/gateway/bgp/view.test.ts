@@ -305,6 +305,24 @@ describe('problems', () => {
     });
   });
 
+  test('RFC 2385: a peer with another secret is one that does not answer; what is dropped says so', () => {
+    const world = new BgpWorld({ gwPeer: 'md5: { inline: the-same-at-both-ends }' });
+    world.run(20_000);
+    for (const node of [world.gw, world.sites]) {
+      const { problems } = node.gateway.status(world.timeline.now);
+      expect(problems[0]).toMatchObject({
+        severity: 'warning',
+        tenant: 'contoso',
+        advice: 'compare `md5` and `ttlSecurityHops` on both sides',
+        lines: [
+          expect.stringMatching(
+            /^\d+ TCP segments dropped: an MD5 signature is missing, wrong, or not expected \(RFC 2385\)$/,
+          ),
+        ],
+      });
+    }
+  });
+
   test('a peer that has not answered yet is a warning: nothing is degraded', () => {
     const world = new BgpWorld();
     world.sites.apply(
