@@ -11,7 +11,7 @@ import { ApiProblem, type Backend } from './backend.ts';
 import type { BgpCommandStatus } from './bgp-backend.ts';
 import { envelope } from './envelope.ts';
 import { bad, readBody, readFlag, readTap, readText, readWhole, unknown } from './requests.ts';
-import { first, streamed } from './stream.ts';
+import { bounded, streamed } from './stream.ts';
 
 interface Named {
   readonly name: string;
@@ -36,13 +36,10 @@ export const BGP_PATHS = [
 /** `tenantOf` throws for tenants that are not there. */
 export function addBgpPaths(app: Hono, backend: Backend, tenantOf: (name: string) => Named): void {
   const { bgp } = backend;
-  const only = <T extends { readonly tenant: string }>(all: readonly T[], tenant: string | undefined): readonly T[] => {
-    if (tenant === undefined) return all;
-    const { name } = tenantOf(tenant);
-    return all.filter((each) => each.tenant === name);
-  };
+  const asked = (tenant: string | undefined): string | undefined =>
+    tenant === undefined ? undefined : tenantOf(tenant).name;
   const peerOf = (tenant: string, name: string): BgpPeerStatus => {
-    const all = only(bgp.peers(), tenant);
+    const all = bgp.peers(tenantOf(tenant).name);
     const found = all.find((peer) => peer.name === name);
     if (found !== undefined) return found;
     throw unknown(
@@ -52,8 +49,8 @@ export function addBgpPaths(app: Hono, backend: Backend, tenantOf: (name: string
     );
   };
 
-  app.get('/v1/bgp', (c) => c.json(envelope('bgp-summary', only(bgp.summaries(), c.req.query('tenant')))));
-  app.get('/v1/bgp/peers', (c) => c.json(envelope('bgp-peers', only(bgp.peers(), c.req.query('tenant')))));
+  app.get('/v1/bgp', (c) => c.json(envelope('bgp-summary', bgp.summaries(asked(c.req.query('tenant'))))));
+  app.get('/v1/bgp/peers', (c) => c.json(envelope('bgp-peers', bgp.peers(asked(c.req.query('tenant'))))));
   app.get('/v1/tenants/:tenant/bgp/routes', (c) => {
     const { name } = tenantOf(c.req.param('tenant'));
     return c.json(envelope('bgp-routes', routed(name, bgp.routes(name, readPage(c.req.query())))));
@@ -75,16 +72,15 @@ export function addBgpPaths(app: Hono, backend: Backend, tenantOf: (name: string
   });
   app.post('/v1/bgp/log', async (c) => {
     const { peer, events, ...rest } = await readBody(c.req.raw, ['tenant', 'peer', 'events', 'count', 'seconds']);
-    const { tenant, count, seconds } = readTap(rest);
+    const { tenant, ...bounds } = readTap(rest);
     const name = readText({ peer }, 'peer');
     if (name !== undefined && tenant === undefined) throw bad('a peer is one of a tenant: name that too');
     const whom = {
-      tenant: tenant === undefined ? undefined : tenantOf(tenant).name,
+      tenant: asked(tenant),
       peer: name === undefined ? undefined : peerOf(tenant ?? '', name).name,
       messages: !readFlag({ events }, 'events'),
     };
-    const ends = [c.req.raw.signal, ...(seconds === undefined ? [] : [AbortSignal.timeout(seconds * 1000)])];
-    return streamed(first(bgp.follow(whom, AbortSignal.any(ends)), count));
+    return streamed(bounded((signal) => bgp.follow(whom, signal), c.req.raw.signal, bounds));
   });
   for (const command of ['up', 'down', 'clear'] as const) {
     app.post(`${PEER}/${command}`, async (c) => {

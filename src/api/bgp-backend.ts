@@ -20,8 +20,9 @@ import { ApiProblem } from './api-problem.ts';
 import { LiveStream } from './live-stream.ts';
 
 export interface BgpBackend {
-  summaries(): readonly BgpSummaryStatus[];
-  peers(): readonly BgpPeerStatus[];
+  /** Of one tenant, or of all. */
+  summaries(tenant?: string): readonly BgpSummaryStatus[];
+  peers(tenant?: string): readonly BgpPeerStatus[];
   routes(tenant: string, page: Page): readonly BgpRouteStatus[] | undefined;
   received(tenant: string, peer: string, page: Page): readonly BgpReceivedStatus[] | undefined;
   advertised(tenant: string, peer: string, page: Page): readonly BgpAdvertisedStatus[] | undefined;
@@ -58,8 +59,8 @@ export class GatewayBgp implements BgpBackend {
     this.#host = host;
   }
 
-  summaries = () => this.#view.summaries(this.#host.now());
-  peers = () => this.#view.peers(this.#host.now());
+  summaries = (tenant?: string) => this.#view.summaries(this.#host.now(), tenant);
+  peers = (tenant?: string) => this.#view.peers(this.#host.now(), tenant);
   routes = (tenant: string, page: Page) => this.#view.routes(tenant, page);
   received = (tenant: string, peer: string, page: Page) => this.#view.received(tenant, peer, page);
   advertised = (tenant: string, peer: string, page: Page) => this.#view.advertised(tenant, peer, page);

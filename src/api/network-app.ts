@@ -5,7 +5,7 @@ import { formatAddress, parseAddress } from '../ip/index.ts';
 import { ApiProblem, type Backend, type TraceStatus } from './backend.ts';
 import { envelope } from './envelope.ts';
 import { bad, readBody, readNatFilter, readTap, readTrace, readWhole, TRACE_FIELDS } from './requests.ts';
-import { first, streamed } from './stream.ts';
+import { bounded, streamed } from './stream.ts';
 
 interface Named {
   readonly name: string;
@@ -62,10 +62,9 @@ export function addNetworkPaths(app: Hono, backend: Backend, tenantOf: (name: st
     return c.json(envelope('trace', [item]));
   });
   app.post('/v1/tap', async (c) => {
-    const { tenant, count, seconds } = readTap(await readBody(c.req.raw, ['tenant', 'count', 'seconds']));
+    const { tenant, ...bounds } = readTap(await readBody(c.req.raw, ['tenant', 'count', 'seconds']));
     const name = tenant === undefined ? undefined : tenantOf(tenant).name;
-    const ends = [c.req.raw.signal, ...(seconds === undefined ? [] : [AbortSignal.timeout(seconds * 1000)])];
-    return streamed(first(backend.tap(name, AbortSignal.any(ends)), count));
+    return streamed(bounded((signal) => backend.tap(name, signal), c.req.raw.signal, bounds));
   });
   app.get('/v1/nvgre/records', (c) =>
     c.json(envelope('nvgre-records', only(backend.records(), c.req.query('tenant')))),

@@ -1,4 +1,5 @@
 /** Answers as they come: one JSON item a line. */
+import { TimeLimit } from './time-limit.ts';
 
 /** The first answer decides between an error and a stream. */
 export async function streamed(items: AsyncIterable<unknown>): Promise<Response> {
@@ -21,12 +22,21 @@ export async function streamed(items: AsyncIterable<unknown>): Promise<Response>
   return new Response(body, { headers: { 'content-type': 'application/x-ndjson' } });
 }
 
-/** As many as were asked for. */
-export async function* first<T>(items: AsyncIterable<T>, count: number): AsyncGenerator<T, void, undefined> {
+/** As many as were asked for, within the time that was given: Infinity and undefined are no bounds. */
+export async function* bounded<T>(
+  items: (signal: AbortSignal) => AsyncIterable<T>,
+  signal: AbortSignal,
+  { count, seconds }: { readonly count: number; readonly seconds: number | undefined },
+): AsyncGenerator<T, void, undefined> {
+  const limit = new TimeLimit(signal, seconds === undefined ? undefined : seconds * 1000);
   let left = count;
-  for await (const item of items) {
-    yield item;
-    left -= 1;
-    if (left <= 0) return;
+  try {
+    for await (const item of items(limit.signal)) {
+      yield item;
+      left -= 1;
+      if (left <= 0) return;
+    }
+  } finally {
+    limit.end();
   }
 }

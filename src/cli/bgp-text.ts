@@ -145,7 +145,9 @@ export function explanationLines(explanation: BgpExplanationStatus, palette: Pal
     ...paths.flatMap((path) => pathLines(path, palette)),
     palette.bold('told'),
     ...told.map((each) => printable(`  ${each.peer}: ${each.told ? '' : 'not told, '}${each.why}`)),
-    ...(told.length === 0 ? ['  nobody: no session is up'] : []),
+    ...(told.length > 0
+      ? []
+      : [`  nobody: ${paths.some(({ best }) => best) ? 'no session is up' : 'no path may be used'}`]),
     ...forwards,
   ];
 }

@@ -4,6 +4,7 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import type { Envelope, ErrorEnvelope } from '../api/envelope.ts';
+import { TimeLimit } from '../api/time-limit.ts';
 import { DEFAULT_LISTEN } from '../config/contract.ts';
 import { type Call, CliError, EXIT } from './io.ts';
 
@@ -21,11 +22,10 @@ export function clientFor(call: Call): Client {
   }
   const path = listen.slice('unix:'.length);
   const { fetch, signal } = call.io;
-  const send = async (method: string, url: string, body: unknown, timeoutMs: number | undefined): Promise<Response> => {
-    const signals = timeoutMs === undefined ? [signal] : [signal, AbortSignal.timeout(timeoutMs)];
+  const send = async (method: string, url: string, body: unknown, ends: AbortSignal): Promise<Response> => {
     const init =
       body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
-    const request = new Request(`http://gateway${url}`, { method, ...init, signal: AbortSignal.any(signals) });
+    const request = new Request(`http://gateway${url}`, { method, ...init, signal: ends });
     try {
       const response = await (fetch ?? overSocket(path))(request);
       if (!response.ok) throw await refusal(response);
@@ -36,11 +36,16 @@ export function clientFor(call: Call): Client {
   };
   return {
     async call<T>(method: string, url: string, body?: unknown, waitSeconds = 0): Promise<readonly T[]> {
-      const response = await send(method, url, body, ANSWER_MS + waitSeconds * 1000);
-      return ((await response.json()) as Envelope<T>).items;
+      const limit = new TimeLimit(signal, ANSWER_MS + waitSeconds * 1000);
+      try {
+        const response = await send(method, url, body, limit.signal);
+        return ((await response.json()) as Envelope<T>).items;
+      } finally {
+        limit.end();
+      }
     },
     async *stream<T>(url: string, body: unknown): AsyncGenerator<T> {
-      const response = await send('POST', url, body, undefined);
+      const response = await send('POST', url, body, signal);
       yield* lines<T>(response);
     },
   };

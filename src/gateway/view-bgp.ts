@@ -1,5 +1,6 @@
 /** BGP of all tenants as people ask for it: each question names its tenant, and is answered from that tenant's router alone. */
 import type { Page } from '../bgp/index.ts';
+import type { BgpPeerConfig } from '../config/index.ts';
 import type { Millis } from '../core/index.ts';
 import { type Address, formatAddress, formatPrefix, type Prefix } from '../ip/index.ts';
 import {
@@ -32,15 +33,16 @@ export class BgpView {
     this.#books = books;
   }
 
-  summaries(now: Millis): BgpSummaryStatus[] {
-    return this.#routers().map(({ tenant, router }) => viewSummary(tenant.name, router, now));
+  /** Of one tenant, or of all. */
+  summaries(now: Millis, tenant?: string): BgpSummaryStatus[] {
+    return this.#routers(tenant).map(({ tenant, router }) => viewSummary(tenant.name, router, now));
   }
 
-  peers(now: Millis): BgpPeerStatus[] {
-    return this.#routers().flatMap(({ tenant, router }) => viewPeers(tenant.name, router, now));
+  peers(now: Millis, tenant?: string): BgpPeerStatus[] {
+    return this.#routers(tenant).flatMap(({ tenant, router }) => viewPeers(tenant.name, router, now));
   }
 
-  // The others are of one tenant; undefined: it has no BGP.
+  // The others answer undefined for a tenant without BGP.
 
   routes(tenant: string, page: Page): readonly BgpRouteStatus[] | undefined {
     return this.#of(tenant, (router) => viewRoutes(router, page));
@@ -77,9 +79,9 @@ export class BgpView {
     return tenant?.router === undefined ? undefined : view(tenant.router, tenant);
   }
 
-  #routers(): { readonly tenant: Tenant; readonly router: TenantRouter }[] {
+  #routers(only?: string): { readonly tenant: Tenant; readonly router: TenantRouter }[] {
     return [...this.#books.tenants.values()].flatMap((tenant) =>
-      tenant.router === undefined ? [] : [{ tenant, router: tenant.router }],
+      tenant.router === undefined || (only ?? tenant.name) !== tenant.name ? [] : [{ tenant, router: tenant.router }],
     );
   }
 }
@@ -93,26 +95,42 @@ function hostIn({ address, length }: Prefix): Address {
 
 /** Peers that are configured, wanted, and not there. */
 export const bgpProblems = (books: Books, now: Millis): Problem[] =>
-  [...books.tenants.values()].flatMap(({ name: tenant, router }) => {
-    if (router === undefined) return [];
-    return router.config.peers.flatMap(({ name, address, asn }): Problem[] => {
-      const view = router.speaker.session(name)?.view(now);
-      if (view === undefined || view.state === 'established' || view.stopped) return [];
-      const { lastErrorSent: sent, lastErrorReceived: received } = view;
-      const problem = `BGP peer ${name} (${formatAddress(address)}, AS ${asn}) is not up: ${whyDown(router, name, view)}`;
-      const line = (what: string, error: typeof sent) =>
-        error === undefined ? [] : [`${what} ${Math.floor(error.agoMillis / 1000)} s ago: ${error.words}`];
-      return [
-        {
-          severity: view.connectionsEstablished === 0 && view.connectRetryCounter === 0 ? 'warning' : 'error',
-          tenant,
-          problem,
-          advice: adviceFor(tenant, name, view.why ?? router.lastTrouble(name) ?? ''),
-          lines: [...line('last error sent', sent), ...line('last error received', received)],
-        },
-      ];
-    });
-  });
+  [...books.tenants.values()].flatMap(({ name, router }) =>
+    router === undefined ? [] : router.config.peers.flatMap((peer) => problemOf(name, router, peer, now)),
+  );
+
+function problemOf(tenant: string, router: TenantRouter, peer: BgpPeerConfig, now: Millis): Problem[] {
+  const { name, address, asn } = peer;
+  const view = router.speaker.session(name)?.view(now);
+  if (view === undefined || view.state === 'established' || view.stopped) return [];
+  const { lastErrorSent: sent, lastErrorReceived: received } = view;
+  const line = (what: string, error: typeof sent) =>
+    error === undefined ? [] : [`${what} ${Math.floor(error.agoMillis / 1000)} s ago: ${error.words}`];
+  const dropped = droppedLines(router);
+  const isSilent = sent === undefined && received === undefined && dropped.length > 0;
+  return [
+    {
+      severity: view.connectionsEstablished === 0 && view.connectRetryCounter === 0 ? 'warning' : 'error',
+      tenant,
+      problem: `BGP peer ${name} (${formatAddress(address)}, AS ${asn}) is not up: ${whyDown(router, name, view)}`,
+      advice: isSilent ? COMPARE : adviceFor(tenant, name, view.why ?? router.lastTrouble(name) ?? ''),
+      lines: [...line('last error sent', sent), ...line('last error received', received), ...dropped],
+    },
+  ];
+}
+
+/** TCP segments that no session hears of: of all peers of the compartment, since its router began. */
+function droppedLines({ transport }: TenantRouter): string[] {
+  const { signature, hopLimit } = transport.host.counters;
+  const line = (count: number, what: string) =>
+    count === 0 ? [] : [`${count} TCP ${count === 1 ? 'segment' : 'segments'} dropped: ${what}`];
+  return [
+    ...line(signature, 'an MD5 signature is missing, wrong, or not expected (RFC 2385)'),
+    ...line(hopLimit, 'from further away than ttlSecurityHops says (RFC 5082)'),
+  ];
+}
+
+const COMPARE = 'compare `md5` and `ttlSecurityHops` on both sides';
 
 function adviceFor(tenant: string, peer: string, why: string): string {
   if (/tunnel|path/.test(why)) return `see \`bulkhead connections --tenant ${tenant}\``;

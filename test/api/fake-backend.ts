@@ -108,7 +108,7 @@ export class FakeBackend implements Backend {
   }
   readonly bgp: BgpBackend = {
     summaries: () => [],
-    peers: () => [BGP_PEER],
+    peers: (tenant = 'contoso') => (tenant === 'contoso' ? [BGP_PEER] : []),
     routes: (tenant) => (tenant === 'contoso' ? [] : undefined),
     received: () => [],
     advertised: () => [],

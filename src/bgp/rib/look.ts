@@ -1,7 +1,8 @@
 /**
  * The tables as people want to see them: routes page by page, attributes in words. Every answer is plain data.
  *
- * A page costs one walk over numbers and as many records as it has routes. The order is that of the tables: it stays while nothing changes.
+ * A page costs one walk over numbers, as far as its end, and as many records as it has routes. The order is that of the tables: it stays
+ * while nothing changes.
  */
 import { type Address, contains, formatAddress, formatPrefix, ipv4Octets, type Prefix } from '../../ip/index.ts';
 import { decodeAttributes } from '../message/attributes.ts';
@@ -122,10 +123,10 @@ function intoField(
 /** Adj-RIB-In of a peer, before and behind import policy. */
 export function receivedOf(rib: Rib, peer: number, page: Page): readonly ReceivedRoute[] {
   const found: ReceivedRoute[] = [];
-  const take = taker(page);
+  const take = new Taker(page);
   for (const family of rib.families)
     family.paths.each(peer, (path) => {
-      if ((family.paths.flags[path]! & PATH.gone) === 0 && take(family, family.paths.rows[path]!))
+      if ((family.paths.flags[path]! & PATH.gone) === 0 && take.takes(family, family.paths.rows[path]!))
         found.push(receivedAt(rib, family, path));
     });
   return found;
@@ -148,14 +149,14 @@ function receivedAt(rib: Rib, family: FamilyRib, path: number): ReceivedRoute {
 /** Adj-RIB-Out: what a peer has been told, or is about to be. */
 export function toldTo(rib: Rib, peer: number, page: Page): readonly ToldRoute[] {
   const found: ToldRoute[] = [];
-  const take = taker(page);
+  const take = new Taker(page);
   for (const family of rib.families) {
     const group = rib.groupOf(peer, family.family);
     if (group === undefined) continue;
-    for (let unit = 1; unit < group.advertised.length; unit++) {
+    for (let unit = 1; unit < group.advertised.length && !take.isFull; unit++) {
       const set = group.toldTo(peer, unit);
       const row = group.addPath ? family.paths.rows[unit]! : unit;
-      if (set === 0 || !take(family, row)) continue;
+      if (set === 0 || !take.takes(family, row)) continue;
       found.push({ prefix: formatPrefix(family.table.prefix(row)), attributes: wordsOfSet(rib.store, set) });
     }
   }
@@ -187,11 +188,11 @@ export function whyTold(rib: Rib, peer: number, prefix: Prefix): string | undefi
 /** All paths of all prefixes; the page counts prefixes. */
 export function routesOf(rib: Rib, page: Page): readonly LocalRoute[] {
   const found: LocalRoute[] = [];
-  const take = taker(page);
+  const take = new Taker(page);
   for (const family of rib.families) {
     const { table } = family;
-    for (let row = 1; row < table.bound; row++) {
-      if (!table.isUsed(row) || family.pathsOf(row).length === 0 || !take(family, row)) continue;
+    for (let row = 1; row < table.bound && !take.isFull; row++) {
+      if (!table.isUsed(row) || table.paths[row] === 0 || !take.takes(family, row)) continue;
       const paths = family.pathsOf(row).map((path) => localAt(rib, family, path, table.best[row]!));
       found.push(...paths.sort((a, b) => Number(b.best) - Number(a.best)));
     }
@@ -224,14 +225,26 @@ export function longestMatch(rib: Rib, address: Address): Prefix | undefined {
   return undefined;
 }
 
-/** Says of each row whether it is on the page. */
-function taker({ offset, limit, within }: Page): (family: FamilyRib, row: number) => boolean {
-  let seen = 0;
-  return (family, row) => {
-    if (within !== undefined && !isWithin(within, family, row)) return false;
-    seen++;
-    return seen > offset && seen <= offset + limit;
-  };
+/** Says of each row, in the order of the tables, whether it is on the page. */
+class Taker {
+  readonly #page: Page;
+  #seen = 0;
+
+  constructor(page: Page) {
+    this.#page = page;
+  }
+
+  /** What comes now is behind the page. */
+  get isFull(): boolean {
+    return this.#seen >= this.#page.offset + this.#page.limit;
+  }
+
+  takes(family: FamilyRib, row: number): boolean {
+    const { offset, within } = this.#page;
+    if (this.isFull || (within !== undefined && !isWithin(within, family, row))) return false;
+    this.#seen++;
+    return this.#seen > offset;
+  }
 }
 
 function isWithin(within: Prefix, { table }: FamilyRib, row: number): boolean {

@@ -8,11 +8,14 @@
  * Invariants: nothing here refers to another tenant; what BGP has put into the FIB is what the tables say, whatever order changes come in.
  */
 import {
+  CEASE,
+  ERROR,
   type PeerSettings,
   type RouteChange,
   Speaker,
   type SpeakerAction,
   type SpeakerEvent,
+  suberrorName,
 } from '../../bgp/index.ts';
 import type { BgpConfig, BgpPeerConfig } from '../../config/index.ts';
 import { type Bytes, type Deadline, earliest, type Millis, type Secret, type Timed } from '../../core/index.ts';
@@ -137,6 +140,7 @@ export class TenantRouter implements Timed {
     if (this.speaker.session(peer) === undefined) return false;
     const session = (event: Extract<SpeakerEvent, { type: 'session' }>['event']) =>
       this.#events.push({ type: 'session', peer, event });
+    if (what === 'start' || what === 'reset') this.#troubles.delete(peer);
     if (what === 'start') session({ type: 'start' });
     else if (what === 'refresh-in' || what === 'refresh-out')
       this.#events.push({ type: 'refresh', peer, direction: what === 'refresh-in' ? 'in' : 'out' });
@@ -224,7 +228,9 @@ export class TenantRouter implements Timed {
     if (event === 'established') this.#troubles.delete(peer);
     else if (TROUBLES.has(event)) this.#troubles.set(peer, `${event}: ${why}`);
     this.#books.bgpFollowers.event(this.#tenant.name, peer, event, why, this.#books.now);
-    const level = WARNINGS.has(event) ? 'warn' : event === 'dial failed' ? 'debug' : 'info';
+    // RFC 4271 §6.8: of two connections one is always closed so.
+    const usual = event.startsWith('notification') && why.includes(COLLISION);
+    const level = WARNINGS.has(event) && !usual ? 'warn' : event === 'dial failed' ? 'debug' : 'info';
     this.#books.report(level, undefined, `bgp-${event.replaceAll(' ', '-')}`, this.#words(action));
   }
 
@@ -319,6 +325,7 @@ export class TenantRouter implements Timed {
   }
 }
 
+const COLLISION = suberrorName(ERROR.CEASE, CEASE.COLLISION_RESOLUTION);
 /** What explains that a session is not up. */
 const TROUBLES: ReadonlySet<string> = new Set(['dial failed', 'down', 'notification sent', 'notification received']);
 const WARNINGS: ReadonlySet<string> = new Set([

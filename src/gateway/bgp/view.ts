@@ -112,7 +112,7 @@ function summaryOf(router: TenantRouter, peer: BgpPeerConfig, now: Millis): BgpP
     outq: view.queued + router.transport.queuedOf(peer.name),
     inq: 0,
     peerUptime: uptime === undefined ? 'never' : formatUptime(uptime),
-    peerUptimeMsec: uptime ?? 0,
+    peerUptimeMsec: Math.floor(uptime ?? 0),
     pfxRcd: number === undefined ? 0 : rib.families.reduce((all, family) => all + family.countOf(number), 0),
     pfxSnt: number === undefined ? 0 : toldCount(rib, number),
     state: STATES[view.state],

@@ -283,6 +283,13 @@ describe('commands for a peer', () => {
   });
 });
 
+test('RFC 4271 §6.8: that one of two connections is closed is no warning', () => {
+  const { world } = established();
+  const reports = world.actions.flatMap((action) => (action.do === 'report' ? [action.report] : []));
+  const sent = reports.filter(({ what }) => what === 'bgp-notification-sent');
+  expect(sent.map(({ level }) => level)).toEqual(['info', 'info']);
+});
+
 describe('problems', () => {
   test('RFC 4271 §6.2: a peer in another AS: what was said, and what to compare', () => {
     const world = new BgpWorld();
@@ -296,6 +303,24 @@ describe('problems', () => {
       problem: 'BGP peer hq (10.2.0.1, AS 65020) is not up: AS 65021, expected 65020',
       advice: 'one side has another AS number in its document: compare `asn` on both',
     });
+  });
+
+  test('RFC 2385: a peer with another secret is one that does not answer; what is dropped says so', () => {
+    const world = new BgpWorld({ gwPeer: 'md5: { inline: the-same-at-both-ends }' });
+    world.run(20_000);
+    for (const node of [world.gw, world.sites]) {
+      const { problems } = node.gateway.status(world.timeline.now);
+      expect(problems[0]).toMatchObject({
+        severity: 'warning',
+        tenant: 'contoso',
+        advice: 'compare `md5` and `ttlSecurityHops` on both sides',
+        lines: [
+          expect.stringMatching(
+            /^\d+ TCP segments dropped: an MD5 signature is missing, wrong, or not expected \(RFC 2385\)$/,
+          ),
+        ],
+      });
+    }
   });
 
   test('a peer that has not answered yet is a warning: nothing is degraded', () => {
