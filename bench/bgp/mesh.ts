@@ -60,14 +60,20 @@ async function main([peerCount, routeCount, daemon, port]: readonly string[]): P
   const all = meshPeers(Number(peerCount));
   const routes = Number(routeCount);
   const owners = Array.from({ length: routes }, (_, i) => all[Math.floor((i * all.length) / routes)]!.asn);
-  const peers = all.map(({ asn, address }) => {
+  const connected: TrafficPeer[] = [];
+  // One by one: the queue of new connections of OpenBGPD is short.
+  for (const { asn, address } of all) {
     const peer = new TrafficPeer(asn, address, daemon!, Number(port));
+    await peer.established;
+    connected.push(peer);
+  }
+  const peers = all.map(({ asn, address }, i) => {
+    const peer = connected[i]!;
     const seen = new Seen(owners, asn);
     peer.look = (update, view) => seen.look(update, view);
     const wanted = owners.filter((owner) => owner !== asn).length;
     return { peer, seen, wanted, said: routesOf(asn, address, owners) };
   });
-  await Promise.all(peers.map(({ peer }) => peer.established));
   await sleep(SETTLE);
   const begun = performance.now();
   for (const { peer, said } of peers) peer.send(said);

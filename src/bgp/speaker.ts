@@ -110,7 +110,9 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
       case 'tick':
         this.#tick(now);
     }
-    this.#settle(now);
+    const isDrained = event.type === 'session' && event.event.type === 'drained';
+    if (isDrained && this.rib.isSettled) this.#feedOne(event.peer, now);
+    else this.#settle(now);
     return this.#actions;
   }
 
@@ -383,6 +385,12 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     for (const [name, entry] of this.#entries) this.#feed(name, entry, now);
     const changes = this.rib.takeRoutes(Number.POSITIVE_INFINITY);
     if (changes.length > 0) this.#actions.push({ do: 'routes', changes });
+  }
+
+  /** Room with one transport gives nothing to the others: hundreds of peers each take hundreds of times. */
+  #feedOne(name: string, now: Millis): void {
+    const entry = this.#entries.get(name);
+    if (entry !== undefined) this.#feed(name, entry, now);
   }
 
   #feed(name: string, entry: Entry, now: Millis): void {

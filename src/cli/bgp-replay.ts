@@ -22,6 +22,7 @@ import { formatOctets, paletteFor, printable, table } from './text.ts';
 export async function replay(call: Call): Promise<Exit> {
   const file = call.args[0]!;
   const survey = await surveyOf(file, call);
+  if (call.io.signal.aborted) return EXIT.ok;
   if (call.options.list === true) return list(call, survey);
   const to = endpointOf(call.options.to);
   const peer = chosen(survey, call.options.peer);
@@ -98,7 +99,11 @@ async function say(
 
 async function stay(call: Call, announcer: BgpAnnouncer): Promise<void> {
   const { stay: seconds } = call.options;
-  const over = seconds === undefined ? new Promise<never>(() => {}) : delay(Number(seconds) * 1000);
+  const { signal } = call.io;
+  const over =
+    seconds === undefined
+      ? new Promise<never>(() => {})
+      : delay(Number(seconds) * 1000, undefined, { signal, ref: false }).catch(() => {});
   const why = await Promise.race([over, announcer.ended]);
   if (typeof why === 'string') throw new SessionEnded(why);
 }
@@ -137,6 +142,7 @@ async function surveyOf(file: string, call: Call): Promise<MrtSurvey> {
   const survey = new MrtSurvey();
   const progress = new Progress(call, 'records read');
   for await (const record of records(file)) {
+    if (call.io.signal.aborted) break;
     if (record.ok) survey.add(record.value);
     progress.show(survey.records);
   }

@@ -59,7 +59,8 @@ export class SpeakerHost {
       if (action.do === 'session') this.#streams.get(action.peer)?.perform(action.action);
       else told?.(action);
     }
-    this.#arm();
+    // Room with a transport never makes anything due earlier, and comes after each write.
+    if (event.type !== 'session' || event.event.type !== 'drained') this.#arm();
   }
 
   /** No connection and no timer is left. */

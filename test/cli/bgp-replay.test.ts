@@ -149,6 +149,27 @@ describe('bgp replay', () => {
     expect(err).toContain('We are AS 65002 with identifier 192.0.2.2');
   });
 
+  test('Ctrl-C ends it while the file is read, and while the session stays for a time', async () => {
+    const d = await daemon();
+    const line = `bgp replay ${path('frr-messages')} --to 127.0.0.1:${d.port} --stay 1000`;
+    expect(await run(line, undefined, { signal: AbortSignal.abort() })).toEqual({ exit: 0, out: '', err: '' });
+    expect(d.log).toEqual([]);
+    const stop = new AbortController();
+    const replaying = run(line, undefined, { signal: stop.signal });
+    await until(() => count(d) === 10);
+    stop.abort();
+    expect((await replaying).exit).toBe(0);
+  });
+
+  test('messages at the pace they were recorded, times a factor', async () => {
+    const d = await daemon();
+    const begun = performance.now();
+    // From the first UPDATE to the last 139 microseconds were recorded.
+    const line = `bgp replay ${path('frr-messages')} --to 127.0.0.1:${d.port} --stay 0 --speed 0.001`;
+    expect((await run(line)).exit).toBe(0);
+    expect(performance.now() - begun).toBeGreaterThan(130);
+  });
+
   test('nobody listens', async () => {
     const d = await daemon();
     for (const leave of hosts.splice(0)) leave();

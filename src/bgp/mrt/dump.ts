@@ -1,12 +1,12 @@
 /**
  * The tables of a speaker as TABLE_DUMP_V2: RFC 6396 §4.3, RFC 8050 §4.
  *
- * What peers said, before any policy of ours: Adj-RIB-In. Routes of our own are those of a first peer without AS number and address, as other
- * daemons write them. Leaves to others: the file, and the time of day.
+ * What peers said, before any policy of ours: Adj-RIB-In. Routes of our own are those of a first peer without AS number and address, and
+ * their next hop is unspecified, as other daemons write them. Leaves to others: the file, and the time of day.
  * Limit: memory for one prefix. Invariant for the caller: the tables do not change until the last record is out.
  */
 import type { Millis } from '../../core/index.ts';
-import type { Family } from '../message/types.ts';
+import { type Family, IPV4_UNICAST } from '../message/types.ts';
 import { HEADER } from '../rib/attribute-store.ts';
 import type { FamilyRib } from '../rib/family-rib.ts';
 import type { Rib } from '../rib/rib.ts';
@@ -59,11 +59,12 @@ function entriesOf(
     const set = paths.before[path]!;
     const nextHop = rib.store.nextHop(set);
     const attributes = rib.store.view(set).slice(HEADER + nextHop.length);
+    const hop = nextHop.length > 0 ? nextHop : new Uint8Array(family === IPV4_UNICAST ? 4 : 16);
     const age = Math.max(0, Math.round(now / 1000 - paths.arrivals[path]! / TENTHS));
     const entry = {
       peer: places.get(paths.owner(path))!,
       originatedSeconds: Math.max(0, seconds - age),
-      attributes: joinNextHop(family, { nextHop, attributes }),
+      attributes: joinNextHop(family, { nextHop: hop, attributes }),
     };
     return addPath ? { ...entry, pathId: paths.id(path) } : entry;
   });

@@ -110,6 +110,19 @@ export class Decision {
     );
   }
 
+  /**
+   * Whether `best`, which was chosen without `path`, stays the best with it, and with it the paths beside it; false where that is not sure. A path more can only remove
+   * others by MED, never bring one back; so all that counts is whether it removes the best one, or is better behind MED.
+   */
+  stays(best: number, path: number): boolean {
+    if (!this.eligible(path)) return true;
+    const early = this.#earlier(path, best);
+    if (early !== 0) return early > 0;
+    if (this.#options.multipath > 1) return false;
+    const removes = this.#medGroup(path) === this.#medGroup(best) && this.#med(path) < this.#med(best);
+    return !removes && this.#later(path, best) > 0;
+  }
+
   /** By which step `path` lost to `best`; both are of the chain that begins with `first`. */
   lostAt(path: number, best: number, first: number): Step {
     const early = this.#earlier(path, best);
@@ -179,6 +192,7 @@ export class Decision {
 
   /** RFC 4271 §9.1.2.2 c. Linear in the paths, times the number of neighbour AS numbers. */
   #removeByMed(left: number[]): void {
+    if (this.#sameMed(left)) return;
     const groups = this.#groups;
     const lowest = this.#lowest;
     groups.length = lowest.length = 0;
@@ -194,6 +208,13 @@ export class Decision {
     let kept = 0;
     for (const path of left) if (this.#med(path) === lowest[groups.indexOf(this.#medGroup(path))]!) left[kept++] = path;
     left.length = kept;
+  }
+
+  /** As where nobody sets it: then the number of neighbour AS numbers costs nothing. */
+  #sameMed(left: readonly number[]): boolean {
+    const first = this.#med(left[0]!);
+    for (let i = 1; i < left.length; i++) if (this.#med(left[i]!) !== first) return false;
+    return true;
   }
 
   /** Paths of our own AS are one group (neighbour AS 0). */

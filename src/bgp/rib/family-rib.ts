@@ -94,6 +94,7 @@ export class FamilyRib {
     const row = this.table.insert(length);
     const { paths } = this;
     let path = this.#find(row, peer, id);
+    const isNew = path === 0;
     if (path === 0) {
       path = paths.allocate(peer, row, id);
       paths.nexts[path] = this.table.paths[row]!;
@@ -115,7 +116,14 @@ export class FamilyRib {
     paths.after[path] = after;
     paths.flags[path] = flags;
     paths.arrivals[path] = Math.floor(now / 100);
-    this.touch(row);
+    if (!isNew || !this.#changesNothing(row, path)) this.touch(row);
+  }
+
+  /** A new path that loses, where only the best is told: most of what many peers say of one prefix. */
+  #changesNothing(row: number, path: number): boolean {
+    const best = this.table.best[row]!;
+    if (best === 0 || (this.table.marks[row]! & DIRTY) !== 0 || !this.decision.stays(best, path)) return false;
+    return this.audiences.every(({ group }) => !group.addPath);
   }
 
   /** The path that a peer has announced and not withdrawn, or 0. The prefix stands in `table.key`. */

@@ -206,6 +206,11 @@ export class Rib {
     }
   }
 
+  /** Nothing waits for `flush`. */
+  get isSettled(): boolean {
+    return [...this.#families.values()].every((rib) => rib.waiting === 0);
+  }
+
   /** Octets for a peer, whole UPDATEs: about `room` of them. They are shared between peers and may not be changed. */
   take(number: number, room: number): Bytes[] {
     const out: Bytes[] = [];

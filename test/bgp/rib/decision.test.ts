@@ -75,6 +75,11 @@ function decide(paths: readonly Facts[], options: Partial<DecisionOptions> = {})
   return {
     best: numbers.indexOf(best),
     lost: (i: number) => decision.lostAt(numbers[i]!, best, first),
+    /** Whether the best of all but the first stays the best with it, as `stays` says. */
+    stays: () => {
+      const without = decision.best(table.nexts[first]!);
+      return without === 0 ? undefined : { without: numbers.indexOf(without), says: decision.stays(without, first) };
+    },
     side: () => decision.multipath(first, best).map((path) => numbers.indexOf(path)),
   };
 }
@@ -136,6 +141,37 @@ describe('the decision', () => {
         const shuffled = [...paths].sort(() => (random.next().value! & 1) - 0.5);
         const best = decide(shuffled, chosen).best;
         expect(best < 0 ? undefined : shuffled[best]).toBe(expected < 0 ? undefined : paths[expected]);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('law: a path that is said to stay the best beside a new one does', () => {
+    let stayed = 0;
+    fc.assert(
+      fc.property(sets, options, (paths, chosen) => {
+        if (paths.length === 0) return;
+        const { best, stays } = decide(paths, chosen);
+        const found = stays();
+        if (found === undefined) return;
+        if (!found.says) return;
+        expect(best).toBe(found.without);
+        stayed += 1;
+      }),
+      { numRuns: 2000 },
+    );
+    expect(stayed).toBeGreaterThan(200);
+  });
+
+  it('law: what is used side by side stays as it is, too', () => {
+    fc.assert(
+      fc.property(sets, options, (paths, chosen) => {
+        if (paths.length === 0) return;
+        const { side, stays } = decide(paths, { ...chosen, multipath: 3 });
+        const found = stays();
+        if (found?.says !== true) return;
+        const before = decide(paths.slice(1), { ...chosen, multipath: 3 }).side();
+        expect(side()).toEqual(before.map((index) => index + 1));
       }),
       { numRuns: 2000 },
     );
