@@ -4,25 +4,83 @@ import type { BgpDaemon, DaemonSettings } from '../support/bgp-daemon.ts';
 import { BgpHost, type HostPeer } from '../support/bgp-host.ts';
 import { BgpLink } from '../support/bgp-link.ts';
 import { Bird } from '../support/bird.ts';
+import { Exabgp } from '../support/exabgp.ts';
 import { Frr } from '../support/frr.ts';
+import { Gobgp } from '../support/gobgp.ts';
+import { Openbgpd } from '../support/openbgpd.ts';
 
 /** AS of our speakers. */
 export const OURS = 65010;
 /** Of our own, from the beginning. */
 export const OWN_PREFIXES = ['10.77.0.0/16', '2001:db8:77::/48'] as const;
 
+/**
+ * The daemons, and what each of them does: `asks` for everything again and is `asked`; shows the `words` of a shutdown and `tells` its own;
+ * speaks of AS numbers of two octets alone (`old`); `limits` what it takes; and dialled by us, is `signed`
+ * with MD5 and looks at `hops`; `restarts` gracefully and `helps` who does. `otherNextHop`: for the family that the
+ * session does not run over, where that is no choice of ours.
+ *
+ * ExaBGP 4.2.21 ends a session on a ROUTE-REFRESH, does not show what a NOTIFICATION says and cannot send words with its own. OpenBGPD 7.7
+ * counts a ROUTE-REFRESH and says nothing again that has not changed. GoBGP 3.10 keeps all it heard and never asks.
+ * FRR 8.4 that has asked answers nobody else for a while.
+ * Dialled, ExaBGP answers with its ordinary TTL, and OpenBGPD on Linux without a signature.
+ */
 export const PEERS = [
-  { name: 'frr', make: (s: DaemonSettings) => new Frr(s), asn: 65021, number: 1 },
-  { name: 'bird', make: (s: DaemonSettings) => new Bird(s), asn: 4_200_000_022, number: 2 },
+  {
+    name: 'frr',
+    make: (s: DaemonSettings) => new Frr(s),
+    asn: 65021,
+    number: 1,
+    can: ['asks', 'asked', 'words', 'tells', 'old', 'limits', 'signed', 'hops', 'restarts', 'helps'],
+  },
+  {
+    name: 'bird',
+    make: (s: DaemonSettings) => new Bird(s),
+    asn: 4_200_000_022,
+    number: 2,
+    can: ['asks', 'asked', 'words', 'tells', 'old', 'limits', 'signed', 'hops', 'restarts', 'helps'],
+  },
+  {
+    name: 'gobgp',
+    make: (s: DaemonSettings) => new Gobgp(s),
+    asn: 65023,
+    number: 3,
+    can: ['asked', 'words', 'tells', 'limits', 'signed', 'hops', 'restarts', 'helps'],
+  },
+  {
+    name: 'exabgp',
+    make: (s: DaemonSettings) => new Exabgp(s),
+    asn: 65024,
+    number: 4,
+    can: ['asks', 'signed', 'restarts'],
+  },
+  {
+    name: 'openbgpd',
+    make: (s: DaemonSettings) => new Openbgpd(s),
+    asn: 65025,
+    number: 5,
+    can: ['asks', 'words', 'tells', 'old', 'limits', 'hops', 'helps'],
+    otherNextHop: { 4: '127.0.0.1', 6: '::1' },
+  },
 ] as const;
-export type PeerName = (typeof PEERS)[number]['name'];
 export type PeerKind = (typeof PEERS)[number];
+export type PeerName = PeerKind['name'];
+
+/** Those that can do it. */
+export const those = (ability: PeerKind['can'][number]): readonly PeerKind[] =>
+  PEERS.filter(({ can }) => (can as readonly string[]).includes(ability));
 
 /** What each daemon tells from the beginning, where a test says nothing else. */
 export const told = ({ number }: Pick<PeerKind, 'number'>): readonly string[] => [
   `10.20${number}.1.0/24`,
   `2001:db8:20${number}::/48`,
 ];
+
+/** What it says where the session runs over `over`: next hop of IPv4, and of IPv6. */
+export function nextHopsOf(kind: PeerKind, link: BgpLink, over: 4 | 6): readonly [string, string] {
+  const other = 'otherNextHop' in kind ? kind.otherNextHop : { 4: link.theirs, 6: link.theirs6 };
+  return over === 4 ? [link.theirs, other[6]] : [other[4], link.theirs6];
+}
 
 export class BgpPair {
   readonly name: PeerName;

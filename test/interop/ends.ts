@@ -153,6 +153,18 @@ export interface FloodResult {
   readonly doubled: number;
 }
 
+/** Outer address of the site of a second network, whose addresses are otherwise those of the first. */
+export const SECOND_SITE = '203.0.113.1';
+
+/** A cable between the two `inet`s; the strongSwan of the second gets an address that the first network can reach. */
+export function joinSites(first: Topology, second: Topology): void {
+  const [left, right] = cableBetween(first, second);
+  sh('ip', ['-n', left, 'route', 'add', `${SECOND_SITE}/32`, 'via', CABLE_ENDS.right]);
+  sh('ip', ['-n', right, 'route', 'add', `${SECOND_SITE}/32`, 'via', ADDRESSES.gwB]);
+  sh('ip', ['-n', right, 'route', 'add', `${ADDRESSES.gwA}/32`, 'via', CABLE_ENDS.left]);
+  sh('ip', ['-n', second.name('gwB'), 'addr', 'add', `${SECOND_SITE}/32`, 'dev', 'out']);
+}
+
 /** Addresses of a cable between the `inet`s of two networks. */
 export const CABLE_ENDS = { left: '172.31.0.1', right: '172.31.0.2' } as const;
 

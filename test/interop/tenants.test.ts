@@ -20,11 +20,10 @@ import { ADDRESSES, Topology } from '../support/netns.ts';
 import { requirePeers } from '../support/peers.ts';
 import { sh, type TestProcess, until } from '../support/process.ts';
 import { Strongswan } from '../support/strongswan.ts';
-import { CABLE_ENDS, cableBetween, noneLeft, oneOfEach, swanEnd } from './ends.ts';
+import { joinSites, noneLeft, oneOfEach, SECOND_SITE, swanEnd } from './ends.ts';
 
 const describeWithPeers = requirePeers('linux', 'root', 'netns', 'tun', 'koffi', 'strongswan', 'ethtool', 'ping');
 
-const SECOND_SITE = '203.0.113.1';
 /** What is done to workers in turn, and who notices: of two workers each has one of the tenants. */
 const LOSSES: readonly Loss[] = [
   { hosting: 'worker', fault: 'kill', lost: ['blue', 'red'] },
@@ -76,7 +75,7 @@ describeWithPeers.each([...HOSTINGS, 'two workers'] as const)('two tenants that 
   beforeAll(async () => {
     const [blue, red] = [new Topology(), new Topology()];
     networks.push(blue, red);
-    join(blue, red);
+    joinSites(blue, red);
     swans.push(await Strongswan.start(blue, 'gwB', swanEnd({ psk: 'the key of blue' }, QUICK)));
     swans.push(
       await Strongswan.start(red, 'gwB', swanEnd({ psk: 'the key of red', localAddress: SECOND_SITE }, QUICK)),
@@ -190,12 +189,3 @@ describeWithPeers.each([...HOSTINGS, 'two workers'] as const)('two tenants that 
     await noneLeft(swans[1]!);
   });
 });
-
-/** A cable between the two `inet`s; the strongSwan of `red` gets an address that the other network can reach. */
-function join(blue: Topology, red: Topology): void {
-  const [left, right] = cableBetween(blue, red);
-  sh('ip', ['-n', left, 'route', 'add', `${SECOND_SITE}/32`, 'via', CABLE_ENDS.right]);
-  sh('ip', ['-n', right, 'route', 'add', `${SECOND_SITE}/32`, 'via', ADDRESSES.gwB]);
-  sh('ip', ['-n', right, 'route', 'add', `${ADDRESSES.gwA}/32`, 'via', CABLE_ENDS.left]);
-  sh('ip', ['-n', red.name('gwB'), 'addr', 'add', `${SECOND_SITE}/32`, 'dev', 'out']);
-}

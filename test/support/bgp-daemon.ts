@@ -9,8 +9,11 @@ import { join } from 'node:path';
 import type { BgpLink } from './bgp-link.ts';
 import { must, offExit, onExit, run, start, type TestProcess, until } from './process.ts';
 
+/** Where it runs, and the addresses of both. */
+export type DaemonLink = Pick<BgpLink, 'namespace' | 'ours' | 'theirs' | 'ours6' | 'theirs6'>;
+
 export interface DaemonSettings {
-  readonly link: BgpLink;
+  readonly link: DaemonLink;
   readonly asn: number;
   readonly peerAs: number;
   /** What it tells from the beginning. */
@@ -19,6 +22,10 @@ export interface DaemonSettings {
   readonly over?: 4 | 6;
   /** Addresses of ours, each a peer of its own. Default: the one of the link. */
   readonly peers?: readonly string[];
+  /** The peer is not on a link of its own. */
+  readonly multihop?: boolean;
+  /** What it tells has no communities. */
+  readonly plain?: boolean;
   /** Never dials. */
   readonly passive?: boolean;
   readonly holdSeconds?: number;

@@ -90,8 +90,9 @@ function birdConf(s: DaemonSettings, announced: readonly string[], own: string, 
   const { link, gracefulSeconds: graceful, maximumPrefixes: limit } = s;
   const prepend = s.prepend === undefined ? '' : `bgp_path.prepend(${s.prepend}); `;
   const marks = `{ ${prepend}bgp_community.add((65000,7)); bgp_large_community.add((${s.asn},1,2)); bgp_ext_community.add((rt,65000,3)); }`;
+  const each = s.plain === true ? '' : ` ${marks}`;
   const statics = (prefixes: readonly string[]) =>
-    prefixes.map((each) => `route ${each} blackhole ${marks};`).join(' ');
+    prefixes.map((prefix) => `route ${prefix} blackhole${each};`).join(' ');
   const option = (on: unknown, text: string): string => (on === undefined || on === false ? '' : `  ${text};\n`);
   const channel = (nextHop: string): string =>
     `import all; export where source = RTS_STATIC; next hop address ${nextHop};${option(limit, `import limit ${limit} action disable`)}`;
@@ -100,7 +101,7 @@ function birdConf(s: DaemonSettings, announced: readonly string[], own: string, 
   neighbor ${peer} as ${s.peerAs};
   hold time ${s.holdSeconds ?? 9};
   connect retry time 1; connect delay time 1; error wait time 1,2;
-${option(s.passive, 'passive')}${option(s.md5, `password "${s.md5}"`)}${option(s.gtsm, 'ttl security')}${option(s.twoOctetAs, 'enable as4 off')}${option(graceful, 'graceful restart')}${option(graceful, `graceful restart time ${graceful}`)}  ipv4 { ${channel(link.theirs)} };
+${option(s.multihop, 'multihop')}${option(s.passive, 'passive')}${option(s.md5, `password "${s.md5}"`)}${option(s.gtsm, 'ttl security')}${option(s.twoOctetAs, 'enable as4 off')}${option(graceful, 'graceful restart')}${option(graceful, `graceful restart time ${graceful}`)}  ipv4 { ${channel(link.theirs)} };
   ipv6 { ${channel(link.theirs6)} };
 }
 `;

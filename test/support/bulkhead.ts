@@ -34,6 +34,23 @@ export interface TenantText {
   readonly interfaces?: readonly InterfaceText[];
   readonly routes?: readonly { readonly prefix: string; readonly via: string }[];
   readonly connections?: readonly ConnectionText[];
+  readonly bgp?: BgpText;
+}
+
+export interface BgpText {
+  readonly asn: number;
+  readonly routerId?: string;
+  readonly networks?: readonly string[];
+  readonly peers: readonly {
+    readonly name: string;
+    readonly address: string;
+    readonly asn: number;
+    readonly import?: 'all';
+    readonly export?: 'all';
+    readonly holdSeconds?: number;
+    readonly connectRetrySeconds?: number;
+    readonly md5?: string | { readonly file: string } | { readonly env: string };
+  }[];
 }
 
 export interface InterfaceText {

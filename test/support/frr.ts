@@ -18,7 +18,7 @@ export class Frr extends BgpDaemon {
     const { folder } = this;
     // zebra gives its rights away.
     chmodSync(folder, 0o777);
-    this.write('zebra.conf', '');
+    this.write('zebra.conf', 'ip nht resolve-via-default\n');
     this.write('bgpd.conf', frrConf(this.settings, this.ends[0], this.peers));
     const files = (name: string) => ['-f', `${name}.conf`, '-i', `${folder}/${name}.pid`, '-z', `${folder}/zserv.api`];
     for (const file of ['zebra.conf', 'bgpd.conf']) chmodSync(`${folder}/${file}`, 0o644);
@@ -99,7 +99,7 @@ function frrConf(s: DaemonSettings, own: string, peers: readonly string[]): stri
  neighbor ${peer} update-source ${own}
  neighbor ${peer} timers connect 1
  neighbor ${peer} advertisement-interval 0
-${option(s.passive, `neighbor ${peer} passive`)}${option(s.md5, `neighbor ${peer} password ${s.md5}`)}${option(s.gtsm, `neighbor ${peer} ttl-security hops 1`)}${option(s.twoOctetAs, `neighbor ${peer} dont-capability-negotiate`)}`;
+${option(s.multihop, `neighbor ${peer} ebgp-multihop`)}${option(s.passive, `neighbor ${peer} passive`)}${option(s.md5, `neighbor ${peer} password ${s.md5}`)}${option(s.gtsm, `neighbor ${peer} ttl-security hops 1`)}${option(s.twoOctetAs, `neighbor ${peer} dont-capability-negotiate`)}`;
   const activated = (peer: string, map: string): string => `  neighbor ${peer} activate
   neighbor ${peer} route-map ${map} out
 ${option(s.maximumPrefixes, ` neighbor ${peer} maximum-prefix ${s.maximumPrefixes}`)}`;
@@ -122,7 +122,7 @@ router bgp ${s.asn}
  bgp router-id ${link.theirs}
  no bgp ebgp-requires-policy
  no bgp network import-check
- bgp suppress-duplicates
+ no bgp suppress-duplicates
  timers bgp 3 ${s.holdSeconds ?? 9}
 ${graces.map((line) => option(graceful, line)).join('')}${peers.map(neighbour).join('')}${family('ipv4', 'nexthop4')}${family('ipv6', 'nexthop6')}`;
 }

@@ -1,0 +1,189 @@
+/**
+ * BGP inside ESP: two tenants with the same addresses and AS numbers on one Bulkhead, each with a tunnel to a site of its own, where
+ * strongSwan and FRR are. What FRR says is in the tenant's FIB, and packets go where it says.
+ *
+ * The second site is that of a second network with the same addresses, joined at `inet`, as in `tenants.test.ts`.
+ */
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { RouteStatus } from '../../src/gateway/status.ts';
+import type { BgpDaemon, DaemonSettings } from '../support/bgp-daemon.ts';
+import { Bulkhead, type TenantText } from '../support/bulkhead.ts';
+import { Frr } from '../support/frr.ts';
+import { ADDRESSES, Topology } from '../support/netns.ts';
+import { requirePeers } from '../support/peers.ts';
+import { sh, type TestProcess, until } from '../support/process.ts';
+import { Strongswan, type SwanOptions } from '../support/strongswan.ts';
+import { joinSites, SECOND_SITE, swanEnd } from './ends.ts';
+
+const describeWithPeers = requirePeers(
+  'linux',
+  'root',
+  'netns',
+  'tun',
+  'koffi',
+  'strongswan',
+  'frr',
+  'ethtool',
+  'ping',
+);
+
+const NAMES = ['blue', 'red'] as const;
+const SITES = [ADDRESSES.gwB, SECOND_SITE] as const;
+/** Behind hostB of each site. */
+const LEARNED = '10.50.0.0/24';
+const SERVER_ADDRESS = '10.50.0.2';
+/** Answers every TCP connection with its name and who it sees, and ends it. */
+const SERVER = `
+  const [name, address] = process.argv.slice(1);
+  require('node:net').createServer((socket) => socket.end(name + ' sees ' + socket.remoteAddress))
+    .listen(8000, address, () => console.log('listening'));
+`;
+const CLIENT = `
+  const socket = require('node:net').connect({ host: process.argv[1], port: 8000, timeout: 5000 });
+  socket.on('data', (data) => process.stdout.write(data));
+  socket.on('timeout', () => socket.destroy(new Error('timeout')));
+`;
+
+describeWithPeers('BGP through the tunnels of two tenants that are alike', () => {
+  const networks: Topology[] = [];
+  const swans: Strongswan[] = [];
+  const daemons: BgpDaemon[] = [];
+  const servers: TestProcess[] = [];
+  let gateway: Bulkhead;
+
+  const swanOptions = (i: number): SwanOptions =>
+    swanEnd({
+      psk: `the key of ${NAMES[i]}`,
+      localAddress: SITES[i]!,
+      child: { localTs: ['0.0.0.0/0'], remoteTs: ['10.1.0.0/24'] },
+    });
+
+  const tenantOf = (i: number): TenantText => ({
+    name: NAMES[i]!,
+    interfaces: [{ name: 'inside', device: `bh-${NAMES[i]}`, addresses: ['10.1.0.1/24'], hostRoutes: 'none' }],
+    connections: [
+      {
+        name: 'hq',
+        remote: { address: SITES[i]! },
+        auth: { psk: `the key of ${NAMES[i]}` },
+        child: { local: ['10.1.0.0/24'], remote: ['0.0.0.0/0'] },
+        routes: ['10.2.0.1/32'],
+        start: 'demand',
+        dpdSeconds: 1,
+        ike: { giveUpSeconds: 5 },
+      },
+    ],
+    bgp: {
+      asn: 65010,
+      networks: ['10.1.0.0/24'],
+      peers: [
+        {
+          name: 'hq',
+          address: '10.2.0.1',
+          asn: 65020,
+          import: 'all',
+          export: 'all',
+          holdSeconds: 9,
+          connectRetrySeconds: 1,
+        },
+      ],
+    },
+  });
+
+  const daemonSettings = (i: number): DaemonSettings => ({
+    link: {
+      namespace: networks[i]!.name('gwB'),
+      ours: '10.1.0.1',
+      theirs: '10.2.0.1',
+      ours6: 'fd01::1',
+      theirs6: 'fd02::1',
+    },
+    asn: 65020,
+    peerAs: 65010,
+    announces: [LEARNED],
+    multihop: true,
+  });
+
+  beforeAll(async () => {
+    const [blue, red] = [new Topology(), new Topology()];
+    networks.push(blue, red);
+    joinSites(blue, red);
+    for (const [i, network] of networks.entries()) {
+      swans.push(await Strongswan.start(network, 'gwB', swanOptions(i)));
+      sh('ip', ['-n', network.name('hostB'), 'addr', 'add', `${SERVER_ADDRESS}/24`, 'dev', 'eth0']);
+      sh('ip', ['-n', network.name('gwB'), 'route', 'add', LEARNED, 'via', ADDRESSES.hostB]);
+      const daemon = new Frr(daemonSettings(i));
+      daemons.push(daemon);
+      await daemon.start();
+      const server = network.start('hostB', process.execPath, ['-e', SERVER, `site-${NAMES[i]}`, SERVER_ADDRESS]);
+      servers.push(server);
+      await server.line(/listening/);
+    }
+    gateway = await Bulkhead.start(blue, 'gwA', { tenants: [tenantOf(0), tenantOf(1)] });
+    for (const [i, network] of networks.entries()) {
+      const [name, device] = [network.name('hostA'), `bh-${NAMES[i]}`];
+      sh('ip', ['-n', blue.name('gwA'), 'link', 'set', 'dev', device, 'netns', name]);
+      sh('ip', ['-n', name, 'addr', 'flush', 'dev', 'eth0']);
+      sh('ip', ['-n', name, 'addr', 'add', `${ADDRESSES.hostA}/24`, 'dev', device]);
+      sh('ip', ['-n', name, 'link', 'set', 'dev', device, 'up']);
+      sh('ip', ['-n', name, 'route', 'replace', 'default', 'via', '10.1.0.1']);
+    }
+  });
+
+  afterAll(async () => {
+    await gateway?.stop();
+    for (const server of servers) await server.stop();
+    for (const daemon of daemons) await daemon.stop();
+    for (const swan of swans) await swan.stop();
+    for (const network of networks) await network.close();
+  });
+
+  const routesOf = (i: number): Promise<readonly RouteStatus[]> => gateway.ask('GET', `/v1/tenants/${NAMES[i]}/routes`);
+  const learned = async (i: number): Promise<readonly RouteStatus[]> =>
+    (await routesOf(i)).filter(({ origin }) => origin === 'bgp');
+  const forwards = async (i: number, is: boolean): Promise<void> =>
+    until(
+      async () => (await learned(i)).some(({ prefix }) => prefix === LEARNED) === is,
+      30_000,
+      () => `${NAMES[i]} ${is ? 'has no' : 'still has a'} route\n${gateway.log.slice(-3000)}`,
+    );
+  const ask = (i: number): Promise<string> =>
+    networks[i]!.must('hostA', process.execPath, ['-e', CLIENT, SERVER_ADDRESS]);
+
+  it('each router opens its tunnel, and what FRR says is in the FIB of its tenant', async () => {
+    for (const i of [0, 1]) {
+      await forwards(i, true);
+      expect(await learned(i)).toMatchObject([{ prefix: LEARNED, via: 'hq', preference: 20 }]);
+      expect(await daemons[i]!.hears('10.1.0.0/24')).toMatchObject({ path: [65010] });
+    }
+  });
+
+  it('pings cross, to the site of the tenant’s own', async () => {
+    for (const [i, network] of networks.entries()) {
+      expect(await network.ping('hostA', SERVER_ADDRESS, 3)).toBe(3);
+      expect(await ask(i)).toBe(`site-${NAMES[i]} sees ${ADDRESSES.hostA}`);
+    }
+  });
+
+  it('one site takes its route back: its tenant reaches nothing there, the other does not notice', async () => {
+    await daemons[0]!.withdraw(LEARNED);
+    await forwards(0, false);
+    expect(await networks[0]!.ping('hostA', SERVER_ADDRESS, 2, { wait: 1 })).toBe(0);
+    expect(await ask(1)).toBe(`site-red sees ${ADDRESSES.hostA}`);
+    await daemons[0]!.announce(LEARNED);
+    await forwards(0, true);
+    expect(await ask(0)).toBe(`site-blue sees ${ADDRESSES.hostA}`);
+  });
+
+  it('a site dies without a word: its routes go; it comes back, and so do they', async () => {
+    await Promise.all([swans[0]!.kill(), daemons[0]!.kill()]);
+    await forwards(0, false);
+    expect(await networks[0]!.ping('hostA', SERVER_ADDRESS, 1, { wait: 1 })).toBe(0);
+    expect(await ask(1)).toBe(`site-red sees ${ADDRESSES.hostA}`);
+    await swans[0]!.launch();
+    await swans[0]!.load(swanOptions(0));
+    await daemons[0]!.restart();
+    await forwards(0, true);
+    expect(await ask(0)).toBe(`site-blue sees ${ADDRESSES.hostA}`);
+  });
+});
