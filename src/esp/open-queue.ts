@@ -78,6 +78,11 @@ export class OpenQueue extends BurstQueue<InboundSa> {
     return this.#newest[i] === 1;
   }
 
+  /** The sequence number it was authenticated with. */
+  sequenceAt(i: number): number {
+    return this.#sequence[i]!;
+  }
+
   override clear(): void {
     super.clear();
     this.#octets = 0;

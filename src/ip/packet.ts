@@ -43,7 +43,8 @@ export class PacketPool {
   readonly #packets: Packet[] = [];
   readonly #free: Int32Array;
   #top: number;
-  readonly #taken: Uint8Array;
+  /** Times each slot was taken and released: odd while it is taken. */
+  readonly #uses: Uint32Array;
 
   /** The `octetsFor` octets of `buffer` from `at` on are the pool's alone; by default it has a buffer of its own. */
   constructor(
@@ -57,7 +58,7 @@ export class PacketPool {
     this.memory = new Uint8Array(buffer, at, PacketPool.octetsFor(size, capacity));
     const stride = strideOf(capacity);
     this.#free = new Int32Array(size);
-    this.#taken = new Uint8Array(size);
+    this.#uses = new Uint32Array(size);
     for (let slot = 0; slot < size; slot++) {
       const buf = this.memory.subarray(slot * stride, (slot + 1) * stride);
       this.#packets.push(packetIn(buf, this.memory, slot * stride, slot, HEADROOM, HEADROOM));
@@ -79,7 +80,7 @@ export class PacketPool {
     }
     this.#top -= 1;
     const packet = this.#packets[this.#free[this.#top]!]!;
-    this.#taken[packet.slot] = 1;
+    this.#uses[packet.slot]! += 1;
     packet.start = HEADROOM;
     packet.end = HEADROOM;
     packet.segment = 0;
@@ -112,12 +113,17 @@ export class PacketPool {
 
   release(packet: Packet): void {
     invariant(
-      this.#taken[packet.slot] === 1 && this.#packets[packet.slot] === packet,
+      (this.#uses[packet.slot]! & 1) === 1 && this.#packets[packet.slot] === packet,
       'a packet is released once, to its own pool',
     );
-    this.#taken[packet.slot] = 0;
+    this.#uses[packet.slot]! += 1;
     this.#free[this.#top] = packet.slot;
     this.#top += 1;
+  }
+
+  /** A number that the packet in this slot alone has, among those that have it one after another. */
+  useOf({ slot }: Packet): number {
+    return this.#uses[slot]!;
   }
 
   get taken(): number {

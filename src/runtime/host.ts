@@ -14,7 +14,7 @@ import { KeyLog } from './keylog.ts';
 import { Listeners } from './listeners.ts';
 import type { Log } from './log.ts';
 import type { SocketOffloadOptions } from './offload.ts';
-import { type OpenPort, openPort } from './open-port.ts';
+import { mtuProblem, type OpenPort, openPort } from './open-port.ts';
 import { Outbox } from './outbox.ts';
 import { pathMtu } from './path-mtu.ts';
 import { Readiness } from './readiness.ts';
@@ -297,6 +297,8 @@ export class Host {
       });
       this.#ports.set(`${tenant}/${name}`, { number, port });
       this.#planes?.attachPort(plane, number, port);
+      const lost = mtuProblem(config, port, machine !== undefined);
+      if (lost !== undefined) this.#log.warn(lost, { tenant });
       state(undefined);
     } catch (error) {
       this.#log.error(`interface ${name} of ${tenant}: ${words(error)}`);

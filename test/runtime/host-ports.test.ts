@@ -6,7 +6,7 @@ import type { GatewayEvent } from '../../src/gateway/index.ts';
 import { type Address, octetsOf, PacketPool } from '../../src/ip/index.ts';
 import { Departures } from '../../src/runtime/departures.ts';
 import { createLog, Readiness } from '../../src/runtime/index.ts';
-import { type OpenPort, openPort } from '../../src/runtime/open-port.ts';
+import { mtuProblem, type OpenPort, openPort } from '../../src/runtime/open-port.ts';
 import { Outbox } from '../../src/runtime/outbox.ts';
 import { Underlays } from '../../src/runtime/underlays.ts';
 import { Kept, MAC_A, MAC_B } from '../support/frames.ts';
@@ -162,6 +162,22 @@ requirePeers(...NEEDS)('a port of the document', () => {
     expect(promiscuity()).toBe('2');
     opened({ driver: 'packet', device: 'bh-p3', mac: MAC_A }, MAC_A);
     expect(promiscuity()).toBe('3');
+  });
+
+  it('says what is lost where a device carries more than the provider network, or less than its document', () => {
+    sh('ip', ['link', 'add', 'bh-p6', 'mtu', '1500', 'type', 'veth', 'peer', 'name', 'bh-p7']);
+    undo.push(() => sh('ip', ['link', 'del', 'bh-p6']));
+    const document = { ...LINK, driver: 'packet', device: 'bh-p6', mac: MAC_A } as const;
+    const vm = opened(document, MAC_A);
+    expect(mtuProblem(document, vm, true)).toMatch(
+      /^VM lan: bh-p6 carries 1500 octets and the provider network 1400 inside .* Set the MTU of the VM to 1400, or .* by 100$/,
+    );
+    expect(mtuProblem(document, vm, false)).toBeUndefined();
+    expect(mtuProblem({ ...document, mtu: 1500 }, vm, true)).toBeUndefined();
+    expect(mtuProblem({ ...document, mtu: 9000 }, vm, false)).toMatch(/carries 1500 octets, less than its mtu 9000/);
+    // Devices of our own have the MTU we give them.
+    const tap = opened({ driver: 'tap', device: 'bh-p8', mac: MAC_B });
+    expect(mtuProblem({ ...document, device: 'bh-p8' }, tap, true)).toBeUndefined();
   });
 
   it('tun: as before', () => {

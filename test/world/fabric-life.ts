@@ -3,8 +3,9 @@
  * move and go, tenants too; NAT addresses and rules change; machines restart; the provider network loses, doubles and reorders.
  * Meanwhile everybody talks, and some send what is not theirs.
  *
- * After each step: nothing was heard but where it was meant (the ledger), NAT is what a naive model makes of what came out, every
- * timer is finite, tables and pool are within bounds.
+ * After each step: nothing was heard but where it was meant (the ledger), NAT is what a naive model makes of what came out, each
+ * packet at the gateway has one explanation, which `trace` gave before it came (`foretold.ts`), every timer is finite, tables and pool are
+ * within bounds. Some lives are with IPv6 inside, and some with GRE in UDP.
  */
 import { fraction, type Random, seededRandom } from '../../src/core/index.ts';
 import {
@@ -21,8 +22,9 @@ import { NAT_LIMITS } from '../../src/nat/index.ts';
 import { ROUTER_MAC } from '../../src/nvgre/router.ts';
 import { GATEWAY_MAC, type TenantPlan, type WorldPlan } from '../support/fabric/plan.ts';
 import type { Station } from '../support/fabric/station.ts';
-import { DNS, FabricWorld, WEB } from '../support/fabric/world.ts';
+import { DNS, FabricWorld, WEB, WEB6 } from '../support/fabric/world.ts';
 import { addr } from '../support/packets.ts';
+import { Foretold } from './foretold.ts';
 import { NatView } from './nat-view.ts';
 
 interface TenantState {
@@ -30,6 +32,8 @@ interface TenantState {
   readonly vsid: number;
   /** Of its two subnets: `10.1` is 10.1.0.0/24 and 10.2.0.0/24. */
   readonly prefixes: readonly [string, string];
+  /** The same for IPv6. */
+  readonly prefixes6: readonly [string, string];
   readonly site: string | undefined;
   /** Undefined: routed directly. */
   external: string | undefined;
@@ -46,11 +50,12 @@ const VMS = { a: [0, 10], b: [0, 11], c: [1, 10], d: [1, 11] } as const;
 type VmName = keyof typeof VMS;
 const VM_NAMES = Object.keys(VMS) as VmName[];
 const SAME = ['10.1.0', '10.2.0'] as const;
+const SAME6 = ['fd00:1', 'fd00:2'] as const;
 const CATALOGUE = [
-  { name: 'blue', vsid: 5001, prefixes: SAME, site: '192.0.2.11' },
-  { name: 'red', vsid: 6001, prefixes: SAME, site: '192.0.2.12' },
-  { name: 'gray', vsid: 7001, prefixes: SAME, site: undefined },
-  { name: 'green', vsid: 8001, prefixes: ['10.7.0', '10.8.0'], site: undefined },
+  { name: 'blue', vsid: 5001, prefixes: SAME, prefixes6: SAME6, site: '192.0.2.11' },
+  { name: 'red', vsid: 6001, prefixes: SAME, prefixes6: SAME6, site: '192.0.2.12' },
+  { name: 'gray', vsid: 7001, prefixes: SAME, prefixes6: SAME6, site: undefined },
+  { name: 'green', vsid: 8001, prefixes: ['10.7.0', '10.8.0'], prefixes6: ['fd00:7', 'fd00:8'], site: undefined },
 ] as const;
 const POOL = Array.from({ length: 8 }, (_, i) => `203.0.113.${50 + i}`);
 const SERVER = '10.9.0.10';
@@ -86,13 +91,19 @@ export class FabricLife {
   readonly world: FabricWorld;
   readonly log: string[] = [];
   readonly nat: NatView;
+  readonly foretold: Foretold;
   readonly #random: Random;
   readonly #tenants = new Map<string, TenantState>();
   readonly #planes: number | undefined;
+  /** VMs have addresses of both families. */
+  readonly #dual: boolean;
+  readonly #encapsulation: 'nvgre' | 'nvgre-udp';
 
   constructor(seed: number) {
     this.#random = seededRandom(seed * 2 + 1);
     this.#planes = seed % 4 === 3 ? 2 : undefined;
+    this.#dual = seed % 3 === 1;
+    this.#encapsulation = seed % 5 === 2 ? 'nvgre-udp' : 'nvgre';
     for (const { name } of CATALOGUE) if (name === 'blue' || name === 'red' || this.#coin()) this.#found(name);
     const conditions = { loss: 0.1, jitter: 3, duplicate: 0.05, reorder: 0.1 };
     this.world = new FabricWorld(this.#plan(), {
@@ -101,6 +112,8 @@ export class FabricLife {
       ...(this.#planes === undefined ? {} : { planes: this.#planes }),
     });
     this.nat = new NatView(this.world, (tenant) => this.#tenants.get(tenant)?.external);
+    this.foretold = new Foretold(this.world);
+    this.foretold.tap();
     this.world.ledger.seen = (question, packet) => this.nat.seen(question, packet);
   }
 
@@ -165,7 +178,9 @@ export class FabricLife {
     const tenant = this.#tenant();
     for (let i = this.#below(8); i >= 0; i--) {
       const [from, to] = [this.#vm(tenant), this.#pick(VM_NAMES)];
-      if (from !== undefined && from.name !== to) this.#ask(from, this.#address(tenant, to));
+      if (from === undefined || from.name === to) continue;
+      if (this.#dual && this.#coin()) this.#ask6(from, this.#address6(tenant, to));
+      else this.#ask(from, this.#address(tenant, to));
     }
   }
 
@@ -173,7 +188,9 @@ export class FabricLife {
     const tenant = this.#tenant();
     for (let i = this.#below(6); i >= 0; i--) {
       const from = this.#vm(tenant);
-      if (from !== undefined) this.#ask(from, this.#pick([WEB, DNS]));
+      if (from === undefined) continue;
+      if (this.#dual && this.#coin()) this.#ask6(from, this.#pick([WEB6, this.#routers(tenant)]));
+      else this.#ask(from, this.#pick([WEB, DNS]));
     }
   }
 
@@ -290,6 +307,7 @@ export class FabricLife {
       const plane = this.#below(this.#planes);
       this.world.gateway.dispatch({ type: 'plane-restarted', plane, why: 'was lost' });
     }
+    this.foretold.tap();
   }
 
   flush(): void {
@@ -350,23 +368,29 @@ export class FabricLife {
   #plan(): WorldPlan {
     return {
       underlay: '192.168.50.10',
+      encapsulation: this.#encapsulation,
       hosts: HOSTS,
       tenants: [...this.#tenants.values()].map((t) => this.#planOf(t)),
     };
   }
 
   #planOf(tenant: TenantState): TenantPlan {
-    const { name, vsid, prefixes, site, external, vms, rules } = tenant;
+    const { name, vsid, prefixes, prefixes6, site, external, vms, rules } = tenant;
+    const both = (v4: string, v6: string): string[] => (this.#dual ? [v4, v6] : [v4]);
     const written = [...rules].map(
       ([port, vm]) => `{ protocol: udp, externalPort: ${port}, to: "${this.#address(tenant, vm as VmName)}:7" }`,
     );
     return {
       name,
-      subnets: prefixes.map((prefix, i) => ({ vsid: vsid + i, prefixes: [`${prefix}.0/24`] })),
+      subnets: prefixes.map((prefix, i) => ({
+        vsid: vsid + i,
+        prefixes: both(`${prefix}.0/24`, `${prefixes6[i]}::/64`),
+      })),
       vms: [...vms].map(([vm, host]) => {
         const [subnet, last] = VMS[vm as VmName];
         const mac = `00:15:5d:00:0${subnet}:${last}`;
-        return { name: vm, vsid: vsid + subnet, mac, addresses: [`${prefixes[subnet]}.${last}`], host };
+        const addresses = both(this.#address(tenant, vm), this.#address6(tenant, vm));
+        return { name: vm, vsid: vsid + subnet, mac, addresses, host };
       }),
       ...(external === undefined
         ? { direct: true }
@@ -394,6 +418,8 @@ export class FabricLife {
         asked.push(from.ping(addr(this.#pick([WEB, DNS]))), from.tcp(addr(WEB), { port: 7000 }));
         const [to] = this.#pick([...tenant.vms]);
         if (to !== name) asked.push(from.udp(addr(this.#address(tenant, to))));
+        if (to !== name && this.#dual) asked.push(from.ping(addr(this.#address6(tenant, to))));
+        if (tenant.external === undefined && this.#dual) asked.push(from.udp(addr(WEB6)));
         if (tenant.site !== undefined) asked.push(from.udp(addr(SERVER), { meant: world.site(tenant.name, 'server') }));
       }
     world.run(20_000);
@@ -410,6 +436,11 @@ export class FabricLife {
     return `${prefixes[subnet]}.${last}`;
   }
 
+  #address6({ prefixes6 }: TenantState, vm: string): string {
+    const [subnet, last] = VMS[vm as VmName];
+    return `${prefixes6[subnet]}::${last}`;
+  }
+
   #vm({ name, vms }: TenantState): Station | undefined {
     return vms.size === 0 ? undefined : this.world.vm(name, this.#pick([...vms.keys()]));
   }
@@ -421,6 +452,18 @@ export class FabricLife {
     else if (how === 1) from.udp(addr(to), { ...options, size: 20 + this.#below(3000) });
     else from.tcp(addr(to), options);
   }
+
+  /** IPv6 is not cut on its way, and what is too large is only told so. */
+  #ask6(from: Station, to: string): void {
+    const options = { port: 5000 + this.#below(4) };
+    const how = this.#below(3);
+    if (how === 0) from.ping(addr(to), { ...options, size: 20 + this.#below(1400) });
+    else if (how === 1) from.udp(addr(to), { ...options, size: 20 + this.#below(1400) });
+    else from.tcp(addr(to), options);
+  }
+
+  /** The gateway's, or the distributed router's, in the first subnet. */
+  #routers = ({ prefixes6 }: TenantState): string => `${prefixes6[0]}::1`;
 
   /** So long that no packet is under way any more: what comes late to an address or port that changed hands is another's. */
   #quiet(): void {

@@ -99,7 +99,7 @@ export class Ingress {
     for (let i = 0; i < count; i++) {
       const packet = queue.packetAt(i);
       this.#heed(queue.saAt(i), queue.authenticAt(i), queue.newestAt(i), this.#remotes[i]!, now);
-      if (queue.verdictAt(i) === PASS && this.#sa !== undefined) this.#pass(this.#sa.tunnel, packet);
+      if (queue.verdictAt(i) === PASS && this.#sa !== undefined) this.#pass(this.#sa, packet, queue.sequenceAt(i));
       else this.#release(packet);
     }
     this.#coalescer?.flush();
@@ -111,9 +111,11 @@ export class Ingress {
     while (trains.length > 0) this.#plane.pool.release(trains.pop()!);
   }
 
-  #pass(tunnel: PlaneTunnel, packet: Packet): void {
+  #pass(sa: PlaneSa, packet: Packet, sequence: number): void {
+    const { tunnel } = sa;
     const coalescer = this.#coalescer;
-    if (coalescer === undefined) return this.#deliver(tunnel, packet);
+    // Who watches sees each packet by itself.
+    if (coalescer === undefined || this.#plane.tapping) return this.#deliver(tunnel, packet, sa.inbound, sequence);
     if (tunnel !== this.#into) {
       coalescer.flush();
       this.#into = tunnel;
@@ -121,11 +123,16 @@ export class Ingress {
     coalescer.add(packet);
   }
 
-  #deliver(tunnel: PlaneTunnel, packet: Packet): void {
-    const { pool, drops } = this.#plane;
+  /** `sa` and `sequence` are those of a packet that is none of many. */
+  #deliver(tunnel: PlaneTunnel, packet: Packet, sa?: InboundSa, sequence = 0): void {
+    const { pool, drops, tap, tapping } = this.#plane;
     const own = packet.slot < 0 ? pool.copyOf(packet, packet.start, packet.end) : packet;
-    if (own === undefined) drops[DROP.noBuffer]! += 1;
-    else this.#plane.deliver(tunnel, own, this.#now!);
+    if (own === undefined) {
+      drops[DROP.noBuffer]! += 1;
+      return;
+    }
+    if (tapping && sa !== undefined) tap.opened(sa, sequence, own, this.#now!);
+    this.#plane.deliver(tunnel, own, this.#now!);
   }
 
   #release(packet: Packet): void {

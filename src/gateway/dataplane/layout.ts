@@ -63,9 +63,9 @@ export class Layout {
   /** From a port of the host's. */
   arrive(port: number, packet: Packet, now: Millis): void {
     const door = this.#doors.get(port);
+    if (door !== undefined) return door(packet, now);
     if (this.#plane.tapping) this.#plane.tap.fromPort(port, packet, now);
-    if (door === undefined) this.#plane.drop(packet, DROP.linkDown);
-    else door(packet, now);
+    this.#plane.drop(packet, DROP.linkDown);
   }
 
   /** What makes another one like it for some of the compartments, and the underlay or not. */
@@ -112,7 +112,10 @@ export class Layout {
       case 'add-machine': {
         const { machine } = command;
         this.fabric?.addMachine(machine);
-        this.#doors.set(machine.port, (frame, at) => this.fabric?.fromPort(machine.switchPort, frame, at));
+        this.#doors.set(machine.port, (frame, at) => {
+          if (this.#plane.tapping) this.#plane.tap.fromMachine(machine.vsid, frame, at);
+          this.fabric?.fromPort(machine.switchPort, frame, at);
+        });
         return;
       }
       case 'remove-machine':
@@ -210,7 +213,10 @@ export class Layout {
 
   #portWay(tenant: PlaneTenant, command: Of<'add-interface'>, port: number): PortWay {
     const plane = this.#plane;
-    this.#doors.set(port, (packet, now) => plane.enter(tenant, command.interface, packet, now));
+    this.#doors.set(port, (packet, now) => {
+      if (plane.tapping) plane.tap.fromPort(port, packet, now);
+      plane.enter(tenant, command.interface, packet, now);
+    });
     return new PortWay(command, port, plane);
   }
 
@@ -234,7 +240,11 @@ export class Layout {
       out,
       joins: 'switchPort' in way,
     });
-    if ('port' in way) this.#doors.set(way.port, (frame, now) => segment.receive(frame, now));
+    if ('port' in way)
+      this.#doors.set(way.port, (frame, now) => {
+        if (plane.tapping) plane.tap.fromWire(frame, now);
+        segment.receive(frame, now);
+      });
     else {
       const addresses = config.addresses.map(({ address }) => address);
       this.fabric?.attach(command.compartment, way, addresses, segment);

@@ -84,7 +84,10 @@ export class PlaneLink implements Timed {
     if (from === undefined) return this.#plane.drop(packet, DROP.linkDown);
     const { compartment } = from.tenant;
     if (to === undefined) return compartment.refuse(packet, DROP.linkDown, now);
-    if (nat === undefined) return this.#plane.enter(to.tenant, to.interface, packet, now);
+    if (nat === undefined) {
+      if (this.#plane.tapping) this.#plane.tap.passed(packet);
+      return this.#plane.enter(to.tenant, to.interface, packet, now);
+    }
     const verdict = outward ? nat.outbound(packet, now) : nat.inbound(packet, now);
     this.#plane.touch(this);
     if (verdict !== PASS) {

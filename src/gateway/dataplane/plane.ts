@@ -75,7 +75,7 @@ export class DataPlane {
   readonly #agenda = new Agenda();
   readonly #layout: Layout;
   readonly likeness: boolean;
-  readonly tap = new Tap((packet) => void this.tell({ type: 'tapped', packet }));
+  readonly tap: Tap;
   /** A tap is set: only then `tap` is called. */
   tapping = false;
   readonly #egress: Egress;
@@ -99,6 +99,7 @@ export class DataPlane {
     this.sad = new Sad(this.#cells.at(slot + 1).subarray(0, DROP_COUNT));
     this.#spis = options.spis ?? { modulus: 1, residue: 0 };
     this.likeness = options.likeness === true;
+    this.tap = new Tap(this.pool, (packet) => void this.tell({ type: 'tapped', packet }));
     this.#layout = new Layout(this);
     this.#egress = new Egress(this);
     this.#ingress = new Ingress(this, options.superframes === true);

@@ -1,12 +1,13 @@
 /**
  * A tap on real packets: what became of each, stage by stage, told to control when it is known.
  *
- * The slot of a packet names its journey from the door to the way out, because a packet keeps its slot on the way; pieces that it is
- * cut into begin journeys of their own. Where no tap is set nothing here is called (`DataPlane.tapping`).
+ * The slot of a packet names its journey from the door to the way out, because a packet keeps its slot on the way, and the use of the
+ * slot tells it from those before. Pieces that it is cut into begin journeys of their own. Where no tap is set nothing here is called (`DataPlane.tapping`).
  * Limits: SAMPLES a second, TAP_OCTETS of each packet at each point; `missed` counts packets beyond the former.
  * Invariant: a journey is told at most once, and only if it touches a compartment that is tapped.
  */
 import type { Bytes, Millis } from '../../core/index.ts';
+import type { InboundSa } from '../../esp/index.ts';
 import {
   type Address,
   buildIp,
@@ -15,13 +16,24 @@ import {
   DROP_TEXT,
   type DropReason,
   ETHERNET_HEADER,
+  echoIdentifier,
+  findUpperLayer,
   flowRecord,
   formatAddress,
+  formatEndpoint,
   formatMac,
   formatPrefix,
   IP_PROTOCOL,
+  IPV4_HEADER,
+  IPV6_HEADER,
+  isEchoReply,
+  isEchoRequest,
+  newUpperLayer,
+  PASS,
   type Packet,
+  type PacketPool,
   segmentLength,
+  UDP_HEADER,
 } from '../../ip/index.ts';
 import { flowIdOf, GRE_IN_UDP_PORT, NVGRE_HEADER, overhead, vsidOf } from '../../nvgre/index.ts';
 import type { StageName, TraceStage } from '../trace/contract.ts';
@@ -49,6 +61,8 @@ export interface TappedPacket {
 }
 
 interface Journey {
+  /** Of its slot: another packet in it is on a journey of its own. */
+  readonly use: number;
   readonly at: Millis;
   readonly compartments: Set<number>;
   readonly points: TapPoint[];
@@ -64,6 +78,7 @@ const SAMPLES = 100;
 const DEFAULT = 1;
 
 export class Tap {
+  readonly #pool: PacketPool;
   readonly #tell: (packet: TappedPacket) => void;
   readonly #journeys = new Map<number, Journey>();
   #compartments: ReadonlySet<number> | 'all' = new Set();
@@ -71,7 +86,8 @@ export class Tap {
   #sampled = 0;
   #missed = 0;
 
-  constructor(tell: (packet: TappedPacket) => void) {
+  constructor(pool: PacketPool, tell: (packet: TappedPacket) => void) {
+    this.#pool = pool;
     this.#tell = tell;
   }
 
@@ -98,24 +114,38 @@ export class Tap {
     note(this.#begin(packet, now), 'door', `port ${port}`, 'by the device');
   }
 
+  /** A frame of an Ethernet segment. */
+  fromWire(frame: Packet, now: Millis): void {
+    const { buf, start } = frame;
+    note(this.#begin(frame, now), 'door', `frame for ${formatMac(buf.slice(start, start + 6))}`, 'by the device');
+  }
+
+  /** A frame of a VM of this host. */
+  fromMachine(vsid: number, frame: Packet, now: Millis): void {
+    note(this.#begin(frame, now), 'door', `Ethernet, VSID ${vsid}`, 'by the device of the VM');
+  }
+
+  /** An ESP packet that was opened. */
+  opened({ spi }: InboundSa, sequence: number, packet: Packet, now: Millis): void {
+    const { stages } = this.#begin(packet, now);
+    const why = `sequence number ${sequence}, authentic and within the selectors`;
+    stages.push({ stage: 'door', decision: `ESP, SPI ${hex32(spi)}`, why, detail: [], spiIn: spi });
+  }
+
   // On the way.
 
-  entered({ compartment, ways }: PlaneTenant, number: number, packet: Packet, now: Millis): void {
-    const journey = this.#journeys.get(packet.slot) ?? this.#begin(packet, now);
+  entered({ compartment }: PlaneTenant, number: number, packet: Packet, now: Millis): void {
+    const journey = this.#of(packet) ?? this.#begin(packet, now);
     if (!this.#touch(journey, compartment.number, now)) return;
     const name = compartment.interfaces().find((view) => view.number === number)?.name ?? '';
-    if (journey.stages.length === 0 && ways.get(number)?.kind === 'tunnel')
-      note(journey, 'door', 'ESP', `by connection ${name}`);
     journey.points.push(pointOf(packet, 'inbound', compartment.number, number));
     note(journey, 'compartment', `${compartment.name} (compartment ${compartment.number})`, `by interface ${name}`);
   }
 
   /** The compartment has decided. */
   left({ compartment }: PlaneTenant, number: number, nextHop: Address | undefined, packet: Packet, now: Millis): void {
-    const known = this.#journeys.get(packet.slot);
-    const journey = known ?? this.#begin(packet, now);
+    const journey = this.#of(packet) ?? this.#beginHere(packet, now);
     if (!this.#touch(journey, compartment.number, now)) return;
-    if (known === undefined) note(journey, 'door', 'this gateway', 'a packet of its own, or a piece of a larger one');
     const { name, mtu } = compartment.interfaces().find((view) => view.number === number) ?? { name: '', mtu: 0 };
     const flow = flowRecord(packet.buf, packet.start, packet.end);
     const chosen = flow && compartment.explain(flow.destination, flow);
@@ -129,14 +159,15 @@ export class Tap {
 
   /** A NAT has translated it. */
   translated(packet: Packet, outward: boolean): void {
-    const journey = this.#journeys.get(packet.slot);
+    const journey = this.#of(packet);
     const flow =
       journey !== undefined && journey.state !== 'missed'
         ? flowRecord(packet.buf, packet.start, packet.end)
         : undefined;
     if (journey === undefined || flow === undefined) return;
-    const [address, port] = outward ? [flow.source, flow.sourcePort] : [flow.destination, flow.destinationPort];
-    const shown = flow.protocol === IP_PROTOCOL.icmp ? formatAddress(address) : `${formatAddress(address)}:${port}`;
+    const end = outward ? formatAddress(flow.source) : formatAddress(flow.destination);
+    const port = outward ? flow.sourcePort : flow.destinationPort;
+    const shown = flow.protocol === IP_PROTOCOL.icmp ? queryEnd(packet, end) : `${end}:${port}`;
     note(
       journey,
       'nat',
@@ -145,20 +176,35 @@ export class Tap {
     );
   }
 
+  /** The tenant has no NAT. */
+  passed(packet: Packet): void {
+    const journey = this.#of(packet);
+    if (journey !== undefined) note(journey, 'nat', 'not translated', 'the tenant is routed directly');
+  }
+
   // Ends.
 
   sealed({ outbound, inbound }: PlaneSa, packet: Packet): void {
-    const journey = this.#journeys.get(packet.slot);
+    const journey = this.#of(packet);
     if (journey === undefined) return;
-    const decision = `SPI ${outbound.spi.toString(16).padStart(8, '0')}, sequence number ${outbound.sequence}`;
+    const { spi, sequence, udpEncapsulation, localEndpoint, remoteEndpoint } = outbound;
     const why = 'the newest active SA whose selectors admit it';
+    const decision = `SPI ${hex32(spi)}, sequence number ${sequence}`;
     journey.stages.push({ stage: 'sa', decision, why, detail: [], spiIn: inbound.spi });
-    this.#end(packet, 'out', formatAddress(outbound.remoteEndpoint.address), 'ESP to the peer');
+    const ends = udpEncapsulation
+      ? `${formatEndpoint(localEndpoint)} > ${formatEndpoint(remoteEndpoint)}`
+      : `${formatAddress(localEndpoint.address)} > ${formatAddress(remoteEndpoint.address)}`;
+    note(journey, 'encapsulation', udpEncapsulation ? 'ESP in UDP' : 'ESP', `to the peer at ${ends}`);
+    const headers =
+      (remoteEndpoint.address.length === 4 ? IPV4_HEADER : IPV6_HEADER) + (udpEncapsulation ? UDP_HEADER : 0);
+    const octets = packet.segment === 0 ? packet.end - packet.start : packet.segment;
+    note(journey, 'mtu', `${octets + headers} octets outside`, 'what the tunnel carries leaves room for the headers');
+    this.#end(packet, 'out', ends, 'by the socket of IKE and ESP');
   }
 
   /** NVGRE to a provider address, GRE header first. */
   toUnderlay(underlay: UnderlayParameters, remote: Address, packet: Packet): void {
-    const journey = this.#journeys.get(packet.slot);
+    const journey = this.#of(packet);
     if (journey === undefined) return;
     this.#underlay(journey, underlay, remote, packet, 'outbound');
     const { buf, start } = packet;
@@ -167,7 +213,8 @@ export class Tap {
     note(journey, 'encapsulation', words, 'as its lookup record says');
     const outer = innerLength(packet) + overhead(underlay.carrier, remote.length === 4 ? 4 : 6);
     note(journey, 'mtu', `${outer} octets outside`, 'what the interface carries leaves room for the headers');
-    this.#end(packet, 'out', formatAddress(remote), 'in the provider network');
+    const local = localOf(underlay, remote);
+    this.#end(packet, 'out', `${formatAddress(local)} > ${formatAddress(remote)}`, 'in the provider network');
   }
 
   toPort(port: number, packet: Packet): void {
@@ -177,9 +224,10 @@ export class Tap {
   /** A frame to a port of the host's. */
   framed(packet: Packet): void {
     const { buf, start } = packet;
-    const journey = this.#journeys.get(packet.slot);
+    const journey = this.#of(packet);
     if (journey !== undefined) this.#neighbour(journey, packet, start);
-    this.#end(packet, 'out', `frame to ${formatMac(buf.slice(start, start + 6))}`, 'given to the device');
+    const [to, from] = [buf.slice(start, start + 6), buf.slice(start + 6, start + 12)];
+    this.#end(packet, 'out', `frame from ${formatMac(from)} to ${formatMac(to)}`, 'given to the device');
   }
 
   /** The frame that begins at `at` is for whoever the segment found. */
@@ -194,7 +242,7 @@ export class Tap {
 
   /** `compartment` undefined: where none was found. */
   dropped(packet: Packet, reason: number, compartment: number | undefined, now: Millis): void {
-    const journey = this.#journeys.get(packet.slot) ?? this.#begin(packet, now);
+    const journey = this.#of(packet) ?? this.#beginHere(packet, now);
     if (compartment !== undefined && !this.#touch(journey, compartment, now))
       return void this.#journeys.delete(packet.slot);
     const drop = DROP_NAMES[reason] as DropReason;
@@ -203,9 +251,25 @@ export class Tap {
     this.#finish(packet.slot, journey);
   }
 
-  #begin({ slot }: Packet, now: Millis): Journey {
-    const journey: Journey = { at: now, compartments: new Set(), points: [], stages: [], state: 'open' };
+  #of(packet: Packet): Journey | undefined {
+    const journey = this.#journeys.get(packet.slot);
+    if (journey === undefined || journey.use === this.#pool.useOf(packet)) return journey;
+    // It was consumed, and nobody was told.
+    this.#journeys.delete(packet.slot);
+    return undefined;
+  }
+
+  #begin(packet: Packet, now: Millis): Journey {
+    const { slot } = packet;
+    const use = this.#pool.useOf(packet);
+    const journey: Journey = { use, at: now, compartments: new Set(), points: [], stages: [], state: 'open' };
     this.#journeys.set(slot, journey);
+    return journey;
+  }
+
+  #beginHere(packet: Packet, now: Millis): Journey {
+    const journey = this.#begin(packet, now);
+    note(journey, 'door', 'this gateway', 'a packet of its own, or a piece of a larger one');
     return journey;
   }
 
@@ -227,25 +291,25 @@ export class Tap {
 
   #underlay(
     journey: Journey,
-    { addresses, carrier }: UnderlayParameters,
+    underlay: UnderlayParameters,
     remote: Address,
     { buf, start, end, segment }: Packet,
     direction: TapPoint['direction'],
   ): void {
-    const local = addresses.find(({ length }) => length === remote.length) ?? remote;
+    const local = localOf(underlay, remote);
     const whole = segment === 0 ? end : start + segment;
     const [source, destination] = direction === 'inbound' ? [remote, local] : [local, remote];
     const gre = buf.slice(start, whole);
     const ports = { sourcePort: GRE_IN_UDP_PORT, destinationPort: GRE_IN_UDP_PORT };
     const outer =
-      carrier === 'nvgre'
+      underlay.carrier === 'nvgre'
         ? buildIp({ source, destination, protocol: IP_PROTOCOL.gre }, gre)
         : buildUdp({ source, destination, ...ports }, gre);
     journey.points.push({ direction, octets: outer.slice(0, TAP_OCTETS), length: outer.length });
   }
 
   #end(packet: Packet, stage: StageName, decision: string, why: string): void {
-    const journey = this.#journeys.get(packet.slot);
+    const journey = this.#of(packet);
     if (journey === undefined) return;
     note(journey, stage, decision, why);
     this.#finish(packet.slot, journey);
@@ -262,6 +326,21 @@ export class Tap {
 function note({ stages }: Journey, stage: StageName, decision: string, why: string): void {
   stages.push({ stage, decision, why, detail: [] });
 }
+
+const localOf = ({ addresses }: UnderlayParameters, remote: Address): Address =>
+  addresses.find(({ length }) => length === remote.length) ?? remote;
+
+const hex32 = (spi: number): string => spi.toString(16).padStart(8, '0');
+
+/** Of a query with its identifier, as a NAT has it; of an error the address. */
+function queryEnd({ buf, start, end }: Packet, address: string): string {
+  const upper = newUpperLayer();
+  if (findUpperLayer(buf, start, end, upper) !== PASS || !isEcho(buf, upper.at, upper.end)) return address;
+  return `${address}:${echoIdentifier(buf, upper.at)}`;
+}
+
+const isEcho = (buf: Bytes, at: number, end: number): boolean =>
+  isEchoRequest(buf, at, end, 4) || isEchoReply(buf, at, end, 4);
 
 /** Octets of the IP packet in a frame behind a GRE header; of a superframe those of one of its packets. */
 function innerLength(packet: Packet): number {

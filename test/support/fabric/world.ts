@@ -60,6 +60,8 @@ export class FabricWorld {
   /** IP packets on the external interface, each way. */
   readonly external: { readonly way: 'out' | 'in'; readonly packet: Bytes }[] = [];
   plan: WorldPlan;
+  /** What the gateway goes by. */
+  gatewayPlan: WorldPlan;
   #query = 0;
   #watching: ((action: GatewayAction) => void) | undefined;
   #sites: GatewayNode | undefined;
@@ -71,6 +73,7 @@ export class FabricWorld {
 
   constructor(plan: WorldPlan, { seed = 1, conditions = {}, planes }: FabricOptions = {}) {
     this.plan = plan;
+    this.gatewayPlan = plan;
     this.random = seededRandom(seed);
     const { timeline, random } = this;
     this.provider = new OuterNetwork(timeline, random, { delay: 1, mtu: 9000, ...conditions });
@@ -102,6 +105,7 @@ export class FabricWorld {
 
   applyGateway(plan: WorldPlan): void {
     this.plan = plan;
+    this.gatewayPlan = plan;
     const receive =
       plan.driver === undefined || plan.driver === 'packet'
         ? (frame: Bytes) => this.router.receive(frame)
