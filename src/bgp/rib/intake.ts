@@ -22,7 +22,7 @@ export type RibEvent =
   | { readonly type: 'fault'; readonly notification: NotificationMessage; readonly why: string }
   /** RFC 4724 §2. */
   | { readonly type: 'endOfRib'; readonly family: Family }
-  /** RFC 7606: something was discarded, or routes were withdrawn because of it. Once in QUIET a peer; all are counted. */
+  /** RFC 7606: something was discarded, or routes were withdrawn because of it. */
   | { readonly type: 'treated'; readonly treatment: 'discard' | 'withdraw'; readonly why: string }
   | { readonly type: 'nearLimit'; readonly family: Family; readonly prefixes: number; readonly maximum: number };
 
@@ -42,7 +42,7 @@ export class Intake {
   readonly #judged = new Map<number, number>();
   /** Peers that have been told how near their limit is. */
   readonly #warned = new Map<FamilyRib, Set<number>>();
-  readonly #treated = new Map<number, Treated>();
+  readonly #treated = new Map<number, { discard: number; withdraw: number }>();
 
   constructor(
     store: AttributeStore,
@@ -79,7 +79,7 @@ export class Intake {
     else if (scan.isEndOfRib && attributesAt === withdrawnAt + 2 && nlriAt === end)
       this.#events.push({ type: 'endOfRib', family: scan.unreach.family });
     const { treatment } = scan;
-    if (treatment === 'discard' || treatment === 'withdraw') this.#tell(peer, treatment, scan.why, now);
+    if (treatment === 'discard' || treatment === 'withdraw') this.#tell(peer, treatment, scan.why);
     return this.#events.length === 0 ? NOTHING : this.#events;
   }
 
@@ -190,7 +190,7 @@ export class Intake {
     const set = this.#scan.commit(multiprotocol);
     if (this.#firstAsIsWrong(peer, set)) {
       this.#withdraw(peer, family, octets, start, end, now);
-      this.#tell(peer, 'withdraw', 'AS_PATH does not begin with the AS of the peer', now);
+      this.#tell(peer, 'withdraw', 'AS_PATH does not begin with the AS of the peer');
     } else this.#announce(peer, rib, octets, start, end, set, now);
     this.#store.release(set);
   }
@@ -247,19 +247,11 @@ export class Intake {
     return store.originators[set] === this.#identity.routerId || store.hasCluster(set, this.#identity.clusterId);
   }
 
-  /** A peer that does nothing right fills no log. */
-  #tell(peer: Peer, treatment: 'discard' | 'withdraw', why: string, now: Millis): void {
-    const treated = this.#treated.get(peer.number) ?? { discard: 0, withdraw: 0, quietUntil: 0, untold: 0 };
+  #tell(peer: Peer, treatment: 'discard' | 'withdraw', why: string): void {
+    const treated = this.#treated.get(peer.number) ?? { discard: 0, withdraw: 0 };
     this.#treated.set(peer.number, treated);
     treated[treatment] += 1;
-    if (now < treated.quietUntil) {
-      treated.untold += 1;
-      return;
-    }
-    const more = treated.untold === 0 ? '' : `, and ${treated.untold} more since the last one that was told`;
-    this.#events.push({ type: 'treated', treatment, why: `${why}${more}` });
-    treated.quietUntil = now + QUIET;
-    treated.untold = 0;
+    this.#events.push({ type: 'treated', treatment, why });
   }
 
   #firstAsIsWrong(peer: Peer, set: number): boolean {
@@ -304,14 +296,6 @@ function reset(peer: Peer, octets: Bytes): RibEvent {
   };
 }
 
-interface Treated {
-  discard: number;
-  withdraw: number;
-  quietUntil: Millis;
-  untold: number;
-}
-
-const QUIET: Millis = 1_000;
 const NOTHING: readonly RibEvent[] = [];
 /** RFC 2439, for routes from outside: those of our own AS are damped where they come from. */
 const dampeningOf = (peer: Peer, rib: FamilyRib): Dampening | undefined =>
