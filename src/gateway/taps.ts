@@ -29,11 +29,11 @@ export function showTapped(books: Books, { packet }: Extract<PlaneEvent, { type:
     tenants: compartments.flatMap((number) => tenantOf(number)?.name ?? []),
     outcome: outcomeOf(stages),
     stages: completed(books, stages),
-    points: points.map(({ compartment, interface: number, direction, octets, length }): TapPointStatus => {
+    points: points.map(({ network, compartment, interface: number, direction, octets, length }): TapPointStatus => {
       const tenant = tenantOf(compartment);
       const name = tenant?.ways.get(number ?? 0)?.config.name ?? 'gone';
       const inside = tenant?.name === DEFAULT_COMPARTMENT ? name : `${tenant?.name ?? 'gone'}/${name}`;
-      return { point: compartment === undefined ? 'underlay' : inside, direction, octets: toHex(octets), length };
+      return { point: network ?? inside, direction, octets: toHex(octets), length };
     }),
     missed,
   };

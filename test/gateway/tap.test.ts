@@ -30,6 +30,12 @@ const decisions = ({ stages }: LivePacket): string[] => stages.map(({ stage, dec
 const points = ({ points: all }: LivePacket): string[] =>
   all.map(({ point, direction, octets }) => `${point} ${direction} ${describePacket(fromHex(octets))}`);
 
+/** SPIs as the stages have them: of the packet out, and of its answer. */
+const saOf = ([out, back]: readonly LivePacket[]) => ({
+  spiOut: out!.stages.find(({ stage }) => stage === 'sa')!.decision.slice(4, 12),
+  spiIn: back!.stages[0]!.decision.slice(-8),
+});
+
 describe('a tap on real packets', () => {
   it('a VM’s packet out through the NAT: every stage, and the packet as each point has it', async () => {
     const [packet, ...more] = await tapped('contoso', (world) => {
@@ -76,6 +82,18 @@ describe('a tap on real packets', () => {
       'out: 192.0.2.1 > 192.0.2.12',
     ]);
     expect(seen[0]!.stages[4]!.detail).toEqual(['connection site: 10.1.0.0/24 === 10.2.0.0/24, aes256gcm16']);
+    const { spiIn, spiOut } = saOf(seen);
+    expect(points(seen[0]!).slice(1)).toEqual([
+      expect.stringMatching(/^woodgrove\/vsid:6001 inbound IPv4 10\.1\.0\.10 > 10\.2\.0\.10 UDP 5000 > 7/),
+      expect.stringMatching(/^woodgrove\/site outbound IPv4 10\.1\.0\.10 > 10\.2\.0\.10 UDP 5000 > 7/),
+      expect.stringMatching(/^external outbound IPv4 192\.0\.2\.1 > 192\.0\.2\.12 /),
+    ]);
+    expect(seen[0]!.points[3]).toMatchObject({ length: 88, octets: expect.stringContaining(`${spiOut}00000002`) });
+    expect(points(seen[1]!).slice(0, 2)).toEqual([
+      expect.stringMatching(/^external inbound IPv4 192\.0\.2\.12 > 192\.0\.2\.1 /),
+      expect.stringMatching(/^woodgrove\/site inbound IPv4 10\.2\.0\.10 > 10\.1\.0\.10 UDP 7 > 5000/),
+    ]);
+    expect(seen[1]!.points[0]!.octets).toContain(`${spiIn}00000002`);
     expect(seen[1]!.stages[0]).toMatchObject({
       decision: expect.stringMatching(/^ESP, SPI [0-9a-f]{8}$/),
       why: 'sequence number 2, authentic and within the selectors',

@@ -5,6 +5,7 @@
  * Asked about are whole TCP segments, datagrams and pings that hosts bring in NVGRE or the router outside brings in frames; of what comes
  * by a tunnel the question is put afterwards, because nobody can read it before.
  */
+import { fromHex } from '../../src/core/index.ts';
 import type { GatewayAction, GatewayEvent, TraceOrder, TraceStage } from '../../src/gateway/index.ts';
 import {
   ETHER_TYPE,
@@ -75,9 +76,10 @@ export class Foretold {
     for (const each of told) if (isOpened(each)) this.#askLater(each);
   }
 
-  /** What came by a tunnel: its inner packet stands at the first point. */
+  /** What came by a tunnel: its inner packet stands where it entered the tenant. */
   #askLater(tapped: Tapped): void {
-    const octets = Uint8Array.from(Buffer.from(tapped.points[0]!.octets, 'hex'));
+    const { octets: inner } = tapped.points.find(({ point }) => point.startsWith(`${tapped.tenants[0]}/`))!;
+    const octets = fromHex(inner);
     const order = questionOf(octets, tapped.tenants[0]!, 'site');
     const foretold = order === undefined ? undefined : this.#ask(order);
     if (foretold !== undefined) this.#compare(describe(order!), foretold, [tapped]);

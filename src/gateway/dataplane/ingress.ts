@@ -6,7 +6,7 @@
  * A train's packets are opened where they lie; one that leaves by itself is copied, because its train ends with the batch.
  * Invariant: packets of two tunnels never become one.
  */
-import type { Millis } from '../../core/index.ts';
+import type { Bytes, Millis } from '../../core/index.ts';
 import { BURST_PACKETS } from '../../crypto/index.ts';
 import { type InboundSa, OpenQueue, RUN_FIRST, SIGNAL } from '../../esp/index.ts';
 import {
@@ -14,6 +14,7 @@ import {
   DROP,
   type Endpoint,
   newPart,
+  octetsOf,
   PASS,
   type Packet,
   type Part,
@@ -29,6 +30,8 @@ export class Ingress {
   readonly #coalescer: Coalescer | undefined;
   /** Of each packet in the queue: who sent it. */
   readonly #remotes: Endpoint[] = [];
+  /** What each was, where a tap is set. */
+  readonly #sealed: Bytes[] = [];
   /** Used in turn: as many as may wait, and the one at hand. */
   readonly #parts: readonly Part[] = Array.from({ length: 2 * BURST_PACKETS }, newPart);
   #nextPart = 0;
@@ -60,7 +63,8 @@ export class Ingress {
 
   /** An ESP packet, whatever carried it. `remote.port` is 0 for protocol 50. */
   add(remote: Endpoint, packet: Packet, outerTos: number, now: Millis): void {
-    const { sad } = this.#plane;
+    const { sad, tapping } = this.#plane;
+    const sealed = tapping ? octetsOf(packet).slice() : NOTHING;
     const tos = outerTos < 0 ? NO_TOS : outerTos;
     let verdict = this.#queue.add(sad, packet, tos);
     if (verdict === RUN_FIRST) {
@@ -69,6 +73,7 @@ export class Ingress {
     }
     if (verdict === PASS) {
       this.#remotes[this.#queue.count - 1] = remote;
+      this.#sealed[this.#queue.count - 1] = sealed;
       return;
     }
     if (sad.last !== undefined) this.#heed(sad.last, false, false, remote, now);
@@ -99,7 +104,7 @@ export class Ingress {
     for (let i = 0; i < count; i++) {
       const packet = queue.packetAt(i);
       this.#heed(queue.saAt(i), queue.authenticAt(i), queue.newestAt(i), this.#remotes[i]!, now);
-      if (queue.verdictAt(i) === PASS && this.#sa !== undefined) this.#pass(this.#sa, packet, queue.sequenceAt(i));
+      if (queue.verdictAt(i) === PASS && this.#sa !== undefined) this.#pass(this.#sa, packet, i);
       else this.#release(packet);
     }
     this.#coalescer?.flush();
@@ -111,11 +116,13 @@ export class Ingress {
     while (trains.length > 0) this.#plane.pool.release(trains.pop()!);
   }
 
-  #pass(sa: PlaneSa, packet: Packet, sequence: number): void {
+  /** The one with that number in the queue. */
+  #pass(sa: PlaneSa, packet: Packet, i: number): void {
     const { tunnel } = sa;
     const coalescer = this.#coalescer;
     // Who watches sees each packet by itself.
-    if (coalescer === undefined || this.#plane.tapping) return this.#deliver(tunnel, packet, sa.inbound, sequence);
+    if (this.#plane.tapping) return this.#passTapped(sa, packet, i);
+    if (coalescer === undefined) return this.#deliver(tunnel, packet);
     if (tunnel !== this.#into) {
       coalescer.flush();
       this.#into = tunnel;
@@ -123,16 +130,25 @@ export class Ingress {
     coalescer.add(packet);
   }
 
-  /** `sa` and `sequence` are those of a packet that is none of many. */
-  #deliver(tunnel: PlaneTunnel, packet: Packet, sa?: InboundSa, sequence = 0): void {
-    const { pool, drops, tap, tapping } = this.#plane;
+  #passTapped(sa: PlaneSa, packet: Packet, i: number): void {
+    const own = this.#ownOf(packet);
+    if (own === undefined) return;
+    const { tap } = this.#plane;
+    tap.opened(sa, this.#remotes[i]!, this.#queue.sequenceAt(i), this.#sealed[i]!, own, this.#now!);
+    this.#plane.deliver(sa.tunnel, own, this.#now!);
+  }
+
+  #deliver(tunnel: PlaneTunnel, packet: Packet): void {
+    const own = this.#ownOf(packet);
+    if (own !== undefined) this.#plane.deliver(tunnel, own, this.#now!);
+  }
+
+  /** One in a slot of its own. */
+  #ownOf(packet: Packet): Packet | undefined {
+    const { pool, drops } = this.#plane;
     const own = packet.slot < 0 ? pool.copyOf(packet, packet.start, packet.end) : packet;
-    if (own === undefined) {
-      drops[DROP.noBuffer]! += 1;
-      return;
-    }
-    if (tapping && sa !== undefined) tap.opened(sa, sequence, own, this.#now!);
-    this.#plane.deliver(tunnel, own, this.#now!);
+    if (own === undefined) drops[DROP.noBuffer]! += 1;
+    return own;
   }
 
   #release(packet: Packet): void {
@@ -166,5 +182,7 @@ export class Ingress {
 const TELL_ALIVE: Millis = 1000;
 /** … and of one that moved, or that sends on an SA which waits for that, until it has done something about it. */
 const TELL_AGAIN: Millis = 10;
+/** Where nobody looks. */
+const NOTHING = new Uint8Array(0);
 /** Outer TOS where the socket does not tell it. */
 const NO_TOS = 0;

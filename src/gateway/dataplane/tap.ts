@@ -7,7 +7,6 @@
  * Invariant: a journey is told at most once, and only if it touches a compartment that is tapped.
  */
 import type { Bytes, Millis } from '../../core/index.ts';
-import type { InboundSa } from '../../esp/index.ts';
 import {
   type Address,
   buildIp,
@@ -15,6 +14,7 @@ import {
   DROP_NAMES,
   DROP_TEXT,
   type DropReason,
+  type Endpoint,
   ETHERNET_HEADER,
   echoIdentifier,
   findUpperLayer,
@@ -24,8 +24,6 @@ import {
   formatMac,
   formatPrefix,
   IP_PROTOCOL,
-  IPV4_HEADER,
-  IPV6_HEADER,
   isEchoReply,
   isEchoRequest,
   newUpperLayer,
@@ -33,7 +31,6 @@ import {
   type Packet,
   type PacketPool,
   segmentLength,
-  UDP_HEADER,
 } from '../../ip/index.ts';
 import { flowIdOf, GRE_IN_UDP_PORT, NVGRE_HEADER, overhead, vsidOf } from '../../nvgre/index.ts';
 import type { StageName, TraceStage } from '../trace/contract.ts';
@@ -41,8 +38,9 @@ import type { UnderlayParameters } from './contract.ts';
 import type { PlaneTenant } from './tenant.ts';
 import type { PlaneSa } from './tunnel.ts';
 
-/** Where a packet was seen: an interface of a compartment, or the provider network. */
+/** Where a packet was seen: an interface of a compartment, or, sealed or encapsulated, a network that has none of its own. */
 export interface TapPoint {
+  readonly network?: 'underlay' | 'external';
   readonly compartment?: number;
   readonly interface?: number;
   readonly direction: 'inbound' | 'outbound';
@@ -125,11 +123,21 @@ export class Tap {
     note(this.#begin(frame, now), 'door', `Ethernet, VSID ${vsid}`, 'by the device of the VM');
   }
 
-  /** An ESP packet that was opened. */
-  opened({ spi }: InboundSa, sequence: number, packet: Packet, now: Millis): void {
-    const { stages } = this.#begin(packet, now);
+  /** An ESP packet of `remote` that was opened; `sealed` is what it was. */
+  opened(
+    { inbound, outbound }: PlaneSa,
+    remote: Endpoint,
+    sequence: number,
+    sealed: Bytes,
+    packet: Packet,
+    now: Millis,
+  ) {
+    const journey = this.#begin(packet, now);
+    const { spi } = inbound;
+    const ends = { source: remote, destination: outbound.localEndpoint };
+    journey.points.push(espPoint(ends, outbound.udpEncapsulation, sealed, 'inbound'));
     const why = `sequence number ${sequence}, authentic and within the selectors`;
-    stages.push({ stage: 'door', decision: `ESP, SPI ${hex32(spi)}`, why, detail: [], spiIn: spi });
+    journey.stages.push({ stage: 'door', decision: `ESP, SPI ${hex32(spi)}`, why, detail: [], spiIn: spi });
   }
 
   // On the way.
@@ -194,11 +202,17 @@ export class Tap {
     const ends = udpEncapsulation
       ? `${formatEndpoint(localEndpoint)} > ${formatEndpoint(remoteEndpoint)}`
       : `${formatAddress(localEndpoint.address)} > ${formatAddress(remoteEndpoint.address)}`;
+    const { buf, start, end, segment } = packet;
+    const octets = buf.slice(start, segment === 0 ? end : start + segment);
+    const point = espPoint(
+      { source: localEndpoint, destination: remoteEndpoint },
+      udpEncapsulation,
+      octets,
+      'outbound',
+    );
+    journey.points.push(point);
     note(journey, 'encapsulation', udpEncapsulation ? 'ESP in UDP' : 'ESP', `to the peer at ${ends}`);
-    const headers =
-      (remoteEndpoint.address.length === 4 ? IPV4_HEADER : IPV6_HEADER) + (udpEncapsulation ? UDP_HEADER : 0);
-    const octets = packet.segment === 0 ? packet.end - packet.start : packet.segment;
-    note(journey, 'mtu', `${octets + headers} octets outside`, 'what the tunnel carries leaves room for the headers');
+    note(journey, 'mtu', `${point.length} octets outside`, 'what the tunnel carries leaves room for the headers');
     this.#end(packet, 'out', ends, 'by the socket of IKE and ESP');
   }
 
@@ -305,7 +319,12 @@ export class Tap {
       underlay.carrier === 'nvgre'
         ? buildIp({ source, destination, protocol: IP_PROTOCOL.gre }, gre)
         : buildUdp({ source, destination, ...ports }, gre);
-    journey.points.push({ direction, octets: outer.slice(0, TAP_OCTETS), length: outer.length });
+    journey.points.push({
+      network: 'underlay',
+      direction,
+      octets: outer.slice(0, TAP_OCTETS),
+      length: outer.length,
+    });
   }
 
   #end(packet: Packet, stage: StageName, decision: string, why: string): void {
@@ -350,6 +369,20 @@ function innerLength(packet: Packet): number {
   const length = segmentLength(packet);
   packet.start -= headers;
   return length;
+}
+
+/** With the headers that the socket writes, or read. */
+function espPoint(
+  { source, destination }: { readonly source: Endpoint; readonly destination: Endpoint },
+  udp: boolean,
+  esp: Bytes,
+  direction: TapPoint['direction'],
+): TapPoint {
+  const ends = { source: source.address, destination: destination.address };
+  const outer = udp
+    ? buildUdp({ ...ends, sourcePort: source.port, destinationPort: destination.port }, esp)
+    : buildIp({ ...ends, protocol: IP_PROTOCOL.esp }, esp);
+  return { network: 'external', direction, octets: outer.slice(0, TAP_OCTETS), length: outer.length };
 }
 
 /** Of a superframe as it is. */
