@@ -112,7 +112,7 @@ function cpuMillis(pids: readonly number[]): number {
 
 const sleep = (millis: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, millis));
 
-const FEED_MILLIS = 120_000;
+const FEED_MILLIS = 300_000;
 const MESH_MILLIS = 600_000;
 /** Ticks of /proc/PID/stat: sysconf(_SC_CLK_TCK) of Linux. */
 const TICK_MILLIS = 10;
