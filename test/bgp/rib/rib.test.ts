@@ -517,7 +517,7 @@ describe('a full feed', () => {
     world.rib.remove(a);
     world.read(b, receiver);
     expect(receiver.routes.size).toBe(0);
-  });
+  }, 120_000);
 
   it('a member that does not read costs bits, and another is not slowed', () => {
     const world = new World({ forwards: false, queueOctets: 500_000 });

@@ -133,7 +133,7 @@ describe('any story of two tenants with the same addresses', () => {
         .filter((reason) => !ELSEWHERE.includes(reason) && !OF_SEGMENTS_AND_NAT.test(reason))
         .sort(),
     );
-  });
+  }, 120_000);
 
   it.each([
     ['without superframes', { superframes: false }],
