@@ -67,8 +67,6 @@ interface Entry {
   readonly stale: Map<Family, Stale>;
   /** Families whose End-of-RIB a peer with graceful restart has not said yet. */
   readonly awaited: Set<Family>;
-  /** Families of which it has been said, in this session, that the limit of prefixes is near. */
-  readonly near: Set<Family>;
   /** When what was said last, in this session. */
   readonly spoken: Map<string, { readonly at: Millis; untold: number }>;
 }
@@ -176,7 +174,6 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
       queued: 0,
       stale: new Map(),
       awaited: new Set(),
-      near: new Set(),
       spoken: new Map(),
     });
   }
@@ -187,7 +184,6 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     const asksAgain = entry.settings.enforceFirstAs !== settings.enforceFirstAs;
     entry.settings = settings;
     if (entry.number === undefined) return;
-    entry.near.clear();
     const said = this.rib.configure(entry.number, { ...ABSENT, ...changeable(settings) });
     for (const each of said) this.#said(settings.name, entry, each, now);
     // What it has refused is not in Adj-RIB-In.
@@ -252,7 +248,6 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     entry.negotiated = negotiated;
     entry.queued = 0;
     entry.awaited.clear();
-    entry.near.clear();
     entry.spoken.clear();
     for (const family of restartFamilies(negotiated)) entry.awaited.add(family);
     const options = optionsOf(entry.settings, negotiated);
@@ -298,10 +293,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
         if (entry.stale.get(said.family)?.since === 'down') this.#sweep(entry, said.family);
         return this.#logSeldom(name, entry, 'end of rib', describeFamily(said.family), now, said.family);
       case 'treated':
-        return this.#logSeldom(name, entry, TREATED[said.treatment], said.why, now);
+        return this.#log(name, TREATED[said.treatment], said.why);
       case 'nearLimit':
-        if (entry.near.has(said.family)) return;
-        entry.near.add(said.family);
         return this.#log(name, 'near the limit of prefixes', `${said.prefixes} of ${said.maximum}`);
     }
   }
@@ -406,9 +399,9 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     this.#perform(name, entry, entry.session.handle({ type: 'transmit', octets }, now), now);
   }
 
-  /** What a peer can make us say as often as it likes is said once a minute, `of` apart, with how often it was not said. */
-  #logSeldom(peer: string, entry: Entry, event: string, why: string, now: Millis, of: Family = 0): void {
-    const key = `${event} ${of}`;
+  /** What a peer can make us say as often as it likes is said once a minute of each family, with how often it was not said. */
+  #logSeldom(peer: string, entry: Entry, event: string, why: string, now: Millis, family: Family): void {
+    const key = `${event} ${family}`;
     const last = entry.spoken.get(key);
     if (last !== undefined && now - last.at < SELDOM) {
       last.untold += 1;
