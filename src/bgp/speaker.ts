@@ -293,7 +293,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
         if (entry.stale.get(said.family)?.since === 'down') this.#sweep(entry, said.family);
         return this.#logSeldom(name, entry, 'end of rib', describeFamily(said.family), now, said.family);
       case 'treated':
-        return this.#log(name, TREATED[said.treatment], said.why);
+        return this.#logSeldom(name, entry, TREATED[said.treatment], said.why, now);
       case 'nearLimit':
         return this.#log(name, 'near the limit of prefixes', `${said.prefixes} of ${said.maximum}`);
     }
@@ -399,8 +399,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     this.#perform(name, entry, entry.session.handle({ type: 'transmit', octets }, now), now);
   }
 
-  /** What a peer can make us say as often as it likes is said once a minute of each family, with how often it was not said. */
-  #logSeldom(peer: string, entry: Entry, event: string, why: string, now: Millis, family: Family): void {
+  /** What a peer can make us say as often as it likes is said once a minute, of each family where it is of one, with how often it was not said. */
+  #logSeldom(peer: string, entry: Entry, event: string, why: string, now: Millis, family: Family = 0): void {
     const key = `${event} ${family}`;
     const last = entry.spoken.get(key);
     if (last !== undefined && now - last.at < SELDOM) {
