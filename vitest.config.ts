@@ -11,6 +11,7 @@ const TIMED = ['test/runtime/plane-host.test.ts', 'test/cli/bench.test.ts'];
 /** Files that load the processor, or judge rates and losses under load: each has the machine for itself. */
 const ALONE = [
   'bench',
+  'bgp-tunnel',
   'load',
   'nat-load',
   'openvswitch',

@@ -6,7 +6,7 @@
  * Limit: whoever may open the socket may do everything; the socket's file mode is the access control.
  */
 import { Hono } from 'hono';
-import type { ConnectionStatus } from '../gateway/status.ts';
+import type { ConnectionStatus, TenantStatus } from '../gateway/status.ts';
 import { ApiProblem, type Backend, type SaStatus } from './backend.ts';
 import { addBgpPaths, BGP_PATHS } from './bgp-app.ts';
 import { envelope, envelopeOf, errorEnvelope } from './envelope.ts';
@@ -43,15 +43,10 @@ export const PATHS: readonly { readonly method: string; readonly path: string; r
 
 export function createApi(backend: Backend): Hono {
   const app = new Hono();
-  const tenantOf = (name: string) =>
-    backend.tenants().find((tenant) => tenant.name === name) ??
-    fail(
-      unknown(
-        'tenant',
-        name,
-        backend.tenants().map((tenant) => tenant.name),
-      ),
-    );
+  const tenantOf = (name: string): { readonly name: string } =>
+    backend.tenantNames().includes(name) ? { name } : fail(unknown('tenant', name, backend.tenantNames()));
+  const statusOf = (name: string): TenantStatus =>
+    backend.tenants().find((tenant) => tenant.name === tenantOf(name).name)!;
   const connectionsOf = (tenant: string | undefined): readonly ConnectionStatus[] => {
     if (tenant === undefined) return backend.connections();
     const { name } = tenantOf(tenant);
@@ -74,12 +69,12 @@ export function createApi(backend: Backend): Hono {
   app.get('/v1', (c) => c.json(envelope('paths', PATHS)));
   app.get('/v1/status', (c) => c.json(envelope('status', [backend.status()])));
   app.get('/v1/tenants', (c) => c.json(envelope('tenants', backend.tenants())));
-  app.get('/v1/tenants/:tenant', (c) => c.json(envelope('tenants', [tenantOf(c.req.param('tenant'))])));
+  app.get('/v1/tenants/:tenant', (c) => c.json(envelope('tenants', [statusOf(c.req.param('tenant'))])));
   app.get('/v1/tenants/:tenant/routes', (c) => {
-    const tenant = tenantOf(c.req.param('tenant'));
+    const { name } = tenantOf(c.req.param('tenant'));
     const address = c.req.query('explain');
-    if (address === undefined) return c.json(envelope('routes', tenant.routes));
-    const explanation = backend.explain(tenant.name, address);
+    if (address === undefined) return c.json(envelope('routes', statusOf(name).routes));
+    const explanation = backend.explain(name, address);
     return c.json(envelope('route-explanation', [explanation ?? fail(noAddress(address))]));
   });
   app.get('/v1/connections', (c) => c.json(envelope('connections', connectionsOf(c.req.query('tenant')))));

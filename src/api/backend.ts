@@ -26,6 +26,8 @@ import type { BgpBackend } from './bgp-backend.ts';
 
 export interface Backend {
   status(): GatewayStatus;
+  tenantNames(): readonly string[];
+  /** With all their routes, which may be many. */
   tenants(): readonly TenantStatus[];
   /** `lastFailure.secondsAgo` with fractions: it tells a failure of this command from an older one. */
   connections(): readonly ConnectionStatus[];

@@ -103,6 +103,10 @@ export class GatewayBackend implements Backend {
     return { ...status, workers, ...(memoryBytes === undefined ? {} : { memoryBytes: memoryBytes() }) };
   }
 
+  tenantNames(): readonly string[] {
+    return this.#host.gateway.tenantNames();
+  }
+
   tenants(): readonly TenantStatus[] {
     return this.#host.gateway.tenants();
   }

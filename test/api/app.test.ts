@@ -293,3 +293,19 @@ test('a bug of the gateway is an answer, without its text', async () => {
     error(500, 'internal', 'unexpected: RangeError', 'This is a bug of the gateway: its log says more.'),
   );
 });
+
+test('who asks about one tenant does not wait for the routes of all', async () => {
+  const backend = new FakeBackend();
+  let listed = 0;
+  backend.tenants = () => {
+    listed += 1;
+    return TENANTS;
+  };
+  const paths = [
+    '/v1/connections?tenant=fabrikam',
+    '/v1/tenants/fabrikam/routes?explain=10.2.0.1',
+    '/v1/nat?tenant=fabrikam',
+  ];
+  for (const path of paths) expect((await get(backend, path)).status).toBe(200);
+  expect(listed).toBe(0);
+});

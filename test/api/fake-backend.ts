@@ -61,6 +61,7 @@ export class FakeBackend implements Backend {
   }
 
   status = () => this.gateway;
+  tenantNames = () => TENANTS.map(({ name }) => name);
   tenants = () => TENANTS;
   connections = () => this.list;
   up = (tenant: string, name: string) => void this.commands.push(`up ${tenant}/${name}`);

@@ -3,13 +3,24 @@
  * what one daemon says reaches all others.
  */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { BgpDaemon } from '../support/bgp-daemon.ts';
+import { AS_TRANS, type SessionConfiguration } from '../../src/bgp/index.ts';
+import type { BgpDaemon, Heard } from '../support/bgp-daemon.ts';
 import type { BgpHost } from '../support/bgp-host.ts';
 import { BgpLink } from '../support/bgp-link.ts';
 import { requirePeers } from '../support/peers.ts';
 import { enterPrivateNetwork } from '../support/private-network.ts';
 import { until } from '../support/process.ts';
-import { newHost, nextHopsOf, OURS, OWN_PREFIXES, PEERS, type PeerName, those, told } from './bgp-ends.ts';
+import {
+  newHost,
+  nextHopsOf,
+  OURS,
+  OWN_PREFIXES,
+  PEERS,
+  type PeerKind,
+  type PeerName,
+  those,
+  told,
+} from './bgp-ends.ts';
 
 const describeWithPeers = requirePeers('linux', 'root', 'netns', 'koffi', ...PEERS.map(({ name }) => name));
 
@@ -35,9 +46,9 @@ describeWithPeers('one speaker, and daemons of others', () => {
     for (const link of Object.values(links)) link.close();
   });
 
-  const add = (name: PeerName, passive: boolean): void => {
+  const add = (name: PeerName, passive: boolean, more: Partial<SessionConfiguration> = {}): void => {
     const { theirs: remote, ours: local, ours6: other } = links[name];
-    host.add({ name, remote, local, other, session: { remoteAs: daemons[name].settings.asn, passive } });
+    host.add({ name, remote, local, other, session: { remoteAs: daemons[name].settings.asn, passive, ...more } });
   };
 
   it.each(PEERS)('RFC 4271 §8: the speaker dials, and is Established ($name)', async ({ name, asn }) => {
@@ -131,4 +142,44 @@ describeWithPeers('one speaker, and daemons of others', () => {
     for (const prefix of told(kind)) await host.when(() => host.routes.has(prefix), `${prefix} has not come`);
     await daemons[name].hears(OWN_PREFIXES[0]);
   });
+
+  /** Numbers that do not fit into two octets go both ways: in AS4_PATH where one side knows no others. */
+  const expectFarBothWays = async (kind: PeerKind): Promise<void> => {
+    const [witness, teller] = [
+      kind.name === 'gobgp' ? 'exabgp' : 'gobgp',
+      kind.name === 'bird' ? 'frr' : 'bird',
+    ] as const;
+    const pathOf = ({ settings: { asn, prepend } }: BgpDaemon): string =>
+      [OURS, asn, ...(prepend === undefined ? [] : [prepend])].join();
+    await daemons[witness].hears(told(kind)[0]!, ({ path }) => path.join() === pathOf(daemons[kind.name]));
+    const prefix = PEERS.filter(({ name }) => name === teller).flatMap(told)[0]!;
+    const heard = ({ path }: Heard): boolean => path.join() === pathOf(daemons[teller]);
+    if (kind.name !== 'frr') await daemons[kind.name].hears(prefix, heard);
+    // It knows that we know them, and so leaves AS4_PATH alone.
+    else await daemons.frr.hears(prefix, ({ path }) => path.join() === [OURS, AS_TRANS].join());
+  };
+
+  it.each(those('old'))('RFC 6793: $name knows AS numbers of two octets alone', async (kind) => {
+    const { name, number } = kind;
+    host.remove(name);
+    const prepend = name === 'openbgpd' ? {} : { prepend: 4_200_000_099 };
+    const asn = 65020 + number;
+    add(name, true, { remoteAs: asn });
+    await daemons[name].restart({ asn, twoOctetAs: true, ...prepend });
+    const { session } = await host.established(name);
+    expect(session!.capabilitiesReceived.map((capability) => capability.name)).not.toContain('fourOctetAs');
+    await expectFarBothWays(kind);
+  });
+
+  it.each(PEERS.filter(({ can }) => !(can as readonly string[]).includes('old')))(
+    'RFC 6793: we know AS numbers of two octets alone, and $name all',
+    async (kind) => {
+      const { name } = kind;
+      host.remove(name);
+      add(name, true, { fourOctetAs: false });
+      await daemons[name].restart({ prepend: 4_200_000_099 });
+      await host.established(name);
+      await expectFarBothWays(kind);
+    },
+  );
 });

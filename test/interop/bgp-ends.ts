@@ -22,7 +22,7 @@ export const OWN_PREFIXES = ['10.77.0.0/16', '2001:db8:77::/48'] as const;
  *
  * ExaBGP 4.2.21 ends a session on a ROUTE-REFRESH, does not show what a NOTIFICATION says and cannot send words with its own. OpenBGPD 7.7
  * counts a ROUTE-REFRESH and says nothing again that has not changed. GoBGP 3.10 keeps all it heard and never asks.
- * FRR 8.4 that has asked answers nobody else for a while.
+ * FRR 8.4 does not answer each time.
  * Dialled, ExaBGP answers with its ordinary TTL, and OpenBGPD on Linux without a signature.
  */
 export const PEERS = [
@@ -31,7 +31,7 @@ export const PEERS = [
     make: (s: DaemonSettings) => new Frr(s),
     asn: 65021,
     number: 1,
-    can: ['asks', 'asked', 'words', 'tells', 'old', 'limits', 'signed', 'hops', 'restarts', 'helps'],
+    can: ['asks', 'words', 'tells', 'old', 'limits', 'signed', 'hops', 'restarts', 'helps'],
   },
   {
     name: 'bird',

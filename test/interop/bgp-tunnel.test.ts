@@ -5,8 +5,10 @@
  * The second site is that of a second network with the same addresses, joined at `inet`, as in `tenants.test.ts`.
  */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { RouteStatus } from '../../src/gateway/status.ts';
+import type { RouteExplanationStatus, RouteStatus } from '../../src/gateway/status.ts';
+import type { BgpSummaryStatus } from '../../src/gateway/status-bgp.ts';
 import type { BgpDaemon, DaemonSettings } from '../support/bgp-daemon.ts';
+import { Bird } from '../support/bird.ts';
 import { Bulkhead, type TenantText } from '../support/bulkhead.ts';
 import { Frr } from '../support/frr.ts';
 import { ADDRESSES, Topology } from '../support/netns.ts';
@@ -23,6 +25,7 @@ const describeWithPeers = requirePeers(
   'koffi',
   'strongswan',
   'frr',
+  'bird',
   'ethtool',
   'ping',
 );
@@ -32,6 +35,11 @@ const SITES = [ADDRESSES.gwB, SECOND_SITE] as const;
 /** Behind hostB of each site. */
 const LEARNED = '10.50.0.0/24';
 const SERVER_ADDRESS = '10.50.0.2';
+/** Networks of the tenant's own. */
+const OWN = 1;
+const MANY = 100_000;
+const manyPrefixes = Array.from({ length: MANY }, (_, i) => `100.${64 + (i >> 16)}.${(i >> 8) & 255}.${i & 255}/32`);
+
 /** Answers every TCP connection with its name and who it sees, and ends it. */
 const SERVER = `
   const [name, address] = process.argv.slice(1);
@@ -70,7 +78,7 @@ describeWithPeers('BGP through the tunnels of two tenants that are alike', () =>
         routes: ['10.2.0.1/32'],
         start: 'demand',
         dpdSeconds: 1,
-        ike: { giveUpSeconds: 5 },
+        ike: { giveUpSeconds: 10 },
       },
     ],
     bgp: {
@@ -83,7 +91,8 @@ describeWithPeers('BGP through the tunnels of two tenants that are alike', () =>
           asn: 65020,
           import: 'all',
           export: 'all',
-          holdSeconds: 9,
+          // Longer than a hundred thousand routes may keep the gateway from its other sessions.
+          holdSeconds: 20,
           connectRetrySeconds: 1,
         },
       ],
@@ -102,6 +111,7 @@ describeWithPeers('BGP through the tunnels of two tenants that are alike', () =>
     peerAs: 65010,
     announces: [LEARNED],
     multihop: true,
+    holdSeconds: 20,
   });
 
   beforeAll(async () => {
@@ -141,6 +151,10 @@ describeWithPeers('BGP through the tunnels of two tenants that are alike', () =>
   const routesOf = (i: number): Promise<readonly RouteStatus[]> => gateway.ask('GET', `/v1/tenants/${NAMES[i]}/routes`);
   const learned = async (i: number): Promise<readonly RouteStatus[]> =>
     (await routesOf(i)).filter(({ origin }) => origin === 'bgp');
+  const chosen = async (i: number, address: string): Promise<RouteStatus | null> => {
+    const path = `/v1/tenants/${NAMES[i]}/routes?explain=${address}`;
+    return (await gateway.ask<readonly [RouteExplanationStatus]>('GET', path))[0].chosen;
+  };
   const forwards = async (i: number, is: boolean): Promise<void> =>
     until(
       async () => (await learned(i)).some(({ prefix }) => prefix === LEARNED) === is,
@@ -184,6 +198,35 @@ describeWithPeers('BGP through the tunnels of two tenants that are alike', () =>
     await swans[0]!.load(swanOptions(0));
     await daemons[0]!.restart();
     await forwards(0, true);
+    expect(await ask(0)).toBe(`site-blue sees ${ADDRESSES.hostA}`);
+  });
+
+  it(`${MANY} prefixes come through the tunnel, and go`, async () => {
+    await daemons[1]!.stop();
+    await forwards(1, false);
+    const bird = new Bird({ ...daemonSettings(1), announces: [LEARNED, ...manyPrefixes], plain: true });
+    daemons[1] = bird;
+    await bird.start();
+    // A list of all would keep the gateway busy: their number is asked for, and single ones.
+    const prefixesOfRed = async (): Promise<number> => {
+      const all = await gateway.ask<readonly BgpSummaryStatus[]>('GET', '/v1/bgp');
+      return all.find(({ tenant }) => tenant === 'red')!.ribCount;
+    };
+    const holds = (count: number): Promise<void> =>
+      until(
+        async () => (await prefixesOfRed().catch(() => -1)) === count,
+        60_000,
+        () => `not ${count} prefixes\n${gateway.log.slice(-3000)}`,
+      );
+    await holds(OWN + MANY + 1);
+    for (const prefix of manyPrefixes.filter((_, i) => i % 33_333 === 0))
+      expect(await chosen(1, prefix.split('/')[0]!)).toMatchObject({ prefix, via: 'hq', origin: 'bgp' });
+    expect((await learned(0)).map(({ prefix }) => prefix)).toEqual([LEARNED]);
+    expect(await ask(1)).toBe(`site-red sees ${ADDRESSES.hostA}`);
+    await bird.kill();
+    await holds(OWN);
+    expect(await learned(1)).toEqual([]);
+    expect(await chosen(1, '100.64.0.0')).toBeNull();
     expect(await ask(0)).toBe(`site-blue sees ${ADDRESSES.hostA}`);
   });
 });
