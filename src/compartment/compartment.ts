@@ -368,6 +368,7 @@ export class Compartment {
       release: (packet: Packet) => this.#release(packet),
       sourceTowards: (address: Address, into?: Interface) => this.sourceTowards(address, into),
       owns: (address: Address) => this.owns(address),
+      consumed: (packet: Packet) => this.#sink.consumed?.(packet),
       transport: (packet: Packet) => this.#sink.transport?.(packet) === true,
     };
     const errors = new IcmpErrors(station, this.limits);

@@ -62,6 +62,8 @@ export interface Sink {
   emit(packet: Packet, out: number, nextHop: Address | undefined): void;
   /** `packet` went no further; the compartment has counted it and releases it afterwards. For traces. */
   dropped?(packet: Packet, reason: number, into: number): void;
+  /** The local host has taken `packet`; what it answers, in the same octets, is another one. For traces. */
+  consumed?(packet: Packet): void;
   /**
    * A whole packet to an own address that carries TCP, or an ICMP error about something else than a ping. True: it was copied, and
    * a TCP endpoint answers it; else the protocol is unreachable. Checksums of TCP may be owed (`packet.partial`, superframes).

@@ -119,7 +119,7 @@ export class LocalHost {
     const version = ipVersion(buf, start);
     if (protocol === (version === 4 ? IP_PROTOCOL.icmp : IP_PROTOCOL.icmpv6)) {
       if (!transportChecksumHolds(buf, start, at, end, protocol)) return DROP.checksum;
-      this.#station.counters.delivered += 1;
+      this.#consumed(packet);
       if (isEchoRequest(buf, at, end, version)) return this.#reply(packet, now);
       if (isEchoReply(buf, at, end, version)) {
         const from = sourceOf(buf, start);
@@ -134,7 +134,7 @@ export class LocalHost {
     // RFC 8200 §4.7: nothing follows and nobody is told.
     if (protocol === IP_PROTOCOL.noNextHeader && version === 6) return DROP.protocolUnreachable;
     if (protocol === IP_PROTOCOL.tcp && this.#station.transport(packet)) {
-      this.#station.counters.delivered += 1;
+      this.#consumed(packet);
       this.#station.release(packet);
       return PASS;
     }
@@ -150,6 +150,11 @@ export class LocalHost {
     const pointer = version === 4 ? 0 : nextHeaderField(buf, start, at);
     this.#errors.answer('protocolUnreachable', packet, into, now, pointer, own);
     return DROP.protocolUnreachable;
+  }
+
+  #consumed(packet: Packet): void {
+    this.#station.counters.delivered += 1;
+    this.#station.consumed(packet);
   }
 
   /** RFC 1122 §3.2.2.6: the same data back, from the address it was sent to, as a packet of our own. */

@@ -44,6 +44,8 @@ export interface Station {
   /** The own address that a message to `address` carries; `into` is where the occasion for it came in. */
   sourceTowards(address: Address, into?: Interface): Address | undefined;
   owns(address: Address): boolean;
+  /** `Sink.consumed`. */
+  consumed(packet: Packet): void;
   /** `Sink.transport`; false: nobody takes it. */
   transport(packet: Packet): boolean;
 }

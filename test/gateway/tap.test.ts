@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { LivePacket } from '../../src/api/index.ts';
 import { fromHex } from '../../src/core/index.ts';
 import { parseFlow, type TraceStage } from '../../src/gateway/index.ts';
-import { describePacket } from '../support/packets.ts';
+import { buildIcmpEcho } from '../../src/ip/index.ts';
+import { addr, describePacket } from '../support/packets.ts';
 import { HOST_PA, host, NAMES, NAT, prepare, ROUTER, SITE, udp, type VirtualWorld, VM } from './virtual-world.ts';
 
 /** Packets that a tap shows while `act` makes them. */
@@ -100,6 +101,19 @@ describe('a tap on real packets', () => {
       detail: ['connection site: 10.1.0.0/24 === 10.2.0.0/24, aes256gcm16'],
     });
     expect(new Set(seen.flatMap(({ tenants }) => tenants))).toEqual(new Set(['woodgrove']));
+  });
+
+  it('a ping for the gateway: one explanation for it, and one for its answer', async () => {
+    const ends = { source: addr(VM), destination: addr('10.1.0.1') };
+    const ping = buildIcmpEcho({ ...ends, type: 'request', identifier: 7, sequence: 1 }, new Uint8Array(4));
+    const seen = await tapped('contoso', (world) => world.fromVm('contoso', ping));
+    expect(seen.map(({ outcome }) => outcome)).toEqual(['local', 'out']);
+    expect(decisions(seen[0]!)).toEqual([
+      'door: NVGRE, VSID 5001',
+      'compartment: contoso (compartment 2)',
+      'local: consumed here',
+    ]);
+    expect(decisions(seen[1]!).slice(0, 2)).toEqual(['door: this gateway', 'fib: 10.1.0.0/24 by vsid:5001']);
   });
 
   it('what came in from outside, and what was dropped, each with its reason', async () => {

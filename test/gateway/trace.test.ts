@@ -132,6 +132,16 @@ describe('a question about a packet: each decision in its order', () => {
     expect(other.at(-1)).toMatchObject({ stage: 'nat', drop: 'natNoSession' });
   });
 
+  it('RFC 1812 §4.3: for the gateway itself: a ping is answered, UDP has no port, TCP nobody until BGP listens', () => {
+    const world = ready();
+    const last = (packet: string) => (ask(world, 'contoso', packet) as TraceStage[]).at(-1)!;
+    expect(last(`icmp ${VM}:7 > 10.1.0.1:7`).decision).toBe('consumed here');
+    expect(last(`udp ${VM}:5000 > 10.1.0.1:7`).drop).toBe('portUnreachable');
+    expect(last(`tcp ${VM}:5000 > 10.1.0.1:179`).drop).toBe('protocolUnreachable');
+    world.apply('\n    bgp: { asn: 65010, routerId: 10.1.0.1, peers: [{ name: hq, address: 10.2.0.1, asn: 65020 }] }');
+    expect(last(`tcp ${VM}:5000 > 10.1.0.1:179`).decision).toBe('consumed here');
+  });
+
   it('RFC 1191 §4, RFC 791 §3.2: too large: told or cut', () => {
     const world = ready();
     const packet = `udp ${SITE}:7 > ${VM}:5000`;

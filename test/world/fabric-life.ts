@@ -227,7 +227,8 @@ export class FabricLife {
     const from = this.#vm(tenant);
     if (tenant.site === undefined || from === undefined) return;
     const server = this.world.site(tenant.name, 'server');
-    if (this.#coin()) this.#ask(from, SERVER, server);
+    if (this.#below(4) === 0) this.#ask(server, `${tenant.prefixes[0]}.1`, undefined);
+    else if (this.#coin()) this.#ask(from, SERVER, server);
     else this.#ask(server, formatAddress(from.addresses[0]!), from);
   }
 

@@ -181,8 +181,8 @@ export class DataPlane {
 
   /** A packet enters a compartment by an interface. */
   enter(tenant: PlaneTenant, number: number, packet: Packet, now: Millis): void {
-    if (this.tapping) this.#enterTapped(tenant, number, packet, now);
-    else tenant.compartment.receive(packet, number, now);
+    if (this.tapping) this.tap.entered(tenant, number, packet, now);
+    tenant.compartment.receive(packet, number, now);
     this.#agenda.touch(tenant);
   }
 
@@ -191,14 +191,6 @@ export class DataPlane {
     // Who watches sees each packet by itself.
     if (this.tapping) this.enter(tenant, number, packet, now);
     else this.#joining.add(tenant, number, packet, now);
-  }
-
-  #enterTapped(tenant: PlaneTenant, number: number, packet: Packet, now: Millis): void {
-    const { compartment } = tenant;
-    const { delivered } = compartment.counters;
-    this.tap.entered(tenant, number, packet, now);
-    compartment.receive(packet, number, now);
-    if (compartment.counters.delivered > delivered) this.tap.delivered(packet);
   }
 
   /** An opened packet enters the compartment of its tunnel. */

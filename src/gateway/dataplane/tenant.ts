@@ -48,6 +48,11 @@ export class PlaneTenant implements Timed, Sink {
     if (tapping) tap.dropped(packet, reason, this.compartment.number, now);
   }
 
+  consumed(packet: Packet): void {
+    const { tapping, tap } = this.#plane;
+    if (tapping) tap.delivered(packet);
+  }
+
   transport(packet: Packet): boolean {
     return this.hasTransport && tellTransport(this.#plane, this.compartment.number, packet);
   }

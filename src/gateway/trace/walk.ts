@@ -99,7 +99,7 @@ export function enter(walk: Walk, tenant: PlaneTenant, number: number | undefine
   const lost = passedOver.map(
     ({ route, why: but }) => `passed over: ${formatPrefix(route.prefix)} by ${nameOf(route.interface)}: ${but}`,
   );
-  if (isLocal) return local(walk, reason);
+  if (isLocal) return local(walk, tenant, reason);
   if (chosen === undefined) return walk.drop('fib', isScoped(flow) ? 'notForwarded' : 'noRoute', reason, lost);
   if (isBroadcast(chosen)) return walk.drop('fib', 'notForwarded', reason);
   const out = views.get(chosen.interface);
@@ -134,12 +134,13 @@ function sourceRefused(
 }
 
 /** The local host: RFC 1812 §4.3. */
-function local(walk: Walk, why: string): void {
+function local(walk: Walk, { hasTransport }: PlaneTenant, why: string): void {
   const { protocol } = walk.flow;
   if (protocol === IP_PROTOCOL.icmp || protocol === IP_PROTOCOL.icmpv6)
     return walk.note('local', 'consumed here', why, ['an echo request is answered']);
-  const refused =
-    protocol === IP_PROTOCOL.tcp || protocol === IP_PROTOCOL.udp ? 'portUnreachable' : 'protocolUnreachable';
+  if (protocol === IP_PROTOCOL.tcp && hasTransport)
+    return walk.note('local', 'consumed here', why, ['the TCP endpoint of BGP answers']);
+  const refused = protocol === IP_PROTOCOL.udp ? 'portUnreachable' : 'protocolUnreachable';
   walk.drop('local', refused, why, [DROP_TEXT[refused]]);
 }
 
