@@ -17,13 +17,13 @@ export const OWN_PREFIXES = ['10.77.0.0/16', '2001:db8:77::/48'] as const;
 /**
  * The daemons, and what each of them does: `asks` for everything again and is `asked`; shows the `words` of a shutdown and `tells` its own;
  * speaks of AS numbers of two octets alone (`old`); `limits` what it takes; and dialled by us, is `signed`
- * with MD5 and looks at `hops`; `restarts` gracefully and `helps` who does. `otherNextHop`: for the family that the
- * session does not run over, where that is no choice of ours.
+ * with MD5 and looks at `hops`; `restarts` gracefully and `helps` who does; `exact`: its treatment of errors is the RFC's. `otherNextHop`:
+ * for the family that the session does not run over, where that is no choice of ours.
  *
- * ExaBGP 4.2.21 ends a session on a ROUTE-REFRESH, does not show what a NOTIFICATION says and cannot send words with its own. OpenBGPD 7.7
- * counts a ROUTE-REFRESH and says nothing again that has not changed. GoBGP 3.10 keeps all it heard and never asks.
- * FRR 8.4 does not answer each time.
- * Dialled, ExaBGP answers with its ordinary TTL, and OpenBGPD on Linux without a signature.
+ * FRR 8.4 answers a ROUTE-REFRESH now and then not at all. GoBGP 3.10 keeps all it heard and never asks; its routes come over its API, after
+ * it has said End-of-RIB. ExaBGP 4.2.21 ends a session on a ROUTE-REFRESH, does not show what a NOTIFICATION says and cannot send words with
+ * its own; dialled, it answers with its ordinary TTL. OpenBGPD 7.7 counts a ROUTE-REFRESH and says nothing again that has not changed;
+ * dialled on Linux, it answers without a signature.
  */
 export const PEERS = [
   {
@@ -31,21 +31,21 @@ export const PEERS = [
     make: (s: DaemonSettings) => new Frr(s),
     asn: 65021,
     number: 1,
-    can: ['asks', 'words', 'tells', 'old', 'limits', 'signed', 'hops', 'restarts', 'helps'],
+    can: ['asks', 'words', 'tells', 'old', 'limits', 'signed', 'hops', 'restarts', 'helps', 'exact'],
   },
   {
     name: 'bird',
     make: (s: DaemonSettings) => new Bird(s),
     asn: 4_200_000_022,
     number: 2,
-    can: ['asks', 'asked', 'words', 'tells', 'old', 'limits', 'signed', 'hops', 'restarts', 'helps'],
+    can: ['asks', 'asked', 'words', 'tells', 'old', 'limits', 'signed', 'hops', 'restarts', 'helps', 'exact'],
   },
   {
     name: 'gobgp',
     make: (s: DaemonSettings) => new Gobgp(s),
     asn: 65023,
     number: 3,
-    can: ['asked', 'words', 'tells', 'limits', 'signed', 'hops', 'restarts', 'helps'],
+    can: ['asked', 'words', 'tells', 'limits', 'signed', 'hops', 'helps'],
   },
   {
     name: 'exabgp',
