@@ -20,6 +20,7 @@ import {
   NAT_REFUSED_AT,
   type PlaneCommand,
   type PlaneOutput,
+  RouteBatch,
   SlotBook,
 } from './dataplane/index.ts';
 import { Outside } from './outside.ts';
@@ -99,6 +100,8 @@ export class Books {
   /** The time of the event at hand. */
   now: Millis = 0;
   #actions: GatewayAction[] = [];
+  /** Told with the next action, or at the end. */
+  #routes: RouteBatch | undefined;
   #lastIndex = 0;
   #lastCompartment = 1;
   #lastPort = 0;
@@ -130,7 +133,16 @@ export class Books {
   command(command: PlaneCommand, { plane }: { readonly plane: number }): void {
     const { remote } = this.options;
     if (remote === undefined || !THERE_ONLY.has(command.do)) this.plane.command(command, this.now);
-    if (remote !== undefined) this.emit({ do: 'plane', plane, command });
+    if (remote !== undefined) this.tell(plane, command);
+  }
+
+  /** A data plane that is hosted elsewhere. Routes go together as long as nothing else comes between. */
+  tell(plane: number, command: PlaneCommand): void {
+    if (command.do !== 'add-route' && command.do !== 'remove-route') return this.emit({ do: 'plane', plane, command });
+    if (this.#routes?.add(plane, command)) return;
+    this.#tellRoutes();
+    this.#routes = new RouteBatch(plane, command.compartment);
+    this.#routes.add(plane, command);
   }
 
   /** No tunnel is asked for any more. */
@@ -213,10 +225,12 @@ export class Books {
   }
 
   emit(action: GatewayAction): void {
+    this.#tellRoutes();
     this.#actions.push(action);
   }
 
   takeActions(): readonly GatewayAction[] {
+    this.#tellRoutes();
     const actions = this.#actions;
     this.#actions = [];
     return actions;
@@ -251,6 +265,13 @@ export class Books {
   #ownSlots(): number[] {
     const { remote } = this.options;
     return [0, ...Array.from({ length: remote?.planes ?? 0 }, (_, plane) => slotOf(plane))];
+  }
+
+  #tellRoutes(): void {
+    const routes = this.#routes;
+    if (routes === undefined) return;
+    this.#routes = undefined;
+    this.#actions.push({ do: 'plane', plane: routes.plane, command: routes.command() });
   }
 
   /** What leaves the data plane here becomes actions. */

@@ -294,7 +294,7 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
       tenants.map((tenant) => tenant.number),
       plane === FIRST_PLANE,
     ))
-      books.emit({ do: 'plane', plane, command });
+      books.tell(plane, command);
     if (books.taps.size > 0) books.commandTaps(plane);
     const lost = tenants.flatMap((t) => [...t.tunnels.values()].filter((tunnel) => tunnel.children.size > 0));
     for (const tunnel of lost) {

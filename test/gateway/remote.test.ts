@@ -145,4 +145,23 @@ describe('a gateway whose data plane is hosted elsewhere', () => {
     expect(actions.filter((action) => action.do === 'done')).toHaveLength(1);
     expect(commandsOf(actions).filter((command) => command.do === 'install')).toHaveLength(1);
   });
+
+  it('is told many routes at once, in their order, also when it runs anew', () => {
+    const { a, timeline, actions } = world();
+    actions.splice(0);
+    const prefixes = Array.from({ length: 300 }, (_, i) => `10.9.${i >> 8}.${i & 255}/32`);
+    const routes = `    routes: [${prefixes.map((prefix) => `{ prefix: ${prefix}, via: inside }`).join(', ')}]`;
+    const told = () =>
+      commandsOf(actions.splice(0)).flatMap((command) =>
+        command.do === 'change-routes' ? [command.templates.length, command.count] : [],
+      );
+    a.apply(resolveDocument(`${document(1, 2)}${routes}`));
+    expect(told()).toEqual([1, 256, 1, 44]);
+    a.dispatch({ type: 'plane-restarted', plane: 0, why: 'was lost' });
+    // The connection has one, too.
+    expect(told()).toEqual([2, 256, 1, 45]);
+    a.apply(resolveDocument(document(1, 2)));
+    expect(told()).toEqual([1, 256, 1, 44]);
+    timeline.runToIdle(1000);
+  });
 });

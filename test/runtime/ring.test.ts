@@ -96,21 +96,28 @@ describe('a ring', () => {
     reader.drain((octets) => {
       seen.push(octets);
       writer.push(record(8, 10 + seen.length));
+      return 1;
     });
     expect(seen).toEqual([1, 2, 3].map((seed) => record(8, seed)));
     reader.drain((octets) => seen.push(octets));
     expect(seen.slice(3)).toEqual([11, 12, 13].map((seed) => record(8, seed)));
   });
 
-  it('drains as many as are asked for', () => {
+  it('drains as many as are asked for, each counted as what it is worth', () => {
     const { writer, reader } = ends(64);
     for (const seed of [1, 2, 3]) writer.push(record(8, seed));
     const seen: Uint8Array[] = [];
-    const visit = (octets: Uint8Array): void => void seen.push(octets);
+    const visit = (octets: Uint8Array): number => {
+      seen.push(octets);
+      return 1;
+    };
     expect([reader.drain(visit, 0), reader.drain(visit, 2), reader.drain(visit, 2), reader.drain(visit)]).toEqual([
       0, 2, 1, 0,
     ]);
     expect(seen).toEqual([1, 2, 3].map((seed) => record(8, seed)));
+    for (const seed of [4, 5, 6]) writer.push(record(8, seed));
+    expect(reader.drain(() => 5, 6)).toBe(10);
+    expect([reader.shift(), reader.shift()]).toEqual([record(8, 6), undefined]);
   });
 
   it('is wiped with what nobody read', () => {
@@ -167,6 +174,7 @@ describe('a ring between two threads', () => {
         const same = octets.subarray(4).every((octet) => octet === (next & 0xff));
         if (number !== next || octets.length !== length || !same) wrong += 1;
         next += 1;
+        return 1;
       });
       if (next !== before) continue;
       empty += 1;

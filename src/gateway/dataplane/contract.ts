@@ -29,6 +29,7 @@ import type {
 import type { CustomerRoute, LookupRecord, VirtualSubnet } from '../../nvgre/index.ts';
 
 import type { TraceQuestion, TraceStage } from '../trace/contract.ts';
+import type { RouteTemplate } from './route-batch.ts';
 import type { TappedPacket } from './tap.ts';
 
 /** A tunnel as the data plane knows it. */
@@ -163,6 +164,14 @@ export type PlaneCommand =
       readonly origin: RouteOrigin;
       /** Undefined: those of all next hops. */
       readonly nextHop?: Address;
+    }
+  /** Many of both, in their order (`route-batch.ts`). */
+  | {
+      readonly do: 'change-routes';
+      readonly compartment: number;
+      readonly templates: readonly RouteTemplate[];
+      readonly changes: Bytes;
+      readonly count: number;
     }
   /** The switch begins, or begins anew with all that is in it. */
   | { readonly do: 'underlay'; readonly underlay: UnderlayParameters }

@@ -13,4 +13,5 @@ export {
 } from './cells.ts';
 export type * from './contract.ts';
 export { DataPlane, type DataPlaneOptions } from './plane.ts';
+export { MOST_CHANGES, RouteBatch } from './route-batch.ts';
 export { OUTER_MTU, type PlaneSa, type PlaneTunnel, UNKNOWN_MTU, WAITING_PACKETS } from './tunnel.ts';

@@ -10,6 +10,7 @@ import type { EthernetPort, LinkEnd, PlaneCommand, SubnetPort, TunnelParameters 
 import { Fabric } from './fabric.ts';
 import { PlaneLink } from './link.ts';
 import type { DataPlane } from './plane.ts';
+import { eachRoute } from './route-batch.ts';
 import { PlaneSegment } from './segment.ts';
 import { PlaneTenant } from './tenant.ts';
 import { PlaneTunnel } from './tunnel.ts';
@@ -30,6 +31,7 @@ export type LayoutCommand = Of<
   | 'set-transport'
   | 'add-route'
   | 'remove-route'
+  | 'change-routes'
   | 'underlay'
   | 'network'
   | 'remove-network'
@@ -101,6 +103,8 @@ export class Layout {
         const { compartment, prefix, interface: out, origin, nextHop } = command;
         return void this.#compartment(compartment)?.removeRoute(prefix, out, origin, nextHop);
       }
+      case 'change-routes':
+        return eachRoute(command, (change) => this.command(change, now));
       case 'underlay':
         if (this.fabric !== undefined) this.#plane.forget(this.fabric);
         this.fabric = new Fabric(this.#plane, command.underlay);

@@ -41,7 +41,9 @@ export class WorkerLife {
   readonly #orders = new Ring(Ring.room(RING));
   readonly #news = new Ring(Ring.room(RING));
   readonly #signs = new Int32Array(new SharedArrayBuffer(SIGNS_OCTETS));
+  /** Of these, those before `#backlogAt` have gone. */
   #backlog: Uint8Array[] = [];
+  #backlogAt = 0;
   #backlogOctets = 0;
   #state: 'starting' | 'running' | 'over' = 'starting';
   #beat = 0;
@@ -122,16 +124,18 @@ export class WorkerLife {
   }
 
   #refill(): void {
-    let done = 0;
-    for (const octets of this.#backlog) {
+    const from = this.#backlogAt;
+    for (; this.#backlogAt < this.#backlog.length; this.#backlogAt++) {
+      const octets = this.#backlog[this.#backlogAt]!;
       if (!this.#orders.push(octets)) break;
       this.#backlogOctets -= octets.length;
       octets.fill(0);
-      done += 1;
     }
-    this.#backlog.splice(0, done);
-    if (this.#backlog.length === 0) Atomics.store(this.#signs, STARVED, 0);
-    if (done > 0) this.#options.wakeup.signal();
+    if (this.#backlogAt > from) this.#options.wakeup.signal();
+    if (this.#backlogAt < this.#backlog.length) return;
+    this.#backlog = [];
+    this.#backlogAt = 0;
+    Atomics.store(this.#signs, STARVED, 0);
   }
 
   /** Takes the news; what is left after NEWS_A_TURN waits for the next turn of the event loop. */
@@ -161,7 +165,9 @@ export class WorkerLife {
   #over(why: string): void {
     while (this.#hearOne());
     this.#state = 'over';
-    for (const octets of this.#backlog.splice(0)) octets.fill(0);
+    for (const octets of this.#backlog) octets.fill(0);
+    this.#backlog = [];
+    this.#backlogAt = 0;
     this.#backlogOctets = 0;
     this.#orders.wipe();
     this.#options.ended(why);

@@ -149,13 +149,15 @@ export class PlaneLoop {
     if (orders.used === 0 || this.#ordersLeft === 0) return;
     // What came before an order is finished under what held before it.
     this.#plane.flush(this.#now);
-    this.#ordersLeft -= orders.drain(this.#takeOrder, this.#ordersLeft);
+    this.#ordersLeft = Math.max(0, this.#ordersLeft - orders.drain(this.#takeOrder, this.#ordersLeft));
     if (Atomics.load(signs, STARVED) !== 0) this.#options.tell();
   }
 
-  readonly #takeOrder = (record: Uint8Array): void => {
+  readonly #takeOrder = (record: Uint8Array): number => {
     Atomics.add(this.#options.signs, BEAT, 1);
-    this.#carryOut(decodeOrder(record));
+    const order = decodeOrder(record);
+    this.#carryOut(order);
+    return order.do === 'plane' && order.command.do === 'change-routes' ? order.command.count : 1;
   };
 
   #carryOut(order: WorkerOrder): void {
@@ -287,7 +289,7 @@ export class PlaneLoop {
 
 /** Packets a source hands over before the others have their turn. */
 const BATCH = 64;
-/** About ten milliseconds' worth. */
+/** Of a turn, about ten milliseconds' worth; each route of many counts. */
 const ORDERS = 256;
 const TOO_BIG_AGAIN: Millis = 20;
 const LONGEST_WAIT = 200;

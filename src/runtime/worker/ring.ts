@@ -61,12 +61,15 @@ export class Ring {
     return record;
   }
 
-  /** Hands over the records that are here now, oldest first, at most so many; what is written meanwhile waits. Gives how many. */
-  drain(visit: (record: Uint8Array<ArrayBuffer>) => void, most = Number.POSITIVE_INFINITY): number {
+  /**
+   * Hands over the records that are here now, oldest first; what is written meanwhile waits. `visit` says what a record was worth; none is
+   * handed over any more when they have come to `most`. Gives what they were worth.
+   */
+  drain(visit: (record: Uint8Array<ArrayBuffer>) => number, most = Number.POSITIVE_INFINITY): number {
     const end = Atomics.load(this.#positions, WRITTEN);
-    let count = 0;
-    for (; count < most && Atomics.load(this.#positions, READ) !== end; count++) visit(this.shift()!);
-    return count;
+    let worth = 0;
+    while (worth < most && Atomics.load(this.#positions, READ) !== end) worth += visit(this.shift()!);
+    return worth;
   }
 
   /** When neither end is used any more. */
