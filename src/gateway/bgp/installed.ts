@@ -21,11 +21,20 @@ interface Entry {
 /** What is asked of a tenant. */
 export type Placing = Pick<Tenant, 'number' | 'compartment' | 'command'>;
 
+/** How a next hop is reached. */
+interface Way {
+  /** The route that leads to it. */
+  readonly by: Route;
+  /** What a route by it says of its way. */
+  readonly out: { readonly interface: number; readonly nextHop?: Address };
+  readonly text: string;
+}
+
 export class Installed {
   readonly #tenant: Placing;
   readonly #entries = new Map<string, Entry>();
   /** Next hops by text, as long as nothing changed. */
-  readonly #ways = new Map<string, Route | undefined>();
+  readonly #ways = new Map<string, Way | undefined>();
 
   /** Prefixes of which the table, which is full, has refused a route. */
   readonly #refused = new Set<string>();
@@ -63,7 +72,7 @@ export class Installed {
   }
 
   resolve(address: Address): Resolution {
-    const route = this.#wayTo(address);
+    const route = this.#wayTo(address)?.by;
     if (route === undefined) return { metric: 0, usable: false, why: `no route to ${formatAddress(address)}` };
     // The metric of a connection says which of two with one route stands by, and no distance.
     const metric = route.origin === 'static' ? (route.metric ?? 0) : 0;
@@ -87,7 +96,7 @@ export class Installed {
     const changed = new Set<string>();
     for (const [text, way] of before) {
       const now = this.#wayTo(parsePrefix(text)!.address);
-      if (wayText(now) !== wayText(way)) changed.add(text);
+      if (now?.text !== way?.text) changed.add(text);
     }
     if (changed.size === 0) return;
     for (const entry of this.#entries.values())
@@ -111,10 +120,7 @@ export class Installed {
       const way = this.#wayTo(hop);
       if (way === undefined) continue;
       const { prefix, preference, why } = entry;
-      const route = { prefix, interface: way.interface, origin: 'bgp', preference, why } as const;
-      const nextHop = this.#forwarder(way, hop);
-      const made = nextHop === undefined ? route : { ...route, nextHop };
-      wanted.set(wayText(made), made);
+      wanted.set(way.text, { prefix, ...way.out, origin: 'bgp', preference, why });
     }
     for (const route of before) {
       const again = wanted.get(wayText(route));
@@ -144,23 +150,30 @@ export class Installed {
     return table.counters.routesRefused === routesRefused;
   }
 
-  /** Who takes packets on the interface of the way: nobody by name on a point-to-point one. */
-  #forwarder(way: Route, hop: Address): Address | undefined {
-    const kind = this.#tenant.compartment.interfaces().find(({ number }) => number === way.interface)?.kind;
-    if (kind === 'tun' || kind === 'connection' || kind === 'link') return undefined;
-    const named = way.nextHop ?? hop;
-    // RFC 8950: an IPv6 next hop of an IPv4 route is resolved by its own route only.
-    return named.length === way.prefix.address.length ? named : undefined;
-  }
-
-  #wayTo(address: Address): Route | undefined {
+  #wayTo(address: Address): Way | undefined {
     const text = formatAddress(address);
     if (this.#ways.has(text)) return this.#ways.get(text);
-    const way = this.routeTo(address);
+    const by = this.routeTo(address);
+    const way = by === undefined ? undefined : this.#wayBy(by, address);
     this.#ways.set(text, way);
     return way;
   }
+
+  #wayBy(by: Route, hop: Address): Way {
+    const nextHop = this.#forwarder(by, hop);
+    const out = nextHop === undefined ? { interface: by.interface } : { interface: by.interface, nextHop };
+    return { by, out, text: wayText(out) };
+  }
+
+  /** Who takes packets on the interface of the way: nobody by name on a point-to-point one. */
+  #forwarder(by: Route, hop: Address): Address | undefined {
+    const kind = this.#tenant.compartment.interfaces().find(({ number }) => number === by.interface)?.kind;
+    if (kind === 'tun' || kind === 'connection' || kind === 'link') return undefined;
+    const named = by.nextHop ?? hop;
+    // RFC 8950: an IPv6 next hop of an IPv4 route is resolved by its own route only.
+    return named.length === by.prefix.address.length ? named : undefined;
+  }
 }
 
-const wayText = (route: Route | undefined): string =>
-  route === undefined ? '' : `${route.interface} ${route.nextHop === undefined ? '' : formatAddress(route.nextHop)}`;
+const wayText = ({ interface: out, nextHop }: Way['out']): string =>
+  `${out} ${nextHop === undefined ? '' : formatAddress(nextHop)}`;
