@@ -181,8 +181,9 @@ export class Tenant {
   }
 
   /**
-   * What the kernel must send to this interface so that the compartment gets it: everything reached elsewhere, and the
-   * compartment's own prefixes on it (those a host address lies in the kernel knows already).
+   * What the kernel must send to this interface so that the compartment gets it: everything the document says is reached elsewhere, and the
+   * compartment's own prefixes on it (those a host address lies in the kernel knows already). What BGP has learned is not among it: no
+   * peer may say what this host sends where.
    */
   reachableBeyond(iface: TenantInterface): Prefix[] {
     const { hostRoutes, hostAddresses } = iface.config;
@@ -192,7 +193,7 @@ export class Tenant {
       .filter(({ interface: number, origin, prefix }) =>
         number === iface.number
           ? origin === 'connected' && !hostAddresses.some((host) => contains(prefix, host.address))
-          : origin !== 'connected',
+          : origin !== 'connected' && origin !== 'bgp',
       )
       .map((route) => route.prefix);
   }
