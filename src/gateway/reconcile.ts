@@ -89,6 +89,7 @@ export class Reconciler {
       books.tenants.set(config.name, tenant);
     }
     tenant.config = config;
+    const replaced = this.#dismiss(tenant, changed, now);
     for (const { config: iface, problem, cells } of [...tenant.interfaces.values()]) {
       // A machine's port is the network's.
       if (cells === undefined) continue;
@@ -107,20 +108,36 @@ export class Reconciler {
     tenant.network.apply(config, resolved.document.gateway.underlay, resolved.machines?.get(config.name));
     books.outside.settle(tenant);
     tenant.setRoutes(config.routes);
-    this.#router(tenant, resolved, changed, now);
+    this.#router(tenant, resolved, changed, replaced, now);
   }
 
-  #router(tenant: Tenant, { secrets }: ResolvedDocument, changed: Changed, now: Millis): void {
-    const { config, name } = tenant;
-    if (tenant.router !== undefined && (config.bgp === undefined || tenant.router.needsNew(config.bgp)))
+  /** Sessions that end do so before their ways go. Gives the router that there is no more, if another takes its place. */
+  #dismiss(tenant: Tenant, changed: Changed, now: Millis): TenantRouter | undefined {
+    const { router, name } = tenant;
+    const { bgp } = tenant.config;
+    if (router === undefined) return undefined;
+    if (bgp === undefined || router.needsNew(bgp)) {
       this.#closeRouter(tenant, now);
+      return router;
+    }
+    router.dismiss(bgp, (peer) => changed.peerSecrets.has(peerName(name, peer)), now);
+    return undefined;
+  }
+
+  #router(
+    tenant: Tenant,
+    { secrets }: ResolvedDocument,
+    changed: Changed,
+    replaced: TenantRouter | undefined,
+    now: Millis,
+  ): void {
+    const { config, name } = tenant;
     if (config.bgp === undefined) return;
-    tenant.router ??= new TenantRouter(this.#books, tenant, config.bgp);
-    const nameOf = (peer: string) => `${name}/bgp/${peer}`;
+    tenant.router ??= new TenantRouter(this.#books, tenant, config.bgp, replaced);
     tenant.router.apply(
       config.bgp,
-      (peer) => secrets.get(nameOf(peer)),
-      (peer) => changed.peerSecrets.has(nameOf(peer)),
+      (peer) => secrets.get(peerName(name, peer)),
+      (peer) => changed.peerSecrets.has(peerName(name, peer)),
       now,
     );
   }
@@ -264,6 +281,9 @@ function changedBetween(before: ResolvedDocument | undefined, after: ResolvedDoc
   }
   return { interfaces, connections, peerSecrets };
 }
+
+/** Of its secret. */
+const peerName = (tenant: string, peer: string): string => `${tenant}/bgp/${peer}`;
 
 /** Names of connections have one slash. */
 const isPeer = (name: string): boolean => name.split('/').length === 3;

@@ -23,18 +23,25 @@ export type Placing = Pick<Tenant, 'number' | 'compartment' | 'command'>;
 
 /** How a next hop is reached. */
 interface Way {
-  /** The route that leads to it. */
-  readonly by: Route;
   /** What a route by it says of its way. */
   readonly out: { readonly interface: number; readonly nextHop?: Address };
   readonly text: string;
 }
 
+interface Hop {
+  readonly address: Address;
+  /** Prefixes that have it. */
+  users: number;
+  way: Way | undefined;
+}
+
 export class Installed {
   readonly #tenant: Placing;
   readonly #entries = new Map<string, Entry>();
-  /** Next hops by text, as long as nothing changed. */
-  readonly #ways = new Map<string, Way | undefined>();
+  /** How the next hops of routes are reached, by their text. */
+  readonly #hops = new Map<string, Hop>();
+  /** Next hops that are reached otherwise, and whose routes may not know it yet. */
+  readonly #moved = new Set<string>();
 
   /** Prefixes of which the table, which is full, has refused a route. */
   readonly #refused = new Set<string>();
@@ -72,7 +79,7 @@ export class Installed {
   }
 
   resolve(address: Address): Resolution {
-    const route = this.#wayTo(address)?.by;
+    const route = this.routeTo(address);
     if (route === undefined) return { metric: 0, usable: false, why: `no route to ${formatAddress(address)}` };
     // The metric of a connection says which of two with one route stands by, and no distance.
     const metric = route.origin === 'static' ? (route.metric ?? 0) : 0;
@@ -82,31 +89,37 @@ export class Installed {
   /** Makes the routes of a prefix exactly these; none: it goes. */
   set(prefix: Prefix, nextHops: readonly Address[], preference: number, why: string): void {
     const text = formatPrefix(prefix);
-    const before = this.#entries.get(text)?.routes ?? [];
+    const before = this.#entries.get(text);
     const entry = { prefix, nextHops, preference, why, routes: [] };
+    for (const hop of nextHops) this.#hold(hop);
     if (nextHops.length === 0) this.#entries.delete(text);
     else this.#entries.set(text, entry);
-    this.#replace(entry, before);
+    this.#replace(entry, before?.routes ?? []);
+    for (const hop of before?.nextHops ?? []) this.#letGo(hop);
   }
 
-  /** Ways to next hops may be others than when their routes were made. */
-  reinstall(): void {
-    const before = new Map(this.#ways);
-    this.#ways.clear();
-    const changed = new Set<string>();
-    for (const [text, way] of before) {
-      const now = this.#wayTo(parsePrefix(text)!.address);
-      if (now?.text !== way?.text) changed.add(text);
+  /** Next hops may be reached otherwise: `resolve` says so from here on, routes follow with `reinstall`. */
+  reconsider(): void {
+    for (const [text, hop] of this.#hops) {
+      const way = this.#wayTo(hop.address);
+      if (way?.text !== hop.way?.text) this.#moved.add(text);
+      hop.way = way;
     }
-    if (changed.size === 0) return;
+  }
+
+  /** After `reconsider`, and what the tables have made of it. */
+  reinstall(): void {
+    if (this.#moved.size === 0) return;
     for (const entry of this.#entries.values())
-      if (entry.nextHops.some((hop) => changed.has(formatAddress(hop)))) this.#replace(entry, entry.routes);
+      if (entry.nextHops.some((hop) => this.#moved.has(formatAddress(hop)))) this.#replace(entry, entry.routes);
+    this.#moved.clear();
   }
 
   clear(): void {
     for (const entry of this.#entries.values()) this.#replace({ ...entry, nextHops: [] }, entry.routes);
     this.#entries.clear();
     this.#refused.clear();
+    this.#hops.clear();
   }
 
   prefixOf(text: string): Prefix {
@@ -117,7 +130,7 @@ export class Installed {
     const { number: compartment } = this.#tenant;
     const wanted = new Map<string, Route>();
     for (const hop of entry.nextHops) {
-      const way = this.#wayTo(hop);
+      const way = this.#hops.get(formatAddress(hop))?.way;
       if (way === undefined) continue;
       const { prefix, preference, why } = entry;
       wanted.set(way.text, { prefix, ...way.out, origin: 'bgp', preference, why });
@@ -150,19 +163,26 @@ export class Installed {
     return table.counters.routesRefused === routesRefused;
   }
 
-  #wayTo(address: Address): Way | undefined {
+  #hold(address: Address): void {
     const text = formatAddress(address);
-    if (this.#ways.has(text)) return this.#ways.get(text);
-    const by = this.routeTo(address);
-    const way = by === undefined ? undefined : this.#wayBy(by, address);
-    this.#ways.set(text, way);
-    return way;
+    const hop = this.#hops.get(text);
+    if (hop === undefined) this.#hops.set(text, { address, users: 1, way: this.#wayTo(address) });
+    else hop.users += 1;
   }
 
-  #wayBy(by: Route, hop: Address): Way {
-    const nextHop = this.#forwarder(by, hop);
+  #letGo(address: Address): void {
+    const text = formatAddress(address);
+    const hop = this.#hops.get(text)!;
+    hop.users -= 1;
+    if (hop.users === 0) this.#hops.delete(text);
+  }
+
+  #wayTo(address: Address): Way | undefined {
+    const by = this.routeTo(address);
+    if (by === undefined) return undefined;
+    const nextHop = this.#forwarder(by, address);
     const out = nextHop === undefined ? { interface: by.interface } : { interface: by.interface, nextHop };
-    return { by, out, text: wayText(out) };
+    return { out, text: wayText(out) };
   }
 
   /** Who takes packets on the interface of the way: nobody by name on a point-to-point one. */

@@ -52,6 +52,8 @@ export class TenantRouter implements Timed {
   /** Words of the way to each peer, where that is a tunnel: whether it was up. */
   readonly #paths = new Map<string, boolean>();
   readonly #plans = new Map<string, PeerPlan>();
+  /** Peers that the document or an operator wants down. */
+  readonly #down: Set<string>;
   /** What went wrong last with each peer whose session is not up. */
   readonly #troubles = new Map<string, string>();
   #aggregates = '';
@@ -59,8 +61,10 @@ export class TenantRouter implements Timed {
   /** How often what forwards has been told of a change. */
   tableVersion = 0;
 
-  constructor(books: Books, tenant: Tenant, config: BgpConfig) {
+  /** `before`: the router in whose place it is. */
+  constructor(books: Books, tenant: Tenant, config: BgpConfig, before?: TenantRouter) {
     this.#books = books;
+    this.#down = new Set(before === undefined ? [] : before.#down);
     this.#tenant = tenant;
     this.config = config;
     const { random } = books;
@@ -93,6 +97,11 @@ export class TenantRouter implements Timed {
     const plans = new Map(config.peers.map((peer) => [peer.name, this.#plan(peer, secrets)]));
     for (const name of this.speaker.peers)
       if (rekeyed(name) || plans.get(name)?.fixed !== this.#plans.get(name)?.fixed) this.#removePeer(name, now);
+    for (const { name, shutdown } of config.peers) {
+      if (shutdown === (this.#plans.get(name)?.shutdown ?? false)) continue;
+      if (shutdown) this.#down.add(name);
+      else this.#down.delete(name);
+    }
     for (const [name, plan] of plans) {
       const old = this.#plans.get(name);
       this.#plans.set(name, plan);
@@ -101,6 +110,15 @@ export class TenantRouter implements Timed {
     }
     this.#run(now);
     this.settled(now);
+  }
+
+  /** Peers that go are told so, while there is still a way to them. */
+  dismiss(config: BgpConfig, rekeyed: (peer: string) => boolean, now: Millis): void {
+    for (const name of this.speaker.peers) {
+      const stays = config.peers.some((peer) => peer.name === name);
+      if (!stays) this.#down.delete(name);
+      if (!stays || rekeyed(name)) this.#removePeer(name, now);
+    }
   }
 
   /** Whether only a new router can take the document over. */
@@ -114,6 +132,7 @@ export class TenantRouter implements Timed {
   settled(now: Millis): void {
     this.#originate();
     this.#followPaths();
+    this.#installed.reconsider();
     this.#events.push({ type: 'next-hops' });
     this.#run(now);
     this.#installed.reinstall();
@@ -141,11 +160,13 @@ export class TenantRouter implements Timed {
     const session = (event: Extract<SpeakerEvent, { type: 'session' }>['event']) =>
       this.#events.push({ type: 'session', peer, event });
     if (what === 'start' || what === 'reset') this.#troubles.delete(peer);
+    if (what === 'start') this.#down.delete(peer);
+    else if (what === 'stop') this.#down.add(peer);
     if (what === 'start') session({ type: 'start' });
     else if (what === 'refresh-in' || what === 'refresh-out')
       this.#events.push({ type: 'refresh', peer, direction: what === 'refresh-in' ? 'in' : 'out' });
     else session({ type: 'stop', subcode: what === 'stop' ? SHUTDOWN : RESET, ...(text === '' ? {} : { text }) });
-    if (what === 'reset') session({ type: 'start' });
+    if (what === 'reset' && !this.#down.has(peer)) session({ type: 'start' });
     this.#run(now);
     return true;
   }
@@ -173,10 +194,11 @@ export class TenantRouter implements Timed {
     return { settings, transport, shutdown: peer.shutdown, ...identityOf(settings, transport) };
   }
 
-  #addPeer({ settings, transport, shutdown }: PeerPlan): void {
+  #addPeer({ settings, transport }: PeerPlan): void {
     this.transport.setPeer(transport);
     this.#events.push({ type: 'add-peer', peer: settings });
-    if (!shutdown) this.#events.push({ type: 'session', peer: settings.name, event: { type: 'start' } });
+    if (!this.#down.has(settings.name))
+      this.#events.push({ type: 'session', peer: settings.name, event: { type: 'start' } });
   }
 
   #changePeer({ settings, shutdown, soft }: PeerPlan, old: PeerPlan): void {
@@ -187,6 +209,8 @@ export class TenantRouter implements Timed {
   }
 
   #removePeer(name: string, now: Millis): void {
+    // What the document wanted, its successor says anew; what an operator wants stays.
+    if (this.#plans.get(name)?.shutdown === true) this.#down.delete(name);
     this.#plans.delete(name);
     this.#events.push({ type: 'remove-peer', peer: name });
     this.#run(now);
@@ -286,17 +310,20 @@ export class TenantRouter implements Timed {
     for (const { name, address } of this.config.peers) {
       const out = this.#installed.routeTo(address)?.interface;
       const tunnel = [...this.#tenant.tunnels.values()].find((each) => each.interface === out);
+      const path = (is: boolean, words: string) =>
+        this.#events.push({ type: 'session', peer: name, event: { type: 'path', up: is, why: words } });
+      const before = this.#paths.get(name) ?? false;
       if (tunnel === undefined) {
         this.#paths.delete(name);
+        if (!before) continue;
+        path(false, 'the tunnel it went by is no way to it any more');
+        path(true, 'there may be another way');
         continue;
       }
       const { up } = tunnel;
-      const before = this.#paths.get(name) ?? false;
       this.#paths.set(name, up);
       if (up === before) continue;
       const why = `the tunnel ${tunnel.name} is ${up ? 'up' : 'down'}`;
-      const path = (is: boolean, words: string) =>
-        this.#events.push({ type: 'session', peer: name, event: { type: 'path', up: is, why: words } });
       path(up, why);
       if (!up && tunnel.config.start !== 'listen') path(true, 'a packet may open the tunnel again');
     }

@@ -78,10 +78,12 @@ describe('RFC 4271 §9.1.2.1: routes of BGP in the compartment', () => {
     set('10.50.0.0/16', '10.2.0.1');
     set('10.51.0.0/16', '10.1.0.9');
     commands.splice(0);
+    installed.reconsider();
     installed.reinstall();
     expect(commands).toEqual([]);
     compartment.removeRoute(net('10.2.0.0/24'), tunnel, 'static');
     add('10.2.0.0/24', segment, '10.1.0.254');
+    installed.reconsider();
     installed.reinstall();
     expect(commands).toEqual(['remove-route', 'add-route']);
     expect(fib()).toEqual([`10.50.0.0/16 ${segment} 10.1.0.254`, `10.51.0.0/16 ${segment} 10.1.0.9`]);

@@ -1,4 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { BgpCommand } from '../../../src/gateway/contract.ts';
+import type { BgpPeerStatus } from '../../../src/gateway/status-bgp.ts';
+import { formatPrefix } from '../../../src/ip/index.ts';
 import { resolveDocument } from '../../../src/lab/index.ts';
 import { BgpWorld, gwDocument, type Parts } from './world.ts';
 
@@ -12,9 +15,21 @@ class Changing {
     this.said();
   }
 
-  apply(parts: Parts, milliseconds = 1000): void {
-    this.world.gw.apply(resolveDocument(gwDocument({ start: 'boot', ...parts })));
+  /** `edit`: of the text. */
+  apply(parts: Parts, milliseconds = 1000, edit = (text: string): string => text): void {
+    this.world.gw.apply(resolveDocument(edit(gwDocument({ start: 'boot', ...parts }))));
     this.world.run(milliseconds);
+  }
+
+  ask(what: BgpCommand, milliseconds = 1000): void {
+    this.world.gw.dispatch({ type: 'bgp', tenant: 'contoso', peer: 'hq', what, text: '' });
+    this.world.run(milliseconds);
+  }
+
+  /** The session as the site has it. */
+  get atSite(): BgpPeerStatus {
+    const { gateway } = this.world.sites;
+    return gateway.bgp.peers(this.world.timeline.now).find(({ tenant }) => tenant === 'contoso')!;
   }
 
   /** What has been said of the peer of Contoso since this was asked. */
@@ -29,6 +44,8 @@ class Changing {
   }
 }
 
+const withRoute = (route: string) => (text: string) => text.replace(/ {4}bgp:/g, `    routes: [${route}]\n    bgp:`);
+const withoutConnections = (text: string) => text.replace(/ {4}connections:[\s\S]*?\n(?= {4}(routes|bgp):)/g, '');
 const BOTH = ['10.2.0.0/24 hq', '10.50.0.0/16 hq'];
 
 describe('a document that is another', () => {
@@ -89,5 +106,69 @@ describe('a document that is another', () => {
     changing.world.run(60_000);
     expect(changing.routes).toEqual([[], []]);
     expect(changing.world.routes('woodgrove')).toHaveLength(2);
+  });
+
+  it('RFC 4271 §9.1.2.1: a way to a next hop that comes or goes is a route that does', () => {
+    const gwPeer = 'import: [{ set: { nextHop: 10.9.9.9 } }]';
+    const changing = new Changing({ gwPeer });
+    expect(changing.routes[0]).toEqual([]);
+    const edit = withRoute('{ prefix: 10.9.9.9/32, via: inside }');
+    changing.apply({ gwPeer }, 1000, edit);
+    expect(changing.routes[0]).toEqual(['10.2.0.0/24 inside 10.9.9.9', '10.50.0.0/16 inside 10.9.9.9']);
+    changing.apply({ gwPeer });
+    expect(changing.routes[0]).toEqual([]);
+    expect(changing.world.gw.gateway.bgp.summaries(changing.world.timeline.now)[0]!.ribCount).toBe(3);
+    changing.apply({ gwPeer }, 1000, edit);
+    expect(changing.routes[0]).toHaveLength(2);
+  });
+
+  it('a peer whose connection is gone: its routes go at once, and by no other way', () => {
+    const changing = new Changing();
+    changing.apply({}, 0, (text) => withoutConnections(withRoute('{ prefix: 0.0.0.0/0, via: inside }')(text)));
+    expect(changing.routes[0]).toEqual([]);
+    expect(changing.said()).toContain('down: the tunnel it went by is no way to it any more');
+  });
+
+  it('a peer that goes together with its connection hears of it before the way is gone', () => {
+    const changing = new Changing();
+    changing.apply({}, 1000, (text) =>
+      withoutConnections(text).replace(/ {4}bgp:[\s\S]*?\n(?= {2}- name: woodgrove)/, ''),
+    );
+    expect(changing.atSite).toMatchObject({ lastErrorReceived: { code: 6, subcode: 9 } });
+    expect(changing.routes).toEqual([[], []]);
+  });
+
+  it('what an operator wants down stays so, whatever is reset or changed, until it is begun', () => {
+    const changing = new Changing();
+    changing.ask('stop', 40_000);
+    changing.ask('reset', 40_000);
+    changing.apply({ gwPeer: 'holdSeconds: 30' }, 40_000);
+    changing.apply({ gwPeer: 'holdSeconds: 30', gwRouter: 'maxPaths: 4' }, 40_000);
+    expect(changing.routes).toEqual([[], []]);
+    changing.ask('start', 40_000);
+    expect(changing.routes[0]).toEqual(BOTH);
+  });
+
+  it('what the document wanted down is not, once it says so', () => {
+    const changing = new Changing({ gwPeer: 'shutdown: true' });
+    changing.ask('reset', 40_000);
+    expect(changing.routes[0]).toEqual([]);
+    changing.apply({ gwPeer: 'holdSeconds: 30', gwRouter: 'maxPaths: 4' }, 40_000);
+    expect(changing.routes[0]).toEqual(BOTH);
+  });
+
+  it("no peer says what the host sends where: its routes are not the kernel's", () => {
+    const changing = new Changing();
+    const tun = (text: string) =>
+      text.replace(
+        /(interfaces: .*)\]\n/,
+        '$1, { name: host, driver: tun, device: bh-host, addresses: [10.8.0.1/24] }]\n',
+      );
+    changing.apply({}, 1000, tun);
+    const told = changing.world.actions.flatMap((action) =>
+      action.do === 'host-routes' && action.interface === 'host' ? [action.prefixes.map(formatPrefix)] : [],
+    );
+    expect(told.at(-1)).toEqual(['10.2.0.1/32', '10.8.0.0/24']);
+    expect(changing.routes[0]).toEqual(BOTH);
   });
 });
