@@ -105,6 +105,33 @@ describe('RFC 6396 §4.3: a dump of tables', () => {
     expect(byPrefix(dumped(second))).toEqual(byPrefix(records));
   });
 
+  it('tables that change meanwhile: what goes is not told, what comes late is counted, and nothing is told of another peer', () => {
+    const rib = new Rib({ localAs: 65_000, routerId: 1 });
+    const [one, two] = [rib.add(peerOptions(1)), rib.add(peerOptions(2))];
+    const say = (peer: number, asn: number, ...nlri: number[]) =>
+      rib.receive(peer, update(NONE, usual([asn], [10, 0, 0, 1]), Uint8Array.from(nlri)), 0);
+    say(one, 65_001, 8, 20, 8, 21);
+    say(two, 65_002, 8, 22, 8, 23);
+    rib.flush();
+    const dump = dumpRib(rib, OPTIONS);
+    const told = [dump.next(), dump.next()].map(({ value }) => value as MrtRecord);
+    expect(told.map(({ kind }) => kind)).toEqual(['peerIndexTable', 'rib']);
+    rib.remove(one);
+    rib.flush();
+    const three = rib.add(peerOptions(3));
+    expect(three).toBe(one);
+    say(three, 65_003, 8, 30, 8, 22);
+    rib.receive(two, update(Uint8Array.of(8, 23), NONE, NONE), 0);
+    rib.flush();
+    let next = dump.next();
+    const left: MrtRecord[] = [];
+    for (; next.done !== true; next = dump.next()) left.push(next.value);
+    expect(left).toMatchObject([
+      { kind: 'rib', sequence: 1, prefix: parsePrefix('22.0.0.0/8'), entries: [{ peer: 1 }] },
+    ]);
+    expect([left[0]!.kind === 'rib' && left[0]!.entries.length, next.value]).toEqual([1, 1]);
+  });
+
   it('RFC 8050: with path identifiers where a peer has them', () => {
     const rib = new Rib({ localAs: 65_000, routerId: 1 });
     const receive: CodecContext = context(true, { addPath: [IPV4_UNICAST] });
