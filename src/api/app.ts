@@ -1,8 +1,8 @@
 /**
  * The control API: a function of Request to Response, so that it can be asked without a socket. `server.ts` gives it one.
  *
- * Every answer is an envelope (`envelope.ts`), except `ping` and `tap`, which stream one JSON item a line (`application/x-ndjson`),
- * and `config`, whose one item is the document's text.
+ * Every answer is an envelope (`envelope.ts`), except `ping`, `tap`, `log` and `dump`, which stream one JSON item a line
+ * (`application/x-ndjson`), and `config`, whose one item is the document's text.
  * Limit: whoever may open the socket may do everything; the socket's file mode is the access control.
  */
 import { Hono } from 'hono';

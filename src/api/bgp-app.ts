@@ -28,6 +28,8 @@ export const BGP_PATHS = [
   { method: 'GET', path: `${PEER}/received`, fields: PAGE },
   { method: 'GET', path: `${PEER}/advertised`, fields: PAGE },
   { method: 'POST', path: '/v1/bgp/log', fields: 'tenant, peer, events, count, seconds' },
+  { method: 'POST', path: '/v1/tenants/:tenant/bgp/dump/tables', fields: '' },
+  { method: 'POST', path: '/v1/tenants/:tenant/bgp/dump/messages', fields: 'peer, seconds' },
   { method: 'POST', path: `${PEER}/up`, fields: '' },
   { method: 'POST', path: `${PEER}/down`, fields: 'text' },
   { method: 'POST', path: `${PEER}/clear`, fields: 'how, text' },
@@ -81,6 +83,20 @@ export function addBgpPaths(app: Hono, backend: Backend, tenantOf: (name: string
       messages: !readFlag({ events }, 'events'),
     };
     return streamed(bounded((signal) => bgp.follow(whom, signal), c.req.raw.signal, bounds));
+  });
+  app.post('/v1/tenants/:tenant/bgp/dump/tables', async (c) => {
+    const { name } = tenantOf(c.req.param('tenant'));
+    await readBody(c.req.raw, []);
+    return streamed(routed(name, bgp.dump(name)));
+  });
+  app.post('/v1/tenants/:tenant/bgp/dump/messages', async (c) => {
+    const { name } = tenantOf(c.req.param('tenant'));
+    const { peer, ...rest } = await readBody(c.req.raw, ['peer', 'seconds']);
+    const bounds = readTap(rest);
+    const only = readText({ peer }, 'peer');
+    const whom = { tenant: name, peer: only === undefined ? undefined : peerOf(name, only).name };
+    const items = (signal: AbortSignal) => routed(name, bgp.record(whom, signal));
+    return streamed(bounded(items, c.req.raw.signal, bounds));
   });
   for (const command of ['up', 'down', 'clear'] as const) {
     app.post(`${PEER}/${command}`, async (c) => {

@@ -4,6 +4,7 @@ import type { Millis } from '../core/index.ts';
 import type {
   BgpAdvertisedStatus,
   BgpCommand,
+  BgpDump,
   BgpExplanationStatus,
   BgpPeerStatus,
   BgpReceivedStatus,
@@ -12,12 +13,15 @@ import type {
   BgpSummaryStatus,
   Follower,
   Gateway,
+  GatewayAction,
   GatewayEvent,
+  Recorded,
 } from '../gateway/index.ts';
-import { follows } from '../gateway/index.ts';
+import { follows, records } from '../gateway/index.ts';
 import type { Address, Prefix } from '../ip/index.ts';
 import { ApiProblem } from './api-problem.ts';
 import { LiveStream } from './live-stream.ts';
+import { type MrtPage, MrtStream, tablePages } from './mrt-stream.ts';
 
 export interface BgpBackend {
   /** Of one tenant, or of all. */
@@ -31,6 +35,10 @@ export interface BgpBackend {
   command(tenant: string, peer: string, what: BgpCommand, text: string): void;
   /** What happens, as it happens; ends when `signal` says so. Throws ApiProblem where too many follow. */
   follow(whom: Follower, signal: AbortSignal): AsyncIterable<BgpLine>;
+  /** The tables of a tenant as MRT; throws ApiProblem where too many are asked for. */
+  dump(tenant: string): AsyncIterable<MrtPage> | undefined;
+  /** What passes in sessions as MRT, as it passes; ends and throws as `follow`. Undefined: the tenant has no router. */
+  record(whom: Recorded, signal: AbortSignal): AsyncIterable<MrtPage> | undefined;
 }
 
 /** One thing that happened, and when: ISO 8601. */
@@ -53,6 +61,8 @@ interface Host {
 export class GatewayBgp implements BgpBackend {
   readonly #host: Host;
   readonly #streams = new Set<LiveStream<BgpLine>>();
+  readonly #recordings = new Set<MrtStream>();
+  #dumps = 0;
   #last = 0;
 
   constructor(host: Host) {
@@ -91,9 +101,53 @@ export class GatewayBgp implements BgpBackend {
     for (const stream of this.#streams) stream.offer({ time, ...said });
   }
 
+  dump(tenant: string): AsyncIterable<MrtPage> | undefined {
+    const tables = this.#view.dump(tenant, Math.floor(Date.now() / 1000), this.#host.now());
+    return tables === undefined ? undefined : this.#dump(tables);
+  }
+
+  record(whom: Recorded, signal: AbortSignal): AsyncIterable<MrtPage> | undefined {
+    return this.#view.has(whom.tenant) ? this.#record(whom, signal) : undefined;
+  }
+
+  recorded({ at, tenant, peer, records: all }: Extract<GatewayAction, { do: 'bgp-recorded' }>): void {
+    const wallclock = Date.now() - Math.max(0, Math.round(this.#host.now() - at));
+    const time = { seconds: Math.floor(wallclock / 1000), micros: (wallclock % 1000) * 1000 };
+    for (const stream of this.#recordings)
+      if (records(stream.whom, tenant, peer)) for (const record of all) stream.offer({ ...record, time });
+  }
+
+  async *#dump(tables: BgpDump): AsyncGenerator<MrtPage, void, undefined> {
+    if (this.#dumps >= DUMPS)
+      throw new ApiProblem(503, 'busy', `${DUMPS} tables are dumped already`, 'Wait until one has ended.');
+    this.#dumps += 1;
+    try {
+      yield* tablePages(tables);
+    } finally {
+      this.#dumps -= 1;
+    }
+  }
+
+  async *#record(whom: Recorded, signal: AbortSignal): AsyncGenerator<MrtPage, void, undefined> {
+    if (this.#recordings.size >= FOLLOWERS)
+      throw new ApiProblem(503, 'busy', `messages are recorded ${FOLLOWERS} times already`, 'End one of them.');
+    const stream = new MrtStream(whom);
+    this.#last += 1;
+    const query = this.#last;
+    this.#recordings.add(stream);
+    this.#host.dispatch({ type: 'record', query, ...whom });
+    try {
+      yield* stream.pages(signal);
+    } finally {
+      this.#recordings.delete(stream);
+      this.#host.dispatch({ type: 'unrecord', query });
+    }
+  }
+
   get #view() {
     return this.#host.gateway.bgp;
   }
 }
 
 const FOLLOWERS = 16;
+const DUMPS = 4;

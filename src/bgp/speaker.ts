@@ -43,6 +43,8 @@ export type SpeakerAction =
   | { readonly do: 'routes'; readonly changes: readonly RouteChange[] }
   | { readonly do: 'log'; readonly peer: string; readonly event: string; readonly why: string };
 
+export type SessionRecord = (event: SessionEvent, actions: readonly SessionAction[]) => void;
+
 /** Octets given to a transport that it has not taken. */
 export const WINDOW = 262_144;
 /** How long stale routes wait for End-of-RIB or End-of-RR, once the peer speaks again (RFC 4724 §4.2, RFC 7313 §4). */
@@ -75,6 +77,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
   readonly rib: Rib;
   /** Of every session, messages as they pass. */
   watch: ((peer: string, ...message: Parameters<Watch>) => void) | undefined;
+  /** Asked before a session is told of an event; the answer is told what the session made of it. */
+  record: ((peer: string, session: Session) => SessionRecord | undefined) | undefined;
   readonly #random: Random;
   readonly #entries = new Map<string, Entry>();
   #actions: SpeakerAction[] = [];
@@ -194,7 +198,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     const entry = this.#entries.get(name);
     if (entry === undefined) return;
     const stop = { type: 'stop', subcode: CEASE.PEER_DECONFIGURED } as const;
-    this.#perform(name, entry, entry.session.handle(text === undefined ? stop : { ...stop, text }, now), now);
+    this.#step(name, entry, text === undefined ? stop : { ...stop, text }, now);
     if (entry.number !== undefined) this.rib.remove(entry.number);
     this.#entries.delete(name);
   }
@@ -213,7 +217,14 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     const entry = this.#entries.get(name);
     if (entry === undefined) return;
     if (event.type === 'drained') entry.queued = event.queued;
-    this.#perform(name, entry, entry.session.handle(event, now), now);
+    this.#step(name, entry, event, now);
+  }
+
+  #step(name: string, entry: Entry, event: SessionEvent, now: Millis): void {
+    const record = this.record?.(name, entry.session);
+    const actions = entry.session.handle(event, now);
+    record?.(event, actions);
+    this.#perform(name, entry, actions, now);
   }
 
   #perform(name: string, entry: Entry, actions: readonly SessionAction[], now: Millis): void {
@@ -305,7 +316,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     const overLimit = notification.code === CEASE_CODE && notification.subcode === CEASE.MAXIMUM_PREFIXES;
     const idleMillis = overLimit ? (entry.settings.restartMillis ?? Number.POSITIVE_INFINITY) : undefined;
     const told = idleMillis === undefined ? event : { ...event, idleMillis };
-    this.#perform(name, entry, entry.session.handle(told, now), now);
+    this.#step(name, entry, told, now);
   }
 
   /** ROUTE-REFRESH of the peer: a question, or the two ends of its answer. */
@@ -349,8 +360,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     this.rib.reuse(now);
     for (const [name, entry] of this.#entries) {
       const due = entry.session.deadline();
-      if (due !== undefined && due.at <= now)
-        this.#perform(name, entry, entry.session.handle({ type: 'tick' }, now), now);
+      if (due !== undefined && due.at <= now) this.#step(name, entry, { type: 'tick' }, now);
       for (const [family, { since, until, next, longLivedMillis }] of entry.stale) {
         if (until > now) continue;
         if (next === 'long-lived' && entry.number !== undefined) {
@@ -396,7 +406,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
 
   #transmit(name: string, entry: Entry, octets: Uint8Array, now: Millis): void {
     entry.queued += octets.length;
-    this.#perform(name, entry, entry.session.handle({ type: 'transmit', octets }, now), now);
+    this.#step(name, entry, { type: 'transmit', octets }, now);
   }
 
   /** What a peer can make us say as often as it likes is said once a minute, of each family where it is of one, with how often it was not said. */

@@ -137,8 +137,7 @@ function pageOf(call: Call): string {
 }
 
 /** `TENANT/PEER`, or a name or address that only one peer has. */
-async function named(call: Call, client: Client): Promise<BgpPeerStatus> {
-  const word = call.args[0]!;
+export async function named(call: Call, client: Client, word = call.args[0]!): Promise<BgpPeerStatus> {
   const slash = word.indexOf('/');
   const [tenant, name] = slash < 0 ? [undefined, word] : [word.slice(0, slash), word.slice(slash + 1)];
   const address = parseAddress(name);

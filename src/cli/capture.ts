@@ -3,12 +3,13 @@
  *
  * Limits: those of the tap: 100 packets a second, 2,048 octets of each. What is written in part is counted, and said at the end.
  */
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, writeSync } from 'node:fs';
 import type { LivePacket } from '../api/backend.ts';
 import { envelope } from '../api/envelope.ts';
 import { LINK_TYPE, pcapngInterface, pcapngPacket, pcapngSection } from '../capture/index.ts';
 import { type Bytes, fromHex } from '../core/index.ts';
 import { type Call, CliError, EXIT, printJson, printLines, wantsJson } from './io.ts';
+import { openOutput, STDOUT } from './output-file.ts';
 import { tapped } from './trace.ts';
 
 export async function capture(call: Call): Promise<number> {
@@ -17,7 +18,7 @@ export async function capture(call: Call): Promise<number> {
     throw new CliError(EXIT.usage, 'usage', '--out is needed', 'Name a file, or - for stdout');
   if ((tenant === undefined) === (all !== true))
     throw new CliError(EXIT.usage, 'usage', 'either --tenant or --all is needed', 'See: bulkhead tenants');
-  const file = openFile(out);
+  const file = openOutput(out);
   const writer = new CaptureWriter((octets) => void writeSync(file, octets), snaplen as number | undefined);
   try {
     for await (const packet of tapped(call)) writer.add(packet);
@@ -31,18 +32,6 @@ export async function capture(call: Call): Promise<number> {
   const inPart = cut === 0 ? '' : `, ${cut} times only the beginning of one`;
   printLines(call.io.stderr, [`${packets} packets at ${points.length} points in ${out}${unseen}${inPart}`]);
   return EXIT.ok;
-}
-
-/** Only for its owner: packets are as secret as what they carry. */
-function openFile(name: string): number {
-  if (name === '-') return STDOUT;
-  try {
-    return openSync(name, 'w', 0o600);
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const exit = code === 'EACCES' || code === 'EPERM' ? EXIT.permission : EXIT.error;
-    throw new CliError(exit, 'file', `${name} cannot be written: ${message}`, '');
-  }
 }
 
 /** The file piece by piece; an interface is described before its first packet. */
@@ -98,5 +87,3 @@ export class CaptureWriter {
     return index;
   }
 }
-
-const STDOUT = 1;

@@ -90,6 +90,21 @@ export const BGP_LEAVES: readonly Leaf[] = [
     run: async (call) => (await import('./bgp.ts')).follow(call),
   },
   {
+    usage: 'bgp dump <file>',
+    text:
+      'Write an MRT file (RFC 6396): the tables of a tenant, what peers said before policy, as TABLE_DUMP_V2; or its messages and changes ' +
+      'of state, from now on, as BGP4MP. The file is - for stdout',
+    example: 'bulkhead bgp dump rib.mrt --tenant fabrikam',
+    flags: [
+      { ...TENANT, text: 'whose tables or messages' },
+      { flags: '--messages', text: 'follow the sessions until Ctrl-C' },
+      { flags: '--peer <peer>', text: 'only messages of this one, a name or an address' },
+      { flags: '--seconds <seconds>', text: 'follow at most so long', parse: decimal(0.1, 86_400) },
+      ...COMMON,
+    ],
+    run: async (call) => (await import('./bgp-dump.ts')).dump(call),
+  },
+  {
     usage: 'bgp policy test <prefix>',
     text: 'Show what would become of a route at a peer of a document, and why; no gateway needs to run; exit 1 where it is refused',
     example: 'bulkhead bgp policy test -c gateway.yaml --peer fabrikam/hq --as-path "65020 65030" 10.7.0.0/16',

@@ -12,6 +12,7 @@ import { defaultEngine, type Engine } from '../crypto/index.ts';
 import { IkeEndpoint, type IkeOptions, type Report } from '../ike/index.ts';
 import { type Address, type Endpoint, type Packet, type PacketPool, sameAddress } from '../ip/index.ts';
 import { BgpFollowers } from './bgp/followers.ts';
+import { BgpRecordings } from './bgp/recordings.ts';
 import type { GatewayAction, ResolvedDocument } from './contract.ts';
 import {
   type Cells,
@@ -90,6 +91,9 @@ export class Books {
   /** Who taps packets of which compartment; undefined: of all. */
   readonly taps = new Map<number, number | undefined>();
   readonly bgpFollowers = new BgpFollowers((said) => this.emit({ do: 'bgp-said', at: this.now, said }));
+  readonly bgpRecordings = new BgpRecordings((tenant, peer, records) =>
+    this.emit({ do: 'bgp-recorded', at: this.now, tenant, peer, records }),
+  );
   /** Rows for Wireshark are handed out. */
   keysEnabled = false;
   startedAt: Millis = 0;

@@ -5,6 +5,7 @@
  * Packets change owner with the event or action that names them: whoever holds one passes it on or releases it to the
  * gateway's pool.
  */
+import type { MrtRecord } from '../bgp/index.ts';
 import type { PingRequest, PingResult } from '../compartment/index.ts';
 import type { GatewayDocument, HostTenantConfig, InterfaceDocument, UnderlayConfig } from '../config/index.ts';
 import type { Bytes, Millis, Secret } from '../core/index.ts';
@@ -12,6 +13,7 @@ import type { Report } from '../ike/index.ts';
 import type { Address, Endpoint, Packet, Prefix } from '../ip/index.ts';
 import type { NatCounters, NatSessionFilter } from '../nat/index.ts';
 import type { Follower } from './bgp/followers.ts';
+import type { Recorded } from './bgp/recordings.ts';
 import type { PlaneCommand, PlaneEvent } from './dataplane/index.ts';
 import type { NatSessionStatus, NeighbourStatus, TappedStatus } from './status.ts';
 import type { BgpSaidStatus } from './status-bgp.ts';
@@ -113,6 +115,9 @@ export type GatewayEvent =
   /** From here on what happens to BGP peers is told by `bgp-said`, until `unfollow` of the same query. */
   | ({ readonly type: 'follow'; readonly query: number } & Follower)
   | { readonly type: 'unfollow'; readonly query: number }
+  /** From here on what passes in these sessions is told by `bgp-recorded`, until `unrecord` of the same query. */
+  | ({ readonly type: 'record'; readonly query: number } & Recorded)
+  | { readonly type: 'unrecord'; readonly query: number }
   | { readonly type: 'ping'; readonly tenant: string; readonly request: PingRequest }
   /** Whether keys are written for Wireshark. On: also those in use already. */
   | { readonly type: 'keys'; readonly enabled: boolean }
@@ -153,6 +158,14 @@ export type GatewayAction =
   | { readonly do: 'neighbours'; readonly query: number; readonly neighbours: readonly NeighbourStatus[] }
   /** To everybody who follows that peer. */
   | { readonly do: 'bgp-said'; readonly at: Millis; readonly said: BgpSaidStatus }
+  /** To everybody who records that session; what happened at `at`, of which the records' own times say nothing. */
+  | {
+      readonly do: 'bgp-recorded';
+      readonly at: Millis;
+      readonly tenant: string;
+      readonly peer: string;
+      readonly records: readonly MrtRecord[];
+    }
   /** A real packet, to everybody who taps one of these tenants. */
   | { readonly do: 'tapped'; readonly at: Millis; readonly tapped: TappedStatus }
   | { readonly do: 'traced'; readonly query: number; readonly stages: readonly TraceStage[] }

@@ -153,6 +153,12 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
       case 'unfollow':
         this.#books.bgpFollowers.end(event.query);
         break;
+      case 'record':
+        this.#books.bgpRecordings.set(event.query, event);
+        break;
+      case 'unrecord':
+        this.#books.bgpRecordings.end(event.query);
+        break;
       case 'ping':
         this.#ping(event);
         break;

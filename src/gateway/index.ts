@@ -1,6 +1,6 @@
 /** The gateway as a library: one pure machine for all tenants, its events and actions, and what people see of it. */
 
-export { type Follower, follows, type TrialRoute, tryRoute } from './bgp/index.ts';
+export { type Follower, follows, type Recorded, records, type TrialRoute, tryRoute } from './bgp/index.ts';
 export { type GatewayOptions, MAX_PLANES, slotOf } from './books.ts';
 export type * from './contract.ts';
 export * from './dataplane/index.ts';
@@ -11,3 +11,4 @@ export type * from './status.ts';
 export type * from './status-bgp.ts';
 export { outcomeOf, type StageName, type TraceOutcome, type TraceStage } from './trace/contract.ts';
 export { parseFlow, type TraceOrder } from './trace/order.ts';
+export type { BgpDump } from './view-bgp.ts';

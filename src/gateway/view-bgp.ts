@@ -1,5 +1,5 @@
 /** BGP of all tenants as people ask for it: each question names its tenant, and is answered from that tenant's router alone. */
-import type { Page } from '../bgp/index.ts';
+import { dumpRib, type MrtRecord, type Page } from '../bgp/index.ts';
 import type { BgpPeerConfig } from '../config/index.ts';
 import type { Millis } from '../core/index.ts';
 import { type Address, formatAddress, formatPrefix, type Prefix } from '../ip/index.ts';
@@ -25,6 +25,13 @@ import type {
 } from './status-bgp.ts';
 import type { Tenant } from './tenant.ts';
 import { viewExplanation } from './view.ts';
+
+export interface BgpDump {
+  /** Returns how many routes were left out. */
+  readonly records: Generator<MrtRecord, number, undefined>;
+  /** The router is still the one whose tables these are. */
+  isThere(): boolean;
+}
 
 export class BgpView {
   readonly #books: Books;
@@ -54,6 +61,21 @@ export class BgpView {
 
   advertised(tenant: string, peer: string, page: Page): readonly BgpAdvertisedStatus[] | undefined {
     return this.#of(tenant, (router) => viewAdvertised(router, peer, page));
+  }
+
+  has(tenant: string): boolean {
+    return this.#books.tenants.get(tenant)?.router !== undefined;
+  }
+
+  /** Its tables as MRT, to be taken record by record. `seconds`: the time of day since 1970, at `now`. */
+  dump(name: string, seconds: number, now: Millis): BgpDump | undefined {
+    return this.#of(name, (router) => {
+      const { rib } = router.speaker;
+      const families = rib.families.map(({ family }) => family);
+      const options = { collector: router.config.routerId, view: name, families, seconds, now };
+      const isThere = (): boolean => this.#books.tenants.get(name)?.router === router;
+      return { records: dumpRib(rib, options), isThere };
+    });
   }
 
   /** Of the longest prefix that an address is in, or of a prefix. */

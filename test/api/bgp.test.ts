@@ -71,6 +71,40 @@ describe('BGP routes', () => {
   });
 });
 
+describe('BGP dump', () => {
+  const dump = '/v1/tenants/contoso/bgp/dump';
+  const page = { octets: 'AAEC', records: 1, routes: 2, missed: 0 };
+
+  test.each([
+    ['tables', {}, []],
+    ['messages', {}, ['record {"tenant":"contoso"}']],
+    ['messages', { peer: 'hq', seconds: 5 }, ['record {"tenant":"contoso","peer":"hq"}']],
+  ])('%s %j: one object a line', async (what, fields, commands) => {
+    const backend = new FakeBackend();
+    backend.pages = [page, { ...page, end: 'whole' }];
+    const response = await createApi(backend).request(`${dump}/${what}`, {
+      method: 'POST',
+      body: JSON.stringify(fields),
+    });
+    expect(response.headers.get('content-type')).toBe('application/x-ndjson');
+    const lines = (await response.text()).trimEnd().split('\n');
+    expect(lines.map((text) => JSON.parse(text))).toEqual(backend.pages);
+    expect(backend.commands).toEqual(commands);
+  });
+
+  test.each([
+    ['contoso', 'tables', { peer: 'hq' }, 400, 'unknown field "peer"; known: '],
+    ['contoso', 'messages', { peer: 'branch' }, 404, 'there is no BGP peer "branch"'],
+    ['contoso', 'messages', { seconds: 0 }, 400, 'seconds must be a number from 0.1 to 86400'],
+    ['nobody', 'tables', {}, 404, 'there is no tenant "nobody"'],
+    ['fabrikam', 'tables', {}, 409, 'tenant fabrikam has no BGP router'],
+    ['fabrikam', 'messages', {}, 409, 'tenant fabrikam has no BGP router'],
+  ])('%s %s %j is refused', async (tenant, what, fields, code, problem) => {
+    const { status, error } = await ask(new FakeBackend(), 'POST', `/v1/tenants/${tenant}/bgp/dump/${what}`, fields);
+    expect([status, error?.problem]).toEqual([code, problem]);
+  });
+});
+
 describe('BGP log', () => {
   const line = { time: '2026-08-01T12:00:00.000Z', tenant: 'contoso', peer: 'hq', kind: 'event' as const };
   const established = { ...line, what: 'established', words: 'with AS 65020', octets: 0, missed: 0 };

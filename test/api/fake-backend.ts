@@ -4,6 +4,7 @@ import type {
   BgpLine,
   KeysStatus,
   LivePacket,
+  MrtPage,
   PingOrder,
   ReloadStatus,
   SaKind,
@@ -45,6 +46,7 @@ export class FakeBackend implements Backend {
   stages: TraceStage[] = STAGES;
   live: LivePacket[] = [];
   lines: BgpLine[] = [];
+  pages: MrtPage[] = [];
   pingAborted = false;
   readonly #watchers = new Set<() => void>();
 
@@ -118,10 +120,18 @@ export class FakeBackend implements Backend {
       this.commands.push(`follow ${JSON.stringify(whom)}`);
       return this.said();
     },
+    dump: (tenant) => (tenant === 'contoso' ? this.paged() : undefined),
+    record: (whom) => {
+      this.commands.push(`record ${JSON.stringify(whom)}`);
+      return whom.tenant === 'contoso' ? this.paged() : undefined;
+    },
     command: (tenant, peer, what, text) => void this.commands.push(`bgp ${tenant}/${peer} ${what} ${text}`.trimEnd()),
   };
   async *said(): AsyncGenerator<BgpLine> {
     yield* this.lines;
+  }
+  async *paged(): AsyncGenerator<MrtPage> {
+    yield* this.pages;
   }
   networks = () => NATS.map(({ tenant }) => networkOf(tenant));
   records = () => RECORDS;

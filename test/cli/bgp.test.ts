@@ -1,36 +1,8 @@
-import { describe, expect, test, vi } from 'vitest';
-import { GatewayBackend } from '../../src/api/index.ts';
-import type { GatewayEvent } from '../../src/gateway/index.ts';
-import { resolveDocument } from '../../src/lab/index.ts';
-import { BgpWorld, gwDocument } from '../gateway/bgp/world.ts';
+import { describe, expect, test } from 'vitest';
+import { world } from './bgp-world.ts';
 import { run } from './world.ts';
 
 const lines = (...text: string[]): string => `${text.join('\n')}\n`;
-
-/** Two tenants with the same addresses and numbers, whose sessions are up; each event is followed by a tenth of a second. */
-function world(edit = (text: string) => text) {
-  const it = new BgpWorld();
-  it.gw.apply(resolveDocument(edit(gwDocument({}))));
-  it.run(10_000);
-  const events: GatewayEvent[] = [];
-  const backend = new GatewayBackend({
-    gateway: it.gw.gateway,
-    dispatch: (event: GatewayEvent) => {
-      events.push(event);
-      it.gw.dispatch(event);
-      it.run(100);
-    },
-    now: () => it.timeline.now,
-    keys: () => ({ enabled: false, folder: null }),
-    setKeys: (enabled) => ({ enabled, folder: null }),
-    reload: () => Promise.resolve({ applied: true, changes: [], issues: [] }),
-    configText: () => '',
-  });
-  it.gw.observe((action) => backend.observe(action));
-  const followers = (count: number) =>
-    vi.waitFor(() => expect(events.filter(({ type }) => type === 'follow')).toHaveLength(count), 10_000);
-  return { world: it, backend, followers };
-}
 
 describe('looking', () => {
   const { backend } = world();

@@ -6,7 +6,7 @@
  * Limits: at most one message of `maximumLength` octets is ever kept.
  * Invariants: after a refusal nothing more is yielded (§6.1: the connection is closed). A yielded message is valid until the next call.
  */
-import { type Bytes, EMPTY, invariant, u16, Writer } from '../../core/index.ts';
+import { type Bytes, concat, EMPTY, invariant, u16, Writer } from '../../core/index.ts';
 import { notification, type Refusal } from './fault.ts';
 import {
   ERROR,
@@ -46,6 +46,11 @@ export class Framer {
   /** Octets that no message was made of yet. */
   get pending(): number {
     return this.#keptLength + this.#pushed.length - this.#at;
+  }
+
+  /** The beginning of a message whose rest has not come: a copy. */
+  get begun(): Bytes {
+    return concat(this.#kept.subarray(0, this.#keptLength), this.#pushed.subarray(this.#at));
   }
 
   next(): Frame | undefined {

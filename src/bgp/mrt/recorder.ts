@@ -1,15 +1,16 @@
 /**
  * A session as BGP4MP: every message that comes and goes, and every change of state. RFC 6396 §4.4, RFC 8050 §4.1.
  *
- * Tell it each event of the session with what the session made of it. Octets are framed anew here, so that what is wrong with a message does
- * not keep it out of the file: what no framer takes is simply not a message. Leaves to others: the file, and the time of day.
+ * Tell it each event of the session with what the session made of it; it may begin in the middle of a session, and of a message. Octets are
+ * framed anew here, so that what is wrong with a message does not keep it out of the file: what no framer takes is simply not a message.
+ * Leaves to others: the file, and the time of day.
  * Limit: one incomplete message for each connection and direction.
  */
 import type { Bytes } from '../../core/index.ts';
 import type { Endpoint } from '../../ip/index.ts';
 import type { ConnectionId, Negotiated, SessionAction, SessionEvent, SessionState } from '../contract.ts';
 import { Framer } from '../message/frame.ts';
-import { EXTENDED_MAXIMUM_LENGTH } from '../message/iana.ts';
+import { AS_TRANS, EXTENDED_MAXIMUM_LENGTH } from '../message/iana.ts';
 import { presentedAs, type Session } from '../session/index.ts';
 import { MRT_STATE } from './iana.ts';
 import type { MrtRecord, MrtSession, MrtTime } from './types.ts';
@@ -34,6 +35,13 @@ export class SessionRecorder {
     this.#session = session;
     this.#ends = ends;
     this.#state = session.state;
+    for (const { id, local, remote, begun, negotiated } of session.lines()) {
+      const line = lineOf(local, remote);
+      line.received.push(begun);
+      line.received.next();
+      this.#lines.set(id, line);
+      this.#negotiated ??= negotiated;
+    }
   }
 
   /** After `session.handle(event)` has given `actions`. */
@@ -62,7 +70,8 @@ export class SessionRecorder {
       const fourOctetAs = context?.fourOctetAs ?? true;
       const addPath = (context?.addPath.length ?? 0) > 0;
       const message = frame.octets.slice();
-      records.push({ kind: 'message', time, ...this.#who(line), fourOctetAs, addPath, sent, message });
+      const who = fourOctetAs ? this.#who(line) : inTwoOctets(this.#who(line));
+      records.push({ kind: 'message', time, ...who, fourOctetAs, addPath, sent, message });
     }
     return records;
   }
@@ -93,6 +102,13 @@ function lineOf(local: Endpoint, remote: Endpoint): Line {
   received.maximumLength = sent.maximumLength = EXTENDED_MAXIMUM_LENGTH;
   return { local: local.address, remote: remote.address, received, sent };
 }
+
+/** RFC 6793 §4.2.2: AS_TRANS stands for what does not fit. */
+const inTwoOctets = ({ peerAs, localAs, ...ends }: MrtSession): MrtSession => ({
+  peerAs: peerAs > 0xffff ? AS_TRANS : peerAs,
+  localAs: localAs > 0xffff ? AS_TRANS : localAs,
+  ...ends,
+});
 
 const STATES: Readonly<Record<SessionState, number>> = {
   idle: MRT_STATE.IDLE,

@@ -68,6 +68,11 @@ export class PathTable {
     return this.#ids === undefined ? 0 : this.#ids[path]!;
   }
 
+  /** Numbers of the peers that have paths, in ascending order. */
+  get owners(): number[] {
+    return [...this.#peers.keys()].filter((peer) => this.countOf(peer) > 0);
+  }
+
   countOf(peer: number): number {
     return this.#peers[peer]?.count ?? 0;
   }

@@ -113,6 +113,11 @@ export class Connection {
     return this.#queued;
   }
 
+  /** What came of a message that is not whole yet. */
+  get begun(): Bytes {
+    return this.#framer.begun;
+  }
+
   /** Events 16, 17. */
   begin(now: Millis): void {
     const delay = this.#owner.configuration.delayOpenMillis ?? 0;

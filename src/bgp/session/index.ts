@@ -5,4 +5,4 @@ export type { LastError, MessageCounts } from './counters.ts';
 export { capability } from './negotiate.ts';
 export { wordsOf } from './notice.ts';
 export { Session } from './session.ts';
-export type { ErrorView, EstablishedView, SessionView } from './view.ts';
+export type { ErrorView, EstablishedView, SessionLine, SessionView } from './view.ts';

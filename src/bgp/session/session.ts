@@ -23,7 +23,7 @@ import { type Counters, countMessage, newCounters } from './counters.ts';
 import { preserved, retained, survivesLoss } from './graceful.ts';
 import { IdleHoldTime } from './idle-hold.ts';
 import { cease } from './notice.ts';
-import { type SessionView, viewOf } from './view.ts';
+import { lineOf, type SessionLine, type SessionView, viewOf } from './view.ts';
 
 /** What the session does while no connection says more. */
 export type Waiting =
@@ -128,6 +128,11 @@ export class Session implements Machine<SessionEvent, SessionAction>, Owner {
       },
       now,
     );
+  }
+
+  /** For who begins to listen in the middle: every connection, with what came of a message that is not whole yet. */
+  lines(): readonly SessionLine[] {
+    return [...this.#connections.values()].map(lineOf);
   }
 
   emit(action: SessionAction): void {

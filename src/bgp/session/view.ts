@@ -1,10 +1,11 @@
 /** A session as people want to see it; every field is plain data that may be shown as JSON. */
-import type { Millis } from '../../core/index.ts';
-import type { SessionState } from '../contract.ts';
+import type { Bytes, Millis } from '../../core/index.ts';
+import type { ConnectionId, Negotiated, SessionState } from '../contract.ts';
 import type { Capability, Family } from '../message/index.ts';
 import { presentedAs, type SessionConfiguration } from './configuration.ts';
 import type { Connection } from './connection.ts';
 import type { Counters, LastError, MessageCounts } from './counters.ts';
+import type { Ends } from './negotiate.ts';
 import type { Waiting } from './session.ts';
 
 export interface SessionView {
@@ -62,6 +63,21 @@ export interface Viewed {
   readonly connections: readonly Connection[];
   readonly connectRetryCounter: number;
 }
+
+/** A connection and what came on it of a message that is not whole yet. */
+export interface SessionLine extends Ends {
+  readonly id: ConnectionId;
+  readonly begun: Bytes;
+  /** In Established alone. */
+  readonly negotiated: Negotiated | undefined;
+}
+
+export const lineOf = ({ id, ends, phase, begun }: Connection): SessionLine => ({
+  id,
+  ...ends,
+  begun,
+  negotiated: phase.at === 'established' ? phase.negotiated : undefined,
+});
 
 export function viewOf(v: Viewed, now: Millis): SessionView {
   const { counters: c, waiting } = v;

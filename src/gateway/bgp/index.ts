@@ -1,4 +1,5 @@
 export { BgpFollowers, type Follower, follows } from './followers.ts';
+export { BgpRecordings, type Recorded, records } from './recordings.ts';
 export * from './router.ts';
 export * from './trial.ts';
 export * from './view.ts';

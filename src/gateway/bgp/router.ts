@@ -84,6 +84,8 @@ export class TenantRouter implements Timed {
       },
     });
     this.speaker.watch = (peer, ...message) => books.bgpFollowers.messages(tenant.name, peer, books.now, ...message);
+    this.speaker.record = (peer, session) =>
+      books.bgpRecordings.of(tenant.name, peer, session, () => this.transport.endsOf(peer));
     tenant.command({ do: 'set-transport', compartment: tenant.number, on: true });
   }
 

@@ -131,6 +131,15 @@ export class BgpTransport {
     return this.host.deadline();
   }
 
+  /** Who a session is between, also while it has no connection. */
+  endsOf(name: string): { readonly peer: Address; readonly local: Address } | undefined {
+    const known = this.#peers.get(name);
+    if (known === undefined) return undefined;
+    const { address: peer, localAddress } = known;
+    const local = localAddress ?? this.#options.sourceTowards(peer) ?? new Uint8Array(peer.length);
+    return { peer, local };
+  }
+
   /** Octets that wait for TCP, of all connections of a peer. */
   queuedOf(peer: string): number {
     let queued = 0;

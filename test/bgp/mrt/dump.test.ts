@@ -105,6 +105,33 @@ describe('RFC 6396 §4.3: a dump of tables', () => {
     expect(byPrefix(dumped(second))).toEqual(byPrefix(records));
   });
 
+  it('tables that change meanwhile: what goes is not told, what comes late is counted, and nothing is told of another peer', () => {
+    const rib = new Rib({ localAs: 65_000, routerId: 1 });
+    const [one, two] = [rib.add(peerOptions(1)), rib.add(peerOptions(2))];
+    const say = (peer: number, asn: number, ...nlri: number[]) =>
+      rib.receive(peer, update(NONE, usual([asn], [10, 0, 0, 1]), Uint8Array.from(nlri)), 0);
+    say(one, 65_001, 8, 20, 8, 21);
+    say(two, 65_002, 8, 22, 8, 23);
+    rib.flush();
+    const dump = dumpRib(rib, OPTIONS);
+    const told = [dump.next(), dump.next()].map(({ value }) => value as MrtRecord);
+    expect(told.map(({ kind }) => kind)).toEqual(['peerIndexTable', 'rib']);
+    rib.remove(one);
+    rib.flush();
+    const three = rib.add(peerOptions(3));
+    expect(three).toBe(one);
+    say(three, 65_003, 8, 30, 8, 22);
+    rib.receive(two, update(Uint8Array.of(8, 23), NONE, NONE), 0);
+    rib.flush();
+    let next = dump.next();
+    const left: MrtRecord[] = [];
+    for (; next.done !== true; next = dump.next()) left.push(next.value);
+    expect(left).toMatchObject([
+      { kind: 'rib', sequence: 1, prefix: parsePrefix('22.0.0.0/8'), entries: [{ peer: 1 }] },
+    ]);
+    expect([left[0]!.kind === 'rib' && left[0]!.entries.length, next.value]).toEqual([1, 1]);
+  });
+
   it('RFC 8050: with path identifiers where a peer has them', () => {
     const rib = new Rib({ localAs: 65_000, routerId: 1 });
     const receive: CodecContext = context(true, { addPath: [IPV4_UNICAST] });
@@ -193,6 +220,45 @@ describe('RFC 6396 §4.4: a session as it went', () => {
       message: route,
     });
     for (const record of records) expect(decodeRecord(encodeRecord(record))).toEqual(record);
+  });
+
+  it('begun in the middle of a session, and of a message', () => {
+    const session = new Session(
+      sessionConfiguration({ asn: 65_000, identifier: 1, remoteAs: 65_001, passive: true }),
+      seededRandom(1),
+    );
+    const received = (octets: Bytes): SessionEvent => ({ type: 'received', connection: 1, octets });
+    const before = [{ type: 'start' } as const, connected, received(concat(open, keepalive, route.subarray(0, 30)))];
+    for (const event of before) session.handle(event, 0);
+    const elsewhere = { peer: parseAddress('198.51.100.1')!, local: parseAddress('198.51.100.2')! };
+    const recorder = new SessionRecorder(session, elsewhere);
+    const after = [received(route.subarray(30)), { type: 'stop', subcode: 2 } as const];
+    const records = after.flatMap((event, i) => recorder.take(event, session.handle(event, i), { seconds: i }));
+    expect(words(records)).toEqual(['0 came 2', '1 sent 3', '1 state 6 1']);
+    expect(records[0]).toMatchObject({ peerAs: 65_001, ...ends, fourOctetAs: true, message: route });
+  });
+
+  it('RFC 6793 §4.2.2: AS_TRANS where the peer has two octets, and we do not fit', () => {
+    const session = new Session(
+      sessionConfiguration({ asn: 4_200_000_000, identifier: 1, remoteAs: 65_001, passive: true }),
+      seededRandom(1),
+    );
+    const recorder = new SessionRecorder(session, ends);
+    const old = encodeControlMessage({
+      kind: 'open',
+      version: 4,
+      myAs: 65_001,
+      holdSeconds: 90,
+      identifier: 9,
+      capabilities: [],
+    });
+    const events = [{ type: 'start' } as const, connected];
+    const piece = (octets: Bytes) => ({ type: 'received', connection: 1, octets }) as const;
+    const records = [...events, piece(concat(old, keepalive)), piece(keepalive)].flatMap((event) =>
+      recorder.take(event, session.handle(event, 0), { seconds: 0 }),
+    );
+    const last = decodeRecord(encodeRecord(records.at(-1)!));
+    expect(last).toMatchObject({ kind: 'message', fourOctetAs: false, peerAs: 65_001, localAs: 23_456 });
   });
 
   it('octets that are no messages end the recording of a connection, not that of the session', () => {
