@@ -3,11 +3,11 @@
  *
  * Read first: RFC 4271 §8 (what a session asks of its transport), `ip/tcp/`.
  * A peer is who has its address: what comes from others is refused before a session hears of it. Octets that TCP does not take yet wait
- * here; the tables see to it that there are few (`drained`).
+ * here; the tables see to it that there are few (`drained`), and after a close they wait USER_TIMEOUT_MS at most.
  * Invariant: a session hears nothing of a connection after it has asked to close it, or after `closed`.
  */
 import type { ConnectionId, SessionEvent } from '../../bgp/index.ts';
-import type { Bytes, Deadline, Millis, Random } from '../../core/index.ts';
+import { type Bytes, type Deadline, earliest, type Millis, type Random } from '../../core/index.ts';
 import {
   type Address,
   type Endpoint,
@@ -17,6 +17,7 @@ import {
   TcpHost,
   type TcpLimits,
   type TcpOptions,
+  USER_TIMEOUT_MS,
 } from '../../ip/index.ts';
 
 /** How a peer is reached. */
@@ -53,6 +54,8 @@ interface Link {
   queued: number;
   /** The session is done with it. */
   closing: boolean;
+  /** When what TCP has not taken is given up; while it is closing. */
+  giveUpAt?: Millis | undefined;
 }
 
 export class BgpTransport {
@@ -113,7 +116,8 @@ export class BgpTransport {
     if (abort) {
       this.#leave(link);
       this.#run(this.host.abort(link.id), now);
-    } else if (link.waiting.length === 0) this.#run(this.host.close(link.id, now), now);
+    } else if (link.waiting.length === 0) this.#run(this.host.leave(link.id, now), now);
+    else link.giveUpAt = now + USER_TIMEOUT_MS;
   }
 
   // What the network and time do.
@@ -125,10 +129,18 @@ export class BgpTransport {
 
   tick(now: Millis): void {
     this.#run(this.host.tick(now), now);
+    for (const link of [...this.#byId.values()]) {
+      if (link.giveUpAt === undefined || now < link.giveUpAt) continue;
+      this.#leave(link);
+      this.#run(this.host.abort(link.id), now);
+    }
   }
 
   deadline(): Deadline | undefined {
-    return this.host.deadline();
+    let first = this.host.deadline();
+    for (const { giveUpAt: at, peer } of this.#byId.values())
+      if (at !== undefined) first = earliest(first, { at, why: `BGP transport gives up what ${peer} does not take` });
+    return first;
   }
 
   /** Who a session is between, also while it has no connection. */
@@ -207,7 +219,7 @@ export class BgpTransport {
     this.#read(link, now);
     link.closing = true;
     this.#tell(link, { type: 'closed', connection: link.connection, why });
-    this.#run(this.host.close(link.id, now), now);
+    this.#run(this.host.leave(link.id, now), now);
   }
 
   /** Gives TCP what it takes. */
@@ -225,7 +237,9 @@ export class BgpTransport {
       link.waiting.shift();
     }
     if (link.closing) {
-      if (link.waiting.length === 0) this.#run(this.host.close(link.id, now), now);
+      if (link.waiting.length > 0) return;
+      link.giveUpAt = undefined;
+      this.#run(this.host.leave(link.id, now), now);
     } else if (link.queued < queued) {
       this.#tell(link, { type: 'drained', connection: link.connection, queued: link.queued });
     }

@@ -100,8 +100,9 @@ export class Connection {
     return octets;
   }
 
-  /** Nothing more is sent; what comes until the peer closes, too, is still received. */
-  close(now: Millis): void {
+  /** Nothing more is sent; what comes until the peer closes, too, is still received, or until `deafAt` (RFC 9293 §3.6.1, SHLD-3). */
+  close(now: Millis, deafAt = Number.POSITIVE_INFINITY): void {
+    this.#patience.closed(now, deafAt);
     switch (this.#state.at) {
       case 'synSent':
         return this.#end('aborted', 'closed before it was connected');
@@ -314,6 +315,10 @@ export class Connection {
     const { data, sequence, flags } = segment;
     const fin = (flags & TCP_FLAG.fin) !== 0;
     if (data.length === 0 && !fin) return false;
+    if (this.#patience.isDeaf(now) && isAfter(advance(sequence, data.length), receive.nxt)) {
+      this.abort('text came after the close');
+      return false;
+    }
     const before = receive.length;
     const reception = receive.take((flags & TCP_FLAG.syn) !== 0 ? advance(sequence, 1) : sequence, data, fin);
     if (reception === 'refused') this.#around.counters.piecesRefused += 1;
@@ -322,7 +327,6 @@ export class Connection {
       this.#peerFinished(now);
       return true;
     }
-    if (this.#state.at === 'finWait2') this.#state = { at: 'finWait2', until: now + this.#around.limits.finWaitMs };
     // RFC 5681 §4.2: at once for what is out of order or fills a gap, else for every second segment.
     this.#unacknowledged += 1;
     if (reception !== 'delivered' || this.#unacknowledged >= 2) return true;
@@ -414,12 +418,9 @@ export class Connection {
   }
 
   #emitPiece({ sequence, data, syn, fin, push }: Piece): void {
-    const flags =
-      (this.#receive === undefined ? 0 : TCP_FLAG.ack) |
-      (syn ? TCP_FLAG.syn : 0) |
-      (fin ? TCP_FLAG.fin : 0) |
-      (push ? TCP_FLAG.psh : 0);
-    this.#emit(flags, sequence, data);
+    const { ack, psh } = TCP_FLAG;
+    const ends = (syn ? TCP_FLAG.syn : 0) | (fin ? TCP_FLAG.fin : 0);
+    this.#emit((this.#receive === undefined ? 0 : ack) | ends | (push ? psh : 0), sequence, data);
   }
 
   #acknowledge(): void {

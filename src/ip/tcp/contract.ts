@@ -58,6 +58,8 @@ export interface TcpListenOptions {
 export interface TcpLimits {
   /** Half-open, established and waiting ones. The oldest in TIME-WAIT goes when one more is needed. */
   readonly connections: number;
+  /** Of one remote address. The oldest that nobody here has (half-open, or closed) goes when one more is needed. */
+  readonly connectionsPerPeer: number;
   /** Connections that a peer began and has not completed. */
   readonly backlog: number;
   readonly listeners: number;
@@ -74,6 +76,8 @@ export interface TcpLimits {
   readonly timeWaitMs: Millis;
   /** How long a closed side waits for the peer's FIN. */
   readonly finWaitMs: Millis;
+  /** How long text is still taken after `leave`: a RST sooner may keep the peer from reading what was sent last. */
+  readonly lingerMs: Millis;
   readonly delayedAckMs: Millis;
 }
 
@@ -119,6 +123,7 @@ export interface TcpCounters {
 
 export const TCP_LIMITS: TcpLimits = {
   connections: 64,
+  connectionsPerPeer: 8,
   backlog: 16,
   listeners: 16,
   sendBuffer: 65_536,
@@ -133,6 +138,7 @@ export const TCP_LIMITS: TcpLimits = {
   timeWaitMs: 60_000,
   // Linux: net.ipv4.tcp_fin_timeout.
   finWaitMs: 60_000,
+  lingerMs: 5000,
   // RFC 9293 §3.8.6.3: less than half a second.
   delayedAckMs: 100,
 };

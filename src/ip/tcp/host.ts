@@ -78,7 +78,8 @@ export class TcpHost {
       return { refused: `there is a connection from port ${port} to ${formatAddress(remote.address)} already` };
     }
     if (known !== undefined) this.#remove(known);
-    if (!this.#makeRoom()) return { refused: `${this.limits.connections} connections are there already` };
+    const full = this.#makeRoom(remote.address);
+    if (full !== undefined) return { refused: full };
     const connection = this.#add(from, remote, options, false, now);
     connection.open(now);
     return { id: connection.id, actions: this.#done() };
@@ -117,9 +118,15 @@ export class TcpHost {
     return { octets, actions: this.#done() };
   }
 
-  /** Sends what is queued, then the FIN; receives until the peer closes. */
+  /** Sends what is queued, then the FIN; receives until the peer closes. What is not acknowledged within R2 is given up. */
   close(id: TcpConnectionId, now: Millis): readonly TcpAction[] {
     this.#byId.get(id)?.close(now);
+    return this.#done();
+  }
+
+  /** The same for who reads no more: a peer that goes on sending is reset after a while. */
+  leave(id: TcpConnectionId, now: Millis): readonly TcpAction[] {
+    this.#byId.get(id)?.close(now, now + this.limits.lingerMs);
     return this.#done();
   }
 
@@ -217,7 +224,7 @@ export class TcpHost {
       this.#counters.backlogFull += 1;
       return;
     }
-    if (!this.#makeRoom()) {
+    if (this.#makeRoom(remote.address) !== undefined) {
       this.#counters.connectionsFull += 1;
       return;
     }
@@ -295,15 +302,21 @@ export class TcpHost {
     return actions;
   }
 
-  /** Below the limit, if need be at the cost of the one longest in TIME-WAIT. */
-  #makeRoom(): boolean {
-    if (this.#byId.size < this.limits.connections) return true;
-    for (const connection of this.#byId.values()) {
-      if (connection.state !== 'timeWait') continue;
-      this.#remove(connection);
-      return true;
+  /** For one more with this peer, below both limits, if need be at the cost of an old one. Words: there is none. */
+  #makeRoom(peer: Address): string | undefined {
+    const { connections, connectionsPerPeer } = this.limits;
+    const ofPeer = [...this.#byId.values()].filter(({ remote }) => sameAddress(remote.address, peer));
+    if (ofPeer.length >= connectionsPerPeer) {
+      const spare = ofPeer.find(isSpare);
+      if (spare === undefined) return `${connectionsPerPeer} connections with ${formatAddress(peer)} are there already`;
+      spare.abort('a newer connection took its place');
+      this.#remove(spare);
     }
-    return false;
+    if (this.#byId.size < connections) return undefined;
+    const waiting = [...this.#byId.values()].find(({ state }) => state === 'timeWait');
+    if (waiting === undefined) return `${connections} connections are there already`;
+    this.#remove(waiting);
+    return undefined;
   }
 
   #halfOpen(): Connection[] {
@@ -341,6 +354,10 @@ const PORT_ATTEMPTS = 64;
 /** Undefined: this peer is not accepted. */
 const optionsFor = ({ accept }: TcpListenOptions, remote: Address, local: Address): TcpOptions | undefined =>
   accept === undefined ? {} : accept(remote, local);
+
+/** Nobody here has it: half open through a listener, or closed. */
+const isSpare = ({ state, passive }: Connection): boolean =>
+  state === 'synReceived' ? passive : state !== 'synSent' && state !== 'established' && state !== 'closeWait';
 
 const isOnlySyn = ({ flags }: Segment): boolean =>
   (flags & (TCP_FLAG.syn | TCP_FLAG.ack | TCP_FLAG.rst)) === TCP_FLAG.syn;

@@ -9,5 +9,6 @@ export {
   type TcpLimits,
   type TcpListenOptions,
   type TcpOptions,
+  USER_TIMEOUT_MS,
 } from './contract.ts';
 export { TcpHost } from './host.ts';

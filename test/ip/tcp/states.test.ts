@@ -115,6 +115,40 @@ describe('RFC 9293 §3.3.2: states', () => {
     expect(peer.told.at(-1)).toBe('closed 1 timeout');
   });
 
+  it('text of a peer that never closes does not put that off', () => {
+    const peer = new HandPeer().establish();
+    peer.take(peer.host.close(peer.id, peer.now));
+    peer.acknowledgment += 1;
+    peer.says(ack);
+    for (let second = 0; second < 59; second++) {
+      peer.wait(1000);
+      peer.says(ack, {}, text(1, second));
+      peer.sequence = (peer.sequence + 1) >>> 0;
+    }
+    expect(state(peer)).toBe('finWait2');
+    expect(peer.wait(1000).map(flagsOf).at(-1)).toBe('RST ACK');
+    expect(peer.told.at(-1)).toBe('closed 1 timeout');
+  });
+
+  it('§3.6.1, SHLD-3: after `leave` text is dropped for a while, so that the peer reads the last words, and then reset', () => {
+    const peer = new HandPeer().establish();
+    peer.send(text(21, 1));
+    expect(peer.take(peer.host.leave(peer.id, peer.now)).map(flagsOf)).toEqual(['FIN ACK']);
+    peer.acknowledgment += 22;
+    expect(peer.says(ack)).toEqual([]);
+    expect(peer.wait(4900)).toEqual([]);
+    expect(peer.says(ack, {}, text(10, 1))).toEqual([]);
+    peer.sequence = (peer.sequence + 10) >>> 0;
+    expect(peer.wait(100).map(flagsOf)).toEqual(['ACK']);
+    // What came before comes again: that is no news.
+    const again = (peer.sequence - 10) >>> 0;
+    expect(peer.says(ack, { sequence: again }, text(10, 1)).map(flagsOf)).toEqual(['ACK']);
+    expect(state(peer)).toBe('finWait2');
+    const [answer] = peer.says(ack, {}, text(10, 1));
+    expect([flagsOf(answer), sequenceOf(answer!)]).toEqual(['RST ACK', peer.acknowledgment]);
+    expect([state(peer), peer.told.at(-1)]).toEqual(['gone', 'closed 1 aborted']);
+  });
+
   it('§3.10.5: an abort resets', () => {
     const peer = new HandPeer().establish();
     const [packet] = peer.take(peer.host.abort(peer.id));
@@ -162,6 +196,39 @@ describe('RFC 9293 §3.3.2: states', () => {
     dial(2);
     expect(dial(3)).toEqual({ refused: '2 connections are there already' });
     expect(dial(2)).toEqual({ refused: 'there is a connection from port 2 to 10.1.0.2 already' });
+  });
+
+  it('of one peer there are eight at most: one that is closed or half open makes room, and other peers have theirs', () => {
+    const host = newHost(1, { limits: { connections: 64, backlog: 64 } });
+    host.listen(179);
+    const ends = (source: string, port: number) => ({
+      source: addr(source),
+      destination: A,
+      sourcePort: port,
+      destinationPort: 179,
+      window: 0,
+    });
+    const begin = (source: string, port: number) => emitted(host.packet(buildTcp({ ...ends(source, port) }), 0));
+    const complete = (source: string, port: number) => {
+      const answer = begin(source, port).at(-1);
+      if (answer === undefined) return false;
+      const acknowledgment = (sequenceOf(answer) + 1) >>> 0;
+      host.packet(buildTcp({ ...ends(source, port), sequence: 1, acknowledgment, flags: ack }), 0);
+      return true;
+    };
+    for (let port = 4000; port < 4008; port++) expect(complete('10.1.0.2', port)).toBe(true);
+    expect(complete('10.1.0.2', 5000)).toBe(false);
+    expect(host.counters.connectionsFull).toBe(1);
+    const dialled = host.connect({ address: A, port: 0 }, { address: B, port: 179 }, {}, 0);
+    expect(dialled).toEqual({ refused: '8 connections with 10.1.0.2 are there already' });
+    // The third one's window is closed, so that its FIN stays here.
+    host.close(3, 1);
+    expect(host.state(3)).toBe('finWait1');
+    expect(begin('10.1.0.2', 5000).map(flagsOf)).toEqual(['RST ACK', 'SYN ACK']);
+    expect([host.state(3), host.size]).toEqual([undefined, 8]);
+    expect(begin('10.1.0.2', 5001).map(flagsOf)).toEqual(['RST ACK', 'SYN ACK']);
+    expect(host.size).toBe(8);
+    expect(complete('10.1.0.3', 4000)).toBe(true);
   });
 });
 
@@ -248,6 +315,41 @@ describe('windows', () => {
     peer.send(text(10, 1));
     expect(peer.wait(40_000).map(flagsOf).at(-1)).toBe('RST ACK');
     expect(peer.told.at(-1)).toBe('closed 1 timeout');
+  });
+
+  it('RFC 6429: after a close, answers to probes keep nothing; R2 counts from then', () => {
+    const peer = new HandPeer().establish({}, { window: 0 });
+    peer.send(text(3000, 1));
+    const answered = (milliseconds: number) => {
+      const flags: string[] = [];
+      for (const end = peer.now + milliseconds; peer.now < end && state(peer) !== 'gone'; ) {
+        const due = peer.host.deadline();
+        flags.push(...peer.wait(Math.min(end, due?.at ?? end) - peer.now).map(flagsOf));
+        if (state(peer) !== 'gone') peer.says(ack, { window: 0 });
+      }
+      return flags;
+    };
+    answered(3_600_000);
+    expect(state(peer)).toBe('established');
+    peer.take(peer.host.close(peer.id, peer.now));
+    answered(99_000);
+    expect(state(peer)).toBe('finWait1');
+    expect(answered(1000)).toEqual(['RST ACK']);
+    expect([state(peer), peer.told.at(-1)]).toEqual(['gone', 'closed 1 timeout']);
+  });
+
+  it('a peer that acknowledges an octet now and then holds a closed connection no longer', () => {
+    const peer = new HandPeer().establish({}, { window: 1 });
+    peer.send(text(3000, 1));
+    peer.take(peer.host.close(peer.id, peer.now));
+    for (let second = 0; second < 99; second++) {
+      peer.wait(1000);
+      peer.acknowledgment = (peer.acknowledgment + 1) >>> 0;
+      peer.says(ack, { window: 1 });
+    }
+    expect(state(peer)).toBe('finWait1');
+    peer.wait(1000);
+    expect([state(peer), peer.told.at(-1)]).toEqual(['gone', 'closed 1 timeout']);
   });
 
   it('RFC 9293 §3.8.6.2.2: what is not read closes the window, reading opens it by a segment at least', () => {
