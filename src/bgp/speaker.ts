@@ -12,7 +12,15 @@
 import { concat, type Deadline, earliest, type Machine, type Millis, type Random } from '../core/index.ts';
 import type { Prefix } from '../ip/index.ts';
 import type { Negotiated, SessionAction, SessionEvent } from './contract.ts';
-import { CEASE, describeFamily, encodeControlMessage, type Family, type NotificationMessage } from './message/index.ts';
+import {
+  CEASE,
+  describeFamily,
+  ERROR,
+  encodeControlMessage,
+  type Family,
+  type NotificationMessage,
+  REFRESH,
+} from './message/index.ts';
 import { ABSENT, changeable, optionsOf, type PeerSettings, restartFamilies } from './peer-settings.ts';
 import type { RouteChange } from './rib/fib.ts';
 import type { RibEvent } from './rib/intake.ts';
@@ -205,7 +213,12 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     for (const family of entry.negotiated.families) {
       if (direction === 'out') this.rib.refresh(entry.number, family);
       else if (entry.negotiated.routeRefresh)
-        this.#transmit(name, entry, encodeControlMessage({ kind: 'routeRefresh', family, subtype: 0 }), now);
+        this.#transmit(
+          name,
+          entry,
+          encodeControlMessage({ kind: 'routeRefresh', family, subtype: REFRESH.REQUEST }),
+          now,
+        );
     }
   }
 
@@ -302,7 +315,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
   /** What is left of the octets at hand belongs to a session that has ended, and the session keeps it from us. */
   #fault(name: string, entry: Entry, notification: NotificationMessage, why: string, now: Millis): void {
     const event = { type: 'fault', notification, why } as const;
-    const overLimit = notification.code === CEASE_CODE && notification.subcode === CEASE.MAXIMUM_PREFIXES;
+    const overLimit = notification.code === ERROR.CEASE && notification.subcode === CEASE.MAXIMUM_PREFIXES;
     const idleMillis = overLimit ? (entry.settings.restartMillis ?? Number.POSITIVE_INFINITY) : undefined;
     const told = idleMillis === undefined ? event : { ...event, idleMillis };
     this.#perform(name, entry, entry.session.handle(told, now), now);
@@ -312,12 +325,12 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
   #asked(entry: Entry, family: Family, subtype: number, now: Millis): void {
     const { number, negotiated } = entry;
     if (number === undefined || negotiated === undefined) return;
-    if (subtype === REFRESH.end) {
+    if (subtype === REFRESH.END) {
       // RFC 7313 §4: one without a beginning is not heeded.
       if (entry.stale.get(family)?.since === 'refresh') this.#sweep(entry, family);
       return;
     }
-    if (subtype === REFRESH.begin) {
+    if (subtype === REFRESH.BEGIN) {
       // RFC 7313 §4: where the peer has graceful restart.
       if (entry.awaited.has(family))
         return this.#logSeldom(
@@ -333,7 +346,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     }
     const around = (mark: number) =>
       negotiated.enhancedRouteRefresh ? [encodeControlMessage({ kind: 'routeRefresh', family, subtype: mark })] : [];
-    this.rib.refresh(number, family, around(REFRESH.begin), around(REFRESH.end));
+    this.rib.refresh(number, family, around(REFRESH.BEGIN), around(REFRESH.END));
   }
 
   #keep(entry: Entry, family: Family, since: Stale['since'], until: Millis): void {
@@ -416,8 +429,6 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
   }
 }
 
-const REFRESH = { ask: 0, begin: 1, end: 2 } as const;
-const CEASE_CODE = 6;
 /** RFC 7606. */
 const TREATED = { discard: 'attribute discarded', withdraw: 'treated as withdraw' } as const;
 const SELDOM: Millis = 60_000;
