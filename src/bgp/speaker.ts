@@ -27,6 +27,7 @@ import type { RibEvent } from './rib/intake.ts';
 import type { RibOptions } from './rib/options.ts';
 import { Rib } from './rib/rib.ts';
 import { Session, type Watch } from './session/index.ts';
+import { longLived, lost, outlivesLoss, type Retained, type Stale, spoken } from './stale.ts';
 
 export type SpeakerEvent =
   | { readonly type: 'session'; readonly peer: string; readonly event: Exclude<SessionEvent, { type: 'tick' }> }
@@ -53,17 +54,6 @@ export type SpeakerAction =
 
 /** Octets given to a transport that it has not taken. */
 export const WINDOW = 262_144;
-/** How long stale routes wait for End-of-RIB or End-of-RR, once the peer speaks again (RFC 4724 §4.2, RFC 7313 §4). */
-export const STALE_MILLIS: Millis = 360_000;
-
-interface Stale {
-  /** Of a restart: End-of-RIB ends it; of a refresh: End-of-RR. */
-  readonly since: 'down' | 'refresh';
-  readonly until: Millis;
-  /** What comes then. */
-  readonly next: 'sweep' | 'long-lived';
-  readonly longLivedMillis: number;
-}
 
 interface Entry {
   settings: PeerSettings;
@@ -73,6 +63,8 @@ interface Entry {
   negotiated: Negotiated | undefined;
   queued: number;
   readonly stale: Map<Family, Stale>;
+  /** Families whose long-lived time has ended in this session, before End-of-RIB. */
+  readonly expired: Set<Family>;
   /** Families whose End-of-RIB a peer with graceful restart has not said yet. */
   readonly awaited: Set<Family>;
   /** When what was said last, in this session. */
@@ -181,6 +173,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
       negotiated: undefined,
       queued: 0,
       stale: new Map(),
+      expired: new Set(),
       awaited: new Set(),
       spoken: new Map(),
     });
@@ -269,32 +262,36 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
       return;
     }
     this.rib.resume(entry.number, options);
-    for (const family of entry.stale.keys()) {
-      if (preserved.includes(family)) this.#keep(entry, family, 'down', now + STALE_MILLIS);
+    for (const [family, old] of entry.stale) {
+      if (preserved.includes(family)) entry.stale.set(family, spoken('down', old, now));
       else this.#sweep(entry, family);
     }
   }
 
-  #down(entry: Entry, retain: Extract<SessionAction, { do: 'down' }>['retain'], now: Millis): void {
+  #down(entry: Entry, retained: readonly Retained[], now: Millis): void {
     entry.negotiated = undefined;
     const { number } = entry;
     if (number === undefined) return;
-    // RFC 4724 §4.2: what was stale already goes when the peer restarts once more.
-    for (const [family, { since }] of entry.stale) if (since === 'down') this.rib.sweepStale(number, family);
-    entry.stale.clear();
+    // RFC 9494 §4.2: whose long-lived time has ended before End-of-RIB is not retained again.
+    const retain = retained.filter(({ family }) => !entry.expired.has(family));
+    entry.expired.clear();
     if (retain.length === 0) {
+      entry.stale.clear();
       this.rib.remove(number);
       entry.number = undefined;
       return;
+    }
+    const before = new Map(entry.stale);
+    entry.stale.clear();
+    for (const [family, stale] of before) {
+      const again = retain.find((each) => each.family === family);
+      if (!outlivesLoss(stale, again)) this.rib.sweepStale(number, family);
     }
     this.rib.down(
       number,
       retain.map(({ family }) => family),
     );
-    for (const { family, millis, longLivedMillis } of retain) {
-      const next = longLivedMillis > 0 ? 'long-lived' : 'sweep';
-      entry.stale.set(family, { since: 'down', until: now + millis, next, longLivedMillis });
-    }
+    for (const each of retain) entry.stale.set(each.family, lost(each, before.get(each.family), now));
   }
 
   #said(name: string, entry: Entry, said: RibEvent, now: Millis): void {
@@ -303,6 +300,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
         return this.#fault(name, entry, said.notification, said.why, now);
       case 'endOfRib':
         entry.awaited.delete(said.family);
+        entry.expired.delete(said.family);
         if (entry.stale.get(said.family)?.since === 'down') this.#sweep(entry, said.family);
         return this.#logSeldom(name, entry, 'end of rib', describeFamily(said.family), now, said.family);
       case 'treated':
@@ -342,15 +340,12 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
           family,
         );
       this.rib.markStale(number, family);
-      return this.#keep(entry, family, 'refresh', now + STALE_MILLIS);
+      entry.stale.set(family, spoken('refresh', undefined, now));
+      return;
     }
     const around = (mark: number) =>
       negotiated.enhancedRouteRefresh ? [encodeControlMessage({ kind: 'routeRefresh', family, subtype: mark })] : [];
     this.rib.refresh(number, family, around(REFRESH.BEGIN), around(REFRESH.END));
-  }
-
-  #keep(entry: Entry, family: Family, since: Stale['since'], until: Millis): void {
-    entry.stale.set(family, { since, until, next: 'sweep', longLivedMillis: 0 });
   }
 
   #sweep(entry: Entry, family: Family): void {
@@ -364,25 +359,27 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
       const due = entry.session.deadline();
       if (due !== undefined && due.at <= now)
         this.#perform(name, entry, entry.session.handle({ type: 'tick' }, now), now);
-      for (const [family, { since, until, next, longLivedMillis }] of entry.stale) {
-        if (until > now) continue;
-        if (next === 'long-lived' && entry.number !== undefined) {
-          this.rib.keepLongLived(entry.number, family);
-          this.#keep(entry, family, 'down', now + longLivedMillis);
-        } else {
-          this.#sweep(entry, family);
-          this.#log(
-            name,
-            'stale routes removed',
-            `${describeFamily(family)}: ${missed(entry.negotiated, since)} in time`,
-          );
-        }
-      }
+      for (const [family, stale] of entry.stale) if (stale.until <= now) this.#overdue(name, entry, family, stale, now);
       if (entry.negotiated === undefined && entry.stale.size === 0 && entry.number !== undefined) {
         this.rib.remove(entry.number);
         entry.number = undefined;
       }
     }
+  }
+
+  /** Stale routes have waited long enough. */
+  #overdue(name: string, entry: Entry, family: Family, stale: Stale, now: Millis): void {
+    const { since, next, longLivedUntil } = stale;
+    if (next === 'long-lived' && entry.number !== undefined) {
+      this.rib.keepLongLived(entry.number, family);
+      entry.stale.set(family, longLived(stale, now));
+      return;
+    }
+    if (entry.negotiated !== undefined && longLivedUntil !== undefined && longLivedUntil <= now)
+      entry.expired.add(family);
+    this.#sweep(entry, family);
+    const why = `${describeFamily(family)}: ${missed(entry.negotiated, since)} in time`;
+    this.#log(name, 'stale routes removed', why);
   }
 
   /** Decides, tells the peers, and what forwards. */
