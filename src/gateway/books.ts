@@ -89,7 +89,7 @@ export class Books {
   readonly planeProblems = new Map<number, string>();
   /** Who taps packets of which compartment; undefined: of all. */
   readonly taps = new Map<number, number | undefined>();
-  readonly bgpFollowers = new BgpFollowers((said) => this.emit({ do: 'bgp-said', at: this.now, said }));
+  readonly bgpFollowers = new BgpFollowers((query, said) => this.emit({ do: 'bgp-said', query, at: this.now, said }));
   /** Rows for Wireshark are handed out. */
   keysEnabled = false;
   startedAt: Millis = 0;

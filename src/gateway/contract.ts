@@ -151,8 +151,8 @@ export type GatewayAction =
     }
   | { readonly do: 'nat-flushed'; readonly query: number; readonly sessions: number }
   | { readonly do: 'neighbours'; readonly query: number; readonly neighbours: readonly NeighbourStatus[] }
-  /** To everybody who follows that peer. */
-  | { readonly do: 'bgp-said'; readonly at: Millis; readonly said: BgpSaidStatus }
+  /** To who follows by this query. */
+  | { readonly do: 'bgp-said'; readonly query: number; readonly at: Millis; readonly said: BgpSaidStatus }
   /** A real packet, to everybody who taps one of these tenants. */
   | { readonly do: 'tapped'; readonly at: Millis; readonly tapped: TappedStatus }
   | { readonly do: 'traced'; readonly query: number; readonly stages: readonly TraceStage[] }

@@ -1,4 +1,4 @@
-export { BgpFollowers, type Follower, follows } from './followers.ts';
+export { BgpFollowers, type Follower } from './followers.ts';
 export * from './router.ts';
 export * from './trial.ts';
 export * from './view.ts';
