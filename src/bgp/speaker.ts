@@ -245,7 +245,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
           this.#down(entry, action.retain, now);
           break;
         case 'log':
-          this.#log(name, action.event, action.why);
+          if (action.kind === undefined) this.#log(name, action.event, action.why);
+          else this.#logSeldom(name, entry, action.event, action.why, now, action.kind);
       }
     }
   }
@@ -409,9 +410,9 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     this.#perform(name, entry, entry.session.handle({ type: 'transmit', octets }, now), now);
   }
 
-  /** What a peer can make us say as often as it likes is said once a minute, of each family where it is of one, with how often it was not said. */
-  #logSeldom(peer: string, entry: Entry, event: string, why: string, now: Millis, family: Family = 0): void {
-    const key = `${event} ${family}`;
+  /** What a peer can make us say as often as it likes is said once a minute, of each kind or family, with how often it was not said. */
+  #logSeldom(peer: string, entry: Entry, event: string, why: string, now: Millis, kind: string | Family = 0): void {
+    const key = `${event} ${kind}`;
     const last = entry.spoken.get(key);
     if (last !== undefined && now - last.at < SELDOM) {
       last.untold += 1;
