@@ -17,7 +17,7 @@ import type {
   GatewayEvent,
   Recorded,
 } from '../gateway/index.ts';
-import { follows, records } from '../gateway/index.ts';
+import { records } from '../gateway/index.ts';
 import type { Address, Prefix } from '../ip/index.ts';
 import { ApiProblem } from './api-problem.ts';
 import { LiveStream } from './live-stream.ts';
@@ -60,7 +60,8 @@ interface Host {
 
 export class GatewayBgp implements BgpBackend {
   readonly #host: Host;
-  readonly #streams = new Set<LiveStream<BgpLine>>();
+  /** By query. */
+  readonly #streams = new Map<number, LiveStream<BgpLine>>();
   readonly #recordings = new Set<MrtStream>();
   #dumps = 0;
   #last = 0;
@@ -83,22 +84,22 @@ export class GatewayBgp implements BgpBackend {
   async *follow(whom: Follower, signal: AbortSignal): AsyncGenerator<BgpLine, void, undefined> {
     if (this.#streams.size >= FOLLOWERS)
       throw new ApiProblem(503, 'busy', `${FOLLOWERS} logs are followed already`, 'End one of them.');
-    const stream = new LiveStream<BgpLine>(({ tenant, peer, kind }) => follows(whom, tenant, peer, kind !== 'event'));
+    const stream = new LiveStream<BgpLine>(() => true);
     this.#last += 1;
     const query = this.#last;
-    this.#streams.add(stream);
+    this.#streams.set(query, stream);
     this.#host.dispatch({ type: 'follow', query, ...whom });
     try {
       yield* stream.items(signal);
     } finally {
-      this.#streams.delete(stream);
+      this.#streams.delete(query);
       this.#host.dispatch({ type: 'unfollow', query });
     }
   }
 
-  observe(at: Millis, said: BgpSaidStatus): void {
+  observe(query: number, at: Millis, said: BgpSaidStatus): void {
     const time = new Date(Date.now() - Math.max(0, this.#host.now() - at)).toISOString();
-    for (const stream of this.#streams) stream.offer({ time, ...said });
+    this.#streams.get(query)?.offer({ time, ...said });
   }
 
   dump(tenant: string): AsyncIterable<MrtPage> | undefined {

@@ -65,7 +65,8 @@ export type SessionAction =
       readonly why: string;
       readonly retain: readonly { family: Family; millis: number; longLivedMillis: number }[];
     }
-  | { readonly do: 'log'; readonly event: string; readonly why: string };
+  /** `kind`: a peer can have this happen as often as it likes; there are few kinds of an event, and each need only be said now and then. */
+  | { readonly do: 'log'; readonly event: string; readonly why: string; readonly kind?: string };
 
 export type SessionState = 'idle' | 'connect' | 'active' | 'openSent' | 'openConfirm' | 'established';
 

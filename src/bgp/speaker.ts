@@ -12,13 +12,22 @@
 import { concat, type Deadline, earliest, type Machine, type Millis, type Random } from '../core/index.ts';
 import type { Prefix } from '../ip/index.ts';
 import type { Negotiated, SessionAction, SessionEvent } from './contract.ts';
-import { CEASE, describeFamily, encodeControlMessage, type Family, type NotificationMessage } from './message/index.ts';
+import {
+  CEASE,
+  describeFamily,
+  ERROR,
+  encodeControlMessage,
+  type Family,
+  type NotificationMessage,
+  REFRESH,
+} from './message/index.ts';
 import { ABSENT, changeable, optionsOf, type PeerSettings, restartFamilies } from './peer-settings.ts';
 import type { RouteChange } from './rib/fib.ts';
 import type { RibEvent } from './rib/intake.ts';
 import type { RibOptions } from './rib/options.ts';
 import { Rib } from './rib/rib.ts';
 import { Session, type Watch } from './session/index.ts';
+import { longLived, lost, outlivesLoss, type Retained, type Stale, spoken } from './stale.ts';
 
 export type SpeakerEvent =
   | { readonly type: 'session'; readonly peer: string; readonly event: Exclude<SessionEvent, { type: 'tick' }> }
@@ -47,17 +56,6 @@ export type SessionRecord = (event: SessionEvent, actions: readonly SessionActio
 
 /** Octets given to a transport that it has not taken. */
 export const WINDOW = 262_144;
-/** How long stale routes wait for End-of-RIB or End-of-RR, once the peer speaks again (RFC 4724 §4.2, RFC 7313 §4). */
-export const STALE_MILLIS: Millis = 360_000;
-
-interface Stale {
-  /** Of a restart: End-of-RIB ends it; of a refresh: End-of-RR. */
-  readonly since: 'down' | 'refresh';
-  readonly until: Millis;
-  /** What comes then. */
-  readonly next: 'sweep' | 'long-lived';
-  readonly longLivedMillis: number;
-}
 
 interface Entry {
   settings: PeerSettings;
@@ -67,6 +65,8 @@ interface Entry {
   negotiated: Negotiated | undefined;
   queued: number;
   readonly stale: Map<Family, Stale>;
+  /** Families whose long-lived time has ended in this session, before End-of-RIB. */
+  readonly expired: Set<Family>;
   /** Families whose End-of-RIB a peer with graceful restart has not said yet. */
   readonly awaited: Set<Family>;
   /** When what was said last, in this session. */
@@ -177,6 +177,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
       negotiated: undefined,
       queued: 0,
       stale: new Map(),
+      expired: new Set(),
       awaited: new Set(),
       spoken: new Map(),
     });
@@ -209,7 +210,12 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     for (const family of entry.negotiated.families) {
       if (direction === 'out') this.rib.refresh(entry.number, family);
       else if (entry.negotiated.routeRefresh)
-        this.#transmit(name, entry, encodeControlMessage({ kind: 'routeRefresh', family, subtype: 0 }), now);
+        this.#transmit(
+          name,
+          entry,
+          encodeControlMessage({ kind: 'routeRefresh', family, subtype: REFRESH.REQUEST }),
+          now,
+        );
     }
   }
 
@@ -250,7 +256,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
           this.#down(entry, action.retain, now);
           break;
         case 'log':
-          this.#log(name, action.event, action.why);
+          if (action.kind === undefined) this.#log(name, action.event, action.why);
+          else this.#logSeldom(name, entry, action.event, action.why, now, action.kind);
       }
     }
   }
@@ -267,32 +274,36 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
       return;
     }
     this.rib.resume(entry.number, options);
-    for (const family of entry.stale.keys()) {
-      if (preserved.includes(family)) this.#keep(entry, family, 'down', now + STALE_MILLIS);
+    for (const [family, old] of entry.stale) {
+      if (preserved.includes(family)) entry.stale.set(family, spoken('down', old, now));
       else this.#sweep(entry, family);
     }
   }
 
-  #down(entry: Entry, retain: Extract<SessionAction, { do: 'down' }>['retain'], now: Millis): void {
+  #down(entry: Entry, retained: readonly Retained[], now: Millis): void {
     entry.negotiated = undefined;
     const { number } = entry;
     if (number === undefined) return;
-    // RFC 4724 §4.2: what was stale already goes when the peer restarts once more.
-    for (const [family, { since }] of entry.stale) if (since === 'down') this.rib.sweepStale(number, family);
-    entry.stale.clear();
+    // RFC 9494 §4.2: whose long-lived time has ended before End-of-RIB is not retained again.
+    const retain = retained.filter(({ family }) => !entry.expired.has(family));
+    entry.expired.clear();
     if (retain.length === 0) {
+      entry.stale.clear();
       this.rib.remove(number);
       entry.number = undefined;
       return;
+    }
+    const before = new Map(entry.stale);
+    entry.stale.clear();
+    for (const [family, stale] of before) {
+      const again = retain.find((each) => each.family === family);
+      if (!outlivesLoss(stale, again)) this.rib.sweepStale(number, family);
     }
     this.rib.down(
       number,
       retain.map(({ family }) => family),
     );
-    for (const { family, millis, longLivedMillis } of retain) {
-      const next = longLivedMillis > 0 ? 'long-lived' : 'sweep';
-      entry.stale.set(family, { since: 'down', until: now + millis, next, longLivedMillis });
-    }
+    for (const each of retain) entry.stale.set(each.family, lost(each, before.get(each.family), now));
   }
 
   #said(name: string, entry: Entry, said: RibEvent, now: Millis): void {
@@ -301,6 +312,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
         return this.#fault(name, entry, said.notification, said.why, now);
       case 'endOfRib':
         entry.awaited.delete(said.family);
+        entry.expired.delete(said.family);
         if (entry.stale.get(said.family)?.since === 'down') this.#sweep(entry, said.family);
         return this.#logSeldom(name, entry, 'end of rib', describeFamily(said.family), now, said.family);
       case 'treated':
@@ -313,7 +325,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
   /** What is left of the octets at hand belongs to a session that has ended, and the session keeps it from us. */
   #fault(name: string, entry: Entry, notification: NotificationMessage, why: string, now: Millis): void {
     const event = { type: 'fault', notification, why } as const;
-    const overLimit = notification.code === CEASE_CODE && notification.subcode === CEASE.MAXIMUM_PREFIXES;
+    const overLimit = notification.code === ERROR.CEASE && notification.subcode === CEASE.MAXIMUM_PREFIXES;
     const idleMillis = overLimit ? (entry.settings.restartMillis ?? Number.POSITIVE_INFINITY) : undefined;
     const told = idleMillis === undefined ? event : { ...event, idleMillis };
     this.#step(name, entry, told, now);
@@ -323,12 +335,12 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
   #asked(entry: Entry, family: Family, subtype: number, now: Millis): void {
     const { number, negotiated } = entry;
     if (number === undefined || negotiated === undefined) return;
-    if (subtype === REFRESH.end) {
+    if (subtype === REFRESH.END) {
       // RFC 7313 §4: one without a beginning is not heeded.
       if (entry.stale.get(family)?.since === 'refresh') this.#sweep(entry, family);
       return;
     }
-    if (subtype === REFRESH.begin) {
+    if (subtype === REFRESH.BEGIN) {
       // RFC 7313 §4: where the peer has graceful restart.
       if (entry.awaited.has(family))
         return this.#logSeldom(
@@ -340,15 +352,12 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
           family,
         );
       this.rib.markStale(number, family);
-      return this.#keep(entry, family, 'refresh', now + STALE_MILLIS);
+      entry.stale.set(family, spoken('refresh', undefined, now));
+      return;
     }
     const around = (mark: number) =>
       negotiated.enhancedRouteRefresh ? [encodeControlMessage({ kind: 'routeRefresh', family, subtype: mark })] : [];
-    this.rib.refresh(number, family, around(REFRESH.begin), around(REFRESH.end));
-  }
-
-  #keep(entry: Entry, family: Family, since: Stale['since'], until: Millis): void {
-    entry.stale.set(family, { since, until, next: 'sweep', longLivedMillis: 0 });
+    this.rib.refresh(number, family, around(REFRESH.BEGIN), around(REFRESH.END));
   }
 
   #sweep(entry: Entry, family: Family): void {
@@ -361,25 +370,27 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     for (const [name, entry] of this.#entries) {
       const due = entry.session.deadline();
       if (due !== undefined && due.at <= now) this.#step(name, entry, { type: 'tick' }, now);
-      for (const [family, { since, until, next, longLivedMillis }] of entry.stale) {
-        if (until > now) continue;
-        if (next === 'long-lived' && entry.number !== undefined) {
-          this.rib.keepLongLived(entry.number, family);
-          this.#keep(entry, family, 'down', now + longLivedMillis);
-        } else {
-          this.#sweep(entry, family);
-          this.#log(
-            name,
-            'stale routes removed',
-            `${describeFamily(family)}: ${missed(entry.negotiated, since)} in time`,
-          );
-        }
-      }
+      for (const [family, stale] of entry.stale) if (stale.until <= now) this.#overdue(name, entry, family, stale, now);
       if (entry.negotiated === undefined && entry.stale.size === 0 && entry.number !== undefined) {
         this.rib.remove(entry.number);
         entry.number = undefined;
       }
     }
+  }
+
+  /** Stale routes have waited long enough. */
+  #overdue(name: string, entry: Entry, family: Family, stale: Stale, now: Millis): void {
+    const { since, next, longLivedUntil } = stale;
+    if (next === 'long-lived' && entry.number !== undefined) {
+      this.rib.keepLongLived(entry.number, family);
+      entry.stale.set(family, longLived(stale, now));
+      return;
+    }
+    if (entry.negotiated !== undefined && longLivedUntil !== undefined && longLivedUntil <= now)
+      entry.expired.add(family);
+    this.#sweep(entry, family);
+    const why = `${describeFamily(family)}: ${missed(entry.negotiated, since)} in time`;
+    this.#log(name, 'stale routes removed', why);
   }
 
   /** Decides, tells the peers, and what forwards. */
@@ -409,9 +420,9 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     this.#step(name, entry, { type: 'transmit', octets }, now);
   }
 
-  /** What a peer can make us say as often as it likes is said once a minute, of each family where it is of one, with how often it was not said. */
-  #logSeldom(peer: string, entry: Entry, event: string, why: string, now: Millis, family: Family = 0): void {
-    const key = `${event} ${family}`;
+  /** What a peer can make us say as often as it likes is said once a minute, of each kind or family, with how often it was not said. */
+  #logSeldom(peer: string, entry: Entry, event: string, why: string, now: Millis, kind: string | Family = 0): void {
+    const key = `${event} ${kind}`;
     const last = entry.spoken.get(key);
     if (last !== undefined && now - last.at < SELDOM) {
       last.untold += 1;
@@ -426,8 +437,6 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
   }
 }
 
-const REFRESH = { ask: 0, begin: 1, end: 2 } as const;
-const CEASE_CODE = 6;
 /** RFC 7606. */
 const TREATED = { discard: 'attribute discarded', withdraw: 'treated as withdraw' } as const;
 const SELDOM: Millis = 60_000;

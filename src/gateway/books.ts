@@ -90,7 +90,7 @@ export class Books {
   readonly planeProblems = new Map<number, string>();
   /** Who taps packets of which compartment; undefined: of all. */
   readonly taps = new Map<number, number | undefined>();
-  readonly bgpFollowers = new BgpFollowers((said) => this.emit({ do: 'bgp-said', at: this.now, said }));
+  readonly bgpFollowers = new BgpFollowers((query, said) => this.emit({ do: 'bgp-said', query, at: this.now, said }));
   readonly bgpRecordings = new BgpRecordings((tenant, peer, records) =>
     this.emit({ do: 'bgp-recorded', at: this.now, tenant, peer, records }),
   );

@@ -156,8 +156,8 @@ export type GatewayAction =
     }
   | { readonly do: 'nat-flushed'; readonly query: number; readonly sessions: number }
   | { readonly do: 'neighbours'; readonly query: number; readonly neighbours: readonly NeighbourStatus[] }
-  /** To everybody who follows that peer. */
-  | { readonly do: 'bgp-said'; readonly at: Millis; readonly said: BgpSaidStatus }
+  /** To who follows by this query. */
+  | { readonly do: 'bgp-said'; readonly query: number; readonly at: Millis; readonly said: BgpSaidStatus }
   /** To everybody who records that session; what happened at `at`, of which the records' own times say nothing. */
   | {
       readonly do: 'bgp-recorded';

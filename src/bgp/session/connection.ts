@@ -156,7 +156,7 @@ export class Connection {
     if (phase.at !== 'delayOpen' || this.#owner.configuration.notifyWithoutOpen) {
       this.#send(message, now);
       this.#owner.counters.lastSent = errorOf(message, now);
-      this.#owner.emit({ do: 'log', event: 'notification sent', why: `${wordsOf(message)}: ${why}` });
+      this.#sayNotification('sent', `${message.code}.${message.subcode}`, `${wordsOf(message)}: ${why}`);
     }
     this.#owner.emit({ do: 'close', connection: this.id, abort: false });
     this.#end({ why, ending: isHardReset(message) ? 'hard' : 'notified', active: false, counted: true }, now);
@@ -315,7 +315,7 @@ export class Connection {
     const received = message.value;
     const why = wordsOf(received);
     this.#owner.counters.lastReceived = errorOf(received, now);
-    this.#owner.emit({ do: 'log', event: 'notification received', why });
+    this.#sayNotification('received', `${Math.min(received.code, ERROR.SEND_HOLD_TIMER + 1)}`, why);
     this.#owner.emit({ do: 'close', connection: this.id, abort: false });
     const version = received.code === ERROR.OPEN && received.subcode === OPEN_ERROR.UNSUPPORTED_VERSION;
     // Who refuses connections for the time being is as one who cannot be reached: the answer is to listen.
@@ -323,6 +323,12 @@ export class Connection {
     const active = early && received.code === ERROR.CEASE && received.subcode === CEASE.CONNECTION_REJECTED;
     const counted = !active && (!version || this.#phase.at === 'established');
     this.#end({ why, ending: isHardReset(received) ? 'hard' : 'notified', active, counted }, now);
+  }
+
+  /** That a session ends is said each time; of connections that are none yet a peer may open any number. */
+  #sayNotification(way: 'sent' | 'received', kind: string, why: string): void {
+    const often = this.#phase.at === 'established' ? {} : { kind };
+    this.#owner.emit({ do: 'log', event: `notification ${way}`, why, ...often });
   }
 
   #unexpected(subcode: number, type: number, now: Millis): void {

@@ -329,7 +329,7 @@ export class Session implements Machine<SessionEvent, SessionAction>, Owner {
       this.emit({ do: 'send', connection: id, octets });
     }
     this.emit({ do: 'close', connection: id, abort: wanted });
-    this.emit({ do: 'log', event: 'connection refused', why: waiting.why });
+    this.emit({ do: 'log', event: 'connection refused', why: waiting.why, kind: waiting.at });
   }
 
   #closed(id: ConnectionId, why: string, now: Millis): void {

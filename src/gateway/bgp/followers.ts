@@ -1,8 +1,8 @@
 /**
  * Who follows what happens to BGP peers, and what they are told: events of sessions, and each message in words.
  *
- * Nothing is kept for those who come later. Limit: LINES a second for all followers; those beyond are counted with the next one. Where nobody
- * follows, a message costs one comparison.
+ * Nothing is kept for those who come later. Limit: LINES a second for each follower; those beyond are counted with the next one it is told.
+ * What one follows takes nothing from another, and tells it nothing. Where nobody follows, a message costs one comparison.
  */
 import {
   type CodecContext,
@@ -23,19 +23,18 @@ export interface Follower {
   readonly messages: boolean;
 }
 
-export class BgpFollowers {
-  readonly #followers = new Map<number, Follower>();
-  readonly #tell: (said: BgpSaidStatus) => void;
-  #second = 0;
-  #lines = 0;
-  #missed = 0;
+type Said = Omit<BgpSaidStatus, 'missed'>;
 
-  constructor(tell: (said: BgpSaidStatus) => void) {
+export class BgpFollowers {
+  readonly #followers = new Map<number, Following>();
+  readonly #tell: (query: number, said: BgpSaidStatus) => void;
+
+  constructor(tell: (query: number, said: BgpSaidStatus) => void) {
     this.#tell = tell;
   }
 
   set(query: number, follower: Follower): void {
-    this.#followers.set(query, follower);
+    this.#followers.set(query, new Following(follower, (said) => this.#tell(query, said)));
   }
 
   end(query: number): void {
@@ -43,47 +42,66 @@ export class BgpFollowers {
   }
 
   event(tenant: string, peer: string, event: string, why: string, now: Millis): void {
-    if (this.#followers.size === 0 || !this.#wants(tenant, peer, false)) return;
-    this.#say({ tenant, peer, kind: 'event', what: event, words: why, octets: 0 }, now);
+    for (const each of this.#of(tenant, peer, false))
+      each.say(now, () => ({ tenant, peer, kind: 'event', what: event, words: why, octets: 0 }));
   }
 
   messages(tenant: string, peer: string, now: Millis, ...[direction, octets, negotiated]: Parameters<Watch>): void {
-    if (this.#followers.size === 0 || !this.#wants(tenant, peer, true)) return;
+    const following = this.#of(tenant, peer, true);
+    if (following.length === 0) return;
     const context = (direction === 'in' ? negotiated?.receive : negotiated?.send) ?? BEFORE_OPEN;
     for (let at = 0; at < octets.length; at += messageLength(octets, at)) {
-      if (!this.#mayTell(now)) continue;
       const message = octets.subarray(at, at + messageLength(octets, at));
-      const what = messageName(messageType(message, 0));
-      const words = describeMessage(message, context);
-      this.#give({ tenant, peer, kind: direction, what, words, octets: message.length });
+      let said: Said | undefined;
+      const words = (): Said => {
+        said ??= {
+          tenant,
+          peer,
+          kind: direction,
+          what: messageName(messageType(message, 0)),
+          words: describeMessage(message, context),
+          octets: message.length,
+        };
+        return said;
+      };
+      for (const each of following) each.say(now, words);
     }
   }
 
-  #say(said: Omit<BgpSaidStatus, 'missed'>, now: Millis): void {
-    if (this.#mayTell(now)) this.#give(said);
-  }
-
-  #give(said: Omit<BgpSaidStatus, 'missed'>): void {
-    this.#tell({ ...said, missed: this.#missed });
-    this.#missed = 0;
-  }
-
-  #mayTell(now: Millis): boolean {
-    const second = Math.floor(now / 1000);
-    if (second !== this.#second) [this.#second, this.#lines] = [second, 0];
-    this.#lines += 1;
-    if (this.#lines <= LINES) return true;
-    this.#missed += 1;
-    return false;
-  }
-
-  #wants(tenant: string, peer: string, message: boolean): boolean {
-    for (const follower of this.#followers.values()) if (follows(follower, tenant, peer, message)) return true;
-    return false;
+  #of(tenant: string, peer: string, message: boolean): readonly Following[] {
+    if (this.#followers.size === 0) return [];
+    return [...this.#followers.values()].filter(({ follower }) => follows(follower, tenant, peer, message));
   }
 }
 
-export const follows = (follower: Follower, tenant: string, peer: string, message: boolean): boolean =>
+/** One of them, with what it may still be told in this second. */
+class Following {
+  readonly follower: Follower;
+  readonly #tell: (said: BgpSaidStatus) => void;
+  #second = 0;
+  #lines = 0;
+  #missed = 0;
+
+  constructor(follower: Follower, tell: (said: BgpSaidStatus) => void) {
+    this.follower = follower;
+    this.#tell = tell;
+  }
+
+  /** Words are made where somebody is told them. */
+  say(now: Millis, words: () => Said): void {
+    const second = Math.floor(now / 1000);
+    if (second !== this.#second) [this.#second, this.#lines] = [second, 0];
+    this.#lines += 1;
+    if (this.#lines > LINES) {
+      this.#missed += 1;
+      return;
+    }
+    this.#tell({ ...words(), missed: this.#missed });
+    this.#missed = 0;
+  }
+}
+
+const follows = (follower: Follower, tenant: string, peer: string, message: boolean): boolean =>
   (follower.tenant ?? tenant) === tenant && (follower.peer ?? peer) === peer && (follower.messages || !message);
 
 const LINES = 200;

@@ -1,4 +1,4 @@
-export { BgpFollowers, type Follower, follows } from './followers.ts';
+export { BgpFollowers, type Follower } from './followers.ts';
 export { BgpRecordings, type Recorded, records } from './recordings.ts';
 export * from './router.ts';
 export * from './trial.ts';

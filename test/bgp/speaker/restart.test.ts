@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { encodeControlMessage, IPV4_UNICAST, IPV6_UNICAST } from '../../../src/bgp/index.ts';
 import type { GracefulRestart } from '../../../src/bgp/session/index.ts';
-import { STALE_MILLIS } from '../../../src/bgp/speaker.ts';
+import { STALE_MILLIS } from '../../../src/bgp/stale.ts';
 import { GRACEFUL, SpeakerNetwork } from './network.ts';
 
 const ONE = '198.51.100.0/24';
@@ -145,6 +145,63 @@ describe('RFC 9494 §4.2: long-lived graceful restart', () => {
     net.run(20_000);
     expect(net.fib('b')).toEqual([`${TWO} via 10.0.0.1`]);
     expect(net.paths('b', TWO)).toEqual(['a']);
+  });
+
+  /** `a` is back without End-of-RIB, has said TWO again, and is lost once more. */
+  function lostTwice(first: number, second: number): SpeakerNetwork {
+    const net = helped({ longLived });
+    net.reachable = false;
+    net.restart('a');
+    net.run(first);
+    net.reachable = true;
+    net.originate('a', TWO);
+    net.loses = ({ from, octets }) =>
+      from === 'a' && octets[18] === 2 && (octets.length === 23 || octets.length === 30);
+    net.peer('a', 'b', restarting({ longLived }));
+    net.run(second);
+    expect(net.established('b', 'a')).toBe(2);
+    net.reachable = false;
+    net.restart('a');
+    net.run(10);
+    return net;
+  }
+
+  it('consecutive restarts: what was stale already does not go before the long-lived time is over', () => {
+    const net = lostTwice(1_000, 20_000);
+    expect([net.paths('b', ONE), net.paths('b', TWO)]).toEqual([['a stale'], ['a stale']]);
+    net.run(60_000 + 600_000 - 100);
+    expect(net.fib('b')).toHaveLength(2);
+    net.run(100);
+    expect(net.fib('b')).toEqual([]);
+  });
+
+  it('a long-lived time that runs is not begun again by the next loss', () => {
+    const net = lostTwice(61_000, 20_000);
+    expect([net.paths('b', ONE), net.paths('b', TWO)]).toEqual([['a stale'], ['a stale']]);
+    net.run(660_000 - 81_000 - 100);
+    expect(net.fib('b')).toHaveLength(2);
+    net.run(200);
+    expect(net.fib('b')).toEqual([]);
+  });
+
+  it('a long-lived time that ends before End-of-RIB takes what was not said again, and a loss then takes the rest', () => {
+    const net = helped({ longLived });
+    net.reachable = false;
+    net.restart('a');
+    net.run(600_000);
+    net.reachable = true;
+    net.originate('a', TWO);
+    net.loses = ({ from, octets }) =>
+      from === 'a' && octets[18] === 2 && (octets.length === 23 || octets.length === 30);
+    net.peer('a', 'b', restarting({ longLived }));
+    net.run(20_000);
+    expect([net.paths('b', ONE), net.paths('b', TWO)]).toEqual([['a stale'], ['a']]);
+    net.run(41_000);
+    expect([net.paths('b', ONE), net.paths('b', TWO)]).toEqual([[], ['a']]);
+    net.reachable = false;
+    net.restart('a');
+    net.run(10);
+    expect(net.fib('b')).toEqual([]);
   });
 });
 

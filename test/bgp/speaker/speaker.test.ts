@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { compilePolicy, type Policy, type PolicyRecord } from '../../../src/bgp/index.ts';
+import { encodeControlMessage, KEEPALIVE } from '../../../src/bgp/message/index.ts';
 import { WINDOW } from '../../../src/bgp/speaker.ts';
 import { concat, EMPTY, toHex } from '../../../src/core/index.ts';
 import { update, usual } from '../rib/speakers.ts';
@@ -123,6 +124,53 @@ it('RFC 7606: what a peer can make us say as often as it likes is said once a mi
   net.inject('b', 'a', bad);
   expect(said('treated as withdraw')[1]).toMatch(/ \(and 99 times before\)$/);
   expect(net.established('b', 'a')).toBe(1);
+});
+
+describe('RFC 4271 §6.8: connections that a peer opens as often as it likes', () => {
+  const end = (last: number) => ({ address: Uint8Array.of(10, 0, 0, last), port: 179 });
+  const dials = (net: SpeakerNetwork, from: number, count: number, octets?: Uint8Array) => {
+    for (let connection = from; connection < from + count; connection++) {
+      net.tell('b', 'a', { type: 'connected', connection, direction: 'in', local: end(2), remote: end(1) });
+      if (octets !== undefined) net.tell('b', 'a', { type: 'received', connection, octets });
+    }
+  };
+
+  it('in Idle each is refused, which is said once a minute with how often it was', () => {
+    const net = chain();
+    net.reachable = false;
+    net.tell('b', 'a', { type: 'stop', subcode: 2 });
+    const said = () => net.log('b').filter((each) => each.startsWith('a: connection refused'));
+    dials(net, 1_000, 63);
+    expect(said()).toEqual(['a: connection refused: stopped']);
+    net.run(61_000);
+    dials(net, 2_000, 1);
+    expect(said().slice(1)).toEqual(['a: connection refused: stopped (and 62 times before)']);
+    expect(net.speaker('b').session('a')!.counters.refused).toBe(64);
+  });
+
+  it.each([
+    ['a Cease of ours for all but the last', undefined, 'a: notification sent: Cease'],
+    [
+      'its own NOTIFICATION on each',
+      encodeControlMessage({ kind: 'notification', code: 6, subcode: 5, data: EMPTY }),
+      'a: notification received: Cease',
+    ],
+    ['what is no OPEN on each', encodeControlMessage(KEEPALIVE), 'a: notification sent: Finite State Machine Error'],
+  ])('beside a session: %s is said once a minute, and the end of the session at once', (_, octets, words) => {
+    const net = chain();
+    net.run(60_000);
+    const said = () => net.log('b').filter((each) => each.startsWith(words));
+    const before = said().length;
+    dials(net, 1_000, 63, octets);
+    expect(said()).toHaveLength(before + 1);
+    net.run(61_000);
+    dials(net, 2_000, 2, octets);
+    expect(said()).toHaveLength(before + 2);
+    expect(said().at(-1)).toMatch(/ \(and 6[12] times before\)$/);
+    expect(net.state('b', 'a')).toBe('established');
+    net.tell('b', 'a', { type: 'stop', subcode: 2 });
+    expect(net.log('b')).toContain('a: notification sent: Cease: Administrative Shutdown: stopped');
+  });
 });
 
 describe('RFC 4486 §4: more prefixes than are allowed', () => {

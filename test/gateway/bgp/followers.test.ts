@@ -9,8 +9,8 @@ const CONTEXT = { ebgp: true, fourOctetAs: true, maximumLength: 4096, addPath: [
 const octets = (count: number) => concat(...Array.from({ length: count }, () => encodeMessage(KEEPALIVE, CONTEXT)));
 
 function followers() {
-  const said: BgpSaidStatus[] = [];
-  return { said, all: new BgpFollowers((each) => void said.push(each)) };
+  const said: (BgpSaidStatus & { readonly query: number })[] = [];
+  return { said, all: new BgpFollowers((query, each) => void said.push({ query, ...each })) };
 }
 
 describe('who follows BGP peers', () => {
@@ -45,6 +45,7 @@ describe('who follows BGP peers', () => {
     expect([said.length, said.every(({ missed }) => missed === 0)]).toEqual([200, true]);
     all.event('contoso', 'hq', 'down', 'hold timer expired', 2000);
     expect(said[200]).toEqual({
+      query: 1,
       tenant: 'contoso',
       peer: 'hq',
       kind: 'event',
@@ -53,5 +54,32 @@ describe('who follows BGP peers', () => {
       octets: 0,
       missed: 801,
     });
+  });
+
+  test('one follower of a busy tenant takes no line from that of another, nor does its count go there', () => {
+    const { said, all } = followers();
+    all.set(1, { tenant: 'contoso', peer: undefined, messages: true });
+    all.set(2, { tenant: 'woodgrove', peer: undefined, messages: true });
+    all.messages('contoso', 'hq', 1000, 'in', octets(1000), undefined);
+    all.event('woodgrove', 'hq', 'established', 'with AS 65020', 1001);
+    all.event('contoso', 'hq', 'down', 'stopped', 2000);
+    expect(said.slice(200).map(({ query, tenant, what, missed }) => [query, tenant, what, missed])).toEqual([
+      [2, 'woodgrove', 'established', 0],
+      [1, 'contoso', 'down', 800],
+    ]);
+  });
+
+  test('who follows all has a count of its own', () => {
+    const { said, all } = followers();
+    all.set(1, { tenant: undefined, peer: undefined, messages: true });
+    all.messages('contoso', 'hq', 1000, 'in', octets(300), undefined);
+    all.set(2, { tenant: 'contoso', peer: 'hq', messages: true });
+    all.messages('contoso', 'hq', 1500, 'in', octets(1), undefined);
+    all.messages('contoso', 'hq', 2000, 'in', octets(1), undefined);
+    expect(said.slice(200).map(({ query, missed }) => [query, missed])).toEqual([
+      [2, 0],
+      [1, 101],
+      [2, 0],
+    ]);
   });
 });
