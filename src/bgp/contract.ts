@@ -52,10 +52,15 @@ export type SessionAction =
   /** After what was sent has left; `abort` at once, with RST. */
   | { readonly do: 'close'; readonly connection: ConnectionId; readonly abort: boolean }
   /**
-   * `preserved`: families whose stale routes may stay until End-of-RIB, because the peer says that it went on forwarding (RFC 4724 §4.2,
-   * RFC 9494 §4.2); those of all others go at once.
+   * `connection`: the one that what is transmitted goes over. `preserved`: families whose stale routes may stay until End-of-RIB, because the
+   * peer says that it went on forwarding (RFC 4724 §4.2, RFC 9494 §4.2); those of all others go at once.
    */
-  | { readonly do: 'established'; readonly negotiated: Negotiated; readonly preserved: readonly Family[] }
+  | {
+      readonly do: 'established';
+      readonly connection: ConnectionId;
+      readonly negotiated: Negotiated;
+      readonly preserved: readonly Family[];
+    }
   /** A whole UPDATE, header included, as it came. Only valid during the call. */
   | { readonly do: 'update'; readonly octets: Bytes }
   | { readonly do: 'refresh'; readonly family: Family; readonly subtype: number }

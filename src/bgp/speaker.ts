@@ -11,7 +11,7 @@
  */
 import { concat, type Deadline, earliest, type Machine, type Millis, type Random } from '../core/index.ts';
 import type { Prefix } from '../ip/index.ts';
-import type { Negotiated, SessionAction, SessionEvent } from './contract.ts';
+import type { ConnectionId, Negotiated, SessionAction, SessionEvent } from './contract.ts';
 import {
   CEASE,
   describeFamily,
@@ -63,7 +63,9 @@ interface Entry {
   /** Among the tables' peers, as long as they have something of it. */
   number: number | undefined;
   negotiated: Negotiated | undefined;
+  /** Of the transport of `connection`, the one that is Established. */
   queued: number;
+  connection: ConnectionId | undefined;
   readonly stale: Map<Family, Stale>;
   /** Families whose long-lived time has ended in this session, before End-of-RIB. */
   readonly expired: Set<Family>;
@@ -176,6 +178,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
       number: undefined,
       negotiated: undefined,
       queued: 0,
+      connection: undefined,
       stale: new Map(),
       expired: new Set(),
       awaited: new Set(),
@@ -222,7 +225,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
   #toSession(name: string, event: SessionEvent, now: Millis): void {
     const entry = this.#entries.get(name);
     if (entry === undefined) return;
-    if (event.type === 'drained') entry.queued = event.queued;
+    if (event.type === 'drained' && event.connection === entry.connection) entry.queued = event.queued;
     this.#step(name, entry, event, now);
   }
 
@@ -242,7 +245,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
           this.#actions.push({ do: 'session', peer: name, action });
           break;
         case 'established':
-          this.#established(entry, action.negotiated, action.preserved, now);
+          this.#established(entry, action, now);
           break;
         case 'update':
           if (entry.number !== undefined && entry.negotiated !== undefined)
@@ -262,8 +265,13 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     }
   }
 
-  #established(entry: Entry, negotiated: Negotiated, preserved: readonly Family[], now: Millis): void {
+  #established(
+    entry: Entry,
+    { connection, negotiated, preserved }: Extract<SessionAction, { do: 'established' }>,
+    now: Millis,
+  ): void {
     entry.negotiated = negotiated;
+    entry.connection = connection;
     entry.queued = 0;
     entry.awaited.clear();
     entry.spoken.clear();

@@ -75,9 +75,9 @@ export class Intake {
     if (nlriAt < end) this.#reached(peer, IPV4_UNICAST, octets, nlriAt, end, false, now);
     if (scan.reach.family !== 0)
       this.#reached(peer, scan.reach.family, octets, scan.reach.start, scan.reach.end, true, now);
-    if (end === HEADER_LENGTH + 4) this.#events.push({ type: 'endOfRib', family: IPV4_UNICAST });
-    else if (scan.isEndOfRib && attributesAt === withdrawnAt + 2 && nlriAt === end)
-      this.#events.push({ type: 'endOfRib', family: scan.unreach.family });
+    const isEmpty = attributesAt === withdrawnAt + 2 && nlriAt === end;
+    const ended = end === HEADER_LENGTH + 4 ? IPV4_UNICAST : isEmpty && scan.isEndOfRib ? scan.unreach.family : 0;
+    if (peer.receive.families.includes(ended)) this.#events.push({ type: 'endOfRib', family: ended });
     const { treatment } = scan;
     if (treatment === 'discard' || treatment === 'withdraw') this.#tell(peer, treatment, scan.why);
     return this.#events.length === 0 ? NOTHING : this.#events;

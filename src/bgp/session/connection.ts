@@ -19,8 +19,10 @@ import {
   encodeControlMessage,
   Framer,
   FSM_ERROR,
+  fitNotification,
   HEADER_LENGTH,
   KEEPALIVE,
+  MAXIMUM_LENGTH,
   MESSAGE,
   messageLength,
   messageName,
@@ -152,7 +154,10 @@ export class Connection {
     const phase = this.#phase;
     if (phase.at === 'closed') return;
     const keeps = phase.at === 'established' && survivesNotification(phase.negotiated);
-    const message = keeps ? hardened(owed) : owed;
+    const message = fitNotification(
+      keeps ? hardened(owed) : owed,
+      this.#negotiated?.send.maximumLength ?? MAXIMUM_LENGTH,
+    );
     if (phase.at !== 'delayOpen' || this.#owner.configuration.notifyWithoutOpen) {
       this.#send(message, now);
       this.#owner.counters.lastSent = errorOf(message, now);

@@ -189,7 +189,8 @@ export class Session implements Machine<SessionEvent, SessionAction>, Owner {
       if (other !== connection) this.#loses(other, 'the other one is established', now);
     }
     this.emit({ do: 'log', event: 'established', why: `with AS ${negotiated.remoteAs}` });
-    this.emit({ do: 'established', negotiated, preserved: preserved(negotiated, longLivedPeriod) });
+    const { id } = connection;
+    this.emit({ do: 'established', connection: id, negotiated, preserved: preserved(negotiated, longLivedPeriod) });
   }
 
   ended(connection: Connection, last: Phase, end: End, now: Millis): void {

@@ -48,3 +48,17 @@ describe('whatever a peer sends', () => {
     );
   });
 });
+
+it('RFC 4724 §2: the end of a table that the session does not have is none', () => {
+  const rib = new Rib({ localAs: 65_000, routerId: 1 });
+  const peer = rib.add(peerOptions(1, { receive: context(true, { families: [IPV6_UNICAST] }) }));
+  const said = (attributes: Bytes) => rib.receive(peer, update(EMPTY, attributes, EMPTY), 0).map(({ type }) => type);
+  expect(said(attribute(0x80, 15, 0, 2, 1))).toEqual(['endOfRib']);
+  for (const family of [
+    [0, 1, 1],
+    [0, 2, 128],
+    [0x40, 4, 71],
+  ])
+    expect(said(attribute(0x80, 15, ...family))).not.toContain('endOfRib');
+  expect(said(EMPTY)).toEqual([]);
+});

@@ -8,7 +8,7 @@ import {
   type SessionConfiguration,
   sessionConfiguration,
 } from '../../../src/bgp/session/index.ts';
-import { type Bytes, concat, seededRandom } from '../../../src/core/index.ts';
+import { type Bytes, concat, seededRandom, u16 } from '../../../src/core/index.ts';
 
 const gracefulRestart = {
   restartSeconds: 60,
@@ -150,6 +150,28 @@ describe('RFC 4724: graceful restart', () => {
     subject.give(1, keepalive);
     expect(restarting()).toBe(false);
   });
+});
+
+describe('RFC 8654 §5: a NOTIFICATION is no longer than the peer takes', () => {
+  it.each([
+    [true, 65_535, 65_535],
+    [true, 65_535 - 21, 65_535],
+    [true, 4096, 4117],
+    [false, 4096, 4096],
+    [false, 4075, 4096],
+  ])(
+    'extended messages of the peer %s: BoRR of %i octets, NOTIFICATION of %i (RFC 7313 §5)',
+    (extended, length, sent) => {
+      const subject = new Subject({ passive: true });
+      subject.connect(1);
+      subject.give(1, open({ extendedMessages: extended }), keepalive);
+      const message = new Uint8Array(length).fill(0xff, 0, 16);
+      message.set([length >>> 8, length & 0xff, MESSAGE.ROUTE_REFRESH, 0, 1, 1, 1], 16);
+      const octets = subject.give(1, message).flatMap((a) => (a.do === 'send' ? [a.octets] : []))[0]!;
+      expect([octets.length, u16(octets, 16), ...octets.subarray(18, 21)]).toEqual([sent, sent, 3, 7, 1]);
+      expect(octets.subarray(21)).toEqual(message.subarray(0, sent - 21));
+    },
+  );
 });
 
 describe('Idle', () => {

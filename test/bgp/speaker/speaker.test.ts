@@ -102,10 +102,21 @@ describe('sessions and tables together', () => {
     net.originate('a', ...many);
     net.run(1_000);
     expect(net.fib('d')).toHaveLength(80_003);
-    const given = net.sent
-      .slice(before)
-      .filter(({ from, to, octets }) => from === 'b' && to === 'c' && octets[18] === 2);
-    expect(given.reduce((sum, { octets }) => sum + octets.length, 0)).toBeLessThan(WINDOW + 65_536);
+    const given = (): number =>
+      net.sent
+        .slice(before)
+        .filter(({ from, to, octets }) => from === 'b' && to === 'c' && octets[18] === 2)
+        .reduce((sum, { octets }) => sum + octets.length, 0);
+    const window = given();
+    expect(window).toBeGreaterThan(WINDOW / 2);
+    expect(window).toBeLessThan(WINDOW + 65_536);
+    // Further connections of the peer take what they are given: that is none of this one's.
+    const end = { address: Uint8Array.of(10, 0, 0, 9), port: 179 };
+    for (const connection of [701, 702, 703]) {
+      net.tell('b', 'c', { type: 'connected', connection, direction: 'in', local: end, remote: end });
+      net.tell('b', 'c', { type: 'drained', connection, queued: 0 });
+    }
+    expect(given()).toBe(window);
     net.stalls = () => false;
     net.tell('b', 'c', { type: 'drained', connection: net.connection('b', 'c'), queued: 0 });
     net.run(1_000);
