@@ -174,7 +174,6 @@ export class BgpTransport {
         return this.#withLink(action.id, (link) => this.#ended(link, 'the peer closed the connection', now));
       case 'closed':
         return this.#withLink(action.id, (link) => {
-          if (!link.closing) this.#read(link, now);
           this.#leave(link);
           if (!link.closing) this.#tell(link, { type: 'closed', connection: link.connection, why: action.why });
         });
