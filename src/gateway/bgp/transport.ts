@@ -69,9 +69,9 @@ export class BgpTransport {
   #lastAccepted = 0;
 
   constructor(options: TransportOptions) {
-    const { random, md5, mtu, limits } = options;
+    const { random, md5, mtu } = options;
     this.#options = options;
-    this.host = new TcpHost(limits === undefined ? { random, md5, mtu } : { random, md5, mtu, limits });
+    this.host = new TcpHost({ random, md5, mtu, limits: { ...EACH_PEER_ITS_OWN, ...options.limits } });
     this.host.listen(BGP_PORT, { accept: (remote) => this.#peerAt(remote)?.tcp });
   }
 
@@ -183,7 +183,6 @@ export class BgpTransport {
         return this.#withLink(action.id, (link) => this.#ended(link, 'the peer closed the connection', now));
       case 'closed':
         return this.#withLink(action.id, (link) => {
-          if (!link.closing) this.#read(link, now);
           this.#leave(link);
           if (!link.closing) this.#tell(link, { type: 'closed', connection: link.connection, why: action.why });
         });
@@ -275,5 +274,7 @@ export class BgpTransport {
 const nameOf = (peer: string, connection: ConnectionId): string => `${peer} ${connection}`;
 
 export const BGP_PORT = 179;
+/** Only peers connect and are dialled, and each address has its own bound: however many peers there are, none takes another's place. */
+const EACH_PEER_ITS_OWN = { connections: Number.POSITIVE_INFINITY, backlog: Number.POSITIVE_INFINITY };
 /** Octets that a session is given at once. */
 const PIECE = 65_536;

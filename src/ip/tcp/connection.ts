@@ -234,6 +234,8 @@ export class Connection {
     if ((flags & TCP_FLAG.ack) === 0) return;
     if (!this.#heed(segment, now)) return;
     this.#patience.heard(now);
+    const isNew = isAfter(advance(sequence, segment.data.length), receive.nxt);
+    if (isNew && this.#patience.isDeaf(now)) return this.abort('text came after the close');
     const owed = this.#text(segment, now);
     if (this.#state.at === 'closed') return;
     if (owed) this.#transmitAndAcknowledge(now);
@@ -273,7 +275,7 @@ export class Connection {
     const send = this.#send;
     const { acknowledgment: ack, sequence } = segment;
     const window = this.#outlet.unscale(segment.window);
-    if (this.#state.at === 'synReceived') {
+    if (!send.synAcknowledged) {
       if (!isAfter(ack, send.iss) || isAfter(ack, send.max)) {
         this.#around.counters.unacceptable += 1;
         this.#emit(TCP_FLAG.rst, ack);
@@ -315,10 +317,6 @@ export class Connection {
     const { data, sequence, flags } = segment;
     const fin = (flags & TCP_FLAG.fin) !== 0;
     if (data.length === 0 && !fin) return false;
-    if (this.#patience.isDeaf(now) && isAfter(advance(sequence, data.length), receive.nxt)) {
-      this.abort('text came after the close');
-      return false;
-    }
     const before = receive.length;
     const reception = receive.take((flags & TCP_FLAG.syn) !== 0 ? advance(sequence, 1) : sequence, data, fin);
     if (reception === 'refused') this.#around.counters.piecesRefused += 1;
@@ -356,8 +354,9 @@ export class Connection {
     this.#send.established();
     this.#send.begin(this.#outlet.segmentSize);
     this.#send.update(window, sequence, acknowledgment, true);
-    // What was closed before it was established has its FIN waiting.
-    if (this.#state.at === 'synSent' || this.#state.at === 'synReceived') this.#state = { at: 'established' };
+    // Closed in SYN-RECEIVED: the FIN waits for this, and nobody for the news.
+    if (this.#state.at === 'finWait1') return;
+    this.#state = { at: 'established' };
     const { id, local, remote, passive } = this;
     this.#around.act({ do: 'connected', id, local, remote, passive });
   }

@@ -22,7 +22,7 @@ export type TcpAction =
   | { readonly do: 'writable'; readonly id: TcpConnectionId }
   /** The peer sends nothing after what `read` has. */
   | { readonly do: 'ended'; readonly id: TcpConnectionId }
-  /** The last word on a connection. What came in the same call can still be read; older text that was not read is lost. */
+  /** The last word on a connection. Text that was not read is lost, unless it `finished` from this side: then it stays through TIME-WAIT. */
   | { readonly do: 'closed'; readonly id: TcpConnectionId; readonly how: TcpClosure; readonly why: string };
 
 /** `finished`: both sides closed, and everything sent is acknowledged. */

@@ -3,6 +3,8 @@
  *
  * Read first: RFC 9293 §3.7.1 (Eff.snd.MSS), RFC 7323 §2.2–2.3, RFC 5082 §3, RFC 1191 §3 (how small), RFC 6691.
  * Leaves to others: when something goes, and sequence numbers.
+ * Deliberate deviation from MUST-16 of RFC 9293 §3.7.1: an MSS option below LEAST_MSS counts as LEAST_MSS. It costs a peer nothing to say 1,
+ * and would cost us a packet and a signature for each octet; no link that IP runs over is so narrow.
  */
 import { type Bytes, EMPTY } from '../../core/index.ts';
 import type { Address, Endpoint } from '../address.ts';
@@ -99,7 +101,7 @@ export const hopsOf = ({ gtsmHops, ttl }: TcpOptions): number => (gtsmHops === u
 /** RFC 9293 §3.7.1, MUST-15: where the peer does not say. */
 const defaultMss = (address: Address): number => (address.length === 4 ? 536 : 1220);
 
-/** Smaller offers only make work; this leaves room for all options. */
+/** Linux has the same (TCP_MIN_MSS): room for all options and a little text. */
 const LEAST_MSS = 88;
 /** Linux: net.ipv4.route.min_pmtu; RFC 8200 §5 for IPv6. */
 const LEAST_PATH_MTU = 552;

@@ -79,6 +79,26 @@ class Bench {
 
 const sequenceOf = (packet: Bytes): number => new DataView(packet.buffer, packet.byteOffset).getUint32(24);
 
+describe('many peers', () => {
+  it('seventy are dialled at once, and dead ones keep none from connecting', () => {
+    const bench = new Bench(70);
+    for (let peer = 0; peer < 70; peer++) bench.transport.dial(`p${peer}`, -1, bench.now);
+    expect(bench.closures).toEqual([]);
+    expect(bench.emitted()).toHaveLength(70);
+    for (let peer = 0; peer < 70; peer++) expect(bench.connects(peer, 4000)).toBe(true);
+    expect(bench.transport.host.size).toBe(140);
+  });
+
+  it('half-open connections of some keep no other from connecting', () => {
+    const bench = new Bench(70);
+    for (let peer = 0; peer < 69; peer++) for (let port = 4000; port < 4020; port++) bench.says(peer, port, syn);
+    expect(bench.connects(69, 4000)).toBe(true);
+    expect(bench.transport.host.size).toBe(69 * 8 + 1);
+    for (let peer = 0; peer < 69; peer++) expect(bench.connects(peer, 5000)).toBe(true);
+    expect(bench.transport.host.size).toBe(69 * 8 + 1);
+  });
+});
+
 describe('connections that nobody reads', () => {
   it('RFC 6429: with its last words untaken, a closed connection ends, however it was closed', () => {
     for (const octets of [19, 100_000]) {

@@ -57,6 +57,25 @@ describe('RFC 9293 §3.3.2: states', () => {
     }
   });
 
+  it('§3.10.4: closed in SYN-RECEIVED, it has the sizes of its peer, and says what waits and that it ends once the SYN is acknowledged', () => {
+    const peer = new HandPeer();
+    const dialled = peer.host.connect({ address: A, port: 4000 }, { address: B, port: 179 }, {}, peer.now);
+    const [dial] = peer.take('refused' in dialled ? [] : dialled.actions);
+    [peer.id, peer.port, peer.acknowledgment] = [1, 4000, (sequenceOf(dial!) + 1) >>> 0];
+    const options = concat(mssOption(200), Uint8Array.of(3, 3, 4, 0));
+    expect(peer.says(syn, { acknowledgment: 0, options }).map(flagsOf)).toEqual(['SYN ACK']);
+    peer.sequence = (peer.sequence + 1) >>> 0;
+    expect(peer.send(text(500, 1))).toEqual([]);
+    expect(peer.take(peer.host.close(peer.id, peer.now))).toEqual([]);
+    expect(state(peer)).toBe('finWait1');
+    const packets = peer.says(ack, { window: 100 });
+    expect(packets.map((packet) => dataOf(packet).length)).toEqual([200, 200, 100]);
+    expect(flagsOf(packets.at(-1))).toBe('FIN PSH ACK');
+    peer.acknowledgment = (peer.acknowledgment + 501) >>> 0;
+    peer.says(fin | ack);
+    expect([state(peer), peer.told]).toEqual(['timeWait', ['ended 1', 'closed 1 finished']]);
+  });
+
   it('§3.6, figure 12: a close from here', () => {
     const peer = new HandPeer().establish();
     expect(peer.take(peer.host.close(peer.id, peer.now)).map(flagsOf)).toEqual(['FIN ACK']);
