@@ -1,4 +1,7 @@
 /** Tables with peers in them, for tests: who says what, and what each has read. */
+import { compilePolicy } from '../../../src/bgp/policy/compile.ts';
+import type { Policy } from '../../../src/bgp/policy/policy.ts';
+import type { PolicyRecord } from '../../../src/bgp/policy/record.ts';
 import type { RibOptions } from '../../../src/bgp/rib/options.ts';
 import type { PeerOptions } from '../../../src/bgp/rib/peer.ts';
 import { Rib } from '../../../src/bgp/rib/rib.ts';
@@ -10,6 +13,12 @@ import { peerOptions, update } from './speakers.ts';
 export const NET = Uint8Array.of(24, 198, 51, 100);
 export const KEY = '24/c63364';
 export const prefix = (text: string) => parsePrefix(text)!;
+
+export function policy(record: PolicyRecord): Policy {
+  const compiled = compilePolicy(record);
+  if (!compiled.ok) throw new Error(JSON.stringify(compiled));
+  return compiled.policy;
+}
 
 export class World {
   readonly rib: Rib;
