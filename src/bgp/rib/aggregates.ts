@@ -125,8 +125,11 @@ export class Aggregates {
     if (before === 0 || before + by === 0) aggregate.changed = true;
   }
 
-  #announce({ prefix, sets, asSet }: Aggregate): void {
+  #announce(aggregate: Aggregate): void {
+    const { prefix, sets, asSet } = aggregate;
     const set = this.#merge([...sets.keys()], asSet);
+    // What they have in common is more than an attribute holds.
+    if (set === 0) return this.#withdraw(aggregate);
     const { table } = this.#rib;
     this.#rib.announce(0, table.load(prefix), AGGREGATE_ID, set, set, 0, 0);
     this.#store.release(set);
@@ -136,7 +139,7 @@ export class Aggregates {
     this.#rib.withdraw(0, this.#rib.table.load(prefix), AGGREGATE_ID);
   }
 
-  /** RFC 4271 §9.2.2.2, with one reference. */
+  /** RFC 4271 §9.2.2.2, with one reference; 0: no set. */
   #merge(sets: readonly number[], asSet: boolean): number {
     const draft = this.#draft;
     const { localAs, routerId, weight } = this.#aggregator;

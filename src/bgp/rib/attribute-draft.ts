@@ -7,6 +7,9 @@ import { type Bytes, EMPTY } from '../../core/index.ts';
 import { ATTRIBUTE, SEGMENT } from '../message/iana.ts';
 import { type AttributeStore, HEADER, putWord, valueAt, valueLength } from './attribute-store.ts';
 
+/** RFC 4271 §4.3: what two octets of length can say. */
+export const LONGEST_VALUE = 0xffff;
+
 export class AttributeDraft {
   weight = 0;
   readonly #store: AttributeStore;
@@ -115,10 +118,13 @@ export class AttributeDraft {
     this.set(ATTRIBUTE.AS_PATH, 0x40, out);
   }
 
-  /** The number of the set, with one reference for the caller. */
+  /** The number of the set, with one reference for the caller; 0 where a value has become too long for any attribute. */
   commit(): number {
     let need = HEADER + this.#hopLength;
-    for (let i = 0; i < this.#count; i++) need += this.#lengths[i]! + 4;
+    for (let i = 0; i < this.#count; i++) {
+      if (this.#lengths[i]! > LONGEST_VALUE) return 0;
+      need += this.#lengths[i]! + 4;
+    }
     const out = this.#store.room(need);
     out[0] = this.weight >>> 8;
     out[1] = this.weight;

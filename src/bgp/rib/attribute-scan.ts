@@ -12,7 +12,7 @@ import { AS_TRANS, ATTRIBUTE, attributeName } from '../message/iana.ts';
 import { nextHopFits } from '../message/multiprotocol.ts';
 import type { CodecContext, Family, Treatment } from '../message/types.ts';
 import { isConfederate, isPath, mergePaths, widen } from './as-path.ts';
-import { AttributeDraft } from './attribute-draft.ts';
+import { AttributeDraft, LONGEST_VALUE } from './attribute-draft.ts';
 import { type AttributeStore, countAs, word } from './attribute-store.ts';
 
 /** Part of an UPDATE that holds prefixes. */
@@ -173,6 +173,7 @@ export class AttributeScan {
     const wide = four ? this.#octets : widen(this.#octets, value, length);
     const start = four ? value : 0;
     const octets = four ? length : wide.length;
+    if (octets > LONGEST_VALUE) return this.#fault('withdraw', TOO_LONG);
     // RFC 5065 §5.
     if (this.#context!.ebgp && isConfederate(wide, start, octets))
       return this.#fault('withdraw', 'AS_PATH has segments of a confederation from outside');
@@ -223,8 +224,10 @@ export class AttributeScan {
       this.#draft.set(ATTRIBUTE.AGGREGATOR, 0xc0, this.#as4Aggregator);
     }
     const path = this.#draft.value(ATTRIBUTE.AS_PATH);
-    if (path !== undefined && this.#as4Path !== undefined)
-      this.#draft.set(ATTRIBUTE.AS_PATH, 0x40, mergePaths(path, this.#as4Path));
+    if (path === undefined || this.#as4Path === undefined) return;
+    const merged = mergePaths(path, this.#as4Path);
+    if (merged.length > LONGEST_VALUE) return this.#fault('withdraw', TOO_LONG);
+    this.#draft.set(ATTRIBUTE.AS_PATH, 0x40, merged);
   }
 }
 
@@ -274,4 +277,6 @@ const FITS: readonly (readonly [type: number, fits: Rule['fits']])[] = [
 const RULES: (Rule | undefined)[] = [];
 for (const [type, fits] of FITS) RULES[type] = { ...attributeRule(type)!, fits };
 
+/** RFC 8654 lets a peer of two octets send what no attribute of four octets a number holds. */
+const TOO_LONG = 'AS_PATH is too long for numbers of four octets';
 const MANDATORY = [ATTRIBUTE.ORIGIN, ATTRIBUTE.AS_PATH];

@@ -64,7 +64,7 @@ export class Exporter {
     store.freed.push(this.#forget);
   }
 
-  /** The set to be sent for a path, or 0. The reference to it is the exporter's. */
+  /** The set to be sent for a path, or 0. It lives as long as the set of the path, at least until that gets another answer. */
   export(path: number): number {
     const set = this.#paths.after[path]!;
     const from = this.#peers[this.#paths.owner(path)]!;
@@ -74,11 +74,11 @@ export class Exporter {
     if (set >= this.#kinds.length) this.#grow();
     if (this.#kinds[set] === kind && this.#signatures[set] === signature) return this.#answers[set]!;
     const answer = this.#work(set, from, signature, (kind & LONG_LIVED) !== 0);
-    const old = this.#answers[set]!;
+    // A set that is its own answer would never be free if its answer held it.
+    if (answer === set) this.#store.release(answer);
+    this.#replace(set, answer);
     this.#kinds[set] = kind;
     this.#signatures[set] = signature;
-    this.#answers[set] = answer;
-    this.#store.release(old);
     return answer;
   }
 
@@ -117,7 +117,7 @@ export class Exporter {
 
   end(): void {
     this.#store.freed.splice(this.#store.freed.indexOf(this.#forget), 1);
-    for (const answer of this.#answers) this.#store.release(answer);
+    for (const [set, answer] of this.#answers.entries()) if (answer !== set) this.#store.release(answer);
     this.#store.release(this.#default);
     this.#answers = new Uint32Array(0);
   }
@@ -221,9 +221,13 @@ export class Exporter {
   #drop(id: number): void {
     if (id >= this.#kinds.length || this.#kinds[id] === 0) return;
     this.#kinds[id] = 0;
-    const answer = this.#answers[id]!;
-    this.#answers[id] = 0;
-    this.#store.release(answer);
+    this.#replace(id, 0);
+  }
+
+  #replace(set: number, answer: number): void {
+    const old = this.#answers[set]!;
+    this.#answers[set] = answer;
+    if (old !== set) this.#store.release(old);
   }
 
   #grow(): void {

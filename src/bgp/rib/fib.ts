@@ -56,10 +56,9 @@ export class Fib {
     if (next !== old) this.#wait(row);
   }
 
-  /** Up to `limit` changes; `tidied` is told which rows no longer wait. */
-  take(limit: number, tidied: (row: number) => void): RouteChange[] {
+  /** Adds up to `limit` changes to `out`; `tidied` is told which rows no longer wait. */
+  take(limit: number, out: RouteChange[], tidied: (row: number) => void): void {
     const count = Math.min(limit, this.#count);
-    const out: RouteChange[] = [];
     for (let i = 0; i < count; i++) {
       const row = this.#waiting[i]!;
       this.#table.marks[row]! &= ~WAITS;
@@ -75,7 +74,6 @@ export class Fib {
     this.#waiting.copyWithin(0, count, this.#count);
     this.#count -= count;
     if (this.#count === 0 && this.#waiting.length > 8192) this.#waiting = new Uint32Array(8);
-    return out;
   }
 
   /** One reference for the row. Routes of our own have no next hop here: the host knows them better. */

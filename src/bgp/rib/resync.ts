@@ -17,6 +17,8 @@ export class Resync {
   /** Messages before everything else and behind it: BoRR, EoRR (RFC 7313), End-of-RIB. */
   readonly before: Bytes[] = [];
   readonly behind: Bytes[] = [];
+  /** Whether an answer to ROUTE-REFRESH is on its way. */
+  refreshes = false;
   /** Behind that, all once more: ROUTE-REFRESH that came before the end of what is on its way. */
   again: { readonly before: readonly Bytes[]; readonly behind: readonly Bytes[] } | undefined;
   #bits: Uint32Array;
@@ -59,6 +61,11 @@ export class Resync {
     if (!this.has(unit)) return;
     this.#bits[unit >>> 5]! &= ~(1 << (unit & 31));
     this.#count--;
+  }
+
+  each(visit: (unit: number) => void): void {
+    for (let at = 0; at < this.#bits.length; at++)
+      for (let rest = this.#bits[at]!; rest !== 0; rest &= rest - 1) visit(at * 32 + 31 - Math.clz32(rest & -rest));
   }
 
   /** Up to SLICE marked units, from where the last slice ended, and around. */

@@ -232,8 +232,7 @@ export class Rib {
   /** Changes of routes for forwarding, at most `limit`. */
   takeRoutes(limit: number): RouteChange[] {
     const out: RouteChange[] = [];
-    for (const rib of this.#families.values())
-      if (rib.fib !== undefined) out.push(...rib.fib.take(limit - out.length, (row) => rib.touch(row)));
+    for (const rib of this.#families.values()) rib.fib?.take(limit - out.length, out, (row) => rib.touch(row));
     return out;
   }
 

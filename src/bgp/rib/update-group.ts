@@ -117,6 +117,10 @@ export class UpdateGroup {
     this.#members.delete(peer);
     if (member.resync === undefined) this.#inStep--;
     this.#trim();
+    // What was kept for it alone.
+    member.resync?.each((unit) => {
+      if (unit >= this.advertised.length || this.advertised[unit] === 0) this.onTold(unit);
+    });
   }
 
   /**
@@ -127,7 +131,7 @@ export class UpdateGroup {
     const member = this.#members.get(peer);
     if (member === undefined) return;
     const resync = member.resync ?? this.#detach(peer, member);
-    if (resync.behind.length > 0) resync.again = { before, behind };
+    if (resync.refreshes || resync.behind.length > 0) resync.again = { before, behind };
     else this.#begin(peer, resync, before, behind);
     this.#trim();
   }
@@ -272,6 +276,7 @@ export class UpdateGroup {
     }
     if (member.planned < member.plan.length || resync.count > 0) return 0;
     for (const octets of resync.behind.splice(0)) give(octets);
+    resync.refreshes = false;
     if (resync.again !== undefined) {
       this.#begin(peer, resync, resync.again.before, resync.again.behind);
       resync.again = undefined;
@@ -328,11 +333,12 @@ export class UpdateGroup {
     return out.subarray(begin, encoder.end);
   }
 
-  /** Called when a member on its own way has been told that a unit is withdrawn. */
+  /** Called when a member on its own way has been told that a unit is withdrawn, or will not be. */
   onTold: (unit: number) => void = () => undefined;
 
   #begin(peer: number, resync: Resync, before: readonly Bytes[], behind: readonly Bytes[]): void {
     this.#markAll(resync, peer);
+    resync.refreshes = true;
     resync.before.push(...before);
     resync.behind.push(...behind);
   }

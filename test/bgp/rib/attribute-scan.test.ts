@@ -4,7 +4,7 @@ import { decodeUpdate, encodeAttributes, flagsPassedOn, reconcileAs4 } from '../
 import { AttributeScan } from '../../../src/bgp/rib/attribute-scan.ts';
 import { AttributeStore } from '../../../src/bgp/rib/attribute-store.ts';
 import { concat, EMPTY, toHex } from '../../../src/core/index.ts';
-import { attribute, context, update, word } from './speakers.ts';
+import { attribute, context, long, sequences, update, word } from './speakers.ts';
 
 const octets = (...lengths: number[]) =>
   fc.constantFrom(...lengths).chain((length) => fc.uint8Array({ minLength: length, maxLength: length }));
@@ -106,5 +106,30 @@ describe('the scan of attributes', () => {
       return toHex(store.view(scanner.commit(false)));
     });
     expect(new Set(forms)).toEqual(new Set(['0000040a000001' + '40010100' + '400206' + '020100000007']));
+  });
+});
+
+describe('RFC 8654: what a message of 65,535 octets holds and an attribute does not', () => {
+  const origin = attribute(0x40, 1, 0);
+  const hop = attribute(0x40, 3, 10, 0, 0, 1);
+
+  it.each([
+    [64, 'none'],
+    [65, 'withdraw'],
+  ] as const)('RFC 6793 §4.2.3: AS_PATH of %i segments of two octets a number is %s', (count, treatment) => {
+    const { scanner, store } = scan(concat(origin, long(0x40, 2, sequences(count, 2)), hop), true, false);
+    expect(scanner.treatment).toBe(treatment);
+    if (treatment === 'withdraw') return expect(scanner.why).toContain('too long');
+    const set = scanner.commit(false);
+    expect([store.pathLengths[set], store.localPreferences[set]]).toEqual([count * 255, 100]);
+  });
+
+  it('RFC 6793 §4.2.3: AS_PATH that AS4_PATH makes too long withdraws', () => {
+    const sets = Uint8Array.from(Array.from({ length: 20 }, () => [1, 1, 0, 1]).flat());
+    const block = concat(origin, long(0x40, 2, concat(sequences(63, 2), sets)), hop);
+    expect(scan(block, true, false).scanner.treatment).toBe('none');
+    const as4 = Uint8Array.from(Array.from({ length: 5000 }, () => [1, 2, ...word(1), ...word(1)]).flat());
+    const merged = concat(block, long(0xc0, 17, as4));
+    expect(scan(merged, true, false).scanner).toMatchObject({ treatment: 'withdraw' });
   });
 });

@@ -1,54 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { IPV4_UNICAST, IPV6_UNICAST } from '../../../src/bgp/message/types.ts';
 import type { RibEvent } from '../../../src/bgp/rib/intake.ts';
-import type { RibOptions } from '../../../src/bgp/rib/options.ts';
 import type { PeerOptions } from '../../../src/bgp/rib/peer.ts';
-import { Rib } from '../../../src/bgp/rib/rib.ts';
 import { type Bytes, concat, EMPTY, fromHex, toHex } from '../../../src/core/index.ts';
-import { formatAddress, formatPrefix, parsePrefix } from '../../../src/ip/index.ts';
+import { formatAddress, formatPrefix } from '../../../src/ip/index.ts';
 import { FEED, feed } from '../message/feed.ts';
 import { Receiver } from './receiver.ts';
-import { address, attribute, context, messagesIn, peerOptions, update, usual, word } from './speakers.ts';
-
-const NET = Uint8Array.of(24, 198, 51, 100);
-const KEY = '24/c63364';
-const prefix = (text: string) => parsePrefix(text)!;
-
-class World {
-  readonly rib: Rib;
-  now = 0;
-
-  constructor(options: Partial<RibOptions> = {}) {
-    this.rib = new Rib({ localAs: 65_000, routerId: 0x01010101, ...options });
-  }
-
-  /** A peer whose first table has been read. */
-  peer(number: number, change: Partial<PeerOptions> = {}): number {
-    const added = this.rib.add(peerOptions(number, change));
-    this.read(added);
-    return added;
-  }
-
-  say(peer: number, attributes: Bytes, nlri: Bytes = NET, withdrawn: Bytes = EMPTY) {
-    return this.rib.receive(peer, update(withdrawn, attributes, nlri), this.now);
-  }
-
-  read(peer: number, into: Receiver = new Receiver()): Receiver {
-    this.rib.flush();
-    while (this.rib.hasOutput(peer)) for (const octets of this.rib.take(peer, 4096)) into.read(octets);
-    return into;
-  }
-
-  /** What a peer is owed, as it is. */
-  octets(peer: number): Bytes {
-    this.rib.flush();
-    return concat(...this.rib.take(peer, 65_536));
-  }
-
-  why(text = '198.51.100.0/24'): string[] {
-    return this.rib.explain(prefix(text)).map(({ peer, why }) => `${peer}: ${why}`);
-  }
-}
+import { address, attribute, context, messagesIn, peerOptions, usual, word } from './speakers.ts';
+import { KEY, NET, prefix, World } from './world.ts';
 
 const internal = { kind: 'internal' as const };
 const client = { kind: 'client' as const };

@@ -76,3 +76,18 @@ export function update(withdrawn: Bytes, attributes: Bytes, nlri: Bytes): Bytes 
     nlri,
   );
 }
+
+/** An attribute with a length of two octets. */
+export const long = (flags: number, type: number, value: Bytes): Bytes =>
+  concat(Uint8Array.of(flags | 0x10, type, value.length >>> 8, value.length & 0xff), value);
+
+/** AS_SEQUENCEs of 255 numbers of `width` octets, all of them 1. */
+export const sequences = (count: number, width: 2 | 4): Bytes =>
+  concat(
+    ...Array.from({ length: count }, () => {
+      const segment = new Uint8Array(2 + 255 * width);
+      segment.set([2, 255]);
+      for (let at = 1 + width; at < segment.length; at += width) segment[at] = 1;
+      return segment;
+    }),
+  );
