@@ -3,7 +3,8 @@
 import { encodeControlMessage, IPV4_UNICAST, KEEPALIVE } from '../../src/bgp/message/index.ts';
 import { compilePolicy } from '../../src/bgp/policy/compile.ts';
 import { sessionConfiguration } from '../../src/bgp/session/index.ts';
-import { Speaker, type SpeakerEvent } from '../../src/bgp/speaker.ts';
+import { Speaker } from '../../src/bgp/speaker.ts';
+import type { SpeakerEvent } from '../../src/bgp/speaker-contract.ts';
 import { type Bytes, concat, seededRandom } from '../../src/core/index.ts';
 import { update, usual } from '../../test/bgp/rib/speakers.ts';
 import { print } from '../support.ts';

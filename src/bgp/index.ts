@@ -20,3 +20,4 @@ export * from './rib/rib.ts';
 export * from './script/index.ts';
 export * from './session/index.ts';
 export * from './speaker.ts';
+export type * from './speaker-contract.ts';

@@ -22,37 +22,12 @@ import {
   REFRESH,
 } from './message/index.ts';
 import { ABSENT, changeable, optionsOf, type PeerSettings, restartFamilies } from './peer-settings.ts';
-import type { RouteChange } from './rib/fib.ts';
 import type { RibEvent } from './rib/intake.ts';
 import type { RibOptions } from './rib/options.ts';
 import { Rib } from './rib/rib.ts';
 import { Session, type Watch } from './session/index.ts';
+import type { SessionRecord, SpeakerAction, SpeakerEvent } from './speaker-contract.ts';
 import { longLived, lost, outlivesLoss, type Retained, type Stale, spoken } from './stale.ts';
-
-export type SpeakerEvent =
-  | { readonly type: 'session'; readonly peer: string; readonly event: Exclude<SessionEvent, { type: 'tick' }> }
-  | { readonly type: 'add-peer'; readonly peer: PeerSettings }
-  /** What does not touch the session is another now: policies, limits. */
-  | { readonly type: 'configure-peer'; readonly peer: PeerSettings }
-  /** With what the operator says of it; its routes go at once. */
-  | { readonly type: 'remove-peer'; readonly peer: string; readonly text?: string }
-  /** Asks the peer for everything again (RFC 2918), or tells it everything again. */
-  | { readonly type: 'refresh'; readonly peer: string; readonly direction: 'in' | 'out' }
-  /** Ways to next hops may have changed. */
-  | { readonly type: 'next-hops' }
-  | { readonly type: 'tick' };
-
-export type SpeakerAction =
-  | {
-      readonly do: 'session';
-      readonly peer: string;
-      readonly action: Extract<SessionAction, { do: 'dial' | 'send' | 'close' }>;
-    }
-  /** What changes in the FIB. */
-  | { readonly do: 'routes'; readonly changes: readonly RouteChange[] }
-  | { readonly do: 'log'; readonly peer: string; readonly event: string; readonly why: string };
-
-export type SessionRecord = (event: SessionEvent, actions: readonly SessionAction[]) => void;
 
 /** Octets given to a transport that it has not taken. */
 export const WINDOW = 262_144;

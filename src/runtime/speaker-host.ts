@@ -7,7 +7,8 @@
 
 import type { PeerSettings } from '../bgp/peer-settings.ts';
 import type { Clock, OctetStream, StreamTransport } from '../bgp/script/index.ts';
-import type { Speaker, SpeakerAction, SpeakerEvent } from '../bgp/speaker.ts';
+import type { Speaker } from '../bgp/speaker.ts';
+import type { SpeakerAction, SpeakerEvent } from '../bgp/speaker-contract.ts';
 import { type Endpoint, formatAddress } from '../ip/index.ts';
 import { BgpStreams } from './bgp-streams.ts';
 
