@@ -24,3 +24,4 @@ export type {
   SegmentOptions,
   SegmentSink,
 } from './segment-contract.ts';
+export { TokenBucket } from './token-bucket.ts';

@@ -17,13 +17,13 @@ export class TokenBucket {
     this.#tokens = burst;
   }
 
-  /** Takes one token if there is one. */
-  take(now: Millis): boolean {
+  /** Takes so many tokens if they are there. */
+  take(now: Millis, tokens = 1): boolean {
     const elapsed = now - (this.#at ?? now);
     if (elapsed > 0) this.#tokens = Math.min(this.#burst, this.#tokens + elapsed * this.#perMs);
     if (this.#at === undefined || elapsed > 0) this.#at = now;
-    if (this.#tokens < 1) return false;
-    this.#tokens -= 1;
+    if (this.#tokens < tokens) return false;
+    this.#tokens -= tokens;
     return true;
   }
 }

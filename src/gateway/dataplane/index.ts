@@ -14,4 +14,5 @@ export {
 export type * from './contract.ts';
 export { DataPlane, type DataPlaneOptions } from './plane.ts';
 export { MOST_CHANGES, RouteBatch } from './route-batch.ts';
+export { Shares } from './shares.ts';
 export { OUTER_MTU, type PlaneSa, type PlaneTunnel, UNKNOWN_MTU, WAITING_PACKETS } from './tunnel.ts';

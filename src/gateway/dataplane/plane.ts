@@ -7,7 +7,7 @@
  * behind compartment 1 the external address of a NAT or the prefixes of a tenant without one. Packets are taken in
  * at any pace and leave at `flush`, which ends a batch; commands come between batches.
  * Invariants: each packet taken is given to the output or released, once; an event is kept until `takeEvents`, but IKE messages,
- * TCP and strays beyond EVENTS are dropped like packets, and counted.
+ * TCP and strays beyond EVENTS are dropped like packets, and counted; of TCP a tenant's share is what leaves room for others and for IKE.
  */
 import {
   Agenda,
@@ -36,6 +36,7 @@ import { Egress } from './egress.ts';
 import { Ingress } from './ingress.ts';
 import { Joining } from './joining.ts';
 import { Layout } from './layout.ts';
+import { Shares } from './shares.ts';
 import { Tap } from './tap.ts';
 import type { PlaneTenant } from './tenant.ts';
 import type { PlaneSa, PlaneTunnel } from './tunnel.ts';
@@ -59,6 +60,8 @@ export interface DataPlaneOptions {
 
 /** Events between two batches from which on no message, no TCP and no stray is taken; of other events an SA, a tunnel, a ping causes a few. */
 const EVENTS = 1024;
+/** That TCP has of these, of all tenants together. */
+const TRANSPORT_EVENTS = 768;
 
 export class DataPlane {
   readonly pool: PacketPool;
@@ -83,6 +86,7 @@ export class DataPlane {
   readonly #joining: Joining;
   readonly #spis: { readonly modulus: number; readonly residue: number };
   #events: PlaneEvent[] = [];
+  readonly #transportShares = new Shares(TRANSPORT_EVENTS);
   #stopping = false;
   /** Begins without a value, because V8 makes a new object of what it reads from a field that never held anything but numbers. */
   #now: Millis | undefined;
@@ -253,8 +257,10 @@ export class DataPlane {
 
   /** False: dropped, because control does not keep up. */
   tell(event: PlaneEvent): boolean {
-    const repeated = event.type === 'ike' || event.type === 'stray' || event.type === 'transport';
-    if (repeated && this.#events.length >= EVENTS) {
+    const isTransport = event.type === 'transport';
+    const repeated = event.type === 'ike' || event.type === 'stray' || isTransport;
+    const full = repeated && this.#events.length >= EVENTS;
+    if (full || (isTransport && !this.#transportShares.take(event.compartment, 1))) {
       this.drops[DROP.queueFull]! += 1;
       return false;
     }
@@ -267,6 +273,7 @@ export class DataPlane {
     if (this.#events.length === 0) return this.#events;
     const events = this.#events;
     this.#events = [];
+    this.#transportShares.clear();
     return events;
   }
 

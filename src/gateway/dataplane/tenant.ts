@@ -9,7 +9,7 @@ import { type Address, DROP, type Packet } from '../../ip/index.ts';
 import type { NatSettings, PlaneCommand } from './contract.ts';
 import type { PlaneLink } from './link.ts';
 import type { DataPlane } from './plane.ts';
-import { tellTransport } from './transport.ts';
+import { tellTransport, transportBucket } from './transport.ts';
 import type { Way } from './ways.ts';
 
 type AddInterface = Extract<PlaneCommand, { do: 'add-interface' }>;
@@ -18,6 +18,7 @@ export class PlaneTenant implements Timed, Sink {
   touched = false;
   /** TCP to own addresses is told to control. */
   hasTransport = false;
+  readonly transportRate = transportBucket();
   readonly compartment: Compartment;
   readonly ways = new Map<number, Way>();
   /** Its way to compartment 1. */
@@ -54,7 +55,7 @@ export class PlaneTenant implements Timed, Sink {
   }
 
   transport(packet: Packet): boolean {
-    return this.hasTransport && tellTransport(this.#plane, this.compartment.number, packet);
+    return this.hasTransport && tellTransport(this.#plane, this, packet);
   }
 
   pinged(result: PingResult): void {

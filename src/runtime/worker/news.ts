@@ -2,24 +2,38 @@
  * What a worker tells the main thread, when that may be slow to look: news that finds room in the ring goes at once; what is said
  * only once waits here for room; anything else is dropped, because it comes again.
  *
- * Limits: TRAFFIC_SHARE of the ring for IKE messages and TCP, whose senders repeat them, and packets that strayed; what waits has a key, so
- * that there is no more of it than ports, sockets, SAs and tunnels.
+ * Limits: TRAFFIC_SHARE of the ring for IKE messages and TCP, whose senders repeat them, and packets that strayed; of that
+ * TRANSPORT_SHARE for TCP, in which a tenant leaves room for others (`Shares`); what waits has a key, so that there is no more of it than
+ * ports, sockets, SAs and tunnels.
  */
-import type { PlaneEvent } from '../../gateway/index.ts';
+import { type PlaneEvent, Shares } from '../../gateway/index.ts';
 import { encodeNews, TOLD, type WorkerNews } from './contract.ts';
-import type { Ring } from './ring.ts';
+import { type Ring, wholeLength } from './ring.ts';
+
+/** TCP that the ring has, and where it ends. */
+interface Held {
+  readonly compartment: number;
+  readonly octets: number;
+  readonly end: number;
+}
 
 export class News {
   readonly #ring: Ring;
   readonly #signs: Int32Array;
   readonly #tell: () => void;
   readonly #waiting = new Map<string, WorkerNews>();
+  readonly #transport: Shares;
+  /** Oldest first. */
+  readonly #held: Held[] = [];
+  /** Octets of the ring ever written. */
+  #written = 0;
 
   /** `tell` makes the main thread look, soon. */
   constructor(ring: Ring, signs: Int32Array, tell: () => void) {
     this.#ring = ring;
     this.#signs = signs;
     this.#tell = tell;
+    this.#transport = new Shares(ring.capacity * TRANSPORT_SHARE);
   }
 
   /** False: dropped. */
@@ -43,9 +57,26 @@ export class News {
   #push(news: WorkerNews): boolean {
     const { capacity, used } = this.#ring;
     const octets = encodeNews(news);
-    const room = isTraffic(news) ? capacity * TRAFFIC_SHARE : capacity;
-    if (used + octets.length > room || !this.#ring.push(octets)) return false;
+    const whole = wholeLength(octets.length);
+    if (used + whole > (isTraffic(news) ? capacity * TRAFFIC_SHARE : capacity)) return false;
+    if (!this.#mayHold(news, whole, this.#written - used)) return false;
+    // Its reader only makes more room.
+    this.#ring.push(octets);
+    this.#written += whole;
     if (Atomics.exchange(this.#signs, TOLD, 1) === 0) this.#tell();
+    return true;
+  }
+
+  /** Whether TCP is within its tenant's share; what was `read` is given back first. */
+  #mayHold(news: WorkerNews, octets: number, read: number): boolean {
+    if (news.type !== 'plane' || news.event.type !== 'transport') return true;
+    while (this.#held.length > 0 && this.#held[0]!.end <= read) {
+      const { compartment, octets: length } = this.#held.shift()!;
+      this.#transport.give(compartment, length);
+    }
+    const { compartment } = news.event;
+    if (!this.#transport.take(compartment, octets)) return false;
+    this.#held.push({ compartment, octets, end: this.#written + octets });
     return true;
   }
 }
@@ -82,3 +113,4 @@ const isTraffic = (news: WorkerNews): boolean => news.type === 'plane' && TRAFFI
 const TRAFFIC: ReadonlySet<PlaneEvent['type']> = new Set(['ike', 'stray', 'transport']);
 
 const TRAFFIC_SHARE = 0.75;
+const TRANSPORT_SHARE = 0.625;

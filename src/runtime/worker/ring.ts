@@ -94,7 +94,8 @@ export class Ring {
   }
 }
 
-const wholeLength = (length: number): number => (length + 4 + 3) & ~3;
+/** What a record of so many octets takes. */
+export const wholeLength = (length: number): number => (length + 4 + 3) & ~3;
 
 const WRITTEN = 0;
 const READ = 1;

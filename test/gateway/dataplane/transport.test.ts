@@ -115,13 +115,71 @@ it('what control sends leaves by the routes of its compartment; a likeness sends
   expect(other.left).toEqual([]);
 });
 
+/** Both twins have an endpoint. */
+function listening() {
+  const made = twins();
+  for (const { compartment } of [RED, BLUE]) made.command({ do: 'set-transport', compartment, on: true });
+  return made;
+}
+
 it('a flood that control does not look at is bounded, and counted', () => {
-  const { plane, pool, command } = twins();
-  command({ do: 'set-transport', compartment: RED.compartment, on: true });
+  const { plane, pool } = listening();
   for (let i = 0; i < 3000; i++) plane.packet(RED.port, pool.from(syn)!, 0);
-  expect(plane.takeEvents()).toHaveLength(1024);
-  expect(plane.drops[DROP.queueFull]).toBe(3000 - 1024);
+  expect(plane.takeEvents()).toHaveLength(512);
+  expect(plane.drops[DROP.queueFull]).toBe(3000 - 512);
   expect(pool.taken).toBe(0);
+});
+
+it('the flood of one tenant leaves room for the TCP of its twin, and that of all for IKE', () => {
+  const { plane, pool } = listening();
+  const remote = { address: parseAddress('192.0.2.9')!, port: 500 };
+  const local = { address: parseAddress('192.0.2.1')!, port: 500 };
+  for (let i = 0; i < 1000; i++) plane.packet(RED.port, pool.from(syn)!, 0);
+  for (let i = 0; i < 100; i++) plane.packet(BLUE.port, pool.from(syn)!, 0);
+  for (let i = 0; i < 200; i++) plane.udp(local, remote, pool.from(new Uint8Array(28))!, 0, false, 0);
+  const events = plane.takeEvents();
+  const toldOf = (compartment: number) =>
+    events.filter((event) => event.type === 'transport' && event.compartment === compartment).length;
+  expect([toldOf(RED.compartment), toldOf(BLUE.compartment)]).toEqual([512, 100]);
+  expect(events.filter(({ type }) => type === 'ike')).toHaveLength(200);
+  // Whoever was told has room again.
+  for (let i = 0; i < 1000; i++) plane.packet(BLUE.port, pool.from(syn)!, 0);
+  expect(plane.takeEvents()).toHaveLength(512);
+});
+
+it('a tenant has control work at a bounded rate, whatever its segments are; its twin has its own', () => {
+  for (const [data, most] of [
+    [0, 10_900],
+    [1460, 5600],
+  ] as const) {
+    const { plane, pool } = listening();
+    const fields = { source: THEIRS, destination: OURS, sourcePort: 4000, destinationPort: 179, flags: TCP_FLAG.ack };
+    const segment = buildTcp(fields, new Uint8Array(data));
+    let told = 0;
+    for (let now = 1000; now < 6000; now++) {
+      for (let i = 0; i < 20; i++) plane.packet(RED.port, pool.from(segment)!, now);
+      for (const { type } of plane.takeEvents()) told += type === 'transport' ? 1 : 0;
+    }
+    expect(told / 5).toBeLessThan(most * 1.06);
+    expect(told / 5).toBeGreaterThan(most);
+    plane.packet(BLUE.port, pool.from(segment)!, 6000);
+    expect(plane.takeEvents()).toHaveLength(1);
+    expect(plane.drops[DROP.queueFull]).toBe(100_000 - told);
+  }
+});
+
+it('what full windows of ten peers have in flight passes at once, and a transfer of 8 MB within a second', () => {
+  const { plane, pool } = listening();
+  const segment = buildTcp(
+    { source: THEIRS, destination: OURS, sourcePort: 4000, destinationPort: 179 },
+    new Uint8Array(1460),
+  );
+  for (let i = 0; i < 10 * 45; i++) plane.packet(RED.port, pool.from(segment)!, 1000);
+  expect(plane.takeEvents()).toHaveLength(450);
+  for (let i = 0; i < 5480; i++) {
+    plane.packet(RED.port, pool.from(segment)!, 1000 + i / 5.48);
+    expect(plane.takeEvents()).toHaveLength(1);
+  }
 });
 
 it('a new data plane is told of it', () => {
