@@ -82,9 +82,9 @@ export class AttributeStore {
     return this.#next;
   }
 
-  /** Octets of the sets that are alive. */
+  /** Octets of the sets that are alive, and of their next hops. */
   get held(): number {
-    return this.#live + this.#count * COLUMN_OCTETS;
+    return this.#live + this.#count * COLUMN_OCTETS + this.hops.held;
   }
 
   /** More is held than the limit: who brings a new set is to go. */

@@ -150,6 +150,8 @@ describe('attribute store', () => {
     expect([ids.length, store.held]).toEqual([10, 1_080]);
     store.release(ids[3]!);
     expect([store.isFull, store.held]).toEqual([false, 972]);
+    store.intern(Uint8Array.from([0, 0, 4, 10, 0, 0, 1]), 7);
+    expect([store.isFull, store.held]).toEqual([true, 972 + 8 + 52 + 450]);
   });
 
   it('does not grow while sets come and go', () => {
