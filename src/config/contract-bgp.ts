@@ -74,7 +74,7 @@ export interface BgpPeerConfig {
   /** RFC 8212: without a policy an external peer neither gives nor gets routes, an internal one everything. */
   readonly import: PolicyConfig | undefined;
   readonly export: PolicyConfig | undefined;
-  /** RFC 4486: prefixes of a family; more end the session. Undefined: no limit but the compartment's. */
+  /** RFC 4486: prefixes of a family; more end the session. Undefined: what the tables allow any peer (`bgp/rib/intake.ts`). */
   readonly maxPrefixes:
     | { readonly limit: number; readonly warnPercent: number; readonly restartSeconds: number }
     | undefined;

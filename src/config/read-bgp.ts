@@ -1,7 +1,8 @@
 /** The section `bgp` of a tenant: what one entry alone can tell is checked here. */
-import { ceilingOf, compileExpression } from '../bgp/index.ts';
+import { ceilingOf } from '../bgp/index.ts';
 import { familyOf, formatAddress } from '../ip/index.ts';
 import * as words from './bgp-words.ts';
+import { checkClause } from './clause-record.ts';
 import type { BgpPeerConfig, DampeningConfig, PolicyClause, PolicyConfig, PrefixMatch } from './contract-bgp.ts';
 import type { BgpDraft, Perhaps } from './draft.ts';
 import type { IssueList } from './issue.ts';
@@ -99,9 +100,7 @@ function readClause(value: unknown, path: Path, reader: Reader): PolicyClause | 
       'says how long prefixes within prefix are: write prefix, too',
     );
   }
-  const expression = asPath === undefined ? undefined : compileExpression(asPath);
-  if (expression?.ok === false) issues.error([...path, 'asPath'], `${show(asPath!)}: ${expression.problem}`);
-  return {
+  const clause: PolicyClause = {
     prefixes: readPrefixes(prefix, { ge, le }, [...path, 'prefix'], reader),
     asPath,
     neighbourAs,
@@ -123,6 +122,8 @@ function readClause(value: unknown, path: Path, reader: Reader): PolicyClause | 
     },
     action,
   };
+  checkClause(clause, path, issues);
+  return clause;
 }
 
 /** A prefix, or a list of prefixes and of sections with lengths of their own. */

@@ -1,12 +1,16 @@
 import { describe, expect, test } from 'vitest';
+import { checkClause } from '../../src/config/clause-record.ts';
 import {
   diffDocuments,
   formatChanges,
   formatIssue,
   type GatewayDocument,
+  type PolicyClause,
   readDocument,
   showDocument,
 } from '../../src/config/index.ts';
+import { IssueList } from '../../src/config/issue.ts';
+import { parseSource } from '../../src/config/source.ts';
 import { parseAddress, parsePrefix } from '../../src/ip/index.ts';
 
 /** Line 6 is the interface, 7 … the router. */
@@ -262,6 +266,80 @@ describe('policies', () => {
     ['[{ acton: reject }]', 'import[0].acton: unknown key; did you mean action?'],
   ])('%s is refused', (policy, problem) => {
     expect(problems(policy)).toEqual([problem]);
+  });
+});
+
+describe('what the tables cannot compile', () => {
+  const document = documentOf(
+    'bgp: { asn: 65010, peers: [',
+    '  { name: hq, address: 10.2.0.1, asn: 65020, export: all, import: [ {',
+    '    prefix: 10.0.0.0/8,',
+    '    asPath: x,',
+    '    community: "1:1",',
+    '    set: {',
+    '      addCommunities: "1:1",',
+    '      removeCommunities: "1:1",',
+    '      prepend: 1',
+    '    } } ] } ] }',
+  );
+  const clause: PolicyClause = {
+    prefixes: [],
+    asPath: undefined,
+    neighbourAs: undefined,
+    originAs: undefined,
+    communities: [],
+    nextHop: undefined,
+    med: undefined,
+    origin: undefined,
+    set: {
+      localPreference: undefined,
+      med: undefined,
+      nextHop: undefined,
+      weight: undefined,
+      origin: undefined,
+      prepend: 0,
+      addCommunities: [],
+      removeCommunities: [],
+      clearCommunities: false,
+    },
+    action: 'accept',
+  };
+  const { set } = clause;
+
+  /** What a reader of words should have refused. */
+  test.each<[string, Partial<PolicyClause>, string]>([
+    [
+      'lengths',
+      { prefixes: [{ prefix: parsePrefix('10.0.0.0/8')!, ge: 9, le: 7 }] },
+      '9:17: import[0].prefix: 10.0.0.0/8: lengths 9 to 7 do not lie between 8 and 32',
+    ],
+    ['an expression', { asPath: '(' }, '10:17: import[0].asPath: "(": cannot be understood at character 2'],
+    ['a community', { communities: ['1:2:3:4'] }, '11:20: import[0].community: 1:2:3:4: not all are communities'],
+    [
+      'communities to be added',
+      { set: { ...set, addCommunities: ['x'] } },
+      '13:27: import[0].set.addCommunities: x is no community',
+    ],
+    [
+      'communities to be removed',
+      { set: { ...set, removeCommunities: ['x'] } },
+      '14:30: import[0].set.removeCommunities: x is no community',
+    ],
+    ['prepending', { set: { ...set, prepend: 256 } }, '15:20: import[0].set.prepend: 256 is not between 0 and 255'],
+  ])('%s: an issue at its place, and nothing that shows only when the document is applied', (_, wrong, words) => {
+    const issues = new IssueList('g', parseSource(document));
+    checkClause({ ...clause, ...wrong }, ['tenants', 0, 'bgp', 'peers', 0, 'import', 0], issues);
+    const [said, ...more] = issues.sorted().map(formatIssue);
+    expect(said?.replace('g:', '').replace('tenants[0].bgp.peers[0].', '')).toContain(words);
+    expect(more).toEqual([]);
+  });
+
+  test('an expression that is written wrong is refused with the document', () => {
+    expect(
+      issuesOf(
+        'bgp: { asn: 65010, peers: [{ name: hq, address: 10.2.0.1, asn: 65020, export: all, import: [{ asPath: "(" }] }] }',
+      ),
+    ).toEqual([expect.stringContaining('.import[0].asPath: "(": ')]);
   });
 });
 

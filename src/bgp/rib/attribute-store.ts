@@ -7,7 +7,9 @@
  * So peers whose sessions differ share sets, and the next hop is in one place for both families.
  *
  * Invariants: number 0 is no set; equal octets have equal numbers; a number is valid while somebody holds a reference, and its octets
- * do not change. Room of what is freed is reused by sets of the same size (in steps of 8 octets), so churn does not grow the arena.
+ * do not change. Room of what is freed is reused by sets of the same size (in steps of 8 octets); where less than half of the arena is in
+ * use, sets move together before it grows, so churn does not grow it whatever sizes come and go.
+ * Limit: ATTRIBUTE_OCTETS. The store refuses nothing, since what policies and groups make of a set has to be kept: intake asks `isFull`.
  */
 import type { Bytes } from '../../core/index.ts';
 import { ATTRIBUTE, COMMUNITY } from '../message/iana.ts';
@@ -17,6 +19,10 @@ import { NextHops } from './next-hops.ts';
 /** Where attributes begin, behind weight and next hop. */
 export const HEADER = 3;
 const STEP = 8;
+/** What the sets of one router take at most, columns included; the full feed of `test/vectors/bgp`, received and told, takes 14 million. */
+export const ATTRIBUTE_OCTETS = 256 << 20;
+/** Of a set in all columns, and in the table of hashes, which is never more than three quarters full. */
+const COLUMN_OCTETS = 4 * 9 + 2 * 3 + 2 + 8;
 
 export const SET = {
   med: 0x01,
@@ -53,13 +59,17 @@ export class AttributeStore {
   #free = 0;
   #next = 1;
   #count = 0;
+  /** Octets of the arena that are in use. */
+  #live = 0;
+  readonly #limit: number;
 
   #scratch: Bytes = new Uint8Array(0);
   /** First free room by size; linked through the arena. */
   readonly #rooms = new Map<number, number>();
 
-  constructor(hops: NextHops = new NextHops()) {
+  constructor(hops: NextHops = new NextHops(), limit: number = ATTRIBUTE_OCTETS) {
     this.hops = hops;
+    this.#limit = limit;
   }
 
   /** Sets that are alive. */
@@ -70,6 +80,20 @@ export class AttributeStore {
   /** One more than the largest number that was ever given. */
   get bound(): number {
     return this.#next;
+  }
+
+  /** Octets of the sets that are alive, and of their next hops. */
+  get held(): number {
+    return this.#live + this.#count * COLUMN_OCTETS + this.hops.held;
+  }
+
+  /** More is held than the limit: who brings a new set is to go. */
+  get isFull(): boolean {
+    return this.held > this.#limit;
+  }
+
+  get limit(): number {
+    return this.#limit;
   }
 
   /** Octets of all tables. */
@@ -184,7 +208,8 @@ export class AttributeStore {
   }
 
   #room(length: number): number {
-    const size = (length + STEP - 1) & -STEP;
+    const size = sizeOf(length);
+    this.#live += size;
     const free = this.#rooms.get(size);
     if (free !== undefined) {
       const next = word(this.arena, free);
@@ -192,10 +217,26 @@ export class AttributeStore {
       else this.#rooms.set(size, next);
       return free;
     }
+    if (this.#end + size > this.arena.length && this.#live * 2 < this.arena.length) this.#moveTogether();
     while (this.#end + size > this.arena.length) this.arena = grown8(this.arena);
     const offset = this.#end;
     this.#end += size;
     return offset;
+  }
+
+  /** Into another arena: who still reads the old one, as after growth, reads what was there. */
+  #moveTogether(): void {
+    const old = this.arena;
+    this.arena = new Uint8Array(old.length);
+    this.#end = STEP;
+    this.#rooms.clear();
+    for (let id = 1; id < this.#next; id++) {
+      if (this.references[id] === 0) continue;
+      const offset = this.offsets[id]!;
+      this.arena.set(old.subarray(offset, offset + this.lengths[id]!), this.#end);
+      this.offsets[id] = this.#end;
+      this.#end += sizeOf(this.lengths[id]!);
+    }
   }
 
   #remove(id: number): void {
@@ -203,7 +244,8 @@ export class AttributeStore {
     this.#unlink(id);
     this.hops.release(this.nextHops[id]!);
     const offset = this.offsets[id]!;
-    const size = (this.lengths[id]! + STEP - 1) & -STEP;
+    const size = sizeOf(this.lengths[id]!);
+    this.#live -= size;
     putWord(this.arena, offset, this.#rooms.get(size) ?? 0);
     this.#rooms.set(size, offset);
     this.offsets[id] = this.#free;
@@ -286,6 +328,9 @@ export class AttributeStore {
     }
   }
 }
+
+/** Of the arena. */
+const sizeOf = (length: number): number => (length + STEP - 1) & -STEP;
 
 /** Of an attribute at `at` in canonical form. */
 export const valueAt = (b: Bytes, at: number): number => at + ((b[at]! & 0x10) === 0 ? 3 : 4);

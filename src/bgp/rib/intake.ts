@@ -2,7 +2,9 @@
  * An UPDATE of a peer, from octets into the tables.
  *
  * Read first: RFC 4271 §6.3, §9; RFC 7606 §3, §5; RFC 7911 §3; RFC 4456 §8; RFC 8212; RFC 2439. Nothing is changed before every prefix of the
- * message has been looked at, so a message that ends the session leaves no half of itself behind.
+ * message has been looked at, so a malformed one that ends the session leaves no half of itself behind.
+ * Limits: prefixes of a peer and family, and octets of attribute sets (`AttributeStore`). Beyond either the session ends that has said more,
+ * with all its routes (RFC 4486 subcodes 1 and 8); who says again what there is already is left alone.
  */
 import { type Bytes, type Millis, putU32, sameBytes, u16 } from '../../core/index.ts';
 import { notification } from '../message/fault.ts';
@@ -25,6 +27,9 @@ export type RibEvent =
   /** RFC 7606: something was discarded, or routes were withdrawn because of it. */
   | { readonly type: 'treated'; readonly treatment: 'discard' | 'withdraw'; readonly why: string }
   | { readonly type: 'nearLimit'; readonly family: Family; readonly prefixes: number; readonly maximum: number };
+
+/** Prefixes of a family that a peer may have where nobody says how many: more than there are in the Internet. */
+export const MAXIMUM_PREFIXES = 1_500_000;
 
 export interface Identity {
   readonly routerId: number;
@@ -188,11 +193,20 @@ export class Intake {
     const rib = this.#rib(peer, family);
     if (rib === undefined) return;
     const set = this.#scan.commit(multiprotocol);
-    if (this.#firstAsIsWrong(peer, set)) {
+    if (this.#store.isFull && this.#store.references[set] === 1) this.#refuse();
+    else if (this.#firstAsIsWrong(peer, set)) {
       this.#withdraw(peer, family, octets, start, end, now);
       this.#tell(peer, 'withdraw', 'AS_PATH does not begin with the AS of the peer');
     } else this.#announce(peer, rib, octets, start, end, set, now);
     this.#store.release(set);
+  }
+
+  /** RFC 4486 subcode 8: there is no room for a set that nobody else has. */
+  #refuse(): void {
+    const owed = notification(ERROR.CEASE, CEASE.OUT_OF_RESOURCES);
+    const { held, limit } = this.#store;
+    const why = `path attributes of this router take ${held} octets, ${limit} are allowed`;
+    this.#events.push({ type: 'fault', notification: owed, why });
   }
 
   #announce(peer: Peer, rib: FamilyRib, octets: Bytes, start: number, end: number, set: number, now: Millis): void {
@@ -260,8 +274,7 @@ export class Intake {
 
   /** RFC 4486 §4: subcode 1, with family and limit as data. A word before is said once, until there are fewer again. */
   #count(peer: Peer, rib: FamilyRib): void {
-    const maximum = peer.maximumPrefixes;
-    if (maximum === undefined) return;
+    const maximum = peer.maximumPrefixes ?? MAXIMUM_PREFIXES;
     const prefixes = rib.countOf(peer.number);
     const { family } = rib;
     if (prefixes > maximum) {

@@ -24,6 +24,9 @@ interface Hop extends Resolution {
   references: number;
 }
 
+/** An entry, its key and address, and what is said of it. */
+const HOP_OCTETS = 450;
+
 const NONE: Hop = { key: '', address: new Uint8Array(0), metric: 0, usable: true, why: 'our own', references: 1 };
 
 export class NextHops {
@@ -38,7 +41,12 @@ export class NextHops {
 
   /** An estimate: entries are objects. */
   get octets(): number {
-    return this.#hops.length * 160;
+    return this.#hops.length * HOP_OCTETS;
+  }
+
+  /** Of those that are alive. */
+  get held(): number {
+    return this.#numbers.size * HOP_OCTETS;
   }
 
   /** The number of the address of `length` octets at `at`, with one reference. Of 32 octets (RFC 2545 §3) the global one counts. */

@@ -22,6 +22,8 @@ export interface RibOptions {
   /** Of the hash of prefixes. */
   readonly seed?: number;
   readonly queueOctets?: number;
+  /** Of attribute sets. Default ATTRIBUTE_OCTETS. */
+  readonly attributeOctets?: number;
 }
 
 /** Of a peer whose session stays. */

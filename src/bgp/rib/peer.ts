@@ -42,7 +42,7 @@ export interface PeerOptions {
   readonly addPaths?: number;
   /** Whether the peer has said that it does long-lived graceful restart (RFC 9494 §4.5). */
   readonly longLived?: boolean;
-  /** RFC 4486 subcode 1: a session with more prefixes of a family is ended. Counted before policy. */
+  /** RFC 4486 subcode 1: a session with more prefixes of a family is ended. Counted before policy. Default MAXIMUM_PREFIXES. */
   readonly maximumPrefixes?: number;
   /** A word is said at this part of it. Default 0.75. */
   readonly warnAt?: number;

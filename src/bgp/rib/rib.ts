@@ -5,7 +5,8 @@
  * Nothing here knows connections or reads a clock. Deciding apart from receiving is what packs: a host flushes once for all that one read
  * of its sockets has brought.
  *
- * Limits: 65,534 peers; a group keeps at most `queueOctets` that a member has not read (`UpdateGroup`).
+ * Limits: 65,534 peers; prefixes of each, by family, and attribute sets of all (`Intake`, `AttributeStore`); a group keeps at most
+ * `queueOctets` that a member has not read (`UpdateGroup`).
  */
 import type { Bytes, Millis } from '../../core/index.ts';
 import { invariant } from '../../core/index.ts';
@@ -54,7 +55,7 @@ export class Rib {
 
   constructor(options: RibOptions) {
     this.#options = options;
-    this.store = new AttributeStore(new NextHops(options.resolve));
+    this.store = new AttributeStore(new NextHops(options.resolve), options.attributeOctets);
     this.#draft = new AttributeDraft(this.store);
     const { routerId, clusterId = routerId, clientToClient = true } = options;
     this.#reflection = { clusterId, clientToClient };

@@ -45,6 +45,7 @@ const ENDS_FOR_GOOD: readonly number[] = [
   CEASE.MAXIMUM_PREFIXES,
   CEASE.ADMINISTRATIVE_SHUTDOWN,
   CEASE.PEER_DECONFIGURED,
+  CEASE.OUT_OF_RESOURCES,
 ];
 const SHOWN_OCTETS = 32;
 /** Control characters, line separators, and marks that turn the direction of text. */

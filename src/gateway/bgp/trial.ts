@@ -22,12 +22,11 @@ import {
   toldTo,
   whyTold,
 } from '../../bgp/index.ts';
-import type { BgpConfig, BgpPeerConfig, TenantConfig } from '../../config/index.ts';
+import { type BgpConfig, type BgpPeerConfig, communityOf, type TenantConfig } from '../../config/index.ts';
 import { concat, EMPTY, invariant, u32 } from '../../core/index.ts';
 import { type Address, formatPrefix, type Prefix } from '../../ip/index.ts';
 import type { BgpTrialStatus } from '../status-bgp.ts';
 import { compilePeer, compileRib } from './compile.ts';
-import { communityOf } from './policy.ts';
 
 /** A route as somebody would write it; what is left out has the most usual value. */
 export interface TrialRoute {

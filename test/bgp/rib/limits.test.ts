@@ -1,72 +1,63 @@
 import { describe, expect, it } from 'vitest';
-import { Rib } from '../../../src/bgp/rib/rib.ts';
-import { concat, EMPTY } from '../../../src/core/index.ts';
-import { attribute, long, peerOptions, sequences, update, usual, word } from './speakers.ts';
-import { KEY, policy, prefix, World } from './world.ts';
+import { IPV4_UNICAST } from '../../../src/bgp/message/types.ts';
+import { MAXIMUM_PREFIXES, type RibEvent } from '../../../src/bgp/rib/intake.ts';
+import { type Bytes, concat, EMPTY, fromHex } from '../../../src/core/index.ts';
+import { context, usual } from './speakers.ts';
+import { NET, World } from './world.ts';
 
 const hop = [10, 9, 9, 9];
 
-describe('much at once', () => {
-  it('the loss of a peer with 160,000 prefixes is handed out in one piece', () => {
-    const rib = new Rib({ localAs: 65_000, routerId: 0x01010101 });
-    const peer = rib.add(peerOptions(1));
-    const attributes = usual([65_001], [10, 9, 9, 9]);
-    for (let block = 0; block < 160; block++) {
-      const nlri = Array.from({ length: 1000 }, (_, i) => Uint8Array.of(24, 20 + block, i >> 8, i & 0xff));
-      rib.receive(peer, update(EMPTY, attributes, concat(...nlri)), 0);
+describe('what a peer may take of the memory of all', () => {
+  /** IPv4 prefixes of 24 bits and then 25, from `first`, in messages of 16,000. */
+  function flood(world: World, peer: number, first: number, end: number): RibEvent[] {
+    const events: RibEvent[] = [];
+    for (let at = first; at < end; at += 16_000) {
+      const count = Math.min(16_000, end - at);
+      const nlri = new Uint8Array(count * 4);
+      for (let i = 0; i < count; i++) nlri.set([24, (at + i) >> 16, (at + i) >> 8, at + i], i * 4);
+      events.push(...world.say(peer, usual([65_001], hop), nlri));
     }
-    rib.flush();
-    expect(rib.takeRoutes(1_000_000)).toHaveLength(160_000);
-    rib.remove(peer);
-    rib.flush();
-    const gone = rib.takeRoutes(1_000_000);
-    expect(gone).toHaveLength(160_000);
-    expect(gone.every(({ nextHops }) => nextHops.length === 0)).toBe(true);
-    rib.flush();
-    expect(rib.families.map(({ table }) => table.count)).toEqual([0, 0]);
-  });
-});
+    return events;
+  }
 
-describe('RFC 4271 §4.3: attributes that would be longer than 65,535 octets', () => {
-  const prepends = policy([{ set: { prepend: { asn: 65_001, times: 50 } } }]);
-  const longest = concat(
-    attribute(0x40, 1, 0),
-    long(0x40, 2, concat(Uint8Array.of(2, 1, ...word(65_001)), sequences(64, 4))),
-    attribute(0x40, 3, ...hop),
-  );
-
-  it('are not made by import policy: the route is refused', () => {
+  it('RFC 4486 §4: where nobody says how many prefixes, a full table passes without a word, and there is a limit', () => {
     const world = new World();
-    const a = world.peer(1, { import: prepends });
-    world.say(a, longest);
-    expect(world.rib.explain(prefix('198.51.100.0/24'))).toHaveLength(1);
-    world.rib.flush();
-    expect(world.rib.takeRoutes(10)).toEqual([]);
+    const a = world.peer(1, { receive: context(true, { maximumLength: 65_535 }) });
+    expect(flood(world, a, 0, 1_000_000)).toEqual([]);
+    expect(flood(world, a, 1_000_000, MAXIMUM_PREFIXES)).toEqual([
+      { type: 'nearLimit', family: IPV4_UNICAST, prefixes: 1_128_000, maximum: MAXIMUM_PREFIXES },
+    ]);
+    expect(flood(world, a, MAXIMUM_PREFIXES, MAXIMUM_PREFIXES + 1)).toMatchObject([
+      {
+        type: 'fault',
+        why: '1500001 prefixes, 1500000 are allowed',
+        notification: { code: 6, subcode: 1, data: fromHex('0001010016e360') },
+      },
+    ]);
   });
 
-  it('are not made on the way out: the route is not told, and what was told is withdrawn', () => {
-    const world = new World();
-    const [a, b] = [world.peer(1), world.peer(2, { export: prepends })];
-    world.say(a, usual([65_001], hop));
-    const told = world.read(b);
-    expect(told.routes.has(KEY)).toBe(true);
-    world.say(a, longest);
-    expect(world.read(b, told).routes.has(KEY)).toBe(false);
-    expect(told.faults).toEqual([]);
-  });
-
-  it('RFC 1997: are not made of the communities of what an aggregate is of', () => {
-    const world = new World();
+  it('RFC 4486 §4: Out of Resources for who brings a new attribute set when they are too many, and for nobody else', () => {
+    const world = new World({ attributeOctets: 10_000 });
     const [a, b] = [world.peer(1), world.peer(2)];
-    world.rib.aggregate([{ prefix: prefix('10.0.0.0/8'), summaryOnly: false, asSet: false }]);
-    const told = world.read(b);
-    for (let part = 0; part < 17; part++) {
-      const communities = Array.from({ length: 1000 }, (_, i) => word(part * 1000 + i)).flat();
-      const said = concat(usual([65_001], hop), long(0xc0, 8, Uint8Array.from(communities)));
-      world.say(a, said, Uint8Array.of(16, 10, part));
-      if (part === 0) expect(world.read(b, told).routes.has('8/0a')).toBe(true);
-    }
-    expect(world.read(b, told).routes.has('8/0a')).toBe(false);
-    expect(told.routes.size).toBe(17);
+    const net = (i: number): Bytes => Uint8Array.of(24, 10, i >> 8, i);
+    expect(world.say(b, usual([65_002], hop))).toEqual([]);
+    let events: readonly RibEvent[] = [];
+    let said = 0;
+    while (events.length === 0 && said < 1_000) events = world.say(a, usual([65_001, ++said], hop), net(said));
+    expect(events).toEqual([
+      {
+        type: 'fault',
+        notification: { kind: 'notification', code: 6, subcode: 8, data: EMPTY },
+        why: expect.stringMatching(/^path attributes of this router take 10\d{3} octets, 10000 are allowed$/),
+      },
+    ]);
+    expect(said).toBeGreaterThan(50);
+    expect(world.rib.families[0]!.countOf(a)).toBe(said - 1);
+    // What there is already may be said again, and of more prefixes.
+    expect(world.say(b, usual([65_002], hop), concat(NET, net(1)))).toEqual([]);
+    world.rib.remove(a);
+    world.rib.flush();
+    expect(world.say(b, usual([65_002, 9], hop))).toEqual([]);
+    expect(world.rib.store.held).toBeLessThan(1_200);
   });
 });

@@ -120,6 +120,40 @@ describe('attribute store', () => {
     );
   });
 
+  it('does not grow while sets of all sizes come and go; those that stay keep number and octets', () => {
+    const store = new AttributeStore();
+    const set = (length: number, n: number) => {
+      const octets = new Uint8Array(7 + length);
+      octets.set([0, 0, 0, 0xd0, 99, length >> 8, length, n, n >> 8]);
+      return octets;
+    };
+    const kept = Array.from({ length: 20 }, (_, n) => set(30, n));
+    const numbers = kept.map((octets) => store.intern(octets, octets.length));
+    for (let length = 8; length < 1_000; length += 8) {
+      const some = Array.from({ length: 100 }, (_, n) => set(length, n + 100));
+      for (const id of some.map((octets) => store.intern(octets, octets.length))) store.release(id);
+    }
+    expect(store.arena.length).toBeLessThan(5 * 100 * 1_000);
+    expect(numbers.map((id) => toHex(store.view(id)))).toEqual(kept.map((octets) => toHex(octets)));
+    expect(kept.map((octets) => store.intern(octets, octets.length))).toEqual(numbers);
+    expect(store.count).toBe(20);
+  });
+
+  it('is full where the sets that are alive hold more than the limit', () => {
+    const store = new AttributeStore(undefined, 1_000);
+    const ids: number[] = [];
+    for (let n = 0; !store.isFull; n++) {
+      const octets = Uint8Array.from([0, 0, 0, 0xc0, 99, 50, n, ...new Array<number>(49).fill(0)]);
+      ids.push(store.intern(octets, octets.length));
+    }
+    // 56 octets, and 52 in the columns.
+    expect([ids.length, store.held]).toEqual([10, 1_080]);
+    store.release(ids[3]!);
+    expect([store.isFull, store.held]).toEqual([false, 972]);
+    store.intern(Uint8Array.from([0, 0, 4, 10, 0, 0, 1]), 7);
+    expect([store.isFull, store.held]).toEqual([true, 972 + 8 + 52 + 450]);
+  });
+
   it('does not grow while sets come and go', () => {
     const store = new AttributeStore();
     const octets = new Uint8Array(60);

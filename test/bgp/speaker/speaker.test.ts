@@ -222,6 +222,27 @@ describe('RFC 4486 §4: more prefixes than are allowed', () => {
   });
 });
 
+it('RFC 4486 §4: Out of Resources ends the session with all its routes at once, also with graceful restart, and it comes again', () => {
+  const net = new SpeakerNetwork();
+  net.add('a', 65001);
+  net.add('b', 65002, { attributeOctets: 20_000 });
+  const session = { gracefulRestart: { ...GRACEFUL.gracefulRestart, notification: true } };
+  net.join('a', 'b', { session }, { session });
+  net.run(2_000);
+  const all = Array.from({ length: 300 }, (_, i) => i + 1);
+  const route = (i: number) => update(EMPTY, usual([65001, i], [10, 0, 0, 1]), Uint8Array.of(24, 10, i >> 8, i));
+  for (const i of all) if (net.state('b', 'a') === 'established') net.inject('b', 'a', route(i));
+  expect([net.state('b', 'a'), net.fib('b')]).toEqual(['idle', []]);
+  expect(notifications(net)).toContain('b 06090608');
+  expect(net.log('b')).toContainEqual(
+    expect.stringMatching(
+      /^a: notification sent: Hard Reset, Cease: Out of Resources: path attributes of this router take 20\d{3} octets, 20000 are allowed$/,
+    ),
+  );
+  net.run(300_000);
+  expect(net.established('b', 'a')).toBe(2);
+});
+
 describe('what changes under a session', () => {
   const configure = (
     net: SpeakerNetwork,
@@ -266,7 +287,7 @@ describe('what changes under a session', () => {
     expect(net.established('c', 'b')).toBe(1);
   });
 
-  it('a limit that is taken away is none', () => {
+  it('with a limit that is taken away there is the one for all', () => {
     const net = chain({ maximumPrefixes: 3 });
     configure(net, 'b', 'a', {});
     net.originate('a', '10.1.0.0/16');
