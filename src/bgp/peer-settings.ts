@@ -5,7 +5,7 @@ import type { Address } from '../ip/index.ts';
 import type { Negotiated } from './contract.ts';
 import type { Family } from './message/index.ts';
 import type { PeerOptions } from './rib/peer.ts';
-import type { SessionConfiguration } from './session/index.ts';
+import { capability, type SessionConfiguration } from './session/index.ts';
 
 export interface PeerSettings
   extends Pick<
@@ -78,10 +78,7 @@ export function optionsOf(settings: PeerSettings, negotiated: Negotiated): PeerO
 }
 
 /** Families of a peer with graceful restart, whose End-of-RIB is awaited (RFC 4724 §4.2). */
-export const restartFamilies = ({ remote, families }: Negotiated): readonly Family[] =>
-  remote.capabilities.flatMap((capability) =>
-    capability.name === 'gracefulRestart' ? families.filter((family) => named(capability.families, family)) : [],
-  );
-
-const named = (list: readonly { readonly family: Family }[], family: Family): boolean =>
-  list.some((each) => each.family === family);
+export function restartFamilies({ remote, families }: Negotiated): readonly Family[] {
+  const named = capability(remote, 'gracefulRestart')?.families ?? [];
+  return families.filter((family) => named.some((each) => each.family === family));
+}

@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { SessionAction } from '../../../src/bgp/contract.ts';
-import { encodeControlMessage, IPV4_UNICAST, KEEPALIVE, MESSAGE } from '../../../src/bgp/message/index.ts';
+import {
+  type Capability,
+  encodeControlMessage,
+  IPV4_UNICAST,
+  KEEPALIVE,
+  MESSAGE,
+} from '../../../src/bgp/message/index.ts';
 import { openOf } from '../../../src/bgp/session/configuration.ts';
 import {
   capability,
@@ -138,6 +144,25 @@ describe('RFC 4724: graceful restart', () => {
       ];
       expect(actions.find((a) => a.do === 'established')).toMatchObject({ preserved });
     }
+  });
+
+  it('§3: of several capabilities the last one counts', () => {
+    const said = (restartSeconds: number, ...families: number[]): Capability => ({
+      name: 'gracefulRestart',
+      restarting: false,
+      notification: false,
+      restartSeconds,
+      families: families.map((family) => ({ family, forwarding: true })),
+    });
+    const lost = (...otherCapabilities: Capability[]) => {
+      const subject = new Subject({ gracefulRestart, passive: true });
+      subject.connect(1);
+      subject.give(1, open({ otherCapabilities }), keepalive);
+      return subject.close(1).find((a) => a.do === 'down');
+    };
+    const retain = [{ family: IPV4_UNICAST, millis: 7_000, longLivedMillis: 0 }];
+    expect(lost(said(60), said(7, IPV4_UNICAST))).toMatchObject({ retain });
+    expect(lost(said(60, IPV4_UNICAST), said(7))).toMatchObject({ retain: [] });
   });
 
   it('§3: Restart State is set until the session is Established, and never again', () => {
