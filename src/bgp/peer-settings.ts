@@ -77,8 +77,6 @@ export function optionsOf(settings: PeerSettings, negotiated: Negotiated): PeerO
   };
 }
 
-/** Families of a peer with graceful restart, whose End-of-RIB is awaited (RFC 4724 §4.2). */
-export function restartFamilies({ remote, families }: Negotiated): readonly Family[] {
-  const named = capability(remote, 'gracefulRestart')?.families ?? [];
-  return families.filter((family) => named.some((each) => each.family === family));
-}
+/** Families of a peer with graceful restart, whose End-of-RIB is awaited: it names those whose routes outlive it, and ends all (RFC 4724 §2). */
+export const restartFamilies = ({ remote, families }: Negotiated): readonly Family[] =>
+  capability(remote, 'gracefulRestart') === undefined ? [] : families;
