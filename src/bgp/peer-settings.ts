@@ -3,7 +3,7 @@
 import type { Millis } from '../core/index.ts';
 import type { Address } from '../ip/index.ts';
 import type { Negotiated } from './contract.ts';
-import type { Family } from './message/index.ts';
+import type { Capability, Family } from './message/index.ts';
 import type { PeerOptions } from './rib/peer.ts';
 import { capability, type SessionConfiguration } from './session/index.ts';
 
@@ -60,6 +60,7 @@ export function changeable({
 export function optionsOf(settings: PeerSettings, negotiated: Negotiated): PeerOptions {
   const { name, session, client } = settings;
   const { remoteAs, remote, receive, send, extendedNextHop, localEndpoint, remoteEndpoint } = negotiated;
+  const has = (name: Capability['name']): boolean => capability(remote, name) !== undefined;
   const localAs = session.localAs ?? session.asn;
   return {
     ...changeable(settings),
@@ -73,7 +74,8 @@ export function optionsOf(settings: PeerSettings, negotiated: Negotiated): PeerO
     receive,
     send,
     extendedNextHop,
-    longLived: remote.capabilities.some((capability) => capability.name === 'longLivedGracefulRestart'),
+    // RFC 9494 §4.1: without the one for graceful restart the other is disregarded.
+    longLived: has('gracefulRestart') && has('longLivedGracefulRestart'),
   };
 }
 

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { encodeControlMessage, IPV4_UNICAST, IPV6_UNICAST } from '../../../src/bgp/index.ts';
+import { type Capability, encodeControlMessage, IPV4_UNICAST, IPV6_UNICAST } from '../../../src/bgp/index.ts';
 import type { GracefulRestart } from '../../../src/bgp/session/index.ts';
 import { STALE_MILLIS } from '../../../src/bgp/stale.ts';
+import { concat, EMPTY } from '../../../src/core/index.ts';
+import { attribute, update, usual, word } from '../rib/speakers.ts';
 import { GRACEFUL, SpeakerNetwork } from './network.ts';
 
 const ONE = '198.51.100.0/24';
@@ -133,6 +135,26 @@ describe('RFC 9494 §4.2: long-lived graceful restart', () => {
     net.run(1_000);
     expect([net.fib('b'), net.fib('c')]).toEqual([[], []]);
   });
+
+  it.each([
+    [true, 1],
+    [false, 0],
+  ])(
+    '§4.1, §4.5: whether the capability comes with the one for graceful restart (%s): %i LLGR_STALE routes',
+    (with64, told) => {
+      const long: Capability = { name: 'longLivedGracefulRestart', families: longLived };
+      const { gracefulRestart } = GRACEFUL;
+      const net = new SpeakerNetwork();
+      for (const [i, name] of ['a', 'b', 'c'].entries()) net.add(name, 65_001 + i);
+      net.join('a', 'b');
+      net.join('b', 'c', {}, { session: { otherCapabilities: [long], ...(with64 ? { gracefulRestart } : {}) } });
+      net.run(3_000);
+      const stale = concat(usual([65_001], [10, 0, 0, 1]), attribute(0xc0, 8, ...word(0xffff_0006)));
+      net.inject('b', 'a', update(EMPTY, stale, Uint8Array.of(24, 198, 51, 100)));
+      net.run(10);
+      expect([net.fib('b').length, net.fib('c').length]).toEqual([1, told]);
+    },
+  );
 
   it('after the Restart Time routes stay as the least preferred, then go', () => {
     const net = helped({ longLived });
