@@ -3,9 +3,9 @@
 import type { Millis } from '../core/index.ts';
 import type { Address } from '../ip/index.ts';
 import type { Negotiated } from './contract.ts';
-import type { Family } from './message/index.ts';
+import type { Capability, Family } from './message/index.ts';
 import type { PeerOptions } from './rib/peer.ts';
-import type { SessionConfiguration } from './session/index.ts';
+import { capability, type SessionConfiguration } from './session/index.ts';
 
 export interface PeerSettings
   extends Pick<
@@ -60,6 +60,7 @@ export function changeable({
 export function optionsOf(settings: PeerSettings, negotiated: Negotiated): PeerOptions {
   const { name, session, client } = settings;
   const { remoteAs, remote, receive, send, extendedNextHop, localEndpoint, remoteEndpoint } = negotiated;
+  const has = (name: Capability['name']): boolean => capability(remote, name) !== undefined;
   const localAs = session.localAs ?? session.asn;
   return {
     ...changeable(settings),
@@ -73,15 +74,11 @@ export function optionsOf(settings: PeerSettings, negotiated: Negotiated): PeerO
     receive,
     send,
     extendedNextHop,
-    longLived: remote.capabilities.some((capability) => capability.name === 'longLivedGracefulRestart'),
+    // RFC 9494 §4.1: without the one for graceful restart the other is disregarded.
+    longLived: has('gracefulRestart') && has('longLivedGracefulRestart'),
   };
 }
 
-/** Families of a peer with graceful restart, whose End-of-RIB is awaited (RFC 4724 §4.2). */
+/** Families of a peer with graceful restart, whose End-of-RIB is awaited: it names those whose routes outlive it, and ends all (RFC 4724 §2). */
 export const restartFamilies = ({ remote, families }: Negotiated): readonly Family[] =>
-  remote.capabilities.flatMap((capability) =>
-    capability.name === 'gracefulRestart' ? families.filter((family) => named(capability.families, family)) : [],
-  );
-
-const named = (list: readonly { readonly family: Family }[], family: Family): boolean =>
-  list.some((each) => each.family === family);
+  capability(remote, 'gracefulRestart') === undefined ? [] : families;

@@ -301,7 +301,14 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
       case 'treated':
         return this.#logSeldom(name, entry, TREATED[said.treatment], said.why, now);
       case 'nearLimit':
-        return this.#log(name, 'near the limit of prefixes', `${said.prefixes} of ${said.maximum}`);
+        return this.#logSeldom(
+          name,
+          entry,
+          'near the limit of prefixes',
+          `${said.prefixes} of ${said.maximum}`,
+          now,
+          said.family,
+        );
     }
   }
 

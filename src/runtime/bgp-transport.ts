@@ -32,7 +32,8 @@ export function tcpTransport(options: TcpOptions): StreamTransport {
 export const realClock: Clock = {
   now: monotonicMillis,
   after: (millis, then) => {
-    const timer = setTimeout(then, millis);
+    // A longer one would fire at once; what fires early is looked at and set again.
+    const timer = setTimeout(then, Math.min(millis, LONGEST_MILLIS));
     return () => clearTimeout(timer);
   },
 };
@@ -148,6 +149,8 @@ function endpoint(address: string | undefined, port: number | undefined): Endpoi
   return { address: parseAddress(plain ?? '0.0.0.0') ?? new Uint8Array(4), port: port ?? 0 };
 }
 
+/** The most `setTimeout` takes: 24 days. */
+const LONGEST_MILLIS = 0x7fff_ffff;
 const DIAL_MILLIS = 30_000;
 const LINGER_MILLIS = 2_000;
 /** What one event hands over: a deadline never waits longer than for this. */

@@ -77,3 +77,11 @@ describe('BGP over TCP of the host', () => {
     expect(why).toContain('ECONNREFUSED');
   });
 });
+
+it('RFC 9494 §3: a deadline as far away as a Long-Lived Stale Time can be does not come at once', async () => {
+  const wakes: string[] = [];
+  const cancel = realClock.after(0xff_ffff * 1000, () => wakes.push('too early'));
+  await new Promise<void>((resolve) => realClock.after(30, resolve));
+  cancel();
+  expect(wakes).toEqual([]);
+});

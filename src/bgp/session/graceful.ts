@@ -4,6 +4,7 @@
  * Read first: RFC 4724 §4.2, RFC 9494 §4.2. RFC 8538 (the N flag) extends the first to NOTIFICATIONs and the hold timer.
  * How long, and marking them stale, is the tables' business: `retain` of `down` has the times the peer gave.
  */
+import type { Millis } from '../../core/index.ts';
 import type { Negotiated, SessionAction } from '../contract.ts';
 import type { Family, OpenMessage } from '../message/index.ts';
 import { capability } from './negotiate.ts';
@@ -13,10 +14,11 @@ export type Retained = Extract<SessionAction, { do: 'down' }>['retain'];
 /** How a session came to its end, as far as routes depend on it. */
 export type Ending = 'lost' | 'notified' | 'hard';
 
-/** Both have the capability, and the peer names at least one family (RFC 4724 §5). */
+/** Both have the capability, and the peer names at least one family (RFC 4724 §5), be it a long-lived one. */
 export function survivesLoss(n: Negotiated): boolean {
   const theirs = capability(n.remote, 'gracefulRestart');
-  return capability(n.local, 'gracefulRestart') !== undefined && theirs !== undefined && theirs.families.length > 0;
+  if (capability(n.local, 'gracefulRestart') === undefined || theirs === undefined) return false;
+  return theirs.families.length > 0 || n.families.some((family) => longLivedSeconds(n, family) > 0);
 }
 
 /** Both set the N flag: a NOTIFICATION that is no hard reset ends the session as a loss does. */
@@ -25,27 +27,29 @@ export function survivesNotification(n: Negotiated): boolean {
   return ours && capability(n.remote, 'gracefulRestart')?.notification === true && survivesLoss(n);
 }
 
-/** Families of the peer's last capability, with its times. */
+/** Families of the peer's last capabilities, with their times; without one for graceful restart that is zero (RFC 9494 §4.2). */
 export function retained(n: Negotiated, ending: Ending): Retained {
   const survives = ending === 'lost' ? survivesLoss(n) : ending === 'notified' && survivesNotification(n);
   const restart = capability(n.remote, 'gracefulRestart');
   if (!survives || restart === undefined) return [];
-  return restart.families
-    .filter(({ family }) => n.families.includes(family))
-    .map(({ family }) => ({
-      family,
-      millis: restart.restartSeconds * 1000,
-      longLivedMillis: longLivedSeconds(n, family) * 1000,
-    }));
+  return n.families.flatMap((family) => {
+    const named = restart.families.some((f) => f.family === family);
+    const millis = named ? restart.restartSeconds * 1000 : 0;
+    const longLivedMillis = longLivedSeconds(n, family) * 1000;
+    return named || longLivedMillis > 0 ? [{ family, millis, longLivedMillis }] : [];
+  });
 }
 
 /**
  * Families whose stale routes this OPEN leaves alone: Forwarding State is set for them (RFC 4724 §4.2), after the Restart Time in the
- * capability for long-lived ones (RFC 9494 §4.2).
+ * capability for long-lived ones (RFC 9494 §4.2). `old`: what was retained, `elapsed` ago.
  */
-export function preserved(n: Negotiated, longLivedPeriod: boolean): readonly Family[] {
-  const said = longLivedPeriod ? longLived(n.remote) : (capability(n.remote, 'gracefulRestart')?.families ?? []);
-  return n.families.filter((family) => said.some((f) => f.family === family && f.forwarding));
+export function preserved(n: Negotiated, old: Retained, elapsed: Millis): readonly Family[] {
+  const restarting = capability(n.remote, 'gracefulRestart')?.families ?? [];
+  return n.families.filter((family) => {
+    const over = old.some((each) => each.family === family && each.millis <= elapsed);
+    return (over ? longLived(n.remote) : restarting).some((f) => f.family === family && f.forwarding);
+  });
 }
 
 /** RFC 9494 §4.2: both must have the capability for the family. */

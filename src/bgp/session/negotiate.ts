@@ -28,9 +28,13 @@ import { openOf, presentedAs, type SessionConfiguration } from './configuration.
 
 export type Named<N extends Capability['name']> = Extract<Capability, { name: N }>;
 
-/** The first capability of a name; one that is repeated says nothing more, but for multiprotocol (RFC 5492 §4). */
+/**
+ * The first capability of a name; one that is repeated says nothing more, but for multiprotocol (RFC 5492 §4). Of those for graceful restart
+ * it is the last one that counts (RFC 4724 §3).
+ */
 export function capability<N extends Capability['name']>(open: OpenMessage, name: N): Named<N> | undefined {
-  return open.capabilities.find((c): c is Named<N> => c.name === name);
+  const isNamed = (c: Capability): c is Named<N> => c.name === name;
+  return name === 'gracefulRestart' ? open.capabilities.findLast(isNamed) : open.capabilities.find(isNamed);
 }
 
 /** The AS the peer says it is; undefined when its two numbers contradict each other or are nobody's (RFC 6793 §9, RFC 7607). */

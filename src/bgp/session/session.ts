@@ -20,7 +20,7 @@ import { CEASE, encodeControlMessage, MESSAGE, type NotificationMessage, type Op
 import { openOf, presentedAs, type SessionConfiguration } from './configuration.ts';
 import { Connection, type End, type Owner, type Phase, type Watch } from './connection.ts';
 import { type Counters, countMessage, newCounters } from './counters.ts';
-import { preserved, retained, survivesLoss } from './graceful.ts';
+import { preserved, type Retained, retained, survivesLoss } from './graceful.ts';
 import { IdleHoldTime } from './idle-hold.ts';
 import { cease } from './notice.ts';
 import { lineOf, type SessionLine, type SessionView, viewOf } from './view.ts';
@@ -49,8 +49,8 @@ export class Session implements Machine<SessionEvent, SessionAction>, Owner {
   #connectRetryCounter = 0;
   readonly #idleHold: IdleHoldTime;
   #lastDial = 0;
-  /** The end of the last Restart Time of the peer, where routes are retained. */
-  #restartEnd: Millis | undefined;
+  /** What outlived the last session, since when. */
+  #retained: { readonly since: Millis; readonly families: Retained } = NOTHING_RETAINED;
   #actions: SessionAction[] = [];
 
   constructor(configuration: SessionConfiguration, random: Random) {
@@ -178,11 +178,11 @@ export class Session implements Machine<SessionEvent, SessionAction>, Owner {
   }
 
   established(connection: Connection, negotiated: Negotiated, now: Millis): void {
-    const longLivedPeriod = this.#restartEnd !== undefined && now >= this.#restartEnd;
     this.counters.established += 1;
     this.#connectRetryCounter = 0;
     this.#restarting = false;
-    this.#restartEnd = undefined;
+    const { since, families } = this.#retained;
+    this.#retained = NOTHING_RETAINED;
     this.#cancelDial();
     this.#waiting = { at: 'trying', dial: undefined, retryAt: undefined };
     for (const other of [...this.#connections.values()]) {
@@ -190,7 +190,12 @@ export class Session implements Machine<SessionEvent, SessionAction>, Owner {
     }
     this.emit({ do: 'log', event: 'established', why: `with AS ${negotiated.remoteAs}` });
     const { id } = connection;
-    this.emit({ do: 'established', connection: id, negotiated, preserved: preserved(negotiated, longLivedPeriod) });
+    this.emit({
+      do: 'established',
+      connection: id,
+      negotiated,
+      preserved: preserved(negotiated, families, now - since),
+    });
   }
 
   ended(connection: Connection, last: Phase, end: End, now: Millis): void {
@@ -201,7 +206,7 @@ export class Session implements Machine<SessionEvent, SessionAction>, Owner {
       this.#idleHold.settle(now - last.since);
       this.counters.dropped += 1;
       const retain = retained(last.negotiated, end.ending);
-      this.#restartEnd = retain.length === 0 ? undefined : now + retain[0]!.millis;
+      this.#retained = { since: now, families: retain };
       this.emit({ do: 'down', why: end.why, retain });
       active = end.ending === 'lost' && retain.length > 0;
     }
@@ -434,6 +439,7 @@ function stateOf(connection: Connection): SessionState {
   return connection.direction === 'out' ? 'connect' : 'active';
 }
 
+const NOTHING_RETAINED = { since: 0, families: [] } as const;
 /** By how far they are. */
 const STATES: readonly SessionState[] = ['idle', 'active', 'connect', 'openSent', 'openConfirm', 'established'];
 /** Until then a session is young: longer than a SYN that was lost takes to be sent again, twice. */

@@ -1,6 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import type { SessionAction } from '../../../src/bgp/contract.ts';
-import { encodeControlMessage, IPV4_UNICAST, KEEPALIVE, MESSAGE } from '../../../src/bgp/message/index.ts';
+import {
+  type Capability,
+  encodeControlMessage,
+  IPV4_UNICAST,
+  IPV6_UNICAST,
+  KEEPALIVE,
+  MESSAGE,
+} from '../../../src/bgp/message/index.ts';
 import { openOf } from '../../../src/bgp/session/configuration.ts';
 import {
   capability,
@@ -138,6 +145,76 @@ describe('RFC 4724: graceful restart', () => {
       ];
       expect(actions.find((a) => a.do === 'established')).toMatchObject({ preserved });
     }
+  });
+
+  it('RFC 9494 §4.2: the Restart Time of a family that only the long-lived capability has is zero', () => {
+    const both = [IPV4_UNICAST, IPV6_UNICAST];
+    const theirs = (forwarding: boolean) => ({
+      families: both,
+      gracefulRestart: {
+        ...gracefulRestart,
+        families: [{ family: IPV6_UNICAST, forwarding: true }],
+        longLived: [
+          { family: IPV4_UNICAST, forwarding, staleSeconds: 600 },
+          { family: IPV6_UNICAST, forwarding: false, staleSeconds: 300 },
+        ],
+      },
+    });
+    const own = {
+      ...gracefulRestart,
+      longLived: both.map((family) => ({ family, forwarding: true, staleSeconds: 1 })),
+    };
+    for (const [forwarding, preserved] of [
+      [true, [IPV4_UNICAST, IPV6_UNICAST]],
+      [false, [IPV6_UNICAST]],
+    ] as const) {
+      const subject = new Subject({ gracefulRestart: own, families: both });
+      subject.connect(-1);
+      subject.give(-1, open(theirs(true)), keepalive);
+      const retain = [
+        { family: IPV4_UNICAST, millis: 0, longLivedMillis: 600_000 },
+        { family: IPV6_UNICAST, millis: 60_000, longLivedMillis: 300_000 },
+      ];
+      expect(subject.close(-1).find((a) => a.do === 'down')).toMatchObject({ retain });
+      subject.now = 1_000;
+      subject.connect(1);
+      expect(subject.session.state).toBe('openSent');
+      const actions = [
+        ...subject.give(1, open({ ...theirs(forwarding), identifier: 6 }), keepalive),
+        ...subject.wait(5_000),
+      ];
+      expect(actions.find((a) => a.do === 'established')).toMatchObject({ connection: 1, preserved });
+    }
+  });
+
+  it('RFC 9494 §4.1, §4.2: without a family in the capability for graceful restart there is only the long-lived period', () => {
+    const longLivedOnly = { ...gracefulRestart, families: [] };
+    const subject = new Subject({ gracefulRestart: longLivedOnly });
+    subject.connect(-1);
+    subject.give(-1, open({ gracefulRestart: longLivedOnly }), keepalive);
+    subject.wait(10_000);
+    const actions = subject.connect(1);
+    expect(actions.map((a) => a.do)).toEqual(['close', 'down', 'send']);
+    expect(actions[1]).toMatchObject({ retain: [{ family: IPV4_UNICAST, millis: 0, longLivedMillis: 600_000 }] });
+  });
+
+  it('§3: of several capabilities the last one counts', () => {
+    const said = (restartSeconds: number, ...families: number[]): Capability => ({
+      name: 'gracefulRestart',
+      restarting: false,
+      notification: false,
+      restartSeconds,
+      families: families.map((family) => ({ family, forwarding: true })),
+    });
+    const lost = (...otherCapabilities: Capability[]) => {
+      const subject = new Subject({ gracefulRestart, passive: true });
+      subject.connect(1);
+      subject.give(1, open({ otherCapabilities }), keepalive);
+      return subject.close(1).find((a) => a.do === 'down');
+    };
+    const retain = [{ family: IPV4_UNICAST, millis: 7_000, longLivedMillis: 0 }];
+    expect(lost(said(60), said(7, IPV4_UNICAST))).toMatchObject({ retain });
+    expect(lost(said(60, IPV4_UNICAST), said(7))).toMatchObject({ retain: [] });
   });
 
   it('§3: Restart State is set until the session is Established, and never again', () => {

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { encodeControlMessage, IPV4_UNICAST, IPV6_UNICAST } from '../../../src/bgp/index.ts';
+import { type Capability, encodeControlMessage, IPV4_UNICAST, IPV6_UNICAST } from '../../../src/bgp/index.ts';
 import type { GracefulRestart } from '../../../src/bgp/session/index.ts';
 import { STALE_MILLIS } from '../../../src/bgp/stale.ts';
+import { concat, EMPTY } from '../../../src/core/index.ts';
+import { attribute, update, usual, word } from '../rib/speakers.ts';
 import { GRACEFUL, SpeakerNetwork } from './network.ts';
 
 const ONE = '198.51.100.0/24';
@@ -120,6 +122,39 @@ describe('RFC 4724 §4.2: the receiving speaker', () => {
 
 describe('RFC 9494 §4.2: long-lived graceful restart', () => {
   const longLived = [IPV4_UNICAST, IPV6_UNICAST].map((family) => ({ family, forwarding: true, staleSeconds: 600 }));
+
+  it('begins at once for families that the capability for graceful restart does not name', () => {
+    const net = helped({ longLived, families: [] });
+    net.reachable = false;
+    net.restart('a');
+    net.run(10);
+    expect(net.paths('b', ONE)).toEqual(['a stale']);
+    expect(net.sent.some(({ from, to, octets }) => from === 'b' && to === 'c' && holds(octets, 0xffff0006))).toBe(true);
+    net.run(599_000);
+    expect(net.fib('c')).toHaveLength(2);
+    net.run(1_000);
+    expect([net.fib('b'), net.fib('c')]).toEqual([[], []]);
+  });
+
+  it.each([
+    [true, 1],
+    [false, 0],
+  ])(
+    '§4.1, §4.5: whether the capability comes with the one for graceful restart (%s): %i LLGR_STALE routes',
+    (with64, told) => {
+      const long: Capability = { name: 'longLivedGracefulRestart', families: longLived };
+      const { gracefulRestart } = GRACEFUL;
+      const net = new SpeakerNetwork();
+      for (const [i, name] of ['a', 'b', 'c'].entries()) net.add(name, 65_001 + i);
+      net.join('a', 'b');
+      net.join('b', 'c', {}, { session: { otherCapabilities: [long], ...(with64 ? { gracefulRestart } : {}) } });
+      net.run(3_000);
+      const stale = concat(usual([65_001], [10, 0, 0, 1]), attribute(0xc0, 8, ...word(0xffff_0006)));
+      net.inject('b', 'a', update(EMPTY, stale, Uint8Array.of(24, 198, 51, 100)));
+      net.run(10);
+      expect([net.fib('b').length, net.fib('c').length]).toEqual([1, told]);
+    },
+  );
 
   it('after the Restart Time routes stay as the least preferred, then go', () => {
     const net = helped({ longLived });
@@ -263,20 +298,23 @@ describe('RFC 7313: enhanced route refresh', () => {
     expect(net.fib('b')).toEqual([]);
   });
 
-  it('§4: with graceful restart a beginning before End-of-RIB is not heeded, and End-of-RR is not End-of-RIB', () => {
-    const net = new SpeakerNetwork();
-    net.add('a', 65001);
-    net.add('b', 65002);
-    net.originate('a', ONE);
-    net.loses = ({ from, octets }) => from === 'a' && octets[18] === 2 && octets.length === 23;
-    net.join('a', 'b', { session: GRACEFUL }, { session: GRACEFUL });
-    net.run(3_000);
-    net.inject('b', 'a', refresh(1));
-    expect(net.paths('b', ONE)).toEqual(['a']);
-    net.inject('b', 'a', refresh(2));
-    expect(net.fib('b')).toHaveLength(1);
-    expect(net.log('b')).toContain('a: refresh not heeded: IPv4 unicast: it began before End-of-RIB');
-  });
+  it.each([GRACEFUL.gracefulRestart, { ...GRACEFUL.gracefulRestart, families: [] }])(
+    '§4: with graceful restart a beginning before End-of-RIB is not heeded, and End-of-RR is not End-of-RIB',
+    (gracefulRestart) => {
+      const net = new SpeakerNetwork();
+      net.add('a', 65001);
+      net.add('b', 65002);
+      net.originate('a', ONE);
+      net.loses = ({ from, octets }) => from === 'a' && octets[18] === 2 && octets.length === 23;
+      net.join('a', 'b', { session: { gracefulRestart } }, { session: { gracefulRestart } });
+      net.run(3_000);
+      net.inject('b', 'a', refresh(1));
+      expect(net.paths('b', ONE)).toEqual(['a']);
+      net.inject('b', 'a', refresh(2));
+      expect(net.fib('b')).toHaveLength(1);
+      expect(net.log('b')).toContain('a: refresh not heeded: IPv4 unicast: it began before End-of-RIB');
+    },
+  );
 });
 
 function holds(octets: Uint8Array, community: number): boolean {

@@ -203,6 +203,23 @@ describe('RFC 4486 §4: more prefixes than are allowed', () => {
     expect(net.fib('b')).toHaveLength(4);
   });
 
+  it('a prefix that comes and goes at the limit is no more than a word a minute', () => {
+    const net = chain({ maximumPrefixes: 4 });
+    const near = () => net.log('b').filter((each) => each.includes('near the limit'));
+    const [path, comes, stays] = [
+      usual([65001], [10, 0, 0, 1]),
+      Uint8Array.of(16, 10, 1),
+      Uint8Array.of(24, 198, 51, 100),
+    ];
+    const flap = () => net.inject('b', 'a', concat(update(EMPTY, path, comes), update(comes, path, stays)));
+    for (let round = 0; round < 100; round++) flap();
+    expect(near()).toEqual(['a: near the limit of prefixes: 4 of 4']);
+    net.run(60_000);
+    flap();
+    expect(near()[1]).toBe('a: near the limit of prefixes: 4 of 4 (and 99 times before)');
+    expect(net.established('b', 'a')).toBe(1);
+  });
+
   it('with a time it begins again by itself', () => {
     const net = chain({ maximumPrefixes: 3, restartMillis: 60_000 });
     net.originate('a', '10.1.0.0/16');
