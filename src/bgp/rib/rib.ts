@@ -347,6 +347,7 @@ export class Rib {
       keys.push(key);
       let entry = this.#groups.get(key);
       if (entry === undefined) {
+      if (this.#memberships.get(peer.number)?.includes(key)) continue;
         entry = { audience: this.#audience(peer, family, rib), family };
         this.#groups.set(key, entry);
         rib.audiences.push(entry.audience);
