@@ -192,12 +192,13 @@ export class FamilyRib {
     });
   }
 
-  /** RFC 9494 §4.3: stale routes stay as the least preferred, but for those that may not. */
+  /** RFC 9494 §4.2, §4.3: stale routes stay as the least preferred, but for those of which the peer or our policy says NO_LLGR. */
   keepLongLived(peer: number): void {
     this.paths.each(peer, (path) => {
       const flags = this.paths.flags[path]!;
       if ((flags & PATH.stale) === 0 || (flags & PATH.gone) !== 0) return;
-      if ((this.#store.flags[this.paths.before[path]!]! & SET.noLlgr) !== 0) this.remove(path);
+      const said = this.#store.flags[this.paths.before[path]!]! | this.#store.flags[this.paths.after[path]!]!;
+      if ((said & SET.noLlgr) !== 0) this.remove(path);
       else {
         this.paths.flags[path] = flags | PATH.longLived;
         this.touch(this.paths.rows[path]!);
