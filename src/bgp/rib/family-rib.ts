@@ -15,6 +15,7 @@ import { grown32 } from './columns.ts';
 import { Dampening, type DampeningOptions } from './dampening.ts';
 import { Decision, type DecisionOptions } from './decision.ts';
 import { Fib } from './fib.ts';
+import { LONG_ROW, PathIndex } from './path-index.ts';
 import { PATH, PathTable } from './path-table.ts';
 import type { Peer } from './peer.ts';
 import { PrefixTable } from './prefix-table.ts';
@@ -55,6 +56,7 @@ export class FamilyRib {
   /** The default route that some peers are told whatever routes there are: a path of our own that is never chosen, or 0. */
   #default = 0;
   readonly #store: AttributeStore;
+  readonly #index: PathIndex;
   readonly #live: number[] = [];
   #dirty: Uint32Array = new Uint32Array(8);
   #dirtyCount = 0;
@@ -64,6 +66,7 @@ export class FamilyRib {
     this.family = family;
     this.#store = store;
     this.table = new PrefixTable(family === IPV4_UNICAST ? 1 : 4, seed);
+    this.#index = new PathIndex(this.table, this.paths);
     this.decision = new Decision(store, this.paths, peers, decision);
     this.changes = new Changes(store);
     this.fib = forwards ? new Fib(store, this.table, this.paths) : undefined;
@@ -99,6 +102,7 @@ export class FamilyRib {
       path = paths.allocate(peer, row, id);
       paths.nexts[path] = this.table.paths[row]!;
       this.table.paths[row] = path;
+      this.#index.added(row, path);
       this.#live[peer] = this.countOf(peer) + 1;
     } else {
       const old = paths.flags[path]!;
@@ -331,6 +335,7 @@ export class FamilyRib {
         else nexts[before] = next;
         this.paths.release(path);
       } else before = path;
+        this.#index.removed(row, path);
       path = next;
     }
     if (this.table.paths[row] === 0 && this.table.marks[row] === 0 && !this.#isPinned(row, false))
@@ -344,10 +349,13 @@ export class FamilyRib {
 
   #find(row: number, peer: number, id: number): number {
     const { nexts } = this.paths;
-    for (let path = this.table.paths[row]!; path !== 0; path = nexts[path]!)
+    let left = LONG_ROW;
+    for (let path = this.table.paths[row]!; path !== 0; path = nexts[path]!) {
       if (this.paths.owner(path) === peer && this.paths.id(path) === id) return path;
     return 0;
   }
+      if (--left === 0) return this.#index.find(row, peer, id);
+    }
 }
 
 /** Path identifier among our own paths of a prefix. */
