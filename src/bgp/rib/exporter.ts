@@ -107,12 +107,16 @@ export class Exporter {
     const from = this.#peers[this.#paths.owner(path)]!;
     if (this.#kind(from, false) === 0)
       return 'routes of internal peers go to clients and external peers only (RFC 4456)';
-    const held = this.#held(set);
-    if (held !== undefined) return held;
-    if (this.#policy === undefined) return this.#to.kind === 'external' ? 'no export policy (RFC 8212)' : 'sent';
-    this.#draft.load(set);
-    const signature = this.#policy.byPrefix ? this.#signature(this.#paths.rows[path]!) : 0;
-    return this.#policy.run(this.#store, set, signature, this.#draft, this.#to.localAddress).why;
+    const signature = this.#policy?.byPrefix ? this.#signature(this.#paths.rows[path]!) : 0;
+    const { accept, why } = this.#shape(set, from, signature, (this.#paths.flags[path]! & PATH.longLived) !== 0);
+    const told = accept ? this.#draft.commit() : 0;
+    this.#store.release(told);
+    return accept && told === 0 ? 'its attributes would be too long for a message' : why;
+  }
+
+  /** What was worked out for routes of a peer does not hold any more. */
+  forget(peer: number): void {
+    for (const [set, kind] of this.#kinds.entries()) if (kind >>> 3 === peer) this.#drop(set);
   }
 
   end(): void {

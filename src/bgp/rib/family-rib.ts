@@ -210,6 +210,12 @@ export class FamilyRib {
     });
   }
 
+  /** A peer has another identifier, by which paths are compared (RFC 4271 §9.1.2.2 f) and reflected (RFC 4456 §8). */
+  identified(peer: number): void {
+    for (const { group } of this.audiences) group.exporter.forget(peer);
+    this.paths.each(peer, (path) => this.touch(this.paths.rows[path]!));
+  }
+
   /** Import policy has been asked again. The path takes a reference of its own. */
   rejudge(path: number, after: number, flags: number): void {
     const { paths } = this;
@@ -226,10 +232,6 @@ export class FamilyRib {
     for (let path = 0; path < Math.min(bound, rows.length); path++)
       if (rows[path] !== 0 && after[path] !== 0 && changed.has(this.#store.nextHops[after[path]!]!))
         this.touch(rows[path]!);
-  }
-
-  touchAll(): void {
-    for (let row = 1; row < this.table.bound; row++) if (this.table.isUsed(row)) this.touch(row);
   }
 
   touch(row: number): void {
@@ -333,9 +335,9 @@ export class FamilyRib {
       if ((flags[path]! & PATH.gone) !== 0 && !this.#isPinned(path, true)) {
         if (before === 0) this.table.paths[row] = next;
         else nexts[before] = next;
+        this.#index.removed(row, path);
         this.paths.release(path);
       } else before = path;
-        this.#index.removed(row, path);
       path = next;
     }
     if (this.table.paths[row] === 0 && this.table.marks[row] === 0 && !this.#isPinned(row, false))
@@ -352,10 +354,10 @@ export class FamilyRib {
     let left = LONG_ROW;
     for (let path = this.table.paths[row]!; path !== 0; path = nexts[path]!) {
       if (this.paths.owner(path) === peer && this.paths.id(path) === id) return path;
-    return 0;
-  }
       if (--left === 0) return this.#index.find(row, peer, id);
     }
+    return 0;
+  }
 }
 
 /** Path identifier among our own paths of a prefix. */

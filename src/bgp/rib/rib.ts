@@ -100,8 +100,10 @@ export class Rib {
   resume(number: number, options: PeerOptions): void {
     this.#leaveGroups(number);
     const peer: Peer = { ...options, number };
+    const { remoteId } = this.#peer(number);
     this.#peers[number] = peer;
     this.#beginFamilies(peer);
+    if (remoteId !== peer.remoteId) for (const rib of this.#families.values()) rib.identified(number);
     this.flush();
     this.#joinGroups(peer);
   }
@@ -345,9 +347,9 @@ export class Rib {
       if (peer.defaultOriginate === true) this.#holdDefault(rib);
       const key = groupKey(peer, family);
       keys.push(key);
+      if (this.#memberships.get(peer.number)?.includes(key)) continue;
       let entry = this.#groups.get(key);
       if (entry === undefined) {
-      if (this.#memberships.get(peer.number)?.includes(key)) continue;
         entry = { audience: this.#audience(peer, family, rib), family };
         this.#groups.set(key, entry);
         rib.audiences.push(entry.audience);
