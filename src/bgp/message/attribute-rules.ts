@@ -24,10 +24,11 @@ export const attributeRule = (type: number): AttributeRule | undefined => RULES[
 
 /**
  * RFC 4271 §5: the flags with which an attribute nobody here recognized is passed on: with Partial where it is transitive; undefined where it
- * must not be passed on at all. An attribute that is recognized keeps its flags.
+ * must not be passed on at all. One that is recognized keeps Partial where it is optional and transitive (§4.3).
  */
 export function flagsPassedOn(type: number, flags: number): number | undefined {
-  if (RULES[type] !== undefined) return flags;
+  const rule = RULES[type];
+  if (rule !== undefined) return rule.flags === TRANSITIVE ? flags : flags & ~FLAG.PARTIAL;
   if ((flags & FLAG.OPTIONAL) === 0 || (flags & FLAG.TRANSITIVE) === 0) return undefined;
   return flags | FLAG.PARTIAL;
 }

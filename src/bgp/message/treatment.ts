@@ -80,12 +80,14 @@ export function treatUpdate(
   const lost = message?.treatment === 'reset';
   const ipv4 = !lost && view.nlriEnd > view.nlriAt;
   const routes = ipv4 || (!lost && carriesMpRoutes(view, b));
-  const clean = block === undefined || (block.treatment === 'none' && (!routes || block.missing.length === 0));
+  // RFC 4760 §3 asks for them beside MP_REACH_NLRI, whether there are prefixes in it or not.
+  const mandatory = ipv4 || (!lost && view.mpReach >= 0);
+  const clean = block === undefined || (block.treatment === 'none' && (!mandatory || block.missing.length === 0));
   if (message === undefined && clean && !(ipv4 && block?.nextHop !== undefined)) return SOUND;
   // A block has the overrun among its own faults.
   const faults: AttributeFault[] = message === undefined || (block !== undefined && !lost) ? [] : [message];
   if (block !== undefined) faults.push(...block.faults);
-  if (block !== undefined && routes) faults.push(...block.missing);
+  if (block !== undefined && mandatory) faults.push(...block.missing);
   if (block?.nextHop !== undefined && ipv4) faults.push(block.nextHop);
   return treat(faults, routes);
 }

@@ -2,7 +2,8 @@
  * Policies as they stand in the document: plain records, read from top to bottom.
  *
  * `all` lets everything pass, `none` nothing. A list is clauses: the first that matches decides, unless it says `next`; what matches none is
- * refused. All conditions of a clause must hold; a list within a condition holds when one of its items does.
+ * refused. All conditions of a clause must hold; a list within a condition holds when one of its items does. Conditions look at the route as
+ * it came to the policy: what an earlier clause has set before `next` does not matter to them.
  *
  *   import: [{ prefix: 10.0.0.0/8, le: 24 }, { prefix: 0.0.0.0/0, set: { localPreference: 50 } }]
  *   export: [{ community: no-export, action: reject }, { asPath: '^$' }]
@@ -37,7 +38,7 @@ export interface ClauseRecord {
   readonly med?: RangeRecord;
   readonly origin?: 'igp' | 'egp' | 'incomplete';
   readonly set?: ActionRecord;
-  /** Default `accept`. `next` keeps what was set and looks at the following clauses. */
+  /** Default `accept`. `next` keeps what was set and looks at the following clauses, whose conditions do not see it. */
   readonly action?: 'accept' | 'reject' | 'next';
 }
 

@@ -115,7 +115,8 @@ export class AttributeScan {
       return this.#fault(rule.malformed, `${attributeName(type)} has flags 0x${flags.toString(16)}`);
     if (!rule.fits(length, this.#context!.fourOctetAs))
       return this.#fault(rule.malformed, `${attributeName(type)} of ${length} octets`);
-    this.#known(type, flags, value, length);
+    // RFC 4271 §4.3: Partial is for what is optional and transitive.
+    this.#known(type, rule.flags === 0xc0 ? flags : rule.flags, value, length);
   }
 
   #known(type: number, flags: number, value: number, length: number): void {

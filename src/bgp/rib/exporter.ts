@@ -8,7 +8,7 @@ import type { Bytes } from '../../core/index.ts';
 import { contains } from '../../ip/index.ts';
 import { ATTRIBUTE, COMMUNITY } from '../message/iana.ts';
 import { type Family, IPV4_UNICAST } from '../message/types.ts';
-import type { Policy } from '../policy/policy.ts';
+import type { Outcome, Policy } from '../policy/policy.ts';
 import { isConfederate, withoutConfederation } from './as-path.ts';
 import type { AttributeDraft } from './attribute-draft.ts';
 import { type AttributeStore, SET } from './attribute-store.ts';
@@ -107,12 +107,16 @@ export class Exporter {
     const from = this.#peers[this.#paths.owner(path)]!;
     if (this.#kind(from, false) === 0)
       return 'routes of internal peers go to clients and external peers only (RFC 4456)';
-    const held = this.#held(set);
-    if (held !== undefined) return held;
-    if (this.#policy === undefined) return this.#to.kind === 'external' ? 'no export policy (RFC 8212)' : 'sent';
-    this.#draft.load(set);
-    const signature = this.#policy.byPrefix ? this.#signature(this.#paths.rows[path]!) : 0;
-    return this.#policy.run(this.#store, set, signature, this.#draft, this.#to.localAddress).why;
+    const signature = this.#policy?.byPrefix ? this.#signature(this.#paths.rows[path]!) : 0;
+    const { accept, why } = this.#shape(set, from, signature, (this.#paths.flags[path]! & PATH.longLived) !== 0);
+    const told = accept ? this.#draft.commit() : 0;
+    this.#store.release(told);
+    return accept && told === 0 ? 'its attributes would be too long for a message' : why;
+  }
+
+  /** What was worked out for routes of a peer does not hold any more. */
+  forget(peer: number): void {
+    for (const [set, kind] of this.#kinds.entries()) if (kind >>> 3 === peer) this.#drop(set);
   }
 
   end(): void {
@@ -146,10 +150,17 @@ export class Exporter {
   }
 
   #work(set: number, from: Peer, signature: number, longLived: boolean): number {
+    return this.#shape(set, from, signature, longLived).accept ? this.#draft.commit() : 0;
+  }
+
+  /** Whether it goes out, and why or why not; what goes out is in the draft then. */
+  #shape(set: number, from: Peer, signature: number, longLived: boolean): Pick<Outcome, 'accept' | 'why'> {
     const to = this.#to;
     const stale = longLived || (this.#store.flags[set]! & SET.llgrStale) !== 0;
-    if (this.#held(set) !== undefined || (stale && to.longLived !== true)) return 0;
-    if (this.#policy === undefined && to.kind === 'external') return 0;
+    const held = this.#held(set);
+    if (held !== undefined) return { accept: false, why: held };
+    if (stale && to.longLived !== true) return STALE;
+    if (this.#policy === undefined && to.kind === 'external') return NO_POLICY;
     const draft = this.#draft;
     draft.load(set);
     draft.weight = 0;
@@ -159,13 +170,13 @@ export class Exporter {
     const received = isInternal(from.kind) && isInternal(to.kind);
     const self = this.#self();
     if (!received) this.#nextHop(origin, self);
-    const outcome = this.#policy?.run(this.#store, set, signature, draft, self ?? NO_ADDRESS);
-    if (outcome !== undefined && !outcome.accept) return 0;
-    if (!this.#fits(draft.hopLength)) return 0;
+    const outcome = this.#policy?.run(this.#store, set, signature, draft, self ?? NO_ADDRESS) ?? SENT;
+    if (!outcome.accept) return outcome;
+    if (!this.#fits(draft.hopLength)) return NO_NEXT_HOP;
     if (stale) addCommunity(draft, COMMUNITY.LLGR_STALE);
     if (to.kind === 'external') this.#outward();
     else this.#inward(received ? from : undefined);
-    return draft.commit();
+    return outcome;
   }
 
   /** RFC 4271 §5.1.2, §5.1.5; RFC 4456 §8: what an AS keeps to itself. */
@@ -250,3 +261,7 @@ function addCommunity(draft: AttributeDraft, community: number): void {
 
 const NO_ADDRESS: Bytes = new Uint8Array(0);
 const LONG_LIVED = 4;
+const SENT = { accept: true, why: 'sent' };
+const STALE = { accept: false, why: 'long-lived stale, and the peer does not keep such routes (RFC 9494 §4.5)' };
+const NO_POLICY = { accept: false, why: 'no export policy (RFC 8212)' };
+const NO_NEXT_HOP = { accept: false, why: 'no next hop that the session can carry (RFC 4760 §3, RFC 8950 §4)' };

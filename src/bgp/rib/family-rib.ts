@@ -15,6 +15,7 @@ import { grown32 } from './columns.ts';
 import { Dampening, type DampeningOptions } from './dampening.ts';
 import { Decision, type DecisionOptions } from './decision.ts';
 import { Fib } from './fib.ts';
+import { LONG_ROW, PathIndex } from './path-index.ts';
 import { PATH, PathTable } from './path-table.ts';
 import type { Peer } from './peer.ts';
 import { PrefixTable } from './prefix-table.ts';
@@ -55,6 +56,7 @@ export class FamilyRib {
   /** The default route that some peers are told whatever routes there are: a path of our own that is never chosen, or 0. */
   #default = 0;
   readonly #store: AttributeStore;
+  readonly #index: PathIndex;
   readonly #live: number[] = [];
   #dirty: Uint32Array = new Uint32Array(8);
   #dirtyCount = 0;
@@ -64,6 +66,7 @@ export class FamilyRib {
     this.family = family;
     this.#store = store;
     this.table = new PrefixTable(family === IPV4_UNICAST ? 1 : 4, seed);
+    this.#index = new PathIndex(this.table, this.paths);
     this.decision = new Decision(store, this.paths, peers, decision);
     this.changes = new Changes(store);
     this.fib = forwards ? new Fib(store, this.table, this.paths) : undefined;
@@ -99,6 +102,7 @@ export class FamilyRib {
       path = paths.allocate(peer, row, id);
       paths.nexts[path] = this.table.paths[row]!;
       this.table.paths[row] = path;
+      this.#index.added(row, path);
       this.#live[peer] = this.countOf(peer) + 1;
     } else {
       const old = paths.flags[path]!;
@@ -192,17 +196,24 @@ export class FamilyRib {
     });
   }
 
-  /** RFC 9494 §4.3: stale routes stay as the least preferred, but for those that may not. */
+  /** RFC 9494 §4.2, §4.3: stale routes stay as the least preferred, but for those of which the peer or our policy says NO_LLGR. */
   keepLongLived(peer: number): void {
     this.paths.each(peer, (path) => {
       const flags = this.paths.flags[path]!;
       if ((flags & PATH.stale) === 0 || (flags & PATH.gone) !== 0) return;
-      if ((this.#store.flags[this.paths.before[path]!]! & SET.noLlgr) !== 0) this.remove(path);
+      const said = this.#store.flags[this.paths.before[path]!]! | this.#store.flags[this.paths.after[path]!]!;
+      if ((said & SET.noLlgr) !== 0) this.remove(path);
       else {
         this.paths.flags[path] = flags | PATH.longLived;
         this.touch(this.paths.rows[path]!);
       }
     });
+  }
+
+  /** A peer has another identifier, by which paths are compared (RFC 4271 §9.1.2.2 f) and reflected (RFC 4456 §8). */
+  identified(peer: number): void {
+    for (const { group } of this.audiences) group.exporter.forget(peer);
+    this.paths.each(peer, (path) => this.touch(this.paths.rows[path]!));
   }
 
   /** Import policy has been asked again. The path takes a reference of its own. */
@@ -221,10 +232,6 @@ export class FamilyRib {
     for (let path = 0; path < Math.min(bound, rows.length); path++)
       if (rows[path] !== 0 && after[path] !== 0 && changed.has(this.#store.nextHops[after[path]!]!))
         this.touch(rows[path]!);
-  }
-
-  touchAll(): void {
-    for (let row = 1; row < this.table.bound; row++) if (this.table.isUsed(row)) this.touch(row);
   }
 
   touch(row: number): void {
@@ -328,6 +335,7 @@ export class FamilyRib {
       if ((flags[path]! & PATH.gone) !== 0 && !this.#isPinned(path, true)) {
         if (before === 0) this.table.paths[row] = next;
         else nexts[before] = next;
+        this.#index.removed(row, path);
         this.paths.release(path);
       } else before = path;
       path = next;
@@ -343,8 +351,11 @@ export class FamilyRib {
 
   #find(row: number, peer: number, id: number): number {
     const { nexts } = this.paths;
-    for (let path = this.table.paths[row]!; path !== 0; path = nexts[path]!)
+    let left = LONG_ROW;
+    for (let path = this.table.paths[row]!; path !== 0; path = nexts[path]!) {
       if (this.paths.owner(path) === peer && this.paths.id(path) === id) return path;
+      if (--left === 0) return this.#index.find(row, peer, id);
+    }
     return 0;
   }
 }

@@ -13,7 +13,6 @@ import { invariant } from '../../core/index.ts';
 import { formatPrefix, type Prefix } from '../../ip/index.ts';
 import { ATTRIBUTE, ORIGINS } from '../message/iana.ts';
 import { type Family, IPV4_UNICAST, IPV6_UNICAST } from '../message/types.ts';
-import type { Policy } from '../policy/policy.ts';
 import type { AggregateOptions } from './aggregates.ts';
 import { AttributeDraft } from './attribute-draft.ts';
 import { AttributeStore } from './attribute-store.ts';
@@ -22,6 +21,7 @@ import { explainPrefix, type PathExplanation } from './explain.ts';
 import { Exporter, type Reflection } from './exporter.ts';
 import { ALL_PATHS, type Audience, FamilyRib, type FamilyRibOptions } from './family-rib.ts';
 import type { RouteChange } from './fib.ts';
+import { groupKey } from './group-key.ts';
 import { Intake, type RibEvent } from './intake.ts';
 import { NextHops } from './next-hops.ts';
 import type { Origination, PeerChange, RibOptions } from './options.ts';
@@ -101,8 +101,10 @@ export class Rib {
   resume(number: number, options: PeerOptions): void {
     this.#leaveGroups(number);
     const peer: Peer = { ...options, number };
+    const { remoteId } = this.#peer(number);
     this.#peers[number] = peer;
     this.#beginFamilies(peer);
+    if (remoteId !== peer.remoteId) for (const rib of this.#families.values()) rib.identified(number);
     this.flush();
     this.#joinGroups(peer);
   }
@@ -331,7 +333,7 @@ export class Rib {
     const owed = new Map<Family, Resync>();
     for (const key of keys) {
       const { audience, family } = this.#groups.get(key)!;
-      if (groupKey(peer, family) === key) return;
+      if (groupKey(peer, family) === key) continue;
       const resync = audience.group.move(peer.number);
       if (resync !== undefined) owed.set(family, resync);
     }
@@ -346,6 +348,7 @@ export class Rib {
       if (peer.defaultOriginate === true) this.#holdDefault(rib);
       const key = groupKey(peer, family);
       keys.push(key);
+      if (this.#memberships.get(peer.number)?.includes(key)) continue;
       let entry = this.#groups.get(key);
       if (entry === undefined) {
         entry = { audience: this.#audience(peer, family, rib), family };
@@ -418,30 +421,7 @@ export class Rib {
   }
 }
 
-/** Peers with equal keys are told the same octets. */
-function groupKey(peer: Peer, family: Family): string {
-  const { send, shared } = peer;
-  return JSON.stringify([
-    family,
-    peer.kind,
-    peer.localAs,
-    [...peer.localAddress],
-    peer.otherAddress === undefined ? 0 : [...peer.otherAddress],
-    (peer.extendedNextHop ?? []).includes(family),
-    policyKey(peer.export),
-    peer.nextHop ?? 'auto',
-    shared === undefined ? 0 : formatPrefix(shared),
-    peer.longLived ?? false,
-    peer.defaultOriginate ?? false,
-    send.fourOctetAs,
-    send.maximumLength,
-    send.addPath.includes(family) ? (peer.addPaths ?? ALL_PATHS) : 0,
-  ]);
-}
-
 const familyOfPrefix = ({ address }: Prefix): Family => (address.length === 4 ? IPV4_UNICAST : IPV6_UNICAST);
-
-const policyKey = (policy: Policy | undefined): string => policy?.key ?? '';
 
 const FAMILIES: readonly Family[] = [IPV4_UNICAST, IPV6_UNICAST];
 /** What others give routes of their own, so that a learned one never replaces them by chance. */

@@ -220,8 +220,9 @@ export class UpdateEncoder {
       if (type === ATTRIBUTE.AS_PATH) {
         const { octets, fits } = narrow(arena, start, length);
         parts.push(attribute(0x40, type, octets));
-        if (!fits)
-          later.push(attribute(0xc0, ATTRIBUTE.AS4_PATH, withoutConfederation(arena.slice(start, start + length))));
+        const wide = fits ? EMPTY : withoutConfederation(arena.slice(start, start + length));
+        // RFC 6793 §6: it has a segment at least.
+        if (wide.length > 0) later.push(attribute(0xc0, ATTRIBUTE.AS4_PATH, wide));
       } else if (type === ATTRIBUTE.AGGREGATOR) {
         parts.push(attribute(arena[at]! & 0xe0, type, narrowAggregator(arena, start)));
         if (word(arena, start) > 0xffff)

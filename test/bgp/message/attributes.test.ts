@@ -223,6 +223,8 @@ describe('RFC 4271 §5: attributes nobody recognized', () => {
     { what: 'optional transitive and partial already', type: 99, flags: 0xe0, passedOn: 0xe0 },
     { what: 'optional non-transitive, not at all', type: 99, flags: 0x80, passedOn: undefined },
     { what: 'well-known, not at all', type: 99, flags: 0x40, passedOn: undefined },
+    { what: 'well-known, without Partial (§4.3)', type: ATTRIBUTE.ORIGIN, flags: 0x60, passedOn: 0x40 },
+    { what: 'optional non-transitive, without Partial', type: ATTRIBUTE.MULTI_EXIT_DISC, flags: 0xa0, passedOn: 0x80 },
     { what: 'recognized, as they came', type: ATTRIBUTE.COMMUNITIES, flags: 0xc0, passedOn: 0xc0 },
   ])('are passed on: $what', ({ type, flags, passedOn }) => {
     expect(flagsPassedOn(type, flags)).toBe(passedOn);

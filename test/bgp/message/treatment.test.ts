@@ -153,6 +153,21 @@ describe('RFC 7606 §5.2: attributes without routes', () => {
       expected: 'reset 3/5 800400',
     },
     {
+      what: 'RFC 4760 §3: MP_REACH_NLRI without prefixes, ORIGIN and AS_PATH',
+      message: none(`80 0e 15 0002 01 10 ${v6} 00`),
+      expected: 'reset 3/3 01',
+    },
+    {
+      what: 'RFC 4760 §3: MP_REACH_NLRI without prefixes and AS_PATH',
+      message: none(`80 0e 15 0002 01 10 ${v6} 00 40 01 01 00`),
+      expected: 'reset 3/3 02',
+    },
+    {
+      what: 'MP_REACH_NLRI without prefixes, with what it asks for',
+      message: none(`80 0e 15 0002 01 10 ${v6} 00 ${SOUND[1]}${SOUND[2]}`),
+      expected: 'none',
+    },
+    {
       what: 'nothing wrong and nothing there that a route needs',
       message: none('80 04 04 00000001'),
       expected: 'none',

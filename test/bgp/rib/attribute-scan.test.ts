@@ -27,7 +27,7 @@ const one = fc.oneof(
   fc.tuple(fc.constant(0x40), fc.constant(2), fc.oneof(path(4), path(2), octets(1, 3))),
   fc.tuple(fc.constant(0x40), fc.constant(3), fc.constant([10, 0, 0, 1])),
   fc.tuple(fc.constantFrom(0x80, 0xc0), fc.constantFrom(4, 9, 10), octets(4, 4, 8, 3, 0)),
-  fc.tuple(fc.constantFrom(0x40, 0x80), fc.constantFrom(5, 6), octets(4, 4, 0, 3)),
+  fc.tuple(fc.constantFrom(0x40, 0x60, 0x80), fc.constantFrom(5, 6), octets(4, 4, 0, 3)),
   fc.tuple(fc.constant(0xc0), fc.constantFrom(7, 8, 16, 25, 32, 35), octets(0, 4, 6, 8, 12, 20)),
   fc.tuple(fc.constant(0xc0), fc.constantFrom(17, 18), fc.oneof(path(4), octets(8, 7))),
   fc.tuple(fc.constantFrom(0x80, 0xc0, 0xe0), fc.constantFrom(98, 99), octets(0, 2)),

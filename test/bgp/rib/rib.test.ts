@@ -149,6 +149,35 @@ describe('what peers are told', () => {
   });
 });
 
+describe('what goes on is right, whatever came', () => {
+  it('RFC 4271 §4.3: Partial is cleared but on what is optional and transitive', () => {
+    const world = new World();
+    const [a, b] = [world.peer(1), world.peer(2)];
+    const path = attribute(0x60, 2, 2, 1, ...word(65_001));
+    const rest = [attribute(0x60, 3, ...hop), attribute(0x60, 6), attribute(0xe0, 8, 0, 1, 0, 2)];
+    world.say(a, concat(attribute(0x60, 1, 0), path, ...rest));
+    expect(toHex(world.octets(b).subarray(23))).toBe(
+      '40010100' + '40020a02020000fde80000fde9' + '400304c0000201' + '400600' + 'e0080400010002' + '18c63364',
+    );
+  });
+
+  it('RFC 6793 §6: no empty AS4_PATH where only segments of a confederation have large numbers', () => {
+    const world = new World();
+    const [a, b] = [world.peer(1, client), world.peer(2, { ...client, send: context(false, { fourOctetAs: false }) })];
+    const path = attribute(0x40, 2, 3, 1, ...word(70_000), 2, 1, ...word(7));
+    world.say(
+      a,
+      concat(attribute(0x40, 1, 0), attribute(0x40, 2, 3, 1, ...word(70_000)), attribute(0x40, 3, ...hop), preference),
+    );
+    const told = world.read(b);
+    expect(told.routes.get(KEY)).toBe('1=00 2=03015ba0 3=0a090909 5=00000096 9=0a000001 10=01010101');
+    world.say(a, concat(attribute(0x40, 1, 0), path, attribute(0x40, 3, ...hop), preference));
+    expect(world.read(b, told).routes.get(KEY)).toBe(
+      '1=00 2=03015ba002010007 3=0a090909 5=00000096 9=0a000001 10=01010101 17=020100000007',
+    );
+  });
+});
+
 describe('RFC 7911: more paths than one', () => {
   const many = (addPaths?: number): Partial<PeerOptions> => ({
     send: context(true, { addPath: [IPV4_UNICAST] }),

@@ -40,6 +40,7 @@ describe('RFC 7606 §7: what the tables make of each malformed attribute', () =>
     ['§5.2: flags without routes', 'c0 01 01 00', ''],
     ['§5.2: an undefined ORIGIN without routes', '40 01 01 03', ''],
     ['RFC 4271 §6.3: an unknown well-known one without routes', '40 63 00', ''],
+    ['§3(d), §5.2: MP_REACH_NLRI with neither prefixes nor ORIGIN', `80 0e 15 0002 01 10 ${v6} 00`, ''],
     ['§5.3: an IPv4 prefix of 33 bits', '', '21 0a00000000'],
   ])('%s ends the session with the NOTIFICATION of RFC 4271 §6.3, data and all', (_, attributes, nlri) => {
     const { rib, receive, peer } = speaker('external');
