@@ -32,6 +32,7 @@ export type RibEvent =
 export const MAXIMUM_PREFIXES = 1_500_000;
 
 export interface Identity {
+  readonly localAs: number;
   readonly routerId: number;
   readonly clusterId: number;
 }
@@ -255,7 +256,11 @@ export class Intake {
 
   #loops(peer: Peer, set: number): boolean {
     const store = this.#store;
-    if (store.occurrences(set, peer.localAs) > (peer.allowOwnAs ?? 0)) return true;
+    const { localAs } = this.#identity;
+    const allowed = peer.allowOwnAs ?? 0;
+    if (store.occurrences(set, localAs) > allowed) return true;
+    // The AS that this peer alone knows us by.
+    if (peer.localAs !== localAs && store.occurrences(set, peer.localAs) > allowed) return true;
     if (sameBytes(store.hops.at(store.nextHops[set]!).address, peer.localAddress)) return true;
     if (!isInternal(peer.kind)) return false;
     return store.originators[set] === this.#identity.routerId || store.hasCluster(set, this.#identity.clusterId);

@@ -69,7 +69,7 @@ export class Rib {
       aggregator: { localAs: options.localAs, routerId, weight: OWN_WEIGHT },
       dampening: options.dampening,
     };
-    this.#intake = new Intake(this.store, this.#draft, this.#families, { routerId, clusterId });
+    this.#intake = new Intake(this.store, this.#draft, this.#families, { ...options, clusterId });
     this.#peers[0] = ourselves(options.localAs, options.routerId);
   }
 

@@ -80,6 +80,17 @@ describe('what peers are told', () => {
   });
 
   it.each([
+    [65_000, 0],
+    [64_999, 0],
+    [64_998, 1],
+  ])('RFC 4271 §9.1.2: a peer that knows us as AS 64999 sends a path with AS %i: %i routes', (asn, used) => {
+    const world = new World();
+    const [a, b] = [world.peer(1, { localAs: 64_999 }), world.peer(2)];
+    world.say(a, usual([65_001, asn], hop));
+    expect(world.read(b).routes.size).toBe(used);
+  });
+
+  it.each([
     ['no-export', 0xffffff01, [false, true]],
     ['no-advertise', 0xffffff02, [false, false]],
     ['no-export-subconfed', 0xffffff03, [false, true]],
