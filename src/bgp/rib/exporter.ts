@@ -6,8 +6,9 @@
  */
 import type { Bytes } from '../../core/index.ts';
 import { contains } from '../../ip/index.ts';
-import { ATTRIBUTE, COMMUNITY } from '../message/iana.ts';
+import { ATTRIBUTE } from '../message/iana.ts';
 import { type Family, IPV4_UNICAST } from '../message/types.ts';
+import { addCommunity, parseCommunity } from '../policy/community.ts';
 import type { Outcome, Policy } from '../policy/policy.ts';
 import { isConfederate, withoutConfederation } from './as-path.ts';
 import type { AttributeDraft } from './attribute-draft.ts';
@@ -111,7 +112,7 @@ export class Exporter {
     const { accept, why } = this.#shape(set, from, signature, (this.#paths.flags[path]! & PATH.longLived) !== 0);
     const told = accept ? this.#draft.commit() : 0;
     this.#store.release(told);
-    return accept && told === 0 ? 'its attributes would be too long for a message' : why;
+    return accept && told === 0 ? 'an attribute would be longer than 65,535 octets (RFC 4271 §4.3)' : why;
   }
 
   /** What was worked out for routes of a peer does not hold any more. */
@@ -173,7 +174,7 @@ export class Exporter {
     const outcome = this.#policy?.run(this.#store, set, signature, draft, self ?? NO_ADDRESS) ?? SENT;
     if (!outcome.accept) return outcome;
     if (!this.#fits(draft.hopLength)) return NO_NEXT_HOP;
-    if (stale) addCommunity(draft, COMMUNITY.LLGR_STALE);
+    if (stale) addCommunity(draft, LLGR_STALE);
     if (to.kind === 'external') this.#outward();
     else this.#inward(received ? from : undefined);
     return outcome;
@@ -249,18 +250,9 @@ export class Exporter {
   }
 }
 
-function addCommunity(draft: AttributeDraft, community: number): void {
-  const old = draft.value(ATTRIBUTE.COMMUNITIES) ?? NO_ADDRESS;
-  const view = new DataView(old.buffer, old.byteOffset, old.length);
-  for (let at = 0; at < old.length; at += 4) if (view.getUint32(at) === community) return;
-  const out = new Uint8Array(old.length + 4);
-  out.set(old);
-  new DataView(out.buffer).setUint32(old.length, community);
-  draft.set(ATTRIBUTE.COMMUNITIES, 0xc0, out);
-}
-
 const NO_ADDRESS: Bytes = new Uint8Array(0);
 const LONG_LIVED = 4;
+const LLGR_STALE = parseCommunity('llgr-stale')!;
 const SENT = { accept: true, why: 'sent' };
 const STALE = { accept: false, why: 'long-lived stale, and the peer does not keep such routes (RFC 9494 §4.5)' };
 const NO_POLICY = { accept: false, why: 'no export policy (RFC 8212)' };
