@@ -3,6 +3,8 @@
  *
  * Limit: MOST items wait for a slow reader; those beyond are counted as missed with the next one.
  */
+import { Waiter } from './waiter.ts';
+
 interface Live {
   /** How many before this one nobody will see. */
   readonly missed: number;
@@ -14,7 +16,7 @@ export class LiveStream<T extends Live> {
   readonly #wants: (item: T) => boolean;
   readonly #waiting: T[] = [];
   #missed = 0;
-  #wake = (): void => {};
+  readonly #waiter = new Waiter();
 
   constructor(wants: (item: T) => boolean) {
     this.#wants = wants;
@@ -28,26 +30,14 @@ export class LiveStream<T extends Live> {
     }
     this.#waiting.push(this.#missed === 0 ? item : { ...item, missed: item.missed + this.#missed });
     this.#missed = 0;
-    this.#wake();
+    this.#waiter.wake();
   }
 
   async *items(signal: AbortSignal): AsyncGenerator<T, void, undefined> {
     while (!signal.aborted) {
       const next = this.#waiting.shift();
       if (next !== undefined) yield next;
-      else await this.#next(signal);
+      else await this.#waiter.wait(signal);
     }
-  }
-
-  #next(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const done = (): void => {
-        signal.removeEventListener('abort', done);
-        this.#wake = () => {};
-        resolve();
-      };
-      signal.addEventListener('abort', done);
-      this.#wake = done;
-    });
   }
 }

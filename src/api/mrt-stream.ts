@@ -8,6 +8,7 @@ import { setImmediate as others } from 'node:timers/promises';
 import { encodeRecord, type MrtRecord } from '../bgp/index.ts';
 import type { Bytes } from '../core/index.ts';
 import type { BgpDump, Recorded } from '../gateway/index.ts';
+import { Waiter } from './waiter.ts';
 
 export interface MrtPage {
   /** Whole records in base64. */
@@ -41,7 +42,7 @@ export class MrtStream {
   #waiting: Bytes[] = [];
   #octets = 0;
   #missed = 0;
-  #wake = (): void => {};
+  readonly #waiter = new Waiter();
 
   constructor(whom: Recorded) {
     this.whom = whom;
@@ -55,7 +56,7 @@ export class MrtStream {
     }
     this.#waiting.push(octets);
     this.#octets += octets.length;
-    this.#wake();
+    this.#waiter.wake();
   }
 
   /** What waits when `signal` says that it is over is still told. */
@@ -63,7 +64,7 @@ export class MrtStream {
     for (;;) {
       if (this.#waiting.length > 0) yield this.#take();
       else if (signal.aborted) return;
-      else await this.#next(signal);
+      else await this.#waiter.wait(signal);
     }
   }
 
@@ -76,18 +77,6 @@ export class MrtStream {
     const missed = this.#missed;
     this.#missed = 0;
     return page.finish(missed);
-  }
-
-  #next(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const done = (): void => {
-        signal.removeEventListener('abort', done);
-        this.#wake = () => {};
-        resolve();
-      };
-      signal.addEventListener('abort', done);
-      this.#wake = done;
-    });
   }
 }
 
