@@ -71,9 +71,9 @@ export class Books {
   /** Gives out slots of the cells. */
   readonly slots = new SlotBook(PLANE_SLOTS);
   readonly tenants = new Map<string, Tenant>();
-  /** By name, `tenant/connection`. */
   /** By the number of their compartment. */
   readonly byCompartment = new Map<number, Tenant>();
+  /** By name, `tenant/connection`. */
   readonly tunnels = new Map<string, Tunnel>();
   /** By the index an SA names. */
   readonly byIndex = new Map<number, Tunnel>();

@@ -7,7 +7,7 @@
  */
 import type { Resolution } from '../../bgp/index.ts';
 import type { Route } from '../../compartment/index.ts';
-import { type Address, formatAddress, formatPrefix, type Prefix, parsePrefix } from '../../ip/index.ts';
+import { type Address, formatAddress, formatPrefix, type Prefix } from '../../ip/index.ts';
 import type { Tenant } from '../tenant.ts';
 
 interface Entry {
@@ -120,10 +120,6 @@ export class Installed {
     this.#entries.clear();
     this.#refused.clear();
     this.#hops.clear();
-  }
-
-  prefixOf(text: string): Prefix {
-    return parsePrefix(text)!;
   }
 
   #replace(entry: Entry, before: readonly Route[]): void {

@@ -20,7 +20,7 @@ import {
 import type { BgpConfig, BgpPeerConfig } from '../../config/index.ts';
 import { type Bytes, type Deadline, earliest, type Millis, type Secret, type Timed } from '../../core/index.ts';
 import { md5 } from '../../crypto/index.ts';
-import { type Address, contains, formatPrefix } from '../../ip/index.ts';
+import { type Address, contains, formatPrefix, parsePrefix } from '../../ip/index.ts';
 import type { Books } from '../books.ts';
 import type { BgpCommand } from '../contract.ts';
 import type { Tenant } from '../tenant.ts';
@@ -300,7 +300,7 @@ export class TenantRouter implements Timed {
       if (this.#originated.get(text) !== why) this.speaker.originate(prefix, { why });
       this.#originated.delete(text);
     }
-    for (const text of this.#originated.keys()) this.speaker.withdraw(this.#installed.prefixOf(text));
+    for (const text of this.#originated.keys()) this.speaker.withdraw(parsePrefix(text)!);
     this.#originated = wanted;
   }
 
