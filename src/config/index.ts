@@ -14,6 +14,7 @@ export { assignNatAddresses } from './nat-addresses.ts';
 export { type AddressRange, formatRange } from './range.ts';
 export {
   formatReference,
+  peerSecretName,
   resolveSecret,
   type SecretPlace,
   type SecretSource,

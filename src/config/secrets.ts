@@ -43,6 +43,9 @@ export interface SecretPlace {
   readonly path: readonly (string | number)[];
 }
 
+/** What the secret of a BGP peer is called; names of connections have one slash. */
+export const peerSecretName = (tenant: string, peer: string): string => `${tenant}/bgp/${peer}`;
+
 export const secretPlaces = (tenants: readonly TenantConfig[]): SecretPlace[] =>
   tenants.flatMap(({ name: tenant, connections, bgp }, t) => [
     ...connections.map(({ name, psk }, c): SecretPlace => {
@@ -51,7 +54,7 @@ export const secretPlaces = (tenants: readonly TenantConfig[]): SecretPlace[] =>
     ...(bgp?.peers ?? []).flatMap(({ name, md5 }, p): SecretPlace[] =>
       md5 === undefined
         ? []
-        : [{ name: `${tenant}/bgp/${name}`, reference: md5, path: ['tenants', t, 'bgp', 'peers', p, 'md5'] }],
+        : [{ name: peerSecretName(tenant, name), reference: md5, path: ['tenants', t, 'bgp', 'peers', p, 'md5'] }],
     ),
   ]);
 

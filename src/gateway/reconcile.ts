@@ -5,7 +5,7 @@
  * configuration or its secret did; its tunnel is then taken down and made anew. An interface that is down is tried once more.
  */
 import type { ConnectionConfig, InterfaceDocument, TenantConfig, UnderlayConfig } from '../config/index.ts';
-import { DEFAULT_COMPARTMENT, diffDocuments } from '../config/index.ts';
+import { DEFAULT_COMPARTMENT, diffDocuments, peerSecretName } from '../config/index.ts';
 import { invariant, type Millis } from '../core/index.ts';
 import { equalSecret } from '../crypto/index.ts';
 import type { IkeEvent } from '../ike/index.ts';
@@ -120,7 +120,7 @@ export class Reconciler {
       this.#closeRouter(tenant, now);
       return router;
     }
-    router.dismiss(bgp, (peer) => changed.peerSecrets.has(peerName(name, peer)), now);
+    router.dismiss(bgp, (peer) => changed.peerSecrets.has(peerSecretName(name, peer)), now);
     return undefined;
   }
 
@@ -136,8 +136,8 @@ export class Reconciler {
     tenant.router ??= new TenantRouter(this.#books, tenant, config.bgp, replaced);
     tenant.router.apply(
       config.bgp,
-      (peer) => secrets.get(peerName(name, peer)),
-      (peer) => changed.peerSecrets.has(peerName(name, peer)),
+      (peer) => secrets.get(peerSecretName(name, peer)),
+      (peer) => changed.peerSecrets.has(peerSecretName(name, peer)),
       now,
     );
   }
@@ -281,9 +281,6 @@ function changedBetween(before: ResolvedDocument | undefined, after: ResolvedDoc
   }
   return { interfaces, connections, peerSecrets };
 }
-
-/** Of its secret. */
-const peerName = (tenant: string, peer: string): string => `${tenant}/bgp/${peer}`;
 
 /** Names of connections have one slash. */
 const isPeer = (name: string): boolean => name.split('/').length === 3;
