@@ -1,5 +1,5 @@
 /** The sockets of the underlay: GRE as it came, from whom it came, in IP and in UDP; of a thread of its own, too. */
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, expect, it, vi } from 'vitest';
 import {
   type Address,
   DROP,
@@ -292,17 +292,23 @@ suite('the loop of a worker', () => {
       expect([...plane.drops].every((count) => count === 0)).toBe(true);
     });
 
-  it('rests when it has run out of packets, and not before', async () => {
+  it('rests when it has run out of packets that came densely, and not of others', async () => {
     const socket = lent('udp-gre', '127.0.0.1');
     const peer = await end('udp-gre', '127.0.0.2');
-    const outbox = new Outbox(pool);
-    peer.underlay.send(outbox, addr('127.0.0.1'), packetOf(gre(100, 1)));
-    outbox.flush();
+    const send = (...frames: readonly Uint8Array[]): void => {
+      const outbox = new Outbox(pool);
+      for (const each of frames) peer.underlay.send(outbox, addr('127.0.0.1'), packetOf(each));
+      outbox.flush();
+    };
+    const clock = vi.spyOn(performance, 'now').mockReturnValue(0);
     const ring = new Ring(Ring.room(1 << 16));
     const poll = new PollSet(sys());
     const calls: string[] = [];
     const wait = poll.wait.bind(poll);
     poll.wait = (millis) => {
+      // The first turn has the order to attach only; then one packet comes within 10 ms, and three within 100 µs.
+      if (calls.length === 1) [send(gre(100, 1)), clock.mockReturnValue(10)];
+      if (calls.length === 3) [send(gre(100, 2), gre(300, 3), gre(200, 4)), clock.mockReturnValue(10.1)];
       const ready = wait(millis);
       calls.push(millis === 0 ? `look: ${ready}` : `wait: ${ready}`);
       return ready;
@@ -311,10 +317,10 @@ suite('the loop of a worker', () => {
       calls.push('rest');
       ring.push(encodeOrder({ do: 'end' }));
     };
-    const plane = run([attach(1, 'udp-gre', socket)], 2, { poll }, ring);
-    expect(plane.frames.length).toBe(1);
-    // The first turn has the order to attach only.
-    expect(calls).toEqual(['wait: 0', 'wait: 1', 'look: 0', 'rest', 'wait: 0']);
+    const plane = run([attach(1, 'udp-gre', socket)], 5, { poll }, ring);
+    clock.mockRestore();
+    expect(plane.frames.length).toBe(4);
+    expect(calls).toEqual(['wait: 0', 'wait: 1', 'look: 0', 'wait: 1', 'look: 0', 'rest', 'wait: 0']);
   });
 
   it('ESP and GRE at one address keep apart, whichever carries them', async () => {

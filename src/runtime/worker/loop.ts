@@ -69,6 +69,9 @@ export class PlaneLoop {
   readonly #clockOffset: Millis;
   #now: Millis;
   #read = 0;
+  /** When there were no packets left, and how many have come since then. */
+  #outSince: Millis = 0;
+  #came = 0;
   /** That may still be carried out in this turn. */
   #ordersLeft = 0;
   #tooBigAfter: Millis = 0;
@@ -103,8 +106,7 @@ export class PlaneLoop {
     let worked = false;
     while (!this.#ended) {
       Atomics.add(signs, BEAT, 1);
-      // docs/decisions/0012: what comes meanwhile is one batch.
-      if (worked && !busy) poll.rest(REST_MICROS);
+      if (worked && !busy) this.#restIfDense();
       worked = busy;
       const ready = poll.wait(busy ? 0 : this.#patience());
       this.#now = performance.now() + this.#clockOffset;
@@ -113,6 +115,7 @@ export class PlaneLoop {
       this.#takeOrders();
       this.#read = 0;
       if (ready > 0) poll.eachReady(this.#readSource);
+      this.#came += this.#read;
       this.#plane.flush(this.#now);
       const due = this.#plane.deadline();
       if (due !== undefined && due.at <= this.#now) {
@@ -137,6 +140,17 @@ export class PlaneLoop {
     this.#tooBigAfter = this.#now + TOO_BIG_AGAIN;
     this.#report({ type: 'too-big', local: local.address, remote: remote.address });
   };
+
+  /**
+   * Out of packets: where they come one after the other, what comes meanwhile is one batch (docs/decisions/0012). Where they come one
+   * by one nobody gains from waiting, and each answer would be late.
+   */
+  #restIfDense(): void {
+    const dense = this.#came * SPARSE > this.#now - this.#outSince;
+    this.#outSince = this.#now;
+    this.#came = 0;
+    if (dense) this.#options.poll.rest(REST_MICROS);
+  }
 
   /** Never so long that the main thread takes it for a standstill. */
   #patience(): number {
@@ -293,5 +307,7 @@ const BATCH = 64;
 const ORDERS = 256;
 const TOO_BIG_AGAIN: Millis = 20;
 const LONGEST_WAIT = 200;
+/** Packets that come further apart than this, on average, are not waited for. */
+const SPARSE: Millis = 0.04;
 /** So long a worker that has run out of packets is not woken by the next one. */
 const REST_MICROS = 80;
