@@ -9,8 +9,8 @@ export async function serve(net: Overlay, spot: Spot, program: string, ...args: 
   return server;
 }
 
-/** Answers each datagram with the endpoint it came from, so many milliseconds later as it says. */
-export const UDP_ECHO = `const s = require('dgram').createSocket('udp4');
+/** Answers each datagram with the endpoint it came from, so many milliseconds later as it says. Its queue holds some 500. */
+export const UDP_ECHO = `const s = require('dgram').createSocket({ type: 'udp4', recvBufferSize: 212992 });
 s.on('message', (m, from) => setTimeout(() => s.send(from.address + ':' + from.port, from.port, from.address), Number(m)));
 s.bind(Number(process.argv[1]), () => console.log('ready'));`;
 
@@ -43,20 +43,23 @@ export interface Asked {
   readonly errors: readonly string[];
 }
 
-/** Sends a datagram with `delay` from each port to a `UDP_ECHO`, and waits so long for answers. */
+/**
+ * Sends a datagram with `delay` from each port to a `UDP_ECHO`, and waits so long for answers; where `again` is not 0, what has none
+ * is sent again after so many milliseconds, as programs that use UDP do.
+ */
 export async function askFrom(
   net: Overlay,
   spot: Spot,
   to: string,
   port: number,
   ports: readonly number[],
-  { delay = 0, wait = 800 } = {},
+  { delay = 0, wait = 800, again = 0 } = {},
 ): Promise<Asked> {
-  const words = [to, port, delay, wait, JSON.stringify(ports)].map(String);
+  const words = [to, port, delay, wait, again, JSON.stringify(ports)].map(String);
   return JSON.parse(await net.must(spot, process.execPath, ['-e', UDP_ASK, ...words])) as Asked;
 }
 
-const UDP_ASK = `const [to, port, delay, wait, ports] = process.argv.slice(1);
+const UDP_ASK = `const [to, port, delay, wait, again, ports] = process.argv.slice(1);
 const answers = {}, errors = [], all = JSON.parse(ports); let sockets = [];
 const finish = () => { console.log(JSON.stringify({ answers, errors })); process.exit(0); };
 const settled = () => { if (Object.keys(answers).length + errors.length === all.length) finish(); };
@@ -64,7 +67,10 @@ for (const own of all) {
   const s = require('dgram').createSocket('udp4');
   s.on('message', (m) => { answers[own] = String(m); settled(); });
   s.on('error', (e) => { errors.push(e.code); s.close(); settled(); });
-  s.bind(own, () => s.connect(Number(port), to, () => s.send(delay)));
+  s.bind(own, () => s.connect(Number(port), to, () => {
+    s.send(delay);
+    if (Number(again) > 0) setInterval(() => { if (!(own in answers)) s.send(delay); }, Number(again));
+  }));
   sockets.push(s);
 }
 setTimeout(finish, Number(delay) + Number(wait));`;
