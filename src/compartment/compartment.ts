@@ -51,16 +51,17 @@ import {
   updateChecksum16,
   wirePackets,
 } from '../ip/index.ts';
-import type {
-  CompartmentCounters,
-  CompartmentLimits,
-  InterfaceConfig,
-  InterfaceView,
-  PingRequest,
-  Route,
-  RouteExplanation,
-  RouteOrigin,
-  Sink,
+import {
+  type CompartmentCounters,
+  type CompartmentLimits,
+  DISCARD,
+  type InterfaceConfig,
+  type InterfaceView,
+  type PingRequest,
+  type Route,
+  type RouteExplanation,
+  type RouteOrigin,
+  type Sink,
 } from './contract.ts';
 import {
   COMPARTMENT_CELLS,
@@ -75,7 +76,7 @@ import { LocalHost, UNPOOLED } from './host.ts';
 import { IcmpErrors, REFUSALS } from './icmp-errors.ts';
 import { Interface } from './interface.ts';
 import { COMPARTMENT_LIMITS } from './limits.ts';
-import { ENTRY, type Entry, RoutingTable, wayOf } from './routes.ts';
+import { DISCARDING, ENTRY, type Entry, isOwn, RoutingTable, wayOf } from './routes.ts';
 import { isGroup, isLinkScoped, scopeInWords } from './scope.ts';
 
 export interface CompartmentOptions {
@@ -187,7 +188,7 @@ export class Compartment {
 
   /** False, and counted, when the table is full. The same prefix, interface, next hop and origin is replaced. */
   addRoute(route: Route): boolean {
-    const added = this.#routes.add(route, this.#interface(route.interface));
+    const added = this.#routes.add(route, route.interface === DISCARD ? DISCARDING : this.#interface(route.interface));
     if (!added) this.#counters.routesRefused += 1;
     return added;
   }
@@ -249,7 +250,7 @@ export class Compartment {
     if (into?.up !== true || checkIp(buf, start, end) !== PASS || isLinkScoped(buf, start)) return false;
     const entry = this.#destined(packet);
     const back = this.#sourced(packet);
-    if (entry?.kind !== ENTRY.unicast || (back !== undefined && back.kind !== ENTRY.unicast)) return false;
+    if (entry?.kind !== ENTRY.unicast || (back !== undefined && isOwn(back))) return false;
     if (back?.out.kind === 'link' && back.out !== into) return false;
     const { out } = entry;
     if (out.kind === 'connection' || (out === into && out.pointToPoint)) return false;
@@ -305,13 +306,14 @@ export class Compartment {
     const isLocal = entry?.kind === ENTRY.local;
     if (!isLocal && (entry?.kind === ENTRY.broadcast || isLinkScoped(buf, start))) return DROP.notForwarded;
     const back = this.#sourced(packet);
-    if (back !== undefined && back.kind !== ENTRY.unicast) return DROP.martian;
+    if (back !== undefined && isOwn(back)) return DROP.martian;
     // RFC 3704 §2.2: what is behind a link to another compartment comes by that link, and nothing else does.
     if ((into.kind === 'link' || back?.out.kind === 'link') && back?.out !== into) return DROP.spoofed;
     if (isLocal) return this.#parts.host.deliver(packet, into, now);
-    if (entry === undefined) {
-      this.#parts.errors.answer('noRoute', packet, into, now);
-      return DROP.noRoute;
+    if (entry === undefined || entry.kind === ENTRY.discard) {
+      const why = entry === undefined ? 'noRoute' : 'discarded';
+      this.#parts.errors.answer(why, packet, into, now);
+      return DROP[why];
     }
     const { out } = entry;
     if (out === into && out.pointToPoint) {
@@ -344,6 +346,7 @@ export class Compartment {
     const entry = this.#destined(packet);
     if (entry === undefined) return isLinkScoped(buf, start) ? DROP.notForwarded : DROP.noRoute;
     if (entry.kind === ENTRY.broadcast || isGroup(buf, start)) return DROP.notForwarded;
+    if (entry.kind === ENTRY.discard) return DROP.discarded;
     if (isIpv4(packet)) this.#stampIdentification(packet);
     const pooled = packet.slot !== UNPOOLED;
     if (entry.kind === ENTRY.local) return pooled ? this.#parts.host.deliver(packet, undefined, now) : DROP.noBuffer;

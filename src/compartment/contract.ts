@@ -39,11 +39,14 @@ export interface InterfaceView extends InterfaceCounters {
   readonly addresses: readonly Prefix[];
 }
 
+/** In place of an interface's number: what the route matches is discarded, and its sender told so. */
+export const DISCARD = 0;
+
 export type RouteOrigin = 'connected' | 'static' | 'connection' | 'bgp' | 'nat';
 
 export interface Route {
   readonly prefix: Prefix;
-  /** Number of the interface it leaves by. */
+  /** Number of the interface it leaves by, or DISCARD. */
   readonly interface: number;
   readonly origin: RouteOrigin;
   /** Who forwards it on a segment; without one the destination itself is there. Without meaning on point-to-point interfaces. */

@@ -224,7 +224,7 @@ export class LocalHost {
     if (refusal !== undefined) return refusal;
     const verdict = this.#request(request, source, now);
     if (verdict !== PASS) {
-      const outcome = verdict === DROP.noRoute ? 'no-route' : 'unreachable';
+      const outcome = verdict === DROP.noRoute || verdict === DROP.discarded ? 'no-route' : 'unreachable';
       const why = DROP_TEXT[DROP_NAMES[verdict] as DropReason];
       this.#pings.failed(id, sequence, destination, undefined, { outcome, why }, now);
     }

@@ -1,17 +1,18 @@
 export { Compartment, type CompartmentOptions, NO_INTERFACE } from './compartment.ts';
-export type {
-  CompartmentCounters,
-  CompartmentLimits,
-  InterfaceConfig,
-  InterfaceCounters,
-  InterfaceKind,
-  InterfaceView,
-  PingRequest,
-  PingResult,
-  Route,
-  RouteExplanation,
-  RouteOrigin,
-  Sink,
+export {
+  type CompartmentCounters,
+  type CompartmentLimits,
+  DISCARD,
+  type InterfaceConfig,
+  type InterfaceCounters,
+  type InterfaceKind,
+  type InterfaceView,
+  type PingRequest,
+  type PingResult,
+  type Route,
+  type RouteExplanation,
+  type RouteOrigin,
+  type Sink,
 } from './contract.ts';
 export { COMPARTMENT_CELLS, INTERFACE_CELLS, SEGMENT_CELLS } from './counters.ts';
 export { COMPARTMENT_LIMITS, SEGMENT_LIMITS } from './limits.ts';

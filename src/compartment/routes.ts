@@ -8,6 +8,7 @@
  * that a packet for this compartment never leaves it because a link is down.
  * Candidates of equal preference and metric share the flows, by the highest random weight: when one goes, the flows of the others
  * stay where they are. Connected routes do not share: a host is on one of the segments, not on all.
+ * A discard route (RFC 4632 §5.1) is a candidate like others, always usable, and the last among equals; it shares with none.
  * Leaves to others: how a next hop is reached (nothing below IP is known here), policy, why routes come and go.
  * Limits: `limit` routes over all prefixes (connected routes count, and are never refused); EQUAL_WAYS of those that share.
  * Invariant: for each prefix the FIB holds the first usable candidate in the order of preference, metric and age, or nothing.
@@ -26,11 +27,14 @@ import {
   PrefixTable,
   sameAddress,
 } from '../ip/index.ts';
-import type { Route, RouteExplanation, RouteOrigin } from './contract.ts';
-import type { Interface } from './interface.ts';
+import { DISCARD, type Route, type RouteExplanation, type RouteOrigin } from './contract.ts';
+import { Interface, MAX_MTU } from './interface.ts';
 
 /** What happens to a packet whose destination an entry matches. */
-export const ENTRY = { unicast: 0, local: 1, broadcast: 2 } as const;
+export const ENTRY = { unicast: 0, local: 1, broadcast: 2, discard: 3 } as const;
+
+/** Where discard routes lead: no interface of any compartment, always up, without addresses, and nothing is ever sent by it. */
+export const DISCARDING = new Interface(DISCARD, { name: 'discard', kind: 'fabric', mtu: MAX_MTU, addresses: [] });
 
 /** Routes that share the flows to one prefix: the oldest so many. */
 export const EQUAL_WAYS = 16;
@@ -63,6 +67,9 @@ export class Entry {
     return new Entry(this.kind, this.#given, this.out, this.age, among);
   }
 }
+
+/** Whether it is what an own address brings beside its connected route. */
+export const isOwn = ({ kind }: Entry): boolean => kind === ENTRY.local || kind === ENTRY.broadcast;
 
 /** Of the entries that share the flows, the one of the flow with that hash. */
 export function wayOf(among: readonly Entry[], hash: number): Entry {
@@ -97,7 +104,8 @@ export class RoutingTable {
     const replaces = candidates.some((e) => isSame(e, route));
     if (!replaces && this.#size >= this.#limit) return false;
     const prefix = networkPrefix(route.prefix);
-    this.#insert(prefix, ENTRY.unicast, prefix === route.prefix ? route : { ...route, prefix }, out);
+    const kind = out === DISCARDING ? ENTRY.discard : ENTRY.unicast;
+    this.#insert(prefix, kind, prefix === route.prefix ? route : { ...route, prefix }, out);
     return true;
   }
 
@@ -131,7 +139,7 @@ export class RoutingTable {
 
   /** Every route, in use or not, by prefix and then in the order of election. */
   routes(): Route[] {
-    return this.#all().flatMap(({ value }) => value.filter(isUnicast).map((entry) => entry.route));
+    return this.#all().flatMap(({ value }) => value.filter(isNotOwn).map((entry) => entry.route));
   }
 
   /** `hash`: of the flow that is asked about. */
@@ -140,7 +148,7 @@ export class RoutingTable {
     for (const value of this.#covering(address)) {
       const among = electedOf(value);
       for (const entry of value) {
-        if (isUnicast(entry) && !among.includes(entry)) {
+        if (!isOwn(entry) && !among.includes(entry)) {
           passedOver.push({ route: entry.route, why: whyNot(entry, among[0]) });
         }
       }
@@ -158,7 +166,7 @@ export class RoutingTable {
   routeWithout(origin: RouteOrigin, address: Address): Route | undefined {
     for (const candidates of this.#covering(address)) {
       const first = candidates.find((entry) => usable(entry) && entry.route.origin !== origin);
-      if (first !== undefined) return isUnicast(first) ? first.route : undefined;
+      if (first !== undefined) return isOwn(first) ? undefined : first.route;
     }
     return undefined;
   }
@@ -189,7 +197,7 @@ export class RoutingTable {
   #insert(prefix: Prefix, kind: number, given: Route | Brought, out: Interface): void {
     const candidates = this.#candidatesOf(prefix);
     const replaced = 'origin' in given ? candidates.find((e) => isSame(e, given)) : undefined;
-    if (replaced === undefined && kind === ENTRY.unicast) this.#size += 1;
+    if (replaced === undefined && kind !== ENTRY.local && kind !== ENTRY.broadcast) this.#size += 1;
     this.#age += 1;
     const entry = new Entry(kind, given, out, replaced?.age ?? this.#age);
     this.#settle(prefix, [...candidates.filter((e) => e !== replaced), entry].sort(byElection));
@@ -199,7 +207,7 @@ export class RoutingTable {
     const candidates = this.#candidatesOf(prefix);
     const kept = candidates.filter((entry) => !condemned(entry));
     if (kept.length === candidates.length) return false;
-    this.#size -= candidates.filter(isUnicast).length - kept.filter(isUnicast).length;
+    this.#size -= candidates.filter(isNotOwn).length - kept.filter(isNotOwn).length;
     this.#settle(prefix, kept);
     return true;
   }
@@ -229,12 +237,12 @@ const LOCAL_PREFERENCE = -2;
 const BROADCAST_PREFERENCE = -1;
 const CONNECTED_PREFERENCE = 0;
 
-const isUnicast = (entry: Entry): boolean => entry.kind === ENTRY.unicast;
+const isNotOwn = (entry: Entry): boolean => !isOwn(entry);
 
-const usable = (entry: Entry): boolean => entry.out.up || !isUnicast(entry);
+const usable = (entry: Entry): boolean => entry.out.up || isOwn(entry);
 
 const isRoute = (entry: Entry, interfaceNumber: number, origin: RouteOrigin): boolean =>
-  isUnicast(entry) && entry.route.interface === interfaceNumber && entry.route.origin === origin;
+  !isOwn(entry) && entry.route.interface === interfaceNumber && entry.route.origin === origin;
 
 const isSame = (entry: Entry, route: Route): boolean =>
   isRoute(entry, route.interface, route.origin) && isSameHop(entry.nextHop, route.nextHop);
@@ -242,7 +250,9 @@ const isSame = (entry: Entry, route: Route): boolean =>
 const isSameHop = (a: Address | undefined, b: Address | undefined): boolean =>
   a === undefined || b === undefined ? a === b : sameAddress(a, b);
 
-const mayShare = (entry: Entry): boolean => isUnicast(entry) && entry.route.origin !== 'connected';
+const mayShare = (entry: Entry): boolean => entry.kind === ENTRY.unicast && entry.route.origin !== 'connected';
+
+const isDiscard = ({ kind }: Entry): boolean => kind === ENTRY.discard;
 
 const metricOf = ({ route }: Entry): number => route.metric ?? 0;
 
@@ -259,7 +269,10 @@ function networkPrefix(prefix: Prefix): Prefix {
 }
 
 const byElection = (a: Entry, b: Entry): number =>
-  a.route.preference - b.route.preference || metricOf(a) - metricOf(b) || a.age - b.age;
+  a.route.preference - b.route.preference ||
+  metricOf(a) - metricOf(b) ||
+  Number(isDiscard(a)) - Number(isDiscard(b)) ||
+  a.age - b.age;
 
 /** What an own address brings. */
 interface Brought {
@@ -298,6 +311,7 @@ function whyChosen(entry: Entry, address: Address): string {
   const text = formatAddress(address);
   if (kind === ENTRY.local) return `${text} is this compartment's own: ${route.why}`;
   if (kind === ENTRY.broadcast) return `${text} is a broadcast address, not routed: ${route.why}`;
+  if (kind === ENTRY.discard) return `${formatPrefix(route.prefix)} is discarded: ${route.why}`;
   return `${formatPrefix(route.prefix)} leaves by ${wayInWords(entry)}: ${route.why}`;
 }
 
@@ -313,13 +327,14 @@ const wayInWords = ({ out, nextHop }: Entry): string =>
 
 function whyNot(entry: Entry, chosen: Entry | undefined): string {
   if (chosen === undefined || !usable(entry)) return `interface ${entry.out.name} is down`;
-  if (!isUnicast(chosen)) return `${chosen.route.why} goes before every route`;
+  if (isOwn(chosen)) return `${chosen.route.why} goes before every route`;
   const { preference } = entry.route;
-  const winner = `the route by ${wayInWords(chosen)}`;
+  const winner = isDiscard(chosen) ? 'the discard route' : `the route by ${wayInWords(chosen)}`;
   if (preference !== chosen.route.preference)
     return `preference ${preference}, ${winner} has ${chosen.route.preference}`;
   const metric = metricOf(entry);
   if (metric !== metricOf(chosen)) return `metric ${metric}, ${winner} has ${metricOf(chosen)}`;
+  if (isDiscard(entry) && !isDiscard(chosen)) return `a discard route gives way to ${winner}, its equal`;
   if (mayShare(entry) && mayShare(chosen)) return `${EQUAL_WAYS} equal routes that were there before share the flows`;
   return `same preference ${preference} as ${winner}, which was there before`;
 }

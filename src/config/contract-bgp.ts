@@ -88,6 +88,11 @@ export interface BgpPeerConfig {
   readonly enforceFirstAs: boolean;
   /** RFC 4724: seconds the peer shall keep what we said while we restart; 0: neither side keeps anything. */
   readonly gracefulRestartSeconds: number;
+  /**
+   * RFC 9494: seconds beyond those that the peer shall keep what we said, as the last choice; as long at most is kept what it said. 0: nothing is
+   * kept any longer. Not without graceful restart.
+   */
+  readonly longLivedStaleSeconds: number;
   /** RFC 7911. */
   readonly addPath: 'off' | 'receive' | 'send' | 'both';
   /** When the tunnel to the peer is down: its routes go at once, or stay as long as graceful restart lets them, or nothing follows. */

@@ -248,10 +248,13 @@ export interface InterfaceDocument {
   readonly hostRoutes: 'auto' | 'none';
 }
 
-/** Exactly one of the two names the way: an interface, or the address of a next hop on a connected prefix or in a subnet. */
+/**
+ * Exactly one names the way: an interface, or the address of a next hop on a connected prefix or in a subnet; or there is none, and what
+ * matches is discarded.
+ */
 export interface StaticRoute {
   readonly prefix: Prefix;
-  readonly via: { readonly interface: string } | { readonly nextHop: Address };
+  readonly via: { readonly interface: string } | { readonly nextHop: Address } | { readonly discard: true };
   /** Between static routes of one prefix: the lowest wins; equal ones share. */
   readonly metric: number;
 }

@@ -197,7 +197,7 @@ const metricText = (metric: number): string => (metric === 0 ? '' : ` metric ${m
 
 const staticRouteEntry = ({ prefix, via, metric }: StaticRoute): readonly [string, string] => [
   formatPrefix(prefix),
-  `${'interface' in via ? via.interface : formatAddress(via.nextHop)}${metricText(metric)}`,
+  `${'discard' in via ? 'discarded' : 'interface' in via ? via.interface : formatAddress(via.nextHop)}${metricText(metric)}`,
 ];
 
 const customerRouteEntry = ({ prefix, nextHop, metric }: CustomerRoute): readonly [string, string] => [

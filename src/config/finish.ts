@@ -5,6 +5,7 @@ import type {
   HostConfig,
   HostSubnetConfig,
   HostTenantConfig,
+  InterfaceDocument,
   StaticRoute,
   SubnetConfig,
   TenantConfig,
@@ -46,15 +47,16 @@ export function finishTenant(draft: TenantDraft): TenantConfig {
     direct: draft.direct,
     interfaces,
     routes: values(readable(draft.routes)).map(
-      ({ prefix, via, metric }): StaticRoute => ({
-        prefix,
-        via: interfaces.some((i) => i.name === via) ? { interface: via } : { nextHop: parseAddress(via)! },
-        metric,
-      }),
+      ({ prefix, via, metric }): StaticRoute => ({ prefix, via: finishWay(via, interfaces), metric }),
     ),
     connections: values(configsOf(draft.connections)),
     bgp: finishBgp(draft),
   };
+}
+
+function finishWay(via: string | undefined, interfaces: readonly InterfaceDocument[]): StaticRoute['via'] {
+  if (via === undefined) return { discard: true };
+  return interfaces.some(({ name }) => name === via) ? { interface: via } : { nextHop: parseAddress(via)! };
 }
 
 function finishBgp(draft: TenantDraft): BgpConfig | undefined {

@@ -49,6 +49,7 @@ export const plainBgpPeer = (peer: BgpPeerConfig): Plain =>
     allowOwnAs: peer.allowOwnAs,
     enforceFirstAs: peer.enforceFirstAs,
     gracefulRestartSeconds: peer.gracefulRestartSeconds,
+    longLivedStaleSeconds: peer.longLivedStaleSeconds,
     addPath: peer.addPath,
     tunnelDown: peer.tunnelDown,
   });

@@ -151,9 +151,12 @@ export function plainInterface(i: InterfaceDocument): Plain {
   return { name, driver, device, mtu, addresses, mac: plainMac(i.mac), hostAddresses, hostRoutes };
 }
 
+const wayText = (via: Exclude<StaticRoute['via'], { discard: true }>): string =>
+  'interface' in via ? via.interface : formatAddress(via.nextHop);
+
 export const plainRoute = ({ prefix, via, metric }: StaticRoute): Plain => ({
   prefix: formatPrefix(prefix),
-  via: 'interface' in via ? via.interface : formatAddress(via.nextHop),
+  ...('discard' in via ? { discard: true } : { via: wayText(via) }),
   metric,
 });
 

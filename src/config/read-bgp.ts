@@ -65,6 +65,9 @@ function readPeer(value: unknown, path: Path, reader: Reader): BgpPeerConfig | u
   if (ttlSecurityHops !== undefined && ttl !== 'auto') {
     issues.error([...path, 'ttl'], 'with ttlSecurityHops everything is sent with TTL 255 (RFC 5082 §3)');
   }
+  if (shape.longLivedStaleSeconds > 0 && shape.gracefulRestartSeconds === 0) {
+    issues.error([...path, 'longLivedStaleSeconds'], 'goes with gracefulRestartSeconds, which is 0 (RFC 9494 §4.1)');
+  }
   return {
     ...shape,
     ...policies,

@@ -148,7 +148,7 @@ function insideOf(tenant: TenantDraft): readonly Prefix[] | undefined {
   if (unread) return undefined;
   return [
     ...connectedOf(tenant),
-    ...readable(routes).map(({ value }) => value.prefix),
+    ...readable(routes).flatMap(({ value }) => (value.discard ? [] : [value.prefix])),
     ...readable(customerRoutes).map(({ value }) => value.prefix),
     ...configsOf(connections).flatMap(({ value }) => value.routes),
   ];

@@ -88,7 +88,7 @@ function checkTenant(tenant: TenantDraft, gateway: GatewayShape | undefined, iss
   }
   unique(
     tenant.routes,
-    (route) => route && `${formatPrefix(route.prefix)} by ${route.via}`,
+    (route) => route && `${formatPrefix(route.prefix)} ${route.discard ? 'discarded' : `by ${route.via}`}`,
     'prefix',
     (text, first) => `${text} stands here a second time (${issues.line(first)})`,
     issues,
@@ -139,32 +139,41 @@ function checkHostAddresses({ addresses, hostAddresses }: InterfaceDocument, pat
 }
 
 function checkRoute(route: RouteShape, path: Path, tenant: TenantDraft, issues: IssueList): void {
+  const { via } = route;
+  if (via === undefined) {
+    if (!route.discard) issues.error([...path, 'via'], 'is needed, or discard: true');
+    return;
+  }
   const at = [...path, 'via'];
-  if (tenant.interfaces.some(({ value }) => value.name === route.via)) return;
-  const nextHop = parseAddress(route.via);
+  if (route.discard) {
+    issues.error([...path, 'discard'], 'a route that discards has no way: leave via out');
+    return;
+  }
+  if (tenant.interfaces.some(({ value }) => value.name === via)) return;
+  const nextHop = parseAddress(via);
   if (nextHop === undefined) {
-    if (tenant.connections.some(({ value }) => value.name === route.via)) {
-      issues.error(at, `${route.via} is a connection: put the prefix into its own routes`);
+    if (tenant.connections.some(({ value }) => value.name === via)) {
+      issues.error(at, `${via} is a connection: put the prefix into its own routes`);
       return;
     }
     const names = tenant.interfaces.flatMap(({ value }) => value.name ?? []);
-    const near = nearest(route.via, names);
+    const near = nearest(via, names);
     const known = names.length === 0 ? 'this tenant has none' : `known: ${names.join(', ')}`;
     const hint = near === undefined ? known : `did you mean ${near}?`;
-    issues.error(at, `${JSON.stringify(route.via)} is neither an interface of this tenant nor an address; ${hint}`);
+    issues.error(at, `${JSON.stringify(via)} is neither an interface of this tenant nor an address; ${hint}`);
     return;
   }
   if (familyOf(nextHop) !== familyOf(route.prefix.address)) {
-    issues.error(at, `${route.via} is not of the family of ${formatPrefix(route.prefix)}`);
+    issues.error(at, `${via} is not of the family of ${formatPrefix(route.prefix)}`);
     return;
   }
   const unread =
     tenant.interfaces.some(({ value }) => value.config === undefined) ||
     tenant.subnets.some(({ value }) => value === undefined);
   if (!unread && !connectedOf(tenant).some((prefix) => contains(prefix, nextHop))) {
-    issues.error(at, `${route.via} is on no interface and in no subnet of this tenant`);
+    issues.error(at, `${via} is on no interface and in no subnet of this tenant`);
   } else if (ownAddressesOf(tenant).some((address) => sameAddress(address, nextHop))) {
-    issues.error(at, `${route.via} is the gateway's own address`);
+    issues.error(at, `${via} is the gateway's own address`);
   }
 }
 

@@ -69,6 +69,7 @@ export const bgpPeerSchema = section({
   allowOwnAs: leaf(words.wholeNumber(0, 10)).default(0),
   enforceFirstAs: boolean.default(true),
   gracefulRestartSeconds: leaf(words.duration(1, 4095, true)).default(120),
+  longLivedStaleSeconds: leaf(words.duration(1, 0xffffff, true)).default(0),
   addPath: leaf(words.choice(['off', 'receive', 'send', 'both'])).default('off'),
   tunnelDown: leaf(words.choice(['drop', 'retain', 'ignore'])).default('drop'),
 });

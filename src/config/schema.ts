@@ -228,7 +228,12 @@ export const interfaceSchema = section({
 });
 
 /** `via` stays text: whether it names an interface is known only beside the others. */
-export const routeSchema = section({ prefix: leaf(words.readPrefix), via: leaf(words.readText), metric });
+export const routeSchema = section({
+  prefix: leaf(words.readPrefix),
+  via: leaf(words.readText).optional(),
+  discard: leaf(words.readBoolean).default(false),
+  metric,
+});
 
 export const connectionSchema = section({
   name,

@@ -237,7 +237,10 @@ export class Outside {
   }
 }
 
-/** What of a tenant the external network reaches without translation: its subnets, its interfaces, what lies behind them. */
+/**
+ * What of a tenant the external network reaches without translation: its subnets, its interfaces, what lies behind them. Discard routes too:
+ * the tenant's compartment discards what here would go back to where it came from.
+ */
 export function prefixesOf({ subnets, interfaces, routes, customerRoutes }: TenantConfig): Prefix[] {
   const all = [
     ...subnets.flatMap(({ addresses }) => addresses),

@@ -186,7 +186,10 @@ export interface NeighbourStatus {
 
 export interface RouteStatus {
   readonly prefix: string;
+  /** The interface; `discard` of a discard route. */
   readonly via: string;
+  /** What it matches is discarded, and its sender told so. Absent: it is not. */
+  readonly discard?: true;
   /** Who forwards it there; without one the destination itself is. */
   readonly nextHop?: string;
   readonly origin: string;

@@ -4,7 +4,7 @@
  * Invariant: nothing here refers to another tenant. The doors in are the SPI (`tunnel` of an SA) and the port of an interface.
  */
 
-import type { Compartment, Route } from '../compartment/index.ts';
+import { type Compartment, DISCARD, type Route } from '../compartment/index.ts';
 import type { InterfaceDocument, StaticRoute, TenantConfig } from '../config/index.ts';
 import type { Bytes, Millis } from '../core/index.ts';
 import { contains, formatAddress, formatPrefix, type Prefix } from '../ip/index.ts';
@@ -183,7 +183,7 @@ export class Tenant {
   /**
    * What the kernel must send to this interface so that the compartment gets it: everything the document says is reached elsewhere, and the
    * compartment's own prefixes on it (those a host address lies in the kernel knows already). What BGP has learned is not among it: no
-   * peer may say what this host sends where.
+   * peer may say what this host sends where. Nor is what would be discarded here.
    */
   reachableBeyond(iface: TenantInterface): Prefix[] {
     const { hostRoutes, hostAddresses } = iface.config;
@@ -193,7 +193,7 @@ export class Tenant {
       .filter(({ interface: number, origin, prefix }) =>
         number === iface.number
           ? origin === 'connected' && !hostAddresses.some((host) => contains(prefix, host.address))
-          : origin !== 'connected' && origin !== 'bgp',
+          : origin !== 'connected' && origin !== 'bgp' && number !== DISCARD,
       )
       .map((route) => route.prefix);
   }
@@ -214,6 +214,7 @@ export class Tenant {
   }
 
   #wayOf(via: StaticRoute['via']): number | undefined {
+    if ('discard' in via) return DISCARD;
     if ('interface' in via)
       return this.interfaces.get(via.interface)?.number ?? this.tunnels.get(via.interface)?.interface;
     for (const [number, { config }] of this.ways) {

@@ -4,7 +4,7 @@
  * Leaves to others: connections (`view-connections.ts`), NAT and virtual networks (`view-network.ts`), moments in time (the core
  * knows durations only), memory, sockets' own counters. No secret is read here.
  */
-import type { Route } from '../compartment/index.ts';
+import { DISCARD, type Route } from '../compartment/index.ts';
 import { DEFAULT_COMPARTMENT, formatMac } from '../config/index.ts';
 import type { Millis } from '../core/index.ts';
 import { type Address, dropsByName, formatAddress, formatPrefix } from '../ip/index.ts';
@@ -80,6 +80,7 @@ const viewRoute = (tenant: Tenant, route: Route): RouteStatus => {
   return {
     prefix: formatPrefix(prefix),
     via: wayName(tenant, number),
+    ...(number === DISCARD ? { discard: true } : {}),
     ...(nextHop === undefined ? {} : { nextHop: formatAddress(nextHop) }),
     origin,
     preference,
@@ -124,6 +125,7 @@ const viewInterfaces = (books: Books, tenant: Tenant): InterfaceStatus[] =>
   });
 
 function wayName(tenant: Tenant, number: number): string {
+  if (number === DISCARD) return 'discard';
   const way = tenant.ways.get(number);
   return way === undefined ? 'this gateway' : way.config.name;
 }

@@ -49,6 +49,7 @@ export type IcmpError =
   | 'hopLimitExceeded'
   | 'reassemblyTimeExceeded'
   | 'noRoute'
+  | 'discarded'
   | 'addressUnreachable'
   | 'prohibited'
   | 'packetTooBig'
@@ -60,6 +61,8 @@ export const ICMP_ERRORS: Readonly<Record<IcmpError, readonly [number, number, n
   hopLimitExceeded: [ICMP_TYPE.timeExceeded, 0, ICMPV6_TYPE.timeExceeded, 0],
   reassemblyTimeExceeded: [ICMP_TYPE.timeExceeded, 1, ICMPV6_TYPE.timeExceeded, 1],
   noRoute: [ICMP_TYPE.destinationUnreachable, 0, ICMPV6_TYPE.destinationUnreachable, 0],
+  // RFC 4443 §3.1: 6 is "reject route to destination"; the codes of IPv4 have no word for it.
+  discarded: [ICMP_TYPE.destinationUnreachable, 0, ICMPV6_TYPE.destinationUnreachable, 6],
   addressUnreachable: [ICMP_TYPE.destinationUnreachable, 1, ICMPV6_TYPE.destinationUnreachable, 3],
   prohibited: [ICMP_TYPE.destinationUnreachable, 13, ICMPV6_TYPE.destinationUnreachable, 1],
   packetTooBig: [ICMP_TYPE.destinationUnreachable, 4, ICMPV6_TYPE.packetTooBig, 0],

@@ -57,6 +57,7 @@ export const DROP = {
   natNoPort: 49,
   natLimit: 50,
   natProtocol: 51,
+  discarded: 52,
 } as const;
 
 export type DropReason = keyof typeof DROP;
@@ -113,6 +114,7 @@ export const DROP_TEXT: Readonly<Record<DropReason, string>> = {
   natNoPort: 'every external port of the NAT address is in use',
   natLimit: 'the NAT sessions of the tenant are at their limit',
   natProtocol: 'a protocol that has nothing for NAT to translate',
+  discarded: 'the longest match is a discard route',
 };
 
 export const DROP_NAMES: readonly (DropReason | 'pass')[] = (() => {

@@ -17,6 +17,7 @@ export interface ModelInterface {
 
 export interface World {
   readonly interfaces: readonly ModelInterface[];
+  /** `out` 0 discards. */
   readonly routes: readonly { readonly prefix: string; readonly out: number }[];
 }
 
@@ -45,7 +46,8 @@ export function expected(world: World, packet: Uint8Array, from: number): Expect
   if (isOwn) return locally(world, packet, dst, told);
 
   const out = wayTo(world, dst);
-  if (out === undefined) return told('noRoute', [3, 0], [1, 0]);
+  if (out === undefined)
+    return isDiscarded(world, dst) ? told('discarded', [3, 0], [1, 6]) : told('noRoute', [3, 0], [1, 0]);
   if (out === into && out.pointToPoint) return told('bounce', [3, 1], [1, 3]);
   const hops = packet[v4 ? 8 : 7]!;
   if (hops < 2) return told('hopLimit', [11, 0], [3, 0]);
@@ -107,13 +109,20 @@ function isConnectedBroadcast(world: World, a: Address): boolean {
     });
 }
 
-function wayTo(world: World, dst: Address): ModelInterface | undefined {
+function longestMatch(world: World, dst: Address): World['routes'][number] | undefined {
   const connected = world.interfaces.flatMap((i) => i.addresses.map((prefix) => ({ prefix, out: i.number })));
-  const best = [...connected, ...world.routes]
+  return [...connected, ...world.routes]
     .filter((r) => contains(net(r.prefix), dst))
     .sort((a, b) => net(b.prefix).length - net(a.prefix).length)[0];
+}
+
+function wayTo(world: World, dst: Address): ModelInterface | undefined {
+  const best = longestMatch(world, dst);
   return best && world.interfaces.find((i) => i.number === best.out);
 }
+
+/** RFC 4632 §5.1. */
+const isDiscarded = (world: World, dst: Address): boolean => longestMatch(world, dst)?.out === 0;
 
 function locally(
   world: World,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { RouteOrigin } from '../../src/compartment/index.ts';
+import { DISCARD, type RouteOrigin } from '../../src/compartment/index.ts';
 import { contains, formatAddress, formatPrefix, networkOf } from '../../src/ip/index.ts';
 import { Bench, net, site } from './fixture.ts';
 import { addr, counting, ipv4, udp } from './octets.ts';
@@ -186,7 +186,8 @@ describe('the table as a whole', () => {
       const address = Uint8Array.of(20, [0, 1, 128, 255][n]!, 0, [0, 1, 128, 255][n]!);
       return formatPrefix({ address: networkOf({ address, length }), length });
     });
-  const by = fc.integer({ min: 0, max: 3 });
+  /** The fifth is no interface: the route discards. */
+  const by = fc.integer({ min: 0, max: 4 });
   const step: fc.Arbitrary<Step> = fc.oneof(
     {
       weight: 4,
@@ -199,7 +200,7 @@ describe('the table as a whole', () => {
         metric: fc.integer({ min: 0, max: 1 }),
       }),
     },
-    { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('up', 'down'), by }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('up', 'down'), by: fc.integer({ min: 0, max: 3 }) }) },
   );
 
   const byCost = (a: Kept, b: Kept): number => a.preference - b.preference || a.metric - b.metric;
@@ -211,7 +212,8 @@ describe('the table as a whole', () => {
         const bench = new Bench();
         const lan = bench.add('lan', 'fabric', 1500, '10.3.0.1/24');
         const numbers = [0, 1, 2, 3].map((n) => bench.add(`c${n}`, 'connection', 1400));
-        const isUp = [true, true, true, true];
+        numbers.push(DISCARD);
+        const isUp = [true, true, true, true, true];
         let kept: Kept[] = [];
         for (const s of steps) {
           if (!('prefix' in s)) {
@@ -233,12 +235,15 @@ describe('the table as a whole', () => {
             .filter((k) => isUp[k.by] && contains(net(k.prefix), addr(destination)))
             .sort((a, b) => net(b.prefix).length - net(a.prefix).length || byCost(a, b));
           const best = usable.filter((k) => k.prefix === usable[0]!.prefix && byCost(k, usable[0]!) === 0);
-          const expected = best.map((k) => numbers[k.by]);
+          const ways = best.filter((k) => k.by !== 4);
+          const isDiscarded = best.length > 0 && ways.length === 0;
+          const expected = isDiscarded ? [DISCARD] : ways.map((k) => numbers[k.by]);
           const { chosen, among } = bench.compartment.explain(addr(destination));
-          const ways = among ?? (chosen === undefined ? [] : [chosen]);
-          expect(ways.map((route) => route.interface).sort()).toEqual(expected.sort());
+          const said = among ?? (chosen === undefined ? [] : [chosen]);
+          expect(said.map((route) => route.interface).sort()).toEqual(expected.sort());
           const flow = { ...ends, destination: addr(destination), protocol: 17, sourcePort: 1, destinationPort: 0x203 };
-          const taken = outOf(bench, destination, lan);
+          const taken = outOf(bench, destination, lan) ?? (isDiscarded ? DISCARD : undefined);
+          if (isDiscarded) expect(bench.dropped).toEqual(['discarded']);
           expect(taken).toBe(bench.compartment.explain(addr(destination), flow).chosen?.interface);
           expect(taken === undefined ? expected.length === 0 : expected.includes(taken)).toBe(true);
         }

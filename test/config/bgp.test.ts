@@ -146,6 +146,7 @@ describe('a peer', () => {
       allowOwnAs: 0,
       enforceFirstAs: true,
       gracefulRestartSeconds: 120,
+      longLivedStaleSeconds: 0,
       addPath: 'off',
       tunnelDown: 'drop',
     });
@@ -164,6 +165,11 @@ describe('a peer', () => {
     ['ttl: 2, ttlSecurityHops: 3', 'peers[0].ttl: with ttlSecurityHops everything is sent with TTL 255 (RFC 5082 §3)'],
     ['localAddress: 10.1.0.7', 'peers[0].localAddress: 10.1.0.7 is not an address of this tenant'],
     ['localAddress: "fd00:1::1"', 'peers[0].localAddress: 10.2.0.1 is of the other family'],
+    [
+      'gracefulRestartSeconds: 0, longLivedStaleSeconds: 1d',
+      'peers[0].longLivedStaleSeconds: goes with gracefulRestartSeconds, which is 0 (RFC 9494 §4.1)',
+    ],
+    ['longLivedStaleSeconds: 200d', 'peers[0].longLivedStaleSeconds: must be from 1s to 16777215s, or 0 for never'],
     [
       'routeReflectorClient: true',
       'peers[0].routeReflectorClient: AS 65020 is another AS: reflection is within one (RFC 4456)',

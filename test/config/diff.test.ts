@@ -41,6 +41,7 @@ describe('one thing', () => {
     ['100GB', 'unlimited', ['~ connection blue/hq: child.lifetimeBytes 100000000000 → unlimited']],
     ['[tcp/80]', '[tcp/80-81]', ['~ connection blue/hq: child.local[0] 10.1.0.0/24[tcp/80] → 10.1.0.0/24[tcp/80-81]']],
     ['10.1.0.2 }', '10.1.0.3 }', ['~ routes blue: 10.9.0.0/16 10.1.0.2 → 10.1.0.3']],
+    ['via: inside }, ', 'discard: true }, ', ['~ routes blue: 10.8.0.0/16 inside → discarded']],
     ['{ prefix: 10.8.0.0/16, via: inside }, ', '', ['~ routes blue: 10.8.0.0/16 removed inside']],
     ['10.1.0.1/24] }', '10.1.0.1/24], mtu: 1400 }', ['~ interface blue/inside: mtu 1500 → 1400']],
     [

@@ -318,6 +318,13 @@ describe('NAT', () => {
     expect(nat('{ rules: [{ protocol: tcp, externalPort: 443, to: 10.3.0.1 }] }', more)).toEqual([]);
   });
 
+  test('a rule leads nowhere where a route discards', () => {
+    const route = `${SUBNETS}, routes: [{ prefix: 10.3.0.0/16, discard: true }]`;
+    expect(nat('{ rules: [{ protocol: tcp, externalPort: 443, to: 10.3.0.1 }] }', route)).toEqual([
+      expect.stringContaining('10.3.0.1 is in no subnet, interface prefix or route of this tenant'),
+    ]);
+  });
+
   test('a port of a protocol stands in one rule', () => {
     const rule = (protocol: string): string => `{ protocol: ${protocol}, externalPort: 53, to: 10.1.0.10 }`;
     expect(nat(`{ rules: [${rule('udp')}, ${rule('tcp')}] }`)).toEqual([]);

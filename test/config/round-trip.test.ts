@@ -115,15 +115,11 @@ const iface = (t: number, n: number): fc.Arbitrary<object> =>
       { driver: 'tun', hostRoutes: 'none' },
     ),
   );
+const wayOf = (hop: number) =>
+  hop === 6 ? always('discard', true) : always('via', hop === 5 ? 'if0' : `10.1.0.${200 + hop}`);
 const routes = fc
-  .uniqueArray(fc.nat(5), { maxLength: 4 })
-  .chain((hops) =>
-    fc.tuple(
-      ...hops.map((hop) =>
-        sections(always('prefix', '192.168.0.0/16'), always('via', hop === 5 ? 'if0' : `10.1.0.${200 + hop}`), metric),
-      ),
-    ),
-  );
+  .uniqueArray(fc.nat(6), { maxLength: 4 })
+  .chain((hops) => fc.tuple(...hops.map((hop) => sections(always('prefix', '192.168.0.0/16'), wayOf(hop), metric))));
 const gatewayTenant = (t: number): fc.Arbitrary<object> =>
   sections(
     always('name', `t${t}`),

@@ -120,8 +120,28 @@ describe('routes', () => {
       '{ prefix: 10.9.0.0/16, via: outside }',
       ['via: "outside" is neither an interface of this tenant nor an address; known: inside'],
     ],
+    ['{ prefix: 10.9.0.0/16, discard: true }', []],
+    ['{ prefix: 10.0.0.0/8, discard: true }, { prefix: 10.0.0.0/8, via: inside, metric: 5 }', []],
   ])('%s', (routes, messages) => {
     expect(issuesOf({ routes })).toEqual(messages.map((m) => `g.yaml:6:42: tenants[0].routes[0].${m}`));
+  });
+
+  test('a way or discard: true, and not both; of one prefix one discards', () => {
+    const at = (column: number, text: string) => `g.yaml:6:${column}: tenants[0].routes${text}`;
+    expect(issuesOf({ routes: '{ prefix: 10.9.0.0/16 }' })).toEqual([at(14, '[0].via: is needed, or discard: true')]);
+    expect(issuesOf({ routes: '{ prefix: 10.9.0.0/16, discard: false }' })).toEqual([
+      at(14, '[0].via: is needed, or discard: true'),
+    ]);
+    expect(issuesOf({ routes: '{ prefix: 10.9.0.0/16, via: inside, discard: true }' })).toEqual([
+      at(59, '[0].discard: a route that discards has no way: leave via out'),
+    ]);
+    expect(
+      issuesOf({ routes: '{ prefix: 10.9.0.0/16, discard: true }, { prefix: 10.9.0.0/16, discard: true, metric: 2 }' }),
+    ).toEqual([at(64, '[1].prefix: 10.9.0.0/16 discarded stands here a second time (line 6)')]);
+    const { document } = readDocument(documentOf({ routes: '{ prefix: 10.9.0.0/16, discard: true }' }), 'g.yaml');
+    expect(gatewayTenants(document!)[0]!.routes).toEqual([
+      { prefix: parsePrefix('10.9.0.0/16'), via: { discard: true }, metric: 0 },
+    ]);
   });
 
   test('several next hops of one prefix, each once', () => {

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Lab, resolveDocument } from '../../src/lab/index.ts';
+import { addr } from '../support/packets.ts';
 import {
   actionsOf,
   connectionOf,
@@ -182,6 +183,36 @@ describe('reload touches only what changed', () => {
     reload(lab, lab.documents.gw);
     lab.timeline.advanceTo(lab.timeline.now + 100);
     expect(ping(lab, 'woodgrove').outcome).toBe('reply');
+  });
+
+  it('discard: what a static route matches goes no further, and its sender is told; the other tenant sends there', () => {
+    lab = makeLab();
+    open(lab);
+    const discards = (prefix: string) =>
+      withConnection(lab.documents.gw, 'contoso', (s) =>
+        s.replace('    interfaces:', `    routes: [{ prefix: ${prefix}, discard: true }]\n    interfaces:`),
+      );
+    const actions = actionsOf(lab.gw);
+    reload(lab, discards('10.2.0.0/25'));
+    // What the host sends here does not depend on it.
+    expect(actions.map((action) => action.do)).not.toContain('host-routes');
+    expect(tenantOf(lab, 'contoso').routes.find(({ prefix }) => prefix === '10.2.0.0/25')).toMatchObject({
+      via: 'discard',
+      discard: true,
+      origin: 'static',
+      preference: 1,
+      why: 'static route of the document',
+    });
+    expect(ping(lab, 'contoso')).toMatchObject({ outcome: 'unreachable', from: addr('10.1.0.1') });
+    expect(ping(lab, 'woodgrove')).toMatchObject({ outcome: 'reply' });
+    expect([tenantOf(lab, 'contoso').drops.discarded, tenantOf(lab, 'woodgrove').drops.discarded]).toEqual([
+      1,
+      undefined,
+    ]);
+    reload(lab, discards('10.2.128.0/25'));
+    expect(ping(lab, 'contoso')).toMatchObject({ outcome: 'reply' });
+    reload(lab, lab.documents.gw);
+    expect(tenantOf(lab, 'contoso').routes.some(({ origin }) => origin === 'static')).toBe(false);
   });
 
   it('static routes come and go without touching a tunnel', () => {

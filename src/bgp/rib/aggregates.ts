@@ -77,6 +77,15 @@ export class Aggregates {
     return paths.owner(path) === 0 && paths.id(path) === AGGREGATE_ID;
   }
 
+  /** Whether what is chosen for a row is our own, and one of them among it: a network of ours may stand before it. */
+  standFor(row: number): boolean {
+    if (this.#all.length === 0) return false;
+    const { table, paths } = this.#rib;
+    const best = table.best[row]!;
+    if (best === 0 || paths.owner(best) !== 0) return false;
+    return this.#rib.pathsOf(row).some((path) => this.isAggregate(path));
+  }
+
   /** Whether peers are not told of a row, because an aggregate stands for it. */
   suppresses(row: number): boolean {
     return this.#all.some(({ summaryOnly, rows }) => summaryOnly && rows.has(row));
@@ -132,6 +141,8 @@ export class Aggregates {
     if (set === 0) return this.#withdraw(aggregate);
     const { table } = this.#rib;
     this.#rib.announce(0, table.load(prefix), AGGREGATE_ID, set, set, 0, 0);
+    // Where another of our own stays the best, what forwards follows all the same.
+    this.#rib.touch(table.find(table.load(prefix)));
     this.#store.release(set);
   }
 

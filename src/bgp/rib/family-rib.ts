@@ -269,7 +269,7 @@ export class FamilyRib {
     for (const row of rows) {
       marks[row]! &= ~DIRTY;
       best[row] = this.decision.best(paths[row]!);
-      this.fib?.decide(row, this.decision);
+      this.fib?.decide(row, this.decision, this.aggregates.standFor(row));
     }
     return rows;
   }

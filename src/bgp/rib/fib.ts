@@ -3,6 +3,7 @@
  *
  * Next hops of a row are one number: a next hop's own, or that of a group of them for multipath. A row waits in the list at most once; what
  * is handed out is its state then, so a flapping prefix costs one entry.
+ * Of what is chosen of our own, only aggregates matter here: RFC 4632 §5.1 has what they match, and nothing longer does, discarded.
  */
 import type { Address, Prefix } from '../../ip/index.ts';
 import type { AttributeStore } from './attribute-store.ts';
@@ -13,8 +14,10 @@ import type { PrefixTable } from './prefix-table.ts';
 
 export interface RouteChange {
   readonly prefix: Prefix;
-  /** Empty: the route is gone. */
+  /** Empty: the route is gone, or discards. */
   readonly nextHops: readonly Address[];
+  /** What the prefix matches is to be discarded: an aggregate stands for it. */
+  readonly discard: boolean;
   readonly peer: number;
 }
 
@@ -45,11 +48,11 @@ export class Fib {
     return this.#count;
   }
 
-  /** The best path of a row has been decided. */
-  decide(row: number, decision: Decision): void {
+  /** The best path of a row has been decided; `discards`: an aggregate stands for it. */
+  decide(row: number, decision: Decision, discards: boolean): void {
     if (row >= this.#installed.length) this.#installed = grown32(this.#installed, this.#table.best.length);
     const best = this.#table.best[row]!;
-    const next = best === 0 ? 0 : this.#hopsOf(row, best, decision);
+    const next = discards ? DISCARDS : best === 0 ? 0 : this.#hopsOf(row, best, decision);
     const old = this.#installed[row]!;
     this.#installed[row] = next;
     this.#release(old);
@@ -67,6 +70,7 @@ export class Fib {
       out.push({
         prefix: this.#table.prefix(row),
         nextHops: hops,
+        discard: this.#installed[row] === DISCARDS,
         peer: best === 0 ? 0 : this.#paths.owner(best),
       });
       if (this.#table.paths[row] === 0) tidied(row);
@@ -109,11 +113,12 @@ export class Fib {
   }
 
   #members(number: number): readonly number[] {
-    if (number === 0) return [];
+    if (number === 0 || number === DISCARDS) return [];
     return number < GROUP_FROM ? [number] : this.#groups[number - GROUP_FROM]!.hops;
   }
 
   #release(number: number): void {
+    if (number === DISCARDS) return;
     if (number < GROUP_FROM) return this.#store.hops.release(number);
     const group = this.#groups[number - GROUP_FROM]!;
     if (--group.rows > 0) return;
@@ -132,3 +137,5 @@ export class Fib {
 
 const GROUP = 0x8000_0000;
 const GROUP_FROM = 0x8000_0000;
+/** No group has this number, and no next hop. */
+const DISCARDS = 0xffff_ffff;

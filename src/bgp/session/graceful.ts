@@ -52,10 +52,10 @@ export function preserved(n: Negotiated, old: Retained, elapsed: Millis): readon
   });
 }
 
-/** RFC 9494 §4.2: both must have the capability for the family. */
+/** RFC 9494 §4.2: both must have the capability for the family; what the peer says may be reduced here, and is so to what we say. */
 function longLivedSeconds(n: Negotiated, family: Family): number {
-  if (!longLived(n.local).some((f) => f.family === family)) return 0;
-  return longLived(n.remote).find((f) => f.family === family)?.staleSeconds ?? 0;
+  const [ours, theirs] = [n.local, n.remote].map((open) => longLived(open).find((f) => f.family === family));
+  return Math.min(ours?.staleSeconds ?? 0, theirs?.staleSeconds ?? 0);
 }
 
 /** RFC 9494 §4.1: without the capability for graceful restart this one is ignored. */

@@ -68,7 +68,7 @@ const defaultExport = (router: BgpConfig, peer: BgpPeerConfig) => (peer.asn === 
 
 function compileSession(router: BgpConfig, peer: BgpPeerConfig, connected: boolean): SessionConfiguration {
   const families = peer.families.map((family) => FAMILIES[family]);
-  const { gracefulRestartSeconds: restartSeconds } = peer;
+  const { gracefulRestartSeconds: restartSeconds, longLivedStaleSeconds: staleSeconds } = peer;
   const ADD_PATH = { off: 0, receive: 1, send: 2, both: 3 } as const;
   return sessionConfiguration({
     asn: router.asn,
@@ -91,7 +91,8 @@ function compileSession(router: BgpConfig, peer: BgpPeerConfig, connected: boole
             notification: true,
             // What forwards is lost with the process, so nothing is said to have been preserved.
             families: families.map((family) => ({ family, forwarding: false })),
-            longLived: [],
+            longLived:
+              staleSeconds === 0 ? [] : families.map((family) => ({ family, forwarding: false, staleSeconds })),
           },
         }),
   });

@@ -2,17 +2,20 @@
  * The routes that BGP has in a compartment, and the ways its next hops are reached by.
  *
  * Read first: RFC 4271 §9.1.2.1. A next hop is looked up among routes that are not BGP's own. On a point-to-point interface (a tunnel, a TUN)
- * it means no more than the interface; on a segment it is who forwards, or whom the route to it names.
+ * it means no more than the interface; on a segment it is who forwards, or whom the route to it names. What would be discarded on its way
+ * there cannot be reached. RFC 4632 §5.1: what an aggregate of ours matches and nothing longer does is discarded.
  * What a full table refuses is known, and tried again by `settle`.
  */
 import type { Resolution } from '../../bgp/index.ts';
-import type { Route } from '../../compartment/index.ts';
+import { DISCARD, type Route } from '../../compartment/index.ts';
 import { type Address, formatAddress, formatPrefix, type Prefix } from '../../ip/index.ts';
 import type { Tenant } from '../tenant.ts';
 
 interface Entry {
   readonly prefix: Prefix;
   readonly nextHops: readonly Address[];
+  /** It has no next hops, and is a discard route. */
+  readonly discard: boolean;
   readonly preference: number;
   readonly why: string;
   routes: readonly Route[];
@@ -81,6 +84,8 @@ export class Installed {
   resolve(address: Address): Resolution {
     const route = this.routeTo(address);
     if (route === undefined) return { metric: 0, usable: false, why: `no route to ${formatAddress(address)}` };
+    if (route.interface === DISCARD)
+      return { metric: 0, usable: false, why: `${formatPrefix(route.prefix)} is discarded` };
     // The metric of a connection says which of two with one route stands by, and no distance.
     const metric = route.origin === 'static' ? (route.metric ?? 0) : 0;
     return { metric, usable: true, why: route.why };
@@ -88,11 +93,20 @@ export class Installed {
 
   /** Makes the routes of a prefix exactly these; none: it goes. */
   set(prefix: Prefix, nextHops: readonly Address[], preference: number, why: string): void {
+    this.#set({ prefix, nextHops, discard: false, preference, why, routes: [] });
+  }
+
+  /** Makes the one route of a prefix a discard route. */
+  discard(prefix: Prefix, preference: number, why: string): void {
+    this.#set({ prefix, nextHops: [], discard: true, preference, why, routes: [] });
+  }
+
+  #set(entry: Entry): void {
+    const { prefix, nextHops } = entry;
     const text = formatPrefix(prefix);
     const before = this.#entries.get(text);
-    const entry = { prefix, nextHops, preference, why, routes: [] };
     for (const hop of nextHops) this.#hold(hop);
-    if (nextHops.length === 0) this.#entries.delete(text);
+    if (nextHops.length === 0 && !entry.discard) this.#entries.delete(text);
     else this.#entries.set(text, entry);
     this.#replace(entry, before?.routes ?? []);
     for (const hop of before?.nextHops ?? []) this.#letGo(hop);
@@ -116,7 +130,7 @@ export class Installed {
   }
 
   clear(): void {
-    for (const entry of this.#entries.values()) this.#replace({ ...entry, nextHops: [] }, entry.routes);
+    for (const entry of this.#entries.values()) this.#replace({ ...entry, nextHops: [], discard: false }, entry.routes);
     this.#entries.clear();
     this.#refused.clear();
     this.#hops.clear();
@@ -125,8 +139,8 @@ export class Installed {
   #replace(entry: Entry, before: readonly Route[]): void {
     const { number: compartment } = this.#tenant;
     const wanted = new Map<string, Route>();
-    for (const hop of entry.nextHops) {
-      const way = this.#hops.get(formatAddress(hop))?.way;
+    const ways = entry.discard ? [NOWHERE] : entry.nextHops.map((hop) => this.#hops.get(formatAddress(hop))?.way);
+    for (const way of ways) {
       if (way === undefined) continue;
       const { prefix, preference, why } = entry;
       wanted.set(way.text, { prefix, ...way.out, origin: 'bgp', preference, why });
@@ -175,7 +189,7 @@ export class Installed {
 
   #wayTo(address: Address): Way | undefined {
     const by = this.routeTo(address);
-    if (by === undefined) return undefined;
+    if (by === undefined || by.interface === DISCARD) return undefined;
     const nextHop = this.#forwarder(by, address);
     const out = nextHop === undefined ? { interface: by.interface } : { interface: by.interface, nextHop };
     return { out, text: wayText(out) };
@@ -193,3 +207,5 @@ export class Installed {
 
 const wayText = ({ interface: out, nextHop }: Way['out']): string =>
   `${out} ${nextHop === undefined ? '' : formatAddress(nextHop)}`;
+
+const NOWHERE: Way = { out: { interface: DISCARD }, text: wayText({ interface: DISCARD }) };

@@ -275,7 +275,8 @@ export class TenantRouter implements Timed {
     this.#books.report(now === 'full' ? 'warn' : 'info', undefined, `bgp-table-${now}`, words);
   }
 
-  #install({ prefix, nextHops, peer }: RouteChange): void {
+  #install({ prefix, nextHops, peer, discard }: RouteChange): void {
+    if (discard) return this.#installed.discard(prefix, AGGREGATE, 'BGP aggregate: nothing longer matches');
     const from = this.speaker.rib.peer(peer);
     const external = from?.kind === 'external';
     const why = `BGP route of ${external ? 'external' : 'internal'} peer ${from?.name ?? ''}`;
@@ -368,6 +369,8 @@ const WARNINGS: ReadonlySet<string> = new Set([
 /** What others give external and internal routes. */
 const EXTERNAL = 20;
 const INTERNAL = 200;
+/** Of the discard route of an aggregate: any other route to its very prefix goes before it. */
+const AGGREGATE = 254;
 /** RFC 4486. */
 const SHUTDOWN = 2;
 const RESET = 4;

@@ -6,7 +6,7 @@
  * known, and 0 stands for it in later decisions.
  * Invariant: the walk ends, because every compartment takes one hop from what it passes on.
  */
-import type { InterfaceView, Route } from '../../compartment/index.ts';
+import { DISCARD, type InterfaceView, type Route } from '../../compartment/index.ts';
 import type { Millis } from '../../core/index.ts';
 import {
   checkIp,
@@ -95,13 +95,14 @@ export function enter(walk: Walk, tenant: PlaneTenant, number: number | undefine
     if (refused !== undefined) return walk.drop('compartment', refused.drop, refused.why);
   }
   walk.note('compartment', `${compartment.name} (compartment ${compartment.number})`, `${why}${by}`);
-  const nameOf = (by: number): string => views.get(by)?.name ?? 'this gateway';
+  const wayOf = (by: number): string => (by === DISCARD ? 'discarded' : `by ${views.get(by)?.name ?? 'this gateway'}`);
   const lost = passedOver.map(
-    ({ route, why: but }) => `passed over: ${formatPrefix(route.prefix)} by ${nameOf(route.interface)}: ${but}`,
+    ({ route, why: but }) => `passed over: ${formatPrefix(route.prefix)} ${wayOf(route.interface)}: ${but}`,
   );
   if (isLocal) return local(walk, tenant, reason);
   if (chosen === undefined) return walk.drop('fib', isScoped(flow) ? 'notForwarded' : 'noRoute', reason, lost);
   if (isBroadcast(chosen)) return walk.drop('fib', 'notForwarded', reason);
+  if (chosen.interface === DISCARD) return walk.drop('fib', 'discarded', reason, lost);
   const out = views.get(chosen.interface);
   if (out === undefined) return walk.drop('fib', 'linkDown', reason, lost);
   const hop = chosen.nextHop === undefined ? '' : ` to ${formatAddress(chosen.nextHop)}`;

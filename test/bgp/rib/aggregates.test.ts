@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { AggregateOptions } from '../../../src/bgp/rib/aggregates.ts';
 import { Rib } from '../../../src/bgp/rib/rib.ts';
 import { type Bytes, concat, EMPTY } from '../../../src/core/index.ts';
-import { parsePrefix } from '../../../src/ip/index.ts';
+import { formatAddress, formatPrefix, parsePrefix } from '../../../src/ip/index.ts';
 import { Receiver } from './receiver.ts';
 import { attribute, peerOptions, update, usual, word } from './speakers.ts';
 
@@ -121,11 +121,10 @@ describe('RFC 4271 §9.2.2.2: aggregates', () => {
     expect(world.read().size).toBe(0);
   });
 
-  it('are routes of our own: nothing is put into what forwards', () => {
+  it('are routes of our own', () => {
     const world = new World(TEN);
     world.say(1, [65_001], sixteen(1));
     world.read();
-    expect(world.rib.takeRoutes(9).map(({ prefix: { length }, peer }) => [length, peer])).toEqual([[16, 1]]);
     expect(world.rib.explain(TEN.prefix).map(({ peer, best, why }) => [peer, best, why])).toEqual([
       ['local', true, 'our own: an aggregate of what is more specific'],
     ]);
@@ -161,5 +160,62 @@ describe('RFC 4271 §9.2.2.2: aggregates', () => {
       }),
       { numRuns: 100 },
     );
+  });
+});
+
+describe('RFC 4632 §5.1: what an aggregate matches and nothing longer does is discarded', () => {
+  /** What is to be changed where it forwards, since the last time. */
+  const changes = (world: World): string[] => {
+    world.read();
+    return world.rib
+      .takeRoutes(99)
+      .map(({ prefix: each, nextHops, discard, peer }) =>
+        [formatPrefix(each), discard ? 'discard' : nextHops.map(formatAddress).join(), peer].join(' '),
+      )
+      .sort();
+  };
+
+  it('as long as the aggregate is there', () => {
+    const world = new World(TEN);
+    expect(changes(world)).toEqual([]);
+    world.say(1, [65_001], sixteen(1));
+    expect(changes(world)).toEqual(['10.0.0.0/8 discard 0', '10.1.0.0/16 10.9.9.9 1']);
+    world.say(2, [65_002], sixteen(2));
+    expect(changes(world)).toEqual(['10.2.0.0/16 10.9.9.9 2']);
+    world.unsay(1, sixteen(1));
+    expect(changes(world)).toEqual(['10.1.0.0/16  0']);
+    world.unsay(2, sixteen(2));
+    expect(changes(world)).toEqual(['10.0.0.0/8  0', '10.2.0.0/16  0']);
+  });
+
+  it('nor longer, when the document has it no more; another one begins at once', () => {
+    const world = new World(TEN);
+    world.say(1, [65_001], sixteen(1));
+    changes(world);
+    world.rib.aggregate([{ ...TEN, prefix: prefix('10.0.0.0/12') }]);
+    expect(changes(world)).toEqual(['10.0.0.0/12 discard 0', '10.0.0.0/8  0']);
+  });
+
+  it('a route of its very prefix that a peer has said gives way to it, and is there again afterwards', () => {
+    const world = new World(TEN);
+    world.say(1, [65_001], Uint8Array.of(8, 10));
+    expect(changes(world)).toEqual(['10.0.0.0/8 10.9.9.9 1']);
+    world.say(2, [65_002], sixteen(2));
+    expect(changes(world)).toEqual(['10.0.0.0/8 discard 0', '10.2.0.0/16 10.9.9.9 2']);
+    world.unsay(2, sixteen(2));
+    expect(changes(world)).toEqual(['10.0.0.0/8 10.9.9.9 1', '10.2.0.0/16  0']);
+  });
+
+  it('also where a network of ours of its very prefix is told before it', () => {
+    const world = new World(TEN);
+    world.rib.originate(TEN.prefix, { why: 'a network' });
+    expect(changes(world)).toEqual([]);
+    world.say(2, [65_002], sixteen(2));
+    expect(changes(world)).toEqual(['10.0.0.0/8 discard 0', '10.2.0.0/16 10.9.9.9 2']);
+    world.rib.withdraw(TEN.prefix);
+    expect(changes(world)).toEqual([]);
+    world.rib.originate(TEN.prefix, { why: 'a network' });
+    world.unsay(2, sixteen(2));
+    expect(changes(world)).toEqual(['10.0.0.0/8  0', '10.2.0.0/16  0']);
   });
 });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { DISCARD } from '../../../src/compartment/index.ts';
 import { Installed } from '../../../src/gateway/bgp/installed.ts';
 import type { PlaneCommand } from '../../../src/gateway/dataplane/index.ts';
 import { formatPrefix } from '../../../src/ip/index.ts';
@@ -102,5 +103,25 @@ describe('RFC 4271 §9.1.2.1: routes of BGP in the compartment', () => {
     expect(fib()).toEqual([`10.51.0.0/16 ${segment} 10.1.0.9`, `10.52.0.0/16 ${segment} 10.1.0.9`]);
     set('10.53.0.0/16');
     expect([installed.refused, installed.settle(), installed.settle()]).toEqual([0, 'fits', undefined]);
+  });
+
+  it('RFC 4632 §5.1: a discard route in place of ways, and the other way round; what is discarded is no way to a next hop', () => {
+    const { installed, set, add, fib, tunnel } = world();
+    add('10.2.0.1/32', tunnel);
+    installed.discard(net('10.0.0.0/8'), 254, 'an aggregate');
+    expect(fib()).toEqual([`10.0.0.0/8 ${DISCARD}`]);
+    set('10.0.0.0/8', '10.2.0.1');
+    expect(fib()).toEqual([`10.0.0.0/8 ${tunnel}`]);
+    installed.discard(net('10.0.0.0/8'), 254, 'an aggregate');
+    expect([fib(), installed.size]).toEqual([[`10.0.0.0/8 ${DISCARD}`], 1]);
+    installed.set(net('10.0.0.0/8'), [], 254, '');
+    expect([fib(), installed.size]).toEqual([[], 0]);
+    add('10.3.0.0/16', DISCARD);
+    expect(installed.resolve(addr('10.3.0.1'))).toEqual({ metric: 0, usable: false, why: '10.3.0.0/16 is discarded' });
+    set('10.60.0.0/16', '10.3.0.1');
+    expect(fib()).toEqual([]);
+    installed.discard(net('10.0.0.0/8'), 254, 'an aggregate');
+    installed.clear();
+    expect(fib()).toEqual([]);
   });
 });

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { ipVersion, parsePrefix } from '../../../src/ip/index.ts';
 import { resolveDocument } from '../../../src/lab/index.ts';
-import { settled as settledSites } from './two-sites.ts';
+import { settled as settledSites, silence } from './two-sites.ts';
 import { BgpWorld, type Gateways, gwDocument, type Parts, siteDocument } from './world.ts';
 
 function settled(parts: Parts, milliseconds = 10_000): BgpWorld {
@@ -169,6 +169,61 @@ describe('the session of a peer', () => {
     world.gw.dispatch({ type: 'down', tenant: 'contoso', connection: 'hq', what: 'ike' });
     world.run(15);
     expect(world.routes('contoso')).toEqual([]);
+  });
+});
+
+describe('RFC 9494: longLivedStaleSeconds', () => {
+  const keys = (more: string) => `tunnelDown: retain, gracefulRestartSeconds: 30${more}`;
+  /** The site is not reached any more; what there is after each of these seconds. */
+  function there(gwPeer: string, sitePeer: string, ...seconds: readonly number[]): boolean[] {
+    const world = settled({ gwPeer: keys(gwPeer), sitePeer: keys(sitePeer) });
+    world.gw.dispatch({ type: 'down', tenant: 'contoso', connection: 'hq', what: 'ike' });
+    world.run(11);
+    world.outer.filter = () => false;
+    const lost = world.timeline.now;
+    return seconds.map((second) => {
+      world.run(lost + 1000 * second - world.timeline.now);
+      return of50(world).length === 1;
+    });
+  }
+
+  it('§3: what the OPEN says; nothing by default', () => {
+    const said = (gwPeer: string) =>
+      peerOf(settled({ gwPeer })).capabilitiesSent.filter((each) => /long.lived|LLGR/i.test(each));
+    expect(said('')).toEqual([]);
+    expect(said('longLivedStaleSeconds: 1h')).toEqual([expect.stringContaining('3600')]);
+    expect(said('longLivedStaleSeconds: 1h, families: [ipv4, ipv6]')).toEqual([
+      expect.stringContaining('IPv6 unicast'),
+    ]);
+  });
+
+  it('§4.2: routes stay beyond the restart time, and no longer than either side says; where one does not say, they go', () => {
+    const long = ', longLivedStaleSeconds: 10m';
+    expect(there('', '', 29, 31)).toEqual([true, false]);
+    expect(there(long, '', 29, 31)).toEqual([true, false]);
+    expect(there('', long, 29, 31)).toEqual([true, false]);
+    expect(there(long, long, 31, 629, 631)).toEqual([true, true, false]);
+    expect(there(long, ', longLivedStaleSeconds: 1m', 89, 91)).toEqual([true, false]);
+    expect(there(', longLivedStaleSeconds: 1m', long, 89, 91)).toEqual([true, false]);
+  });
+
+  it('§4.3: another route is better, whatever it says', () => {
+    const peer = `import: all, ${keys(', longLivedStaleSeconds: 1h')}`;
+    const world = settledSites({
+      peers: { east: peer.replace('all', '[{ set: { localPreference: 200 } }]'), west: peer },
+      ofSites: { east: `export: all, ${keys(', longLivedStaleSeconds: 1h')}`, west: 'export: all' },
+    });
+    expect(of50(world)).toEqual(['10.50.0.0/16 east']);
+    world.gw.dispatch({ type: 'down', tenant: 'contoso', connection: 'east', what: 'ike' });
+    world.run(11);
+    silence(world, 'east');
+    world.run(29_000);
+    expect(of50(world)).toEqual(['10.50.0.0/16 east']);
+    world.run(2000);
+    expect(of50(world)).toEqual(['10.50.0.0/16 west']);
+    world.gw.dispatch({ type: 'bgp', tenant: 'contoso', peer: 'west', what: 'stop', text: '' });
+    world.run(1000);
+    expect(of50(world)).toEqual(['10.50.0.0/16 east']);
   });
 });
 

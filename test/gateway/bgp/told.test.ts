@@ -37,5 +37,7 @@ describe('what a router tells', () => {
       '10.51.0.0/16 hq',
     ]);
     expect(routesWith(aggregate(', summaryOnly: true'))[0]).toEqual(['10.2.0.0/24 hq', '10.48.0.0/12 hq']);
+    // Where it is an aggregate, and nowhere else, it is a discard route.
+    expect(routesWith(aggregate(''))[1]).toEqual(['10.1.0.0/24 cloud', '10.48.0.0/12 discard']);
   });
 });

@@ -1,4 +1,5 @@
 /** A gateway and the sites of two tenants that have the same addresses and AS numbers, with BGP through their tunnels. */
+import { DISCARD } from '../../../src/compartment/index.ts';
 import { seededRandom } from '../../../src/core/index.ts';
 import type { GatewayAction } from '../../../src/gateway/index.ts';
 import { formatAddress, formatPrefix } from '../../../src/ip/index.ts';
@@ -112,7 +113,10 @@ export class Gateways {
   /** BGP routes in the compartment of a tenant, as `prefix interface`. */
   routes(name: string, node: GatewayNode = this.gw): string[] {
     const compartment = node.gateway.compartment(name)!;
-    const names = new Map(compartment.interfaces().map((each) => [each.number, each.name]));
+    const names = new Map([
+      [DISCARD, 'discard'],
+      ...compartment.interfaces().map((each) => [each.number, each.name] as const),
+    ]);
     return compartment
       .routes()
       .filter(({ origin }) => origin === 'bgp')

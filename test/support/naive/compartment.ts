@@ -67,7 +67,10 @@ export interface NaiveRoute {
   readonly preference: number;
 }
 
-type Way = 'local' | 'broadcast' | NaiveInterface | undefined;
+type Way = 'local' | 'broadcast' | 'discard' | NaiveInterface | undefined;
+
+/** The number of no interface: a route by it discards. */
+export const DISCARD = 0;
 
 /** RFC 1812 §4.3.2.8, RFC 4443 §2.4 (f): so many a second, and so many at once. */
 const ERRORS_A_MS = 1;
@@ -142,6 +145,7 @@ export class NaiveCompartment {
     if (back === 'local' || back === 'broadcast') return 'martian';
     if (way === 'local') return this.#deliver(frame, ip, into, now);
     if (way === undefined) return this.#told('noRoute', 'noRoute', frame, into, now);
+    if (way === 'discard') return this.#told('discarded', 'discarded', frame, into, now);
     if (way === into && way.pointToPoint) return this.#told('bounce', 'addressUnreachable', frame, into, now);
     if (ip.hops < 2) return this.#told('hopLimit', 'hopLimit', frame, into, now);
     const mtu = linkMtu(way, version);
@@ -166,10 +170,12 @@ export class NaiveCompartment {
     );
     let best: Omit<NaiveRoute, 'origin'> | undefined;
     for (const route of [...connected, ...this.routes]) {
-      if (!within(address, route.prefix) || this.interfaces.get(route.interface)?.up !== true) continue;
+      const isUp = route.interface === DISCARD || this.interfaces.get(route.interface)?.up === true;
+      if (!within(address, route.prefix) || !isUp) continue;
       const longer = route.prefix.length - (best?.prefix.length ?? -1);
       if (longer > 0 || (longer === 0 && route.preference < best!.preference)) best = route;
     }
+    if (best?.interface === DISCARD) return 'discard';
     return best === undefined ? undefined : this.interfaces.get(best.interface);
   }
 
@@ -260,6 +266,7 @@ export class NaiveCompartment {
     const way = this.#wayTo(ip.destination);
     if (way === undefined) return staysOnLink(ip) ? 'notForwarded' : 'noRoute';
     if (way === 'broadcast' || isGroup(ip.destination)) return 'notForwarded';
+    if (way === 'discard') return 'discarded';
     if (way === 'local') throw new Undecided('a packet of its own for itself');
     const mtu = linkMtu(way, ip.version);
     const frame = { octets, segment: 0, partial: false };

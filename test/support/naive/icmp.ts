@@ -29,6 +29,7 @@ export interface IcmpError {
 export type Occasion =
   | 'hopLimit'
   | 'noRoute'
+  | 'discarded'
   | 'addressUnreachable'
   | 'prohibited'
   | 'tooBig'
@@ -39,6 +40,7 @@ export type Occasion =
 const ERRORS: Readonly<Record<Occasion, readonly [number, number, number, number]>> = {
   hopLimit: [11, 0, 3, 0],
   noRoute: [3, 0, 1, 0],
+  discarded: [3, 0, 1, 6],
   addressUnreachable: [3, 1, 1, 3],
   prohibited: [3, 13, 1, 1],
   tooBig: [3, 4, 2, 0],

@@ -3,6 +3,7 @@
  * means depends on the number and on what there is, so that a story with steps left out is still one.
  */
 import type { SaPhase } from '../../../src/gateway/dataplane/index.ts';
+import { DISCARD } from './compartment.ts';
 import { Dice } from './dice.ts';
 import { padded } from './esp.ts';
 import { piecesOf, superframeProblem } from './frames.ts';
@@ -216,10 +217,16 @@ class Story {
         3,
         () => twin.command({ do: 'set-up', compartment: tenant, interface: dice.between(1, 4), up: dice.percent(80) }),
       ],
-      [2, () => this.#tenants.route(tenant, '10.2.13.0/24', dice.pick([2, 4]), dice.pick([0, 3, 9]), dice.percent(40))],
+      [2, () => this.#route(dice, tenant)],
       [4, () => this.#leaveOut(dice, spiIn)],
       [1, () => twin.command({ do: 'stop' })],
     )();
+  }
+
+  /** RFC 4632 §5.1: the one of the lowest preference discards. */
+  #route(dice: Dice, tenant: Tenant): void {
+    const [out, preference] = [dice.pick([2, 4]), dice.pick([0, 3, 9])];
+    this.#tenants.route(tenant, '10.2.13.0/24', preference === 9 ? DISCARD : out, preference, dice.percent(40));
   }
 
   /** RFC 7296 §2.8: the new one is active, the old one receives only, or is gone. */
