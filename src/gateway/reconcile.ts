@@ -133,7 +133,7 @@ export class Reconciler {
   ): void {
     const { config, name } = tenant;
     if (config.bgp === undefined) return;
-    tenant.router ??= new TenantRouter(this.#books, tenant, config.bgp, replaced);
+    tenant.router ??= new TenantRouter(this.#books, tenant, config.bgp, changed.begins ? 'restart' : replaced);
     tenant.router.apply(
       config.bgp,
       (peer) => secrets.get(peerSecretName(name, peer)),
@@ -264,6 +264,8 @@ export class Reconciler {
 
 /** What is in both documents and not the same in both; names are `tenant/name`. */
 interface Changed {
+  /** There was none before. */
+  readonly begins: boolean;
   readonly interfaces: ReadonlySet<string>;
   readonly connections: Set<string>;
   /** `tenant/bgp/name`; of peers only the secrets are compared here. */
@@ -279,7 +281,7 @@ function changedBetween(before: ResolvedDocument | undefined, after: ResolvedDoc
     if (kind === 'interface') interfaces.add(`${tenant}/${name}`);
     else if (kind === 'connection') connections.add(`${tenant}/${name}`);
   }
-  return { interfaces, connections, peerSecrets };
+  return { begins: before === undefined, interfaces, connections, peerSecrets };
 }
 
 /** Names of connections have one slash. */

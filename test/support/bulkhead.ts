@@ -47,6 +47,7 @@ export interface BgpText {
     readonly asn: number;
     readonly import?: 'all';
     readonly export?: 'all';
+    readonly families?: readonly ('ipv4' | 'ipv6')[];
     readonly holdSeconds?: number;
     readonly connectRetrySeconds?: number;
     readonly md5?: string | { readonly file: string } | { readonly env: string };
@@ -55,7 +56,7 @@ export interface BgpText {
 
 export interface InterfaceText {
   readonly name: string;
-  readonly driver?: 'tun';
+  readonly driver?: 'tun' | 'packet';
   readonly device?: string;
   readonly mtu?: number;
   readonly addresses: readonly string[];

@@ -36,7 +36,7 @@ export class Exabgp extends BgpDaemon {
       'api.sh',
       `exec 3<&0\ncat <&3 >'${this.folder}/heard' &\nexec tail -n +1 -f '${this.folder}/commands'\n`,
     );
-    this.write('exabgp.conf', exabgpConf(this.settings, this.ends, this.folder));
+    this.write('exabgp.conf', exabgpConf(this.settings, this.ends[0], this.peers, this.folder));
     const env = {
       'exabgp.tcp.bind': this.settings.passive === false ? '' : this.ends[0],
       'exabgp.tcp.port': '179',
@@ -131,13 +131,9 @@ function routeOf(prefix: string, { link, asn, prepend }: DaemonSettings): string
   return `route ${prefix} next-hop ${isV6(prefix) ? link.theirs6 : link.theirs}${path} ${marks}`;
 }
 
-function exabgpConf(s: DaemonSettings, [own, peer]: readonly [string, string], folder: string): string {
+function exabgpConf(s: DaemonSettings, own: string, peers: readonly string[], folder: string): string {
   const option = (on: unknown, text: string): string => (on === undefined || on === false ? '' : `  ${text};\n`);
-  return `process api {
-  run /bin/sh ${folder}/api.sh;
-  encoder json;
-}
-neighbor ${peer} {
+  const neighbour = (peer: string): string => `neighbor ${peer} {
   router-id ${s.link.theirs};
   local-address ${own};
   local-as ${s.asn};
@@ -160,4 +156,9 @@ ${option(s.gracefulSeconds, `graceful-restart ${s.gracefulSeconds}`)}  }
 ${s.announces.map((prefix) => `    ${routeOf(prefix, s)};\n`).join('')}  }
 }
 `;
+  return `process api {
+  run /bin/sh ${folder}/api.sh;
+  encoder json;
+}
+${peers.map(neighbour).join('')}`;
 }

@@ -66,6 +66,17 @@ export function compilePeer(
 /** RFC 8212. */
 const defaultExport = (router: BgpConfig, peer: BgpPeerConfig) => (peer.asn === router.asn ? 'all' : 'none');
 
+/**
+ * RFC 4724 §4.1: the first session of a process. Whether there was one before it cannot know; whom it has never met loses nothing by not
+ * waiting for its End-of-RIB.
+ */
+export function restarting(peer: PeerSettings): PeerSettings {
+  const { session } = peer;
+  const { gracefulRestart } = session;
+  if (gracefulRestart === undefined) return peer;
+  return { ...peer, session: { ...session, gracefulRestart: { ...gracefulRestart, restarting: true } } };
+}
+
 function compileSession(router: BgpConfig, peer: BgpPeerConfig, connected: boolean): SessionConfiguration {
   const families = peer.families.map((family) => FAMILIES[family]);
   const { gracefulRestartSeconds: restartSeconds, longLivedStaleSeconds: staleSeconds } = peer;

@@ -24,7 +24,7 @@ import { type Address, contains, formatPrefix, parsePrefix } from '../../ip/inde
 import type { Books } from '../books.ts';
 import type { BgpCommand } from '../contract.ts';
 import type { Tenant } from '../tenant.ts';
-import { compilePeer, compileRib, compileTransport, identityOf, type PeerIdentity } from './compile.ts';
+import { compilePeer, compileRib, compileTransport, identityOf, type PeerIdentity, restarting } from './compile.ts';
 import { Installed } from './installed.ts';
 import { originations } from './originations.ts';
 import { BgpTransport, type TransportPeer } from './transport.ts';
@@ -57,14 +57,17 @@ export class TenantRouter implements Timed {
   /** What went wrong last with each peer whose session is not up. */
   readonly #troubles = new Map<string, string>();
   #aggregates = '';
+  /** Until the first document has been applied, where that is the first of the process. */
+  #restarting: boolean;
   #running = false;
   /** How often what forwards has been told of a change. */
   tableVersion = 0;
 
-  /** `before`: the router in whose place it is. */
-  constructor(books: Books, tenant: Tenant, config: BgpConfig, before?: TenantRouter) {
+  /** `before`: the router in whose place it is; or `restart`: the process begins with it. */
+  constructor(books: Books, tenant: Tenant, config: BgpConfig, before?: TenantRouter | 'restart') {
     this.#books = books;
-    this.#down = new Set(before === undefined ? [] : before.#down);
+    this.#restarting = before === 'restart';
+    this.#down = new Set(before instanceof TenantRouter ? before.#down : []);
     this.#tenant = tenant;
     this.config = config;
     const { random } = books;
@@ -110,6 +113,7 @@ export class TenantRouter implements Timed {
       if (old === undefined) this.#addPeer(plan);
       else this.#changePeer(plan, old);
     }
+    this.#restarting = false;
     this.#run(now);
     this.settled(now);
   }
@@ -198,7 +202,7 @@ export class TenantRouter implements Timed {
 
   #addPeer({ settings, transport }: PeerPlan): void {
     this.transport.setPeer(transport);
-    this.#events.push({ type: 'add-peer', peer: settings });
+    this.#events.push({ type: 'add-peer', peer: this.#restarting ? restarting(settings) : settings });
     if (!this.#down.has(settings.name))
       this.#events.push({ type: 'session', peer: settings.name, event: { type: 'start' } });
   }

@@ -170,6 +170,19 @@ describe('the session of a peer', () => {
     world.run(15);
     expect(world.routes('contoso')).toEqual([]);
   });
+
+  it('RFC 4724 §4.1: Restart State in the first session of a process, of which forwarding has not survived, and in no other', () => {
+    const world = settled({});
+    const said = () => peerOf(world).capabilitiesSent.find((each) => /graceful/i.test(each));
+    expect(said()).toBe('GRACEFUL_RESTART 120 s restarting notification, IPv4 unicast');
+    world.gw.dispatch({ type: 'bgp', tenant: 'contoso', peer: 'hq', what: 'reset', text: '' });
+    world.run(10_000);
+    expect(said()).toBe('GRACEFUL_RESTART 120 s notification, IPv4 unicast forwarding');
+    const settings = { start: 'boot', gwPeer: 'gracefulRestartSeconds: 60' };
+    world.gw.apply(resolveDocument(gwDocument(settings)));
+    world.run(40_000);
+    expect(said()).toBe('GRACEFUL_RESTART 60 s notification, IPv4 unicast');
+  });
 });
 
 describe('RFC 9494: longLivedStaleSeconds', () => {

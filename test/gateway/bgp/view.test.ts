@@ -65,7 +65,7 @@ describe('what people see of BGP', () => {
     const { peers } = established({ gwPeer: 'maxPrefixes: { limit: 10 }' });
     const counts = { update: 2, notification: 0, keepalive: 1, routeRefresh: 0 };
     const common = ['MULTIPROTOCOL IPv4 unicast', 'ROUTE_REFRESH', 'EXTENDED_MESSAGE'];
-    const restart = 'GRACEFUL_RESTART 120 s notification, IPv4 unicast';
+    const restart = 'GRACEFUL_RESTART 120 s restarting notification, IPv4 unicast';
     expect(peers()[0]).toEqual({
       tenant: 'contoso',
       name: 'hq',
