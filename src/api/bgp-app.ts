@@ -100,11 +100,14 @@ export function addBgpPaths(app: Hono, backend: Backend, tenantOf: (name: string
   });
   for (const command of ['up', 'down', 'clear'] as const) {
     app.post(`${PEER}/${command}`, async (c) => {
-      const { tenant, name } = peerOf(c.req.param('tenant'), c.req.param('peer'));
+      const peer = peerOf(c.req.param('tenant'), c.req.param('peer'));
+      const { tenant, name } = peer;
       const fields = await readBody(c.req.raw, FIELDS[command]);
       const text = readText(fields, 'text') ?? '';
       if (new TextEncoder().encode(text).length > TEXT_MOST) throw bad(`text must have at most ${TEXT_MOST} octets`);
-      for (const what of ordersOf(command, readText(fields, 'how'))) bgp.command(tenant, name, what, text);
+      const orders = ordersOf(command, readText(fields, 'how'));
+      demandRefreshable(peer, orders);
+      for (const what of orders) bgp.command(tenant, name, what, text);
       const done: BgpCommandStatus = { command, peer: peerOf(tenant, name) };
       return c.json(envelope('bgp-commands', [done]));
     });
@@ -118,6 +121,20 @@ function ordersOf(command: keyof typeof FIELDS, how = 'hard'): readonly BgpComma
   const orders = CLEAR[how];
   if (orders === undefined) throw bad(`how must be one of ${Object.keys(CLEAR).join(', ')}`);
   return orders;
+}
+
+/** Who has said nothing yet cannot say it again, and who does not know ROUTE-REFRESH would end the session (RFC 2918 §4). */
+function demandRefreshable(peer: BgpPeerStatus, orders: readonly BgpCommand[]): void {
+  const whom = `${peer.tenant}/${peer.name}`;
+  if (orders.some((each) => each.startsWith('refresh')) && peer.state !== 'Established')
+    throw new ApiProblem(409, 'refused', `${whom} is ${peer.state}`, 'Once it is Established everything is told.');
+  if (orders.includes('refresh-in') && !peer.capabilitiesReceived.includes('ROUTE_REFRESH'))
+    throw new ApiProblem(
+      409,
+      'refused',
+      `${whom} takes no ROUTE-REFRESH`,
+      'Begin anew: `bulkhead bgp clear PEER hard`.',
+    );
 }
 
 const CLEAR: Readonly<Record<string, readonly BgpCommand[]>> = {

@@ -28,6 +28,7 @@ import { Rib } from './rib/rib.ts';
 import { Session, type Watch } from './session/index.ts';
 import type { SessionRecord, SpeakerAction, SpeakerEvent } from './speaker-contract.ts';
 import { longLived, lost, outlivesLoss, type Retained, type Stale, spoken } from './stale.ts';
+import { Unanswered } from './unanswered.ts';
 
 /** Octets given to a transport that it has not taken. */
 export const WINDOW = 262_144;
@@ -46,6 +47,7 @@ interface Entry {
   readonly expired: Set<Family>;
   /** Families whose End-of-RIB a peer with graceful restart has not said yet. */
   readonly awaited: Set<Family>;
+  readonly unanswered: Unanswered;
   /** When what was said last, in this session. */
   readonly spoken: Map<string, { readonly at: Millis; untold: number }>;
 }
@@ -97,9 +99,10 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
 
   deadline(): Deadline | undefined {
     let next: Deadline | undefined;
-    for (const { session, stale } of this.#entries.values()) {
+    for (const { session, stale, unanswered } of this.#entries.values()) {
       next = earliest(next, session.deadline());
       for (const { until } of stale.values()) next = earliest(next, { at: until, why: 'stale routes are given up' });
+      next = earliest(next, unanswered.deadline());
     }
     const { reuseAt } = this.rib;
     if (reuseAt !== undefined) next = earliest(next, { at: reuseAt, why: 'damped routes are looked at' });
@@ -157,6 +160,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
       stale: new Map(),
       expired: new Set(),
       awaited: new Set(),
+      unanswered: new Unanswered(),
       spoken: new Map(),
     });
   }
@@ -185,15 +189,14 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
   #refresh(name: string, direction: 'in' | 'out', now: Millis): void {
     const entry = this.#entries.get(name);
     if (entry?.negotiated === undefined || entry.number === undefined) return;
-    for (const family of entry.negotiated.families) {
+    const { negotiated } = entry;
+    for (const family of negotiated.families) {
       if (direction === 'out') this.rib.refresh(entry.number, family);
-      else if (entry.negotiated.routeRefresh)
-        this.#transmit(
-          name,
-          entry,
-          encodeControlMessage({ kind: 'routeRefresh', family, subtype: REFRESH.REQUEST }),
-          now,
-        );
+      else if (negotiated.routeRefresh) {
+        const request = encodeControlMessage({ kind: 'routeRefresh', family, subtype: REFRESH.REQUEST });
+        this.#transmit(name, entry, request, now);
+        entry.unanswered.asked(family, negotiated, now);
+      }
     }
   }
 
@@ -249,6 +252,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     entry.connection = connection;
     entry.queued = 0;
     entry.awaited.clear();
+    entry.unanswered.clear();
     entry.spoken.clear();
     for (const family of restartFamilies(negotiated)) entry.awaited.add(family);
     const options = optionsOf(entry.settings, negotiated);
@@ -265,6 +269,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
 
   #down(entry: Entry, retained: readonly Retained[], now: Millis): void {
     entry.negotiated = undefined;
+    entry.unanswered.clear();
     const { number } = entry;
     if (number === undefined) return;
     // RFC 9494 §4.2: whose long-lived time has ended before End-of-RIB is not retained again.
@@ -327,10 +332,12 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     if (number === undefined || negotiated === undefined) return;
     if (subtype === REFRESH.END) {
       // RFC 7313 §4: one without a beginning is not heeded.
-      if (entry.stale.get(family)?.since === 'refresh') this.#sweep(entry, family);
-      return;
+      if (entry.stale.get(family)?.since !== 'refresh') return;
+      this.#sweep(entry, family);
+      return this.#logSeldom(entry.settings.name, entry, 'refreshed', describeFamily(family), now, family);
     }
     if (subtype === REFRESH.BEGIN) {
+      entry.unanswered.answered(family);
       // RFC 7313 §4: where the peer has graceful restart.
       if (entry.awaited.has(family))
         return this.#logSeldom(
@@ -361,6 +368,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
       const due = entry.session.deadline();
       if (due !== undefined && due.at <= now) this.#step(name, entry, { type: 'tick' }, now);
       for (const [family, stale] of entry.stale) if (stale.until <= now) this.#overdue(name, entry, family, stale, now);
+      for (const family of entry.unanswered.takeOverdue(now))
+        this.#log(name, 'refresh not answered', `${describeFamily(family)}: no Begin-of-RR (RFC 7313 §4)`);
       if (entry.negotiated === undefined && entry.stale.size === 0 && entry.number !== undefined) {
         this.rib.remove(entry.number);
         entry.number = undefined;

@@ -78,12 +78,19 @@ export async function command(call: Call, verb: BgpCommandStatus['command']): Pr
   const said = call.options.text;
   const body = { ...(how === undefined ? {} : { how }), ...(said === undefined ? {} : { text: said }) };
   const items = await client.call<BgpCommandStatus>('POST', `${pathOf(peer)}/${verb}`, body);
-  const { state, why } = items[0]!.peer;
+  const { state, why, capabilitiesReceived } = items[0]!.peer;
   if (wantsJson(call)) printJson(call.io, envelope('bgp-commands', items));
   else {
     const done = how === undefined ? verb : `${verb} ${how}`;
     const reason = why === undefined ? '' : `: ${text.printable(why)}`;
-    printLines(call.io.stderr, [`${peer.tenant}/${peer.name}: ${done}; ${state}${reason}`]);
+    const whom = `${peer.tenant}/${peer.name}`;
+    printLines(call.io.stderr, [`${whom}: ${done}; ${state}${reason}`]);
+    if (how === 'in' || how === 'soft')
+      printLines(call.io.stderr, [
+        capabilitiesReceived.includes('ENHANCED_ROUTE_REFRESH')
+          ? `It has been asked for its routes; whether it answers: bulkhead bgp log ${whom} --events`
+          : 'It has been asked for its routes, and does not mark its answer (no ENHANCED_ROUTE_REFRESH).',
+      ]);
   }
   return EXIT.ok;
 }

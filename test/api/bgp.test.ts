@@ -22,8 +22,23 @@ describe('BGP commands', () => {
     ['clear', { how: 'out' }, ['bgp contoso/hq refresh-out']],
   ])('%s %j', async (command, fields, commands) => {
     const backend = new FakeBackend();
+    const peer = { ...BGP_PEER, state: 'Established', capabilitiesReceived: ['ROUTE_REFRESH'] } as const;
+    backend.bgp.peers = () => [peer];
     const { status, items } = await ask(backend, 'POST', `${path}/${command}`, fields);
-    expect([status, items, backend.commands]).toEqual([200, [{ command, peer: BGP_PEER }], commands]);
+    expect([status, items, backend.commands]).toEqual([200, [{ command, peer }], commands]);
+  });
+
+  test.each([
+    ['in', { state: 'Active' }, 'contoso/hq is Active'],
+    ['soft', { state: 'Active' }, 'contoso/hq is Active'],
+    ['out', { state: 'Idle' }, 'contoso/hq is Idle'],
+    ['in', { state: 'Established' }, 'contoso/hq takes no ROUTE-REFRESH'],
+    ['soft', { state: 'Established' }, 'contoso/hq takes no ROUTE-REFRESH'],
+  ] as const)('RFC 2918 §4: clear %s is refused where it comes to nothing: %j', async (how, changes, problem) => {
+    const backend = new FakeBackend();
+    backend.bgp.peers = () => [{ ...BGP_PEER, ...changes }];
+    const { status, error } = await ask(backend, 'POST', `${path}/clear`, { how });
+    expect([status, error?.problem, backend.commands]).toEqual([409, problem, []]);
   });
 
   test.each([

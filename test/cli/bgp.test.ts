@@ -162,7 +162,9 @@ describe('commands', () => {
     expect(await run('bgp clear contoso/hq soft', backend)).toEqual({
       exit: 0,
       out: '',
-      err: 'contoso/hq: clear soft; Established\n',
+      err:
+        'contoso/hq: clear soft; Established\n' +
+        'It has been asked for its routes; whether it answers: bulkhead bgp log contoso/hq --events\n',
     });
     const [peer] = backend.bgp.peers();
     expect([peer?.messagesSent.routeRefresh, peer?.connectionsDropped]).toEqual([1, 0]);
@@ -190,7 +192,7 @@ describe('commands', () => {
 describe('bgp log', () => {
   test('messages in words and events, as they come, of the peer that is named alone', async () => {
     const { backend, followers } = world();
-    const followed = run('bgp log contoso/hq -n 7', backend);
+    const followed = run('bgp log contoso/hq -n 8', backend);
     const other = run('bgp log woodgrove/hq --events --seconds 2', backend);
     await followers(2);
     await run('bgp clear contoso/hq in', backend);
@@ -205,6 +207,7 @@ describe('bgp log', () => {
       'in   ROUTE-REFRESH IPv4 unicast begins',
       `in   UPDATE 10.2.0.0/24, 10.50.0.0/16; ${attributes}`,
       'in   ROUTE-REFRESH IPv4 unicast ends',
+      '-    refreshed: IPv4 unicast',
       'out  NOTIFICATION Cease: Hard Reset, data (Cease: Administrative Shutdown, "back at noon")',
       '-    notification sent: Hard Reset, Cease: Administrative Shutdown, "back at noon": stopped: back at noon',
       '-    down: stopped: back at noon',

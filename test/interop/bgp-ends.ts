@@ -15,15 +15,16 @@ export const OURS = 65010;
 export const OWN_PREFIXES = ['10.77.0.0/16', '2001:db8:77::/48'] as const;
 
 /**
- * The daemons, and what each of them does: `asks` for everything again and is `asked`; shows the `words` of a shutdown and `tells` its own;
- * speaks of AS numbers of two octets alone (`old`); `limits` what it takes; and dialled by us, is `signed`
+ * The daemons, and what each of them does: `asks` for everything again and, `asked`, says it, whatever else was negotiated; shows the `words`
+ * of a shutdown and `tells` its own; speaks of AS numbers of two octets alone (`old`); `limits` what it takes; and dialled by us, is `signed`
  * with MD5 and looks at `hops`; `restarts` gracefully and `helps` who does; `exact`: its treatment of errors is the RFC's. `otherNextHop`:
  * for the family that the session does not run over, where that is no choice of ours.
  *
- * FRR 8.4 answers a ROUTE-REFRESH now and then not at all. GoBGP 3.10 keeps all it heard and never asks; its routes come over its API, after
- * it has said End-of-RIB. ExaBGP 4.2.21 ends a session on a ROUTE-REFRESH, does not show what a NOTIFICATION says and cannot send words with
- * its own; dialled, it answers with its ordinary TTL. OpenBGPD 7.7 counts a ROUTE-REFRESH and says nothing again that has not changed;
- * dialled on Linux, it answers without a signature.
+ * Where RFC 7313 is spoken FRR 8.4 answers a ROUTE-REFRESH once it has said End-of-RIB, and says that only to who has graceful restart: else never
+ * (https://github.com/FRRouting/frr/issues/16126, `bgp-refresh.test.ts`). GoBGP 3.10 keeps all it heard and never asks; its routes come over its
+ * API, after it has said End-of-RIB. ExaBGP 4.2.21 ends a session on a ROUTE-REFRESH, does not show what a NOTIFICATION says and cannot send
+ * words with its own; dialled, it answers with its ordinary TTL. OpenBGPD 7.7 counts a ROUTE-REFRESH, and drops it because the family is one
+ * that was negotiated (https://github.com/openbgpd-portable/openbgpd-portable/issues/46); dialled on Linux, it answers without a signature.
  */
 export const PEERS = [
   {

@@ -1,12 +1,12 @@
 /**
  * BGP inside ESP: two tenants with the same addresses and AS numbers on one Bulkhead, each with a tunnel to a site of its own, where
- * strongSwan and FRR are. What FRR says is in the tenant's FIB, and packets go where it says.
+ * strongSwan and FRR are. What FRR says is in the tenant's FIB, and packets go where it says. The sessions of the second are signed (RFC 2385).
  *
  * The second site is that of a second network with the same addresses, joined at `inet`, as in `tenants.test.ts`.
  */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { RouteExplanationStatus, RouteStatus } from '../../src/gateway/status.ts';
-import type { BgpSummaryStatus } from '../../src/gateway/status-bgp.ts';
+import type { BgpPeerStatus, BgpSummaryStatus } from '../../src/gateway/status-bgp.ts';
 import type { BgpDaemon, DaemonSettings } from '../support/bgp-daemon.ts';
 import { Bird } from '../support/bird.ts';
 import { Bulkhead, type TenantText } from '../support/bulkhead.ts';
@@ -37,6 +37,8 @@ const LEARNED = '10.50.0.0/24';
 const SERVER_ADDRESS = '10.50.0.2';
 /** Networks of the tenant's own. */
 const OWN = 1;
+/** Of red alone. */
+const MD5_KEY = 'the-key-of-red';
 const MANY = 100_000;
 const manyPrefixes = Array.from({ length: MANY }, (_, i) => `100.${64 + (i >> 16)}.${(i >> 8) & 255}.${i & 255}/32`);
 
@@ -66,7 +68,7 @@ describeWithPeers('BGP through the tunnels of two tenants that are alike', () =>
       child: { localTs: ['0.0.0.0/0'], remoteTs: ['10.1.0.0/24'] },
     });
 
-  const tenantOf = (i: number): TenantText => ({
+  const tenantOf = (i: number, md5 = MD5_KEY): TenantText => ({
     name: NAMES[i]!,
     interfaces: [{ name: 'inside', device: `bh-${NAMES[i]}`, addresses: ['10.1.0.1/24'], hostRoutes: 'none' }],
     connections: [
@@ -78,7 +80,7 @@ describeWithPeers('BGP through the tunnels of two tenants that are alike', () =>
         routes: ['10.2.0.1/32'],
         start: 'demand',
         dpdSeconds: 1,
-        ike: { giveUpSeconds: 10 },
+        ike: { giveUpSeconds: 5 },
       },
     ],
     bgp: {
@@ -91,9 +93,9 @@ describeWithPeers('BGP through the tunnels of two tenants that are alike', () =>
           asn: 65020,
           import: 'all',
           export: 'all',
-          // Longer than a hundred thousand routes may keep the gateway from its other sessions.
-          holdSeconds: 20,
+          holdSeconds: 9,
           connectRetrySeconds: 1,
+          ...(i === 1 ? { md5: { inline: md5 } } : {}),
         },
       ],
     },
@@ -111,7 +113,7 @@ describeWithPeers('BGP through the tunnels of two tenants that are alike', () =>
     peerAs: 65010,
     announces: [LEARNED],
     multihop: true,
-    holdSeconds: 20,
+    ...(i === 1 ? { md5: MD5_KEY } : {}),
   });
 
   beforeAll(async () => {
@@ -199,6 +201,25 @@ describeWithPeers('BGP through the tunnels of two tenants that are alike', () =>
     await daemons[0]!.restart();
     await forwards(0, true);
     expect(await ask(0)).toBe(`site-blue sees ${ADDRESSES.hostA}`);
+  });
+
+  it('RFC 2385: with another key than its site red has no session, and blue does not notice', async () => {
+    const red = async (): Promise<BgpPeerStatus> =>
+      (await gateway.ask<readonly BgpPeerStatus[]>('GET', '/v1/bgp/peers?tenant=red'))[0]!;
+    const badlySigned = async (): Promise<number> => {
+      const [names, values] = (await networks[1]!.must('gwB', 'grep', ['^TcpExt', '/proc/net/netstat'])).split('\n');
+      return Number(values!.split(' ')[names!.split(' ').indexOf('TCPMD5Failure')]);
+    };
+    expect(await red()).toMatchObject({ state: 'Established', md5: true });
+    const before = await badlySigned();
+    await gateway.reload({ tenants: [tenantOf(0), tenantOf(1, 'not-the-key')] });
+    await forwards(1, false);
+    await until(async () => (await badlySigned()) > before, 20_000, 'the kernel of the site finds nothing wrong');
+    expect(await red()).toMatchObject({ md5: true, connectionsEstablished: 0 });
+    expect(await ask(0)).toBe(`site-blue sees ${ADDRESSES.hostA}`);
+    await gateway.reload({ tenants: [tenantOf(0), tenantOf(1)] });
+    await forwards(1, true);
+    expect(await ask(1)).toBe(`site-red sees ${ADDRESSES.hostA}`);
   });
 
   it(`${MANY} prefixes come through the tunnel, and go`, async () => {

@@ -50,7 +50,7 @@ export interface BgpText {
     readonly families?: readonly ('ipv4' | 'ipv6')[];
     readonly holdSeconds?: number;
     readonly connectRetrySeconds?: number;
-    readonly md5?: string | { readonly file: string } | { readonly env: string };
+    readonly md5?: { readonly inline: string } | { readonly file: string } | { readonly env: string };
   }[];
 }
 

@@ -369,6 +369,7 @@ const WARNINGS: ReadonlySet<string> = new Set([
   'near the limit of prefixes',
   'send hold timer',
   'stale routes removed',
+  'refresh not answered',
 ]);
 /** What others give external and internal routes. */
 const EXTERNAL = 20;

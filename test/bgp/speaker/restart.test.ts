@@ -298,6 +298,23 @@ describe('RFC 7313: enhanced route refresh', () => {
     expect(net.fib('b')).toEqual([]);
   });
 
+  it('§4: who does not begin to answer within the hold time is named; who does has refreshed', () => {
+    const net = pair({ holdSeconds: 9 });
+    net.handle('b', { type: 'refresh', peer: 'a', direction: 'in' });
+    net.run(20_000);
+    expect(net.log('b').filter((line) => line.includes('refresh'))).toEqual([
+      'a: refreshed: IPv4 unicast',
+      'a: refreshed: IPv6 unicast',
+    ]);
+    net.loses = ({ from, octets }) => from === 'a' && octets[18] === 5;
+    net.handle('b', { type: 'refresh', peer: 'a', direction: 'in' });
+    net.run(8_999);
+    expect(net.log('b')).not.toContain('a: refresh not answered: IPv4 unicast: no Begin-of-RR (RFC 7313 §4)');
+    net.run(1);
+    expect(net.log('b')).toContain('a: refresh not answered: IPv4 unicast: no Begin-of-RR (RFC 7313 §4)');
+    expect(net.established('b', 'a')).toBe(1);
+  });
+
   it.each([GRACEFUL.gracefulRestart, { ...GRACEFUL.gracefulRestart, families: [] }])(
     '§4: with graceful restart a beginning before End-of-RIB is not heeded, and End-of-RR is not End-of-RIB',
     (gracefulRestart) => {
