@@ -39,7 +39,10 @@ export interface FamilyRibOptions {
   readonly dampening: DampeningOptions | undefined;
 }
 
+/** Marks of a row. */
 const DIRTY = 1;
+/** Its paths are to be tidied: one is gone, or there is none. */
+const GONE = 4;
 
 export class FamilyRib {
   readonly family: Family;
@@ -114,8 +117,10 @@ export class FamilyRib {
     }
     this.#store.retain(before);
     if (after !== 0) this.#store.retain(after);
-    this.#store.release(paths.before[path]!);
-    this.#store.release(paths.after[path]!);
+    if (!isNew) {
+      this.#store.release(paths.before[path]!);
+      this.#store.release(paths.after[path]!);
+    }
     paths.before[path] = before;
     paths.after[path] = after;
     paths.flags[path] = flags;
@@ -163,6 +168,7 @@ export class FamilyRib {
     this.#store.release(paths.after[path]!);
     paths.before[path] = paths.after[path] = 0;
     this.#live[paths.owner(path)]!--;
+    this.table.marks[paths.rows[path]!]! |= GONE;
     this.touch(paths.rows[path]!);
   }
 
@@ -257,16 +263,17 @@ export class FamilyRib {
       rows = Uint32Array.from(new Set([...rows, ...more]));
     }
     for (const audience of this.audiences) this.tell(audience, rows);
-    for (const row of rows) this.#tidy(row);
+    this.#tidy(rows);
   }
 
   /** Decides what is dirty; which rows those were. */
   #decide(): Uint32Array {
     const rows = this.#dirty.subarray(0, this.#dirtyCount);
-    this.#dirty = new Uint32Array(8);
+    this.#dirty = new Uint32Array(Math.min(rows.length + 8, KEPT));
     this.#dirtyCount = 0;
     const { best, paths, marks } = this.table;
-    for (const row of rows) {
+    for (let i = 0; i < rows.length; i++) {
+      const row = rows[i]!;
       marks[row]! &= ~DIRTY;
       best[row] = this.decision.best(paths[row]!);
       this.fib?.decide(row, this.decision);
@@ -276,18 +283,8 @@ export class FamilyRib {
 
   /** Tells a group what it should know of these rows. */
   tell({ group, best }: Audience, rows: Uint32Array): void {
-    const { exporter } = group;
-    const defaultRow = this.#default === 0 ? 0 : this.paths.rows[this.#default]!;
-    for (const row of rows) {
-      if (group.addPath) this.#tellPaths(group, best, row);
-      else if (row === defaultRow && exporter.tellsDefault)
-        group.consider(row, exporter.exportDefault(this.#default), 0);
-      else {
-        const path = this.aggregates.suppresses(row) ? 0 : this.table.best[row]!;
-        if (path === 0) group.consider(row, 0, 0);
-        else group.consider(row, exporter.export(path), this.paths.owner(path));
-      }
-    }
+    if (group.addPath) for (const row of rows) this.#tellPaths(group, best, row);
+    else this.#tellBest(group, rows);
     group.emit();
   }
 
@@ -305,6 +302,21 @@ export class FamilyRib {
     for (let path = this.table.paths[row]!; path !== 0; path = this.paths.nexts[path]!)
       if ((this.paths.flags[path]! & PATH.gone) === 0) found.push(path);
     return found;
+  }
+
+  #tellBest(group: UpdateGroup, rows: Uint32Array): void {
+    const { exporter } = group;
+    const { aggregates, paths } = this;
+    const { best } = this.table;
+    const told = exporter.tellsDefault ? this.#default : 0;
+    const defaultRow = told === 0 ? 0 : paths.rows[told]!;
+    for (let i = 0; i < rows.length; i++) {
+      const row = rows[i]!;
+      const path = best[row]!;
+      if (row === defaultRow) group.consider(row, exporter.exportDefault(told), 0);
+      else if (path === 0 || aggregates.suppresses(row)) group.consider(row, 0, 0);
+      else group.consider(row, exporter.export(path), paths.owner(path));
+    }
   }
 
   #tellPaths(group: UpdateGroup, best: number, row: number): void {
@@ -326,27 +338,38 @@ export class FamilyRib {
     }
   }
 
-  /** Unlinks paths that are gone, and gives the row back when nothing is left. */
-  #tidy(row: number): void {
+  /** Unlinks paths that are gone, and gives rows back of which nothing is left. */
+  #tidy(rows: Uint32Array): void {
+    const { marks } = this.table;
+    const pinning = this.audiences.filter(({ group }) => group.pins).map(({ group }) => group);
+    for (let i = 0; i < rows.length; i++) {
+      const row = rows[i]!;
+      if ((marks[row]! & GONE) !== 0) this.#tidyRow(row, pinning);
+    }
+  }
+
+  #tidyRow(row: number, pinning: readonly UpdateGroup[]): void {
     const { nexts, flags } = this.paths;
+    const { paths, marks } = this.table;
     let before = 0;
-    for (let path = this.table.paths[row]!; path !== 0; ) {
+    let isDone = true;
+    for (let path = paths[row]!; path !== 0; ) {
       const next = nexts[path]!;
-      if ((flags[path]! & PATH.gone) !== 0 && !this.#isPinned(path, true)) {
-        if (before === 0) this.table.paths[row] = next;
+      const isGone = (flags[path]! & PATH.gone) !== 0;
+      if (isGone && !isPinned(pinning, path, true)) {
+        if (before === 0) paths[row] = next;
         else nexts[before] = next;
         this.#index.removed(row, path);
         this.paths.release(path);
-      } else before = path;
+      } else {
+        before = path;
+        if (isGone) isDone = false;
+      }
       path = next;
     }
-    if (this.table.paths[row] === 0 && this.table.marks[row] === 0 && !this.#isPinned(row, false))
-      this.table.remove(row);
-  }
-
-  #isPinned(unit: number, isPath: boolean): boolean {
-    for (const { group } of this.audiences) if (group.addPath === isPath && group.isPinned(unit)) return true;
-    return false;
+    if (paths[row] !== 0) {
+      if (isDone) marks[row]! &= ~GONE;
+    } else if (marks[row] === GONE && !isPinned(pinning, row, false)) this.table.remove(row);
   }
 
   #find(row: number, peer: number, id: number): number {
@@ -360,6 +383,13 @@ export class FamilyRib {
   }
 }
 
+/** Whether a path, or a row of groups without ADD-PATH, must keep its number because a member of a group has yet to be told of it. */
+function isPinned(groups: readonly UpdateGroup[], unit: number, isPath: boolean): boolean {
+  return groups.length > 0 && groups.some((group) => group.addPath === isPath && group.isPinned(unit));
+}
+
+/** Rows that the next flush has room for from the beginning, at most. */
+const KEPT = 8192;
 /** Path identifier among our own paths of a prefix. */
 const DEFAULT_ID = 1;
 /** As `Audience.best`: as many as there are. */
