@@ -43,6 +43,8 @@ export interface FamilyRibOptions {
 const DIRTY = 1;
 /** Its paths are to be tidied: one is gone, or there is none. */
 const GONE = 4;
+/** Its paths are in the index. */
+const LONG = 8;
 
 export class FamilyRib {
   readonly family: Family;
@@ -69,7 +71,7 @@ export class FamilyRib {
     this.family = family;
     this.#store = store;
     this.table = new PrefixTable(family === IPV4_UNICAST ? 1 : 4, seed);
-    this.#index = new PathIndex(this.table, this.paths);
+    this.#index = new PathIndex(this.paths, seed);
     this.decision = new Decision(store, this.paths, peers, decision);
     this.changes = new Changes(store);
     this.fib = forwards ? new Fib(store, this.table, this.paths) : undefined;
@@ -86,6 +88,7 @@ export class FamilyRib {
     return (
       this.table.octets +
       this.paths.octets +
+      this.#index.octets +
       this.#dirty.length * 4 +
       (this.fib?.octets ?? 0) +
       this.audiences.reduce((sum, { group }) => sum + group.octets, 0)
@@ -105,7 +108,7 @@ export class FamilyRib {
       path = paths.allocate(peer, row, id);
       paths.nexts[path] = this.table.paths[row]!;
       this.table.paths[row] = path;
-      this.#index.added(row, path);
+      if ((this.table.marks[row]! & LONG) !== 0) this.#index.add(path);
       this.#live[peer] = this.countOf(peer) + 1;
     } else {
       const old = paths.flags[path]!;
@@ -359,7 +362,7 @@ export class FamilyRib {
       if (isGone && !isPinned(pinning, path, true)) {
         if (before === 0) paths[row] = next;
         else nexts[before] = next;
-        this.#index.removed(row, path);
+        if ((marks[row]! & LONG) !== 0) this.#index.remove(path);
         this.paths.release(path);
       } else {
         before = path;
@@ -369,17 +372,21 @@ export class FamilyRib {
     }
     if (paths[row] !== 0) {
       if (isDone) marks[row]! &= ~GONE;
-    } else if (marks[row] === GONE && !isPinned(pinning, row, false)) this.table.remove(row);
+    } else if ((marks[row]! & ~LONG) === GONE && !isPinned(pinning, row, false)) this.table.remove(row);
   }
 
   #find(row: number, peer: number, id: number): number {
+    const { marks, paths } = this.table;
     const { nexts } = this.paths;
-    let left = LONG_ROW;
-    for (let path = this.table.paths[row]!; path !== 0; path = nexts[path]!) {
-      if (this.paths.owner(path) === peer && this.paths.id(path) === id) return path;
-      if (--left === 0) return this.#index.find(row, peer, id);
+    if ((marks[row]! & LONG) === 0) {
+      let left = LONG_ROW;
+      for (let path = paths[row]!; path !== 0 && left > 0; path = nexts[path]!, left--)
+        if (this.paths.owner(path) === peer && this.paths.id(path) === id) return path;
+      if (left > 0) return 0;
+      marks[row]! |= LONG;
+      for (let path = paths[row]!; path !== 0; path = nexts[path]!) this.#index.add(path);
     }
-    return 0;
+    return this.#index.find(row, peer, id);
   }
 }
 

@@ -20,7 +20,7 @@ export class PrefixTable {
   /** First path of the prefix. */
   paths: Uint32Array = new Uint32Array(8);
   best: Uint32Array = new Uint32Array(8);
-  /** 1: waits for a decision; 2: for who forwards; 4: is to be tidied. */
+  /** 1: waits for a decision; 2: for who forwards; 4: is to be tidied; 8: has many paths. */
   marks: Uint8Array = new Uint8Array(8);
   #keys: Uint32Array;
   #slots: Uint32Array = new Uint32Array(16);
