@@ -88,7 +88,7 @@ export class Aggregates {
 
   /** Whether peers are not told of a row, because an aggregate stands for it. */
   suppresses(row: number): boolean {
-    return this.#all.some(({ summaryOnly, rows }) => summaryOnly && rows.has(row));
+    return this.#all.length > 0 && this.#all.some(({ summaryOnly, rows }) => summaryOnly && rows.has(row));
   }
 
   /** The best paths of these rows may be others now. What follows is touched. */

@@ -31,6 +31,7 @@ export class Exporter {
   readonly #table: PrefixTable;
   readonly #family: Family;
   readonly #to: Peer;
+  readonly #isInternal: boolean;
   readonly #policy: Policy | undefined;
   readonly #reflection: Reflection;
   readonly #draft: AttributeDraft;
@@ -59,6 +60,7 @@ export class Exporter {
     this.#peers = peers;
     this.#family = family;
     this.#to = to;
+    this.#isInternal = isInternal(to.kind);
     this.#policy = to.export;
     this.#reflection = reflection;
     this.#draft = draft;
@@ -130,7 +132,7 @@ export class Exporter {
   /** 0: not at all; otherwise all that an answer depends on beside the set and the prefix. */
   #kind(from: Peer, longLived: boolean): number {
     const stale = longLived ? LONG_LIVED : 0;
-    if (!isInternal(from.kind) || !isInternal(this.#to.kind)) return (from.kind === 'local' ? 1 : 2) | stale;
+    if (!this.#isInternal || !isInternal(from.kind)) return (from.kind === 'local' ? 1 : 2) | stale;
     if (from.kind === 'internal' && this.#to.kind === 'internal') return 0;
     if (from.kind === 'client' && this.#to.kind === 'client' && !this.#reflection.clientToClient) return 0;
     return (from.number << 3) | 3 | stale;

@@ -39,7 +39,12 @@ export interface FamilyRibOptions {
   readonly dampening: DampeningOptions | undefined;
 }
 
+/** Marks of a row. */
 const DIRTY = 1;
+/** Its paths are to be tidied: one is gone, or there is none. */
+const GONE = 4;
+/** Its paths are in the index. */
+const LONG = 8;
 
 export class FamilyRib {
   readonly family: Family;
@@ -66,7 +71,7 @@ export class FamilyRib {
     this.family = family;
     this.#store = store;
     this.table = new PrefixTable(family === IPV4_UNICAST ? 1 : 4, seed);
-    this.#index = new PathIndex(this.table, this.paths);
+    this.#index = new PathIndex(this.paths, seed);
     this.decision = new Decision(store, this.paths, peers, decision);
     this.changes = new Changes(store);
     this.fib = forwards ? new Fib(store, this.table, this.paths) : undefined;
@@ -83,6 +88,7 @@ export class FamilyRib {
     return (
       this.table.octets +
       this.paths.octets +
+      this.#index.octets +
       this.#dirty.length * 4 +
       (this.fib?.octets ?? 0) +
       this.audiences.reduce((sum, { group }) => sum + group.octets, 0)
@@ -102,7 +108,7 @@ export class FamilyRib {
       path = paths.allocate(peer, row, id);
       paths.nexts[path] = this.table.paths[row]!;
       this.table.paths[row] = path;
-      this.#index.added(row, path);
+      if ((this.table.marks[row]! & LONG) !== 0) this.#index.add(path);
       this.#live[peer] = this.countOf(peer) + 1;
     } else {
       const old = paths.flags[path]!;
@@ -114,8 +120,10 @@ export class FamilyRib {
     }
     this.#store.retain(before);
     if (after !== 0) this.#store.retain(after);
-    this.#store.release(paths.before[path]!);
-    this.#store.release(paths.after[path]!);
+    if (!isNew) {
+      this.#store.release(paths.before[path]!);
+      this.#store.release(paths.after[path]!);
+    }
     paths.before[path] = before;
     paths.after[path] = after;
     paths.flags[path] = flags;
@@ -163,6 +171,7 @@ export class FamilyRib {
     this.#store.release(paths.after[path]!);
     paths.before[path] = paths.after[path] = 0;
     this.#live[paths.owner(path)]!--;
+    this.table.marks[paths.rows[path]!]! |= GONE;
     this.touch(paths.rows[path]!);
   }
 
@@ -257,16 +266,17 @@ export class FamilyRib {
       rows = Uint32Array.from(new Set([...rows, ...more]));
     }
     for (const audience of this.audiences) this.tell(audience, rows);
-    for (const row of rows) this.#tidy(row);
+    this.#tidy(rows);
   }
 
   /** Decides what is dirty; which rows those were. */
   #decide(): Uint32Array {
     const rows = this.#dirty.subarray(0, this.#dirtyCount);
-    this.#dirty = new Uint32Array(8);
+    this.#dirty = new Uint32Array(Math.min(rows.length + 8, KEPT));
     this.#dirtyCount = 0;
     const { best, paths, marks } = this.table;
-    for (const row of rows) {
+    for (let i = 0; i < rows.length; i++) {
+      const row = rows[i]!;
       marks[row]! &= ~DIRTY;
       best[row] = this.decision.best(paths[row]!);
       this.fib?.decide(row, this.decision, this.aggregates.standFor(row));
@@ -276,18 +286,8 @@ export class FamilyRib {
 
   /** Tells a group what it should know of these rows. */
   tell({ group, best }: Audience, rows: Uint32Array): void {
-    const { exporter } = group;
-    const defaultRow = this.#default === 0 ? 0 : this.paths.rows[this.#default]!;
-    for (const row of rows) {
-      if (group.addPath) this.#tellPaths(group, best, row);
-      else if (row === defaultRow && exporter.tellsDefault)
-        group.consider(row, exporter.exportDefault(this.#default), 0);
-      else {
-        const path = this.aggregates.suppresses(row) ? 0 : this.table.best[row]!;
-        if (path === 0) group.consider(row, 0, 0);
-        else group.consider(row, exporter.export(path), this.paths.owner(path));
-      }
-    }
+    if (group.addPath) for (const row of rows) this.#tellPaths(group, best, row);
+    else this.#tellBest(group, rows);
     group.emit();
   }
 
@@ -305,6 +305,21 @@ export class FamilyRib {
     for (let path = this.table.paths[row]!; path !== 0; path = this.paths.nexts[path]!)
       if ((this.paths.flags[path]! & PATH.gone) === 0) found.push(path);
     return found;
+  }
+
+  #tellBest(group: UpdateGroup, rows: Uint32Array): void {
+    const { exporter } = group;
+    const { aggregates, paths } = this;
+    const { best } = this.table;
+    const told = exporter.tellsDefault ? this.#default : 0;
+    const defaultRow = told === 0 ? 0 : paths.rows[told]!;
+    for (let i = 0; i < rows.length; i++) {
+      const row = rows[i]!;
+      const path = best[row]!;
+      if (row === defaultRow) group.consider(row, exporter.exportDefault(told), 0);
+      else if (path === 0 || aggregates.suppresses(row)) group.consider(row, 0, 0);
+      else group.consider(row, exporter.export(path), paths.owner(path));
+    }
   }
 
   #tellPaths(group: UpdateGroup, best: number, row: number): void {
@@ -326,40 +341,62 @@ export class FamilyRib {
     }
   }
 
-  /** Unlinks paths that are gone, and gives the row back when nothing is left. */
-  #tidy(row: number): void {
-    const { nexts, flags } = this.paths;
-    let before = 0;
-    for (let path = this.table.paths[row]!; path !== 0; ) {
-      const next = nexts[path]!;
-      if ((flags[path]! & PATH.gone) !== 0 && !this.#isPinned(path, true)) {
-        if (before === 0) this.table.paths[row] = next;
-        else nexts[before] = next;
-        this.#index.removed(row, path);
-        this.paths.release(path);
-      } else before = path;
-      path = next;
+  /** Unlinks paths that are gone, and gives rows back of which nothing is left. */
+  #tidy(rows: Uint32Array): void {
+    const { marks } = this.table;
+    const pinning = this.audiences.filter(({ group }) => group.pins).map(({ group }) => group);
+    for (let i = 0; i < rows.length; i++) {
+      const row = rows[i]!;
+      if ((marks[row]! & GONE) !== 0) this.#tidyRow(row, pinning);
     }
-    if (this.table.paths[row] === 0 && this.table.marks[row] === 0 && !this.#isPinned(row, false))
-      this.table.remove(row);
   }
 
-  #isPinned(unit: number, isPath: boolean): boolean {
-    for (const { group } of this.audiences) if (group.addPath === isPath && group.isPinned(unit)) return true;
-    return false;
+  #tidyRow(row: number, pinning: readonly UpdateGroup[]): void {
+    const { nexts, flags } = this.paths;
+    const { paths, marks } = this.table;
+    let before = 0;
+    let isDone = true;
+    for (let path = paths[row]!; path !== 0; ) {
+      const next = nexts[path]!;
+      const isGone = (flags[path]! & PATH.gone) !== 0;
+      if (isGone && !isPinned(pinning, path, true)) {
+        if (before === 0) paths[row] = next;
+        else nexts[before] = next;
+        if ((marks[row]! & LONG) !== 0) this.#index.remove(path);
+        this.paths.release(path);
+      } else {
+        before = path;
+        if (isGone) isDone = false;
+      }
+      path = next;
+    }
+    if (paths[row] !== 0) {
+      if (isDone) marks[row]! &= ~GONE;
+    } else if ((marks[row]! & ~LONG) === GONE && !isPinned(pinning, row, false)) this.table.remove(row);
   }
 
   #find(row: number, peer: number, id: number): number {
+    const { marks, paths } = this.table;
     const { nexts } = this.paths;
-    let left = LONG_ROW;
-    for (let path = this.table.paths[row]!; path !== 0; path = nexts[path]!) {
-      if (this.paths.owner(path) === peer && this.paths.id(path) === id) return path;
-      if (--left === 0) return this.#index.find(row, peer, id);
+    if ((marks[row]! & LONG) === 0) {
+      let left = LONG_ROW;
+      for (let path = paths[row]!; path !== 0 && left > 0; path = nexts[path]!, left--)
+        if (this.paths.owner(path) === peer && this.paths.id(path) === id) return path;
+      if (left > 0) return 0;
+      marks[row]! |= LONG;
+      for (let path = paths[row]!; path !== 0; path = nexts[path]!) this.#index.add(path);
     }
-    return 0;
+    return this.#index.find(row, peer, id);
   }
 }
 
+/** Whether a path, or a row of groups without ADD-PATH, must keep its number because a member of a group has yet to be told of it. */
+function isPinned(groups: readonly UpdateGroup[], unit: number, isPath: boolean): boolean {
+  return groups.length > 0 && groups.some((group) => group.addPath === isPath && group.isPinned(unit));
+}
+
+/** Rows that the next flush has room for from the beginning, at most. */
+const KEPT = 8192;
 /** Path identifier among our own paths of a prefix. */
 const DEFAULT_ID = 1;
 /** As `Audience.best`: as many as there are. */

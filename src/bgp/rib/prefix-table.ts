@@ -20,7 +20,7 @@ export class PrefixTable {
   /** First path of the prefix. */
   paths: Uint32Array = new Uint32Array(8);
   best: Uint32Array = new Uint32Array(8);
-  /** 1: waits for a decision. */
+  /** 1: waits for a decision; 2: for who forwards; 4: is to be tidied; 8: has many paths. */
   marks: Uint8Array = new Uint8Array(8);
   #keys: Uint32Array;
   #slots: Uint32Array = new Uint32Array(16);
@@ -193,9 +193,11 @@ export class PrefixTable {
   }
 
   #rehash(): void {
-    const slots = new Uint32Array(this.#slots.length * 2);
+    const old = this.#slots;
+    const slots = new Uint32Array(old.length * 2);
     const mask = slots.length - 1;
-    for (const row of this.#slots) {
+    for (let i = 0; i < old.length; i++) {
+      const row = old[i]!;
       if (row === 0) continue;
       let slot = this.#home(row) & mask;
       while (slots[slot] !== 0) slot = (slot + 1) & mask;

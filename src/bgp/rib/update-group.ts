@@ -143,8 +143,14 @@ export class UpdateGroup {
       this.#grow(unit);
     }
     const old = this.advertised[unit]!;
-    if (old === to && (to === 0 || this.sources[unit] === source)) return;
-    this.#apply(unit, old, this.sources[unit]!, to, source);
+    const was = this.sources[unit]!;
+    if (old === to && (to === 0 || was === source)) return;
+    if (to !== 0) this.#store.retain(to);
+    this.advertised[unit] = to;
+    this.sources[unit] = to === 0 ? 0 : source;
+    if (this.pins) this.#mark(unit, old, was, to, source);
+    if (this.#inStep > 0) this.#note(unit, old, was, to, source);
+    if (old !== 0) this.#store.release(old);
   }
 
   /** Encodes what was noted, withdrawals first. */
@@ -174,9 +180,13 @@ export class UpdateGroup {
     return member !== undefined && (member.resync !== undefined || member.next < this.#log.head);
   }
 
+  /** Whether there may be units that must keep their meaning. */
+  get pins(): boolean {
+    return this.#inStep < this.#members.size;
+  }
+
   /** Whether a unit must keep its meaning because somebody has yet to be told of it. */
   isPinned(unit: number): boolean {
-    if (this.#inStep === this.#members.size) return false;
     for (const { resync } of this.#members.values()) if (resync?.has(unit) === true) return true;
     return false;
   }
@@ -189,15 +199,6 @@ export class UpdateGroup {
   /** What a peer has or is about to have of a unit: a set, or 0. */
   toldTo(peer: number, unit: number): number {
     return unit >= this.advertised.length || this.sources[unit] === peer ? 0 : this.advertised[unit]!;
-  }
-
-  #apply(unit: number, old: number, was: number, to: number, source: number): void {
-    if (to !== 0) this.#store.retain(to);
-    this.advertised[unit] = to;
-    this.sources[unit] = to === 0 ? 0 : source;
-    if (this.#inStep < this.#members.size) this.#mark(unit, old, was, to, source);
-    if (this.#inStep > 0) this.#note(unit, old, was, to, source);
-    this.#store.release(old);
   }
 
   /** Members on their own way, but for those that have nothing of the unit before and behind. */

@@ -97,6 +97,8 @@ export class Connection {
   #phase: Phase = { at: 'closed' };
   #sendHoldAt: Millis | undefined;
   #queued = 0;
+  /** KeepaliveTime as it was jittered for the last KEEPALIVE; 0: none are sent. */
+  #keepaliveMillis: Millis = 0;
   /** The hold timer was found expired late and given once more. */
   #graced = false;
 
@@ -348,6 +350,9 @@ export class Connection {
 
   #sendKeepalive(now: Millis): void {
     this.#send(KEEPALIVE, now);
+    const seconds = this.#negotiated?.keepaliveSeconds ?? 0;
+    // RFC 4271 §4.4: jitter never makes it more than one a second.
+    this.#keepaliveMillis = seconds === 0 ? 0 : Math.max(1000, this.#owner.jitter(seconds * 1000));
     this.#restartKeepalive(now);
   }
 
@@ -357,13 +362,10 @@ export class Connection {
     if (runs && due(phase.keepaliveAt, now)) this.#sendKeepalive(now);
   }
 
-  /** RFC 4271 §4.4: jitter never makes it more than one a second. */
   #restartKeepalive(now: Millis): void {
     const phase = this.#phase;
     if (phase.at !== 'openConfirm' && phase.at !== 'established') return;
-    const { keepaliveSeconds } = phase.negotiated;
-    const interval = Math.max(1000, this.#owner.jitter(keepaliveSeconds * 1000));
-    phase.keepaliveAt = keepaliveSeconds === 0 ? undefined : now + interval;
+    phase.keepaliveAt = this.#keepaliveMillis === 0 ? undefined : now + this.#keepaliveMillis;
   }
 
   #send(message: ControlMessage, now: Millis): void {
