@@ -1,23 +1,21 @@
 /**
  * The part of the API that is about BGP.
  *
- * Limit: a page has at most ROUTES_MOST prefixes; a session must not wait for a long answer.
+ * Limit: what is long comes page by page, so that no session waits for it.
  */
 import type { Hono } from 'hono';
-import type { Page } from '../bgp/index.ts';
 import type { BgpCommand, BgpPeerStatus } from '../gateway/index.ts';
 import { parseAddress, parsePrefix } from '../ip/index.ts';
 import { ApiProblem, type Backend } from './backend.ts';
 import type { BgpCommandStatus } from './bgp-backend.ts';
 import { envelope } from './envelope.ts';
-import { bad, readBody, readFlag, readTap, readText, readWhole, unknown } from './requests.ts';
+import { bad, PAGE, readBody, readFlag, readPage, readTap, readText, unknown } from './requests.ts';
 import { bounded, streamed } from './stream.ts';
 
 interface Named {
   readonly name: string;
 }
 
-const PAGE = '?offset=N&limit=N&within=PREFIX';
 const PEER = '/v1/tenants/:tenant/bgp/peers/:peer';
 
 export const BGP_PATHS = [
@@ -132,16 +130,5 @@ function routed<T>(tenant: string, answer: T | undefined): T {
   throw new ApiProblem(409, 'refused', `tenant ${tenant} has no BGP router`, 'Its document has no bgp.');
 }
 
-function readPage(query: Readonly<Record<string, string>>): Page {
-  const offset = readWhole(query.offset ?? '0', 'offset', 0, 1_000_000_000);
-  const limit = readWhole(query.limit ?? `${ROUTES}`, 'limit', 1, ROUTES_MOST);
-  if (query.within === undefined) return { offset, limit };
-  const within = parsePrefix(query.within);
-  if (within === undefined) throw bad('within must be a prefix');
-  return { offset, limit, within };
-}
-
-const ROUTES = 100;
-const ROUTES_MOST = 10_000;
 /** RFC 9003 §2. */
 const TEXT_MOST = 255;

@@ -5,6 +5,7 @@
  * host's: keys, reload and the document's text are functions it passes.
  * Limit: pings are paced by real time, also where the host's own time runs differently.
  */
+import type { RouteQuery } from '../compartment/index.ts';
 import type { Millis } from '../core/index.ts';
 import type {
   ConnectionStatus,
@@ -20,6 +21,7 @@ import type {
   PingStatus,
   RecordStatus,
   RouteExplanationStatus,
+  RouteStatus,
   TappedStatus,
   TenantStatus,
   TraceOrder,
@@ -110,6 +112,10 @@ export class GatewayBackend implements Backend {
 
   tenants(): readonly TenantStatus[] {
     return this.#host.gateway.tenants();
+  }
+
+  routes(tenant: string, query: RouteQuery): readonly RouteStatus[] {
+    return this.#host.gateway.routes(tenant, query) ?? [];
   }
 
   connections(): readonly ConnectionStatus[] {

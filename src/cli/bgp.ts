@@ -13,6 +13,7 @@ import { formatAddress, parseAddress } from '../ip/index.ts';
 import * as words from './bgp-text.ts';
 import { type Client, clientFor } from './client.ts';
 import { type Call, CliError, EXIT, printJson, printLines, wantsJson } from './io.ts';
+import { queryOf, sayMore } from './page.ts';
 import { requiredTenant } from './status.ts';
 import * as text from './text.ts';
 
@@ -44,19 +45,19 @@ export async function showPeers(call: Call): Promise<number> {
 
 export async function showRoutes(call: Call): Promise<number> {
   const path = `/v1/tenants/${encodeURIComponent(requiredTenant(call))}/bgp/routes`;
-  const routes = await clientFor(call).call<BgpRouteStatus>('GET', `${path}${pageOf(call)}`);
+  const routes = await clientFor(call).call<BgpRouteStatus>('GET', `${path}${queryOf(call)}`);
   return show(call, 'bgp-routes', routes, words.routeLines);
 }
 
 export async function showReceived(call: Call): Promise<number> {
   const client = clientFor(call);
-  const path = `${pathOf(await named(call, client))}/received${pageOf(call)}`;
+  const path = `${pathOf(await named(call, client))}/received${queryOf(call)}`;
   return show(call, 'bgp-received', await client.call<BgpReceivedStatus>('GET', path), words.receivedLines);
 }
 
 export async function showAdvertised(call: Call): Promise<number> {
   const client = clientFor(call);
-  const path = `${pathOf(await named(call, client))}/advertised${pageOf(call)}`;
+  const path = `${pathOf(await named(call, client))}/advertised${queryOf(call)}`;
   return show(call, 'bgp-advertised', await client.call<BgpAdvertisedStatus>('GET', path), words.advertisedLines);
 }
 
@@ -121,19 +122,9 @@ function show<T extends Routed>(
   }
   if (routes.length === 0) printLines(call.io.stderr, ['There are no such routes.']);
   else printLines(call.io.stdout, lines(routes, text.paletteFor(call.io)));
-  const limit = Number(call.options.limit ?? PAGE);
-  const offset = Number(call.options.offset ?? 0);
   // A page is full of prefixes, of which each may have several paths.
-  if (routes.length >= limit && new Set(routes.map(({ prefix }) => prefix)).size >= limit)
-    printLines(call.io.stderr, [`There may be more: --offset ${offset + limit}`]);
+  sayMore(call, new Set(routes.map(({ prefix }) => prefix)).size);
   return EXIT.ok;
-}
-
-function pageOf(call: Call): string {
-  const { offset, limit, within } = call.options;
-  const given = Object.entries({ offset, limit, within }).filter(([, value]) => value !== undefined);
-  const query = new URLSearchParams(given.map(([name, value]): [string, string] => [name, String(value)])).toString();
-  return query === '' ? '' : `?${query}`;
 }
 
 /** `TENANT/PEER`, or a name or address that only one peer has. */
@@ -165,5 +156,3 @@ const pathOf = ({ tenant, name }: BgpPeerStatus): string =>
   `/v1/tenants/${encodeURIComponent(tenant)}/bgp/peers/${encodeURIComponent(name)}`;
 
 const NONE = 'There is no BGP peer: no tenant has one.';
-/** As the API has it where nobody says. */
-const PAGE = 100;

@@ -1,13 +1,9 @@
 /** The commands about BGP. */
 import { COMMON, JSON_FLAG, TENANT } from './common-flags.ts';
 import { decimal, type Flag, type Leaf, oneOf, wholeNumber } from './flags.ts';
+import { pageFlags } from './page.ts';
 
-const PAGE: readonly Flag[] = [
-  { flags: '--within <prefix>', text: 'only prefixes that lie in this one' },
-  { flags: '--limit <number>', text: 'prefixes, default 100', parse: wholeNumber(1, 10_000) },
-  { flags: '--offset <number>', text: 'prefixes to pass over, default 0', parse: wholeNumber(0, 1_000_000_000) },
-];
-
+const PAGE = pageFlags('prefixes');
 const SAID: Flag = { flags: '--text <sentence>', text: 'to be told to the peer (RFC 9003), at most 255 octets' };
 const PEER = 'PEER is its name or address, or TENANT/PEER';
 

@@ -60,6 +60,7 @@ import type {
   Route,
   RouteExplanation,
   RouteOrigin,
+  RouteQuery,
   Sink,
 } from './contract.ts';
 import {
@@ -197,9 +198,13 @@ export class Compartment {
     return this.#routes.remove(prefix, interfaceNumber, origin, nextHop);
   }
 
-  /** Every candidate, connected routes included, by prefix and then in the order of election. */
-  routes(): Route[] {
-    return this.#routes.routes();
+  /** Every candidate, connected routes included, by prefix and then in the order of election; or those of them that are asked for. */
+  routes(query?: RouteQuery): Route[] {
+    return this.#routes.routes(query);
+  }
+
+  get routeCount(): number {
+    return this.#routes.size;
   }
 
   /** Where packets to an address go; those of `flow`, whose destination that is, where several equal ways lead there. */

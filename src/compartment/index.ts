@@ -11,8 +11,10 @@ export type {
   Route,
   RouteExplanation,
   RouteOrigin,
+  RouteQuery,
   Sink,
 } from './contract.ts';
+export { ROUTE_ORIGINS } from './contract.ts';
 export { COMPARTMENT_CELLS, INTERFACE_CELLS, SEGMENT_CELLS } from './counters.ts';
 export { COMPARTMENT_LIMITS, SEGMENT_LIMITS } from './limits.ts';
 export { Segment } from './segment.ts';

@@ -118,6 +118,22 @@ describe('looking', () => {
       '10.2.0.0/24   hq      -         bgp                 20       0  BGP route of external peer hq',
       '10.50.0.0/16  hq      -         bgp                 20       0  BGP route of external peer hq',
     ]);
+    const prefixes = async (flags: string) =>
+      JSON.parse((await run(`routes --tenant contoso --json ${flags}`, backend)).out).items.map(
+        ({ prefix }: { prefix: string }) => prefix,
+      );
+    expect(await prefixes('--origin bgp')).toEqual(['10.2.0.0/24', '10.50.0.0/16']);
+    expect(await prefixes('--origin bgp --within 10.48.0.0/12')).toEqual(['10.50.0.0/16']);
+    expect(await prefixes('--prefix 10.2.0.0/24')).toEqual(['10.2.0.0/24']);
+    expect(await prefixes('--origin bgp --limit 1 --offset 1')).toEqual(['10.50.0.0/16']);
+    expect((await run('routes --tenant contoso --origin bgp --limit 1', backend)).err).toBe(
+      'There may be more: --offset 1\n',
+    );
+    expect(await run('routes --tenant contoso --origin nat', backend)).toEqual({
+      exit: 0,
+      out: '',
+      err: 'There are no such routes.\n',
+    });
   });
 
   test.each([
@@ -126,6 +142,7 @@ describe('looking', () => {
     ['bgp received contoso/x', 1, 'there is no BGP peer contoso/x'],
     ['bgp --tenant x', 1, 'there is no tenant "x"'],
     ['bgp routes', 2, '--tenant is needed'],
+    ['routes --tenant contoso --origin isis', 2, 'One or more of connected, static, connection, bgp, nat are needed'],
     ['bgp routes --tenant contoso --limit 0', 2, 'A whole number from 1 to 10000 is needed.'],
     ['bgp routes --tenant contoso --within here', 1, 'within must be a prefix'],
     ['bgp explain --tenant contoso there', 1, 'to must be an address or a prefix'],

@@ -293,7 +293,7 @@ export class TenantRouter implements Timed {
   /** Networks of the document, and routes of the compartment that are to be told. */
   #originate(): void {
     const wanted = new Map<string, string>();
-    for (const { prefix, why } of originations(this.config, this.#tenant.compartment.routes())) {
+    for (const { prefix, why } of originations(this.config, this.#tenant.compartment)) {
       const text = formatPrefix(prefix);
       if (wanted.has(text)) continue;
       wanted.set(text, why);
