@@ -159,8 +159,6 @@ export const messageName = (type: number): string => nameIn(MESSAGE_NAMES, 'MESS
 export const attributeName = (type: number): string => nameIn(ATTRIBUTE_NAMES, 'ATTRIBUTE', type);
 /** `MULTIPROTOCOL`, or `CAPABILITY(128)`. */
 export const capabilityName = (code: number): string => nameIn(CAPABILITY_NAMES, 'CAPABILITY', code);
-/** `NO_EXPORT`, or undefined for a community without a name. */
-export const communityName = (community: number): string | undefined => COMMUNITY_NAMES.get(community);
 
 /** `OPEN Message Error`, or `Error 99`. */
 export const errorName = (code: number): string => ERROR_WORDS[code]?.name ?? `Error ${code}`;
@@ -243,4 +241,3 @@ const nameIn = (names: Names, kind: string, value: number): string => names.get(
 const MESSAGE_NAMES = namesOf(MESSAGE);
 const ATTRIBUTE_NAMES = namesOf(ATTRIBUTE);
 const CAPABILITY_NAMES = namesOf(CAPABILITY);
-const COMMUNITY_NAMES = namesOf(COMMUNITY);
