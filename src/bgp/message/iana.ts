@@ -166,6 +166,12 @@ export const errorName = (code: number): string => ERROR_WORDS[code]?.name ?? `E
 export const suberrorName = (code: number, subcode: number): string =>
   ERROR_WORDS[code]?.subcodes[subcode] ?? (subcode === 0 ? 'Unspecific' : `subcode ${subcode}`);
 
+/** Every code with each of its subcodes, and with 0. */
+export const errorNumbers = (): readonly (readonly [code: number, subcode: number])[] =>
+  Object.entries(ERROR_WORDS).flatMap(([code, { subcodes }]) =>
+    [0, ...Object.keys(subcodes).map(Number)].map((subcode) => [Number(code), subcode] as const),
+  );
+
 interface ErrorWords {
   readonly name: string;
   readonly subcodes: Readonly<Record<number, string>>;
@@ -183,6 +189,7 @@ const ERROR_WORDS: Readonly<Record<number, ErrorWords>> = {
       2: 'Bad Peer AS',
       3: 'Bad BGP Identifier',
       4: 'Unsupported Optional Parameter',
+      5: 'Authentication Failure (deprecated)',
       6: 'Unacceptable Hold Time',
       7: 'Unsupported Capability',
       11: 'Role Mismatch',
@@ -197,6 +204,7 @@ const ERROR_WORDS: Readonly<Record<number, ErrorWords>> = {
       4: 'Attribute Flags Error',
       5: 'Attribute Length Error',
       6: 'Invalid ORIGIN Attribute',
+      7: 'AS Routing Loop (deprecated)',
       8: 'Invalid NEXT_HOP Attribute',
       9: 'Optional Attribute Error',
       10: 'Invalid Network Field',

@@ -28,6 +28,7 @@ import { compilePeer, compileRib, compileTransport, identityOf, type PeerIdentit
 import { Installed } from './installed.ts';
 import { originations } from './originations.ts';
 import { BgpTransport, type TransportPeer } from './transport.ts';
+import { Troubles } from './troubles.ts';
 
 /** Secrets of peers, by name. */
 export type PeerSecrets = (peer: string) => Secret | undefined;
@@ -54,8 +55,8 @@ export class TenantRouter implements Timed {
   readonly #plans = new Map<string, PeerPlan>();
   /** Peers that the document or an operator wants down. */
   readonly #down: Set<string>;
-  /** What went wrong last with each peer whose session is not up. */
-  readonly #troubles = new Map<string, string>();
+  /** With peers whose sessions are not up. */
+  readonly troubles = new Troubles();
   #aggregates = '';
   #running = false;
   /** How often what forwards has been told of a change. */
@@ -161,7 +162,7 @@ export class TenantRouter implements Timed {
     if (this.speaker.session(peer) === undefined) return false;
     const session = (event: Extract<SpeakerEvent, { type: 'session' }>['event']) =>
       this.#events.push({ type: 'session', peer, event });
-    if (what === 'start' || what === 'reset') this.#troubles.delete(peer);
+    if (what === 'start' || what === 'reset') this.troubles.forget(peer);
     if (what === 'start') this.#down.delete(peer);
     else if (what === 'stop') this.#down.add(peer);
     if (what === 'start') session({ type: 'start' });
@@ -173,9 +174,9 @@ export class TenantRouter implements Timed {
     return true;
   }
 
-  /** What went wrong last, in words, since the session was up. */
-  lastTrouble(peer: string): string | undefined {
-    return this.#troubles.get(peer);
+  /** Neither the document nor an operator wants it down. */
+  isWanted(peer: string): boolean {
+    return !this.#down.has(peer);
   }
 
   /** Every session is ended with a word, and every route taken back. `text`: the gateway itself ends (RFC 9003). */
@@ -218,7 +219,7 @@ export class TenantRouter implements Timed {
     this.#run(now);
     this.transport.removePeer(name, now);
     this.#paths.delete(name);
-    this.#troubles.delete(name);
+    this.troubles.forget(name);
   }
 
   /** Until nothing follows from anything. */
@@ -245,15 +246,14 @@ export class TenantRouter implements Timed {
         for (const change of action.changes) this.#install(change);
         return this.#sayFull();
       case 'log':
-        return this.#log(action);
+        return this.#log(action, now);
     }
   }
 
-  #log(action: Extract<SpeakerAction, { do: 'log' }>): void {
+  #log(action: Extract<SpeakerAction, { do: 'log' }>, now: Millis): void {
     const { peer, event, why } = action;
-    if (event === 'established') this.#troubles.delete(peer);
-    else if (TROUBLES.has(event)) this.#troubles.set(peer, `${event}: ${why}`);
-    this.#books.bgpFollowers.event(this.#tenant.name, peer, event, why, this.#books.now);
+    this.troubles.note(peer, event, why, this.speaker.session(peer)?.counters, now);
+    this.#books.bgpFollowers.event(this.#tenant.name, peer, event, why, now);
     // RFC 4271 §6.8: of two connections one is always closed so.
     const usual = event.startsWith('notification') && why.includes(COLLISION);
     const level = WARNINGS.has(event) && !usual ? 'warn' : event === 'dial failed' ? 'debug' : 'info';
@@ -355,8 +355,6 @@ export class TenantRouter implements Timed {
 }
 
 const COLLISION = suberrorName(ERROR.CEASE, CEASE.COLLISION_RESOLUTION);
-/** What explains that a session is not up. */
-const TROUBLES: ReadonlySet<string> = new Set(['dial failed', 'down', 'notification sent', 'notification received']);
 const WARNINGS: ReadonlySet<string> = new Set([
   'notification sent',
   'notification received',
