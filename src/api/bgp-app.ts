@@ -7,15 +7,17 @@ import type { Hono } from 'hono';
 import type { BgpCommand, BgpPeerStatus } from '../gateway/index.ts';
 import { parseAddress, parsePrefix } from '../ip/index.ts';
 import { ApiProblem, type Backend } from './backend.ts';
-import type { BgpCommandStatus } from './bgp-backend.ts';
+import { performBgp } from './bgp-waiting.ts';
 import { envelope } from './envelope.ts';
-import { bad, PAGE, readBody, readFlag, readPage, readTap, readText, unknown } from './requests.ts';
+import { bad, PAGE, readBody, readFlag, readPage, readTap, readText, readWait, unknown } from './requests.ts';
 import { bounded, streamed } from './stream.ts';
 
 interface Named {
   readonly name: string;
 }
 
+/** All peers of a tenant. */
+const ALL = '/v1/tenants/:tenant/bgp';
 const PEER = '/v1/tenants/:tenant/bgp/peers/:peer';
 
 export const BGP_PATHS = [
@@ -28,9 +30,12 @@ export const BGP_PATHS = [
   { method: 'POST', path: '/v1/bgp/log', fields: 'tenant, peer, events, count, seconds' },
   { method: 'POST', path: '/v1/tenants/:tenant/bgp/dump/tables', fields: '' },
   { method: 'POST', path: '/v1/tenants/:tenant/bgp/dump/messages', fields: 'peer, seconds' },
-  { method: 'POST', path: `${PEER}/up`, fields: '' },
-  { method: 'POST', path: `${PEER}/down`, fields: 'text' },
-  { method: 'POST', path: `${PEER}/clear`, fields: 'how, text' },
+  { method: 'POST', path: `${PEER}/up`, fields: 'wait' },
+  { method: 'POST', path: `${PEER}/down`, fields: 'text, wait' },
+  { method: 'POST', path: `${PEER}/clear`, fields: 'how, text, wait' },
+  { method: 'POST', path: `${ALL}/up`, fields: 'wait' },
+  { method: 'POST', path: `${ALL}/down`, fields: 'text, wait' },
+  { method: 'POST', path: `${ALL}/clear`, fields: 'how, text, wait' },
 ] as const;
 
 /** `tenantOf` throws for tenants that are not there. */
@@ -97,19 +102,25 @@ export function addBgpPaths(app: Hono, backend: Backend, tenantOf: (name: string
     return streamed(bounded(items, c.req.raw.signal, bounds));
   });
   for (const command of ['up', 'down', 'clear'] as const) {
-    app.post(`${PEER}/${command}`, async (c) => {
-      const { tenant, name } = peerOf(c.req.param('tenant'), c.req.param('peer'));
-      const fields = await readBody(c.req.raw, FIELDS[command]);
+    const give = async (request: Request, tenant: string, peers: readonly BgpPeerStatus[]) => {
+      const fields = await readBody(request, FIELDS[command]);
       const text = readText(fields, 'text') ?? '';
       if (new TextEncoder().encode(text).length > TEXT_MOST) throw bad(`text must have at most ${TEXT_MOST} octets`);
-      for (const what of ordersOf(command, readText(fields, 'how'))) bgp.command(tenant, name, what, text);
-      const done: BgpCommandStatus = { command, peer: peerOf(tenant, name) };
-      return c.json(envelope('bgp-commands', [done]));
+      const order = { command, tenant, orders: ordersOf(command, readText(fields, 'how')), text };
+      return envelope('bgp-commands', await performBgp(bgp, order, peers, readWait(fields), request.signal));
+    };
+    app.post(`${PEER}/${command}`, async (c) => {
+      const peer = peerOf(c.req.param('tenant'), c.req.param('peer'));
+      return c.json(await give(c.req.raw, peer.tenant, [peer]));
+    });
+    app.post(`${ALL}/${command}`, async (c) => {
+      const { name } = tenantOf(c.req.param('tenant'));
+      return c.json(await give(c.req.raw, name, bgp.peers(name)));
     });
   }
 }
 
-const FIELDS = { up: [], down: ['text'], clear: ['how', 'text'] } as const;
+const FIELDS = { up: ['wait'], down: ['text', 'wait'], clear: ['how', 'text', 'wait'] } as const;
 
 function ordersOf(command: keyof typeof FIELDS, how = 'hard'): readonly BgpCommand[] {
   if (command !== 'clear') return [command === 'up' ? 'start' : 'stop'];

@@ -93,6 +93,7 @@ export class GatewayBackend implements Backend {
     else if (action.do === 'neighbours') this.#questions.answer(action.query, action.neighbours);
     else if (action.do === 'tapped') this.#live(action.at, action.tapped);
     else if (action.do === 'bgp-said') this.bgp.observe(action.query, action.at, action.said);
+    else if (action.do === 'bgp-changed') this.bgp.changed(action.tenant);
     else if (action.do === 'bgp-recorded') this.bgp.recorded(action);
     else if (action.do === 'traced') this.#questions.answer(action.query, action.stages);
     else if (action.do === 'query-refused') this.#questions.refuse(action.query, action.why);

@@ -1,5 +1,5 @@
 /** BGP in lines: the columns of `show bgp summary` and `show bgp`, with what the gateway knows beyond them. */
-import type { BgpLine } from '../api/bgp-backend.ts';
+import type { BgpCommandStatus, BgpLine } from '../api/bgp-backend.ts';
 import type {
   BgpAdvertisedStatus,
   BgpErrorStatus,
@@ -150,6 +150,16 @@ export function explanationLines(explanation: BgpExplanationStatus, palette: Pal
       : [`  nobody: ${paths.some(({ best }) => best) ? 'no session is up' : 'no path may be used'}`]),
     ...forwards,
   ];
+}
+
+/** What has become of a command; where nobody has waited for it, what the session is like by now. */
+export function commandLines({ command, outcome, why, peer }: BgpCommandStatus, how: string | undefined): string[] {
+  const { tenant, name, state, why: reason } = peer;
+  const verb = how === undefined ? command : `${command} ${how}`;
+  const now = reason === undefined ? state : `${state}: ${reason}`;
+  const went = outcome === 'begun' ? `; ${now}` : ` ${outcome}: ${why}`;
+  const next = outcome === 'timeout' ? [`  → bulkhead bgp peers ${tenant}/${name}`] : [];
+  return [printable(`${tenant}/${name}: ${verb}${went}`), ...next];
 }
 
 export function saidLines({ time, tenant, peer, kind, what, words, missed }: BgpLine, palette: Palette): string[] {

@@ -72,22 +72,29 @@ export async function explain(call: Call): Promise<number> {
   return explanation.prefix === null ? EXIT.error : EXIT.ok;
 }
 
+/** For one peer, or with --all for those of a tenant; the exit is that of the one that went worst. */
 export async function command(call: Call, verb: BgpCommandStatus['command']): Promise<number> {
   const client = clientFor(call);
-  const peer = await named(call, client);
-  const how = call.args[1];
-  const said = call.options.text;
-  const body = { ...(how === undefined ? {} : { how }), ...(said === undefined ? {} : { text: said }) };
-  const items = await client.call<BgpCommandStatus>('POST', `${pathOf(peer)}/${verb}`, body);
-  const { state, why } = items[0]!.peer;
+  const all = call.options.all === true;
+  const [how, ...more] = all ? call.args : call.args.slice(1);
+  if (more.length > 0) throw new CliError(EXIT.usage, 'usage', 'either a peer or --all', '');
+  const path = all ? `/v1/tenants/${encodeURIComponent(requiredTenant(call))}/bgp` : pathOf(await named(call, client));
+  const { text: said, wait: seconds } = call.options;
+  const wait = typeof seconds === 'number' ? seconds : 0;
+  const body = { ...(how === undefined ? {} : { how }), ...(said === undefined ? {} : { text: said }), wait };
+  const items = await client.call<BgpCommandStatus>('POST', `${path}/${verb}`, body, wait);
   if (wantsJson(call)) printJson(call.io, envelope('bgp-commands', items));
-  else {
-    const done = how === undefined ? verb : `${verb} ${how}`;
-    const reason = why === undefined ? '' : `: ${text.printable(why)}`;
-    printLines(call.io.stderr, [`${peer.tenant}/${peer.name}: ${done}; ${state}${reason}`]);
-  }
-  return EXIT.ok;
+  else if (items.length === 0) printLines(call.io.stderr, ['This tenant has no BGP peer.']);
+  else
+    printLines(
+      call.io.stderr,
+      items.flatMap((item) => words.commandLines(item, how)),
+    );
+  const exits = items.map(({ outcome }) => OUTCOMES[outcome]);
+  return exits.find((exit) => exit === EXIT.error) ?? exits.find((exit) => exit !== EXIT.ok) ?? EXIT.ok;
 }
+
+const OUTCOMES = { begun: EXIT.ok, done: EXIT.ok, failed: EXIT.error, timeout: EXIT.timeout } as const;
 
 /** Ends with Ctrl-C as with the last line. */
 export async function follow(call: Call): Promise<number> {
@@ -128,7 +135,9 @@ function show<T extends Routed>(
 }
 
 /** `TENANT/PEER`, or a name or address that only one peer has. */
-export async function named(call: Call, client: Client, word = call.args[0]!): Promise<BgpPeerStatus> {
+export async function named(call: Call, client: Client, word = call.args[0]): Promise<BgpPeerStatus> {
+  if (word === undefined)
+    throw new CliError(EXIT.usage, 'usage', 'a peer is needed, or --all', 'See: bulkhead bgp peers');
   const slash = word.indexOf('/');
   const [tenant, name] = slash < 0 ? [undefined, word] : [word.slice(0, slash), word.slice(slash + 1)];
   const address = parseAddress(name);

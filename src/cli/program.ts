@@ -5,7 +5,7 @@
  */
 import { Command } from 'commander';
 import { ROUTE_ORIGINS } from '../compartment/contract.ts';
-import { COMMON, JSON_FLAG, TENANT } from './common-flags.ts';
+import { COMMON, JSON_FLAG, TENANT, WAIT } from './common-flags.ts';
 import { addLeaf, decimal, type Flag, type Leaf, oneOf, someOf, wholeNumber } from './flags.ts';
 import type { Io } from './io.ts';
 import { pageFlags } from './page.ts';
@@ -14,12 +14,6 @@ import { BGP_REPLAY } from './program-bgp-replay.ts';
 import { NETWORK_LEAVES } from './program-network.ts';
 
 const CONFIG: Flag = { flags: '-c, --config <file>', text: 'the document' };
-const WAIT: Flag = {
-  flags: '-w, --wait [seconds]',
-  text: 'wait for the outcome; exit 124 when the time is over',
-  parse: wholeNumber(1, 3600),
-  alone: 30,
-};
 const WHAT: Flag = { flags: '--what <sa>', text: 'ike (with its Child SAs) or child', parse: oneOf('ike', 'child') };
 
 const LEAVES: readonly Leaf[] = [

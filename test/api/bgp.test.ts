@@ -14,6 +14,7 @@ describe('BGP commands', () => {
 
   test.each([
     ['up', {}, ['bgp contoso/hq start']],
+    ['up', { wait: 0 }, ['bgp contoso/hq start']],
     ['down', { text: 'back at noon' }, ['bgp contoso/hq stop back at noon']],
     ['clear', {}, ['bgp contoso/hq reset']],
     ['clear', { how: 'hard', text: 'x' }, ['bgp contoso/hq reset x']],
@@ -23,11 +24,20 @@ describe('BGP commands', () => {
   ])('%s %j', async (command, fields, commands) => {
     const backend = new FakeBackend();
     const { status, items } = await ask(backend, 'POST', `${path}/${command}`, fields);
-    expect([status, items, backend.commands]).toEqual([200, [{ command, peer: BGP_PEER }], commands]);
+    const begun = { command, outcome: 'begun', why: 'nobody waits for the outcome', peer: BGP_PEER };
+    expect([status, items, backend.commands]).toEqual([200, [begun], commands]);
+    // And for all peers of the tenant, of whom there is one.
+    const all = await ask(backend, 'POST', `/v1/tenants/contoso/bgp/${command}`, fields);
+    expect([all.items, backend.commands]).toEqual([items, [...commands, ...commands]]);
+  });
+
+  test('all peers of a tenant without any: nothing', async () => {
+    expect(await ask(new FakeBackend(), 'POST', '/v1/tenants/fabrikam/bgp/clear', {})).toMatchObject({ items: [] });
   });
 
   test.each([
-    ['up', { text: 'x' }, 'unknown field "text"; known: '],
+    ['up', { text: 'x' }, 'unknown field "text"; known: wait'],
+    ['up', { wait: 3601 }, 'wait must be a number from 0 to 3600'],
     ['down', { text: 'é'.repeat(128) }, 'text must have at most 255 octets'],
     ['down', { text: 5 }, 'text must be text'],
     ['clear', { how: 'all' }, 'how must be one of hard, soft, in, out'],

@@ -130,6 +130,7 @@ export class FakeBackend implements Backend {
       this.commands.push(`record ${JSON.stringify(whom)}`);
       return whom.tenant === 'contoso' ? this.paged() : undefined;
     },
+    watch: (_tenant, changed) => this.watch(changed),
     command: (tenant, peer, what, text) => void this.commands.push(`bgp ${tenant}/${peer} ${what} ${text}`.trimEnd()),
   };
   async *said(): AsyncGenerator<BgpLine> {

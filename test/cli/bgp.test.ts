@@ -192,6 +192,73 @@ describe('commands', () => {
     expect(backend.bgp.peers()[0]).toMatchObject({ state: 'Established', connectionsEstablished: 2 });
   });
 
+  test('clear --all: every peer of that tenant, and of no other', async () => {
+    const { world: it, backend } = world();
+    const peer = (tenant: string) => backend.bgp.peers(tenant)[0]!;
+    expect(await run('bgp clear --all --tenant contoso soft', backend)).toEqual({
+      exit: 0,
+      out: '',
+      err: 'contoso/hq: clear soft; Established\n',
+    });
+    expect(['contoso', 'woodgrove'].map((name) => peer(name).messagesSent.routeRefresh)).toEqual([1, 0]);
+    expect((await run('bgp clear --all --tenant contoso', backend)).exit).toBe(0);
+    it.run(60_000);
+    expect(['contoso', 'woodgrove'].map((name) => peer(name).connectionsEstablished)).toEqual([2, 1]);
+  });
+
+  test('--wait: until the session is what was asked for', async () => {
+    const { world: it, backend } = world();
+    const waits = async (line: string) => {
+      const ran = run(line, backend);
+      const ticks = setInterval(() => it.run(1000), 5);
+      const ended = await ran;
+      clearInterval(ticks);
+      return { exit: ended.exit, err: ended.err };
+    };
+    expect(await waits('bgp up contoso/hq --wait')).toEqual({ exit: 0, err: 'contoso/hq: up done: Established\n' });
+    expect(await waits('bgp clear contoso/hq --wait 20')).toEqual({
+      exit: 0,
+      err: 'contoso/hq: clear done: Established\n',
+    });
+    expect(backend.bgp.peers()[0]!.connectionsEstablished).toBe(2);
+    expect(await waits('bgp clear contoso/hq in --wait')).toEqual({
+      exit: 0,
+      err: 'contoso/hq: clear in done: Established\n',
+    });
+    expect(await waits('bgp down --all --tenant contoso --wait')).toEqual({
+      exit: 0,
+      err: 'contoso/hq: down done: Idle: stopped\n',
+    });
+    const stays = 'contoso/hq: clear failed: the session is down and stays so: stopped\n';
+    expect(await waits('bgp clear contoso/hq --wait')).toEqual({ exit: 1, err: stays });
+    // Only the document, or up, begins it again.
+    expect(await waits('bgp up contoso/hq --wait 20')).toMatchObject({ exit: 0 });
+  });
+
+  test('--wait: what has not come in time is said, with where it stands', async () => {
+    const { backend } = world((text) => text.replaceAll('asn: 65020', 'asn: 65021'));
+    const { exit, err } = await run('bgp up contoso/hq --wait 1', backend);
+    expect([exit, err]).toEqual([
+      124,
+      lines(
+        'contoso/hq: up timeout: no outcome within 1 s; the session is Active: waits for the peer, or for the next try',
+        '  → bulkhead bgp peers contoso/hq',
+      ),
+    ]);
+    const { items } = JSON.parse((await run('bgp clear contoso/hq soft --wait --json', backend)).out);
+    expect(items).toMatchObject([{ command: 'clear', outcome: 'failed' }]);
+  });
+
+  test.each([
+    ['bgp clear', 'a peer is needed, or --all'],
+    ['bgp clear --all', '--tenant is needed'],
+    ['bgp clear --all --tenant contoso hq soft', 'either a peer or --all'],
+    ['bgp up contoso/hq --wait 0', 'A whole number from 1 to 3600 is needed.'],
+  ])('%s: usage', async (line, words) => {
+    const ran = await run(line, world().backend);
+    expect([ran.exit, ran.err.includes(words), ran.err]).toEqual([2, true, ran.err]);
+  });
+
   test('a session that is not up: exit 3 for the one, and a problem in status with what to do', async () => {
     const { world: it, backend } = world((text) => text.replaceAll('asn: 65020', 'asn: 65021'));
     it.run(10_000);

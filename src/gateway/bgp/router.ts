@@ -252,6 +252,7 @@ export class TenantRouter implements Timed {
 
   #log(action: Extract<SpeakerAction, { do: 'log' }>, now: Millis): void {
     const { peer, event, why } = action;
+    this.#books.emit({ do: 'bgp-changed', tenant: this.#tenant.name, peer });
     this.troubles.note(peer, event, why, this.speaker.session(peer)?.counters, now);
     this.#books.bgpFollowers.event(this.#tenant.name, peer, event, why, now);
     // RFC 4271 §6.8: of two connections one is always closed so.
