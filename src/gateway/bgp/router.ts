@@ -26,6 +26,7 @@ import type { BgpCommand } from '../contract.ts';
 import type { Tenant } from '../tenant.ts';
 import { compilePeer, compileRib, compileTransport, identityOf, type PeerIdentity } from './compile.ts';
 import { Installed } from './installed.ts';
+import { LogPace, type PacedEvent } from './log-pace.ts';
 import { originations } from './originations.ts';
 import { BgpTransport, type TransportPeer } from './transport.ts';
 import { Troubles } from './troubles.ts';
@@ -57,6 +58,7 @@ export class TenantRouter implements Timed {
   readonly #down: Set<string>;
   /** With peers whose sessions are not up. */
   readonly troubles = new Troubles();
+  readonly #pace = new LogPace();
   #aggregates = '';
   #running = false;
   /** How often what forwards has been told of a change. */
@@ -148,13 +150,15 @@ export class TenantRouter implements Timed {
   }
 
   deadline(): Deadline | undefined {
-    return earliest(this.speaker.deadline(), this.transport.deadline());
+    return earliest(this.#pace.deadline(), earliest(this.speaker.deadline(), this.transport.deadline()));
   }
 
   tick(now: Millis): void {
     this.transport.tick(now);
     this.#events.push({ type: 'tick' });
     this.#run(now);
+    for (const said of this.#pace.takeDue(now)) this.#say(said);
+    this.#books.touch(this);
   }
 
   /** What an operator asks of a peer; false: there is no such peer. */
@@ -220,6 +224,7 @@ export class TenantRouter implements Timed {
     this.transport.removePeer(name, now);
     this.#paths.delete(name);
     this.troubles.forget(name);
+    this.#pace.forget(name);
   }
 
   /** Until nothing follows from anything. */
@@ -255,14 +260,17 @@ export class TenantRouter implements Timed {
     this.#books.emit({ do: 'bgp-changed', tenant: this.#tenant.name, peer });
     this.troubles.note(peer, event, why, this.speaker.session(peer)?.counters, now);
     this.#books.bgpFollowers.event(this.#tenant.name, peer, event, why, now);
+    const said = this.#pace.say(action, now);
+    if (said !== undefined) this.#say(said);
+  }
+
+  #say({ peer, event, why, often }: PacedEvent): void {
     // RFC 4271 §6.8: of two connections one is always closed so.
     const usual = event.startsWith('notification') && why.includes(COLLISION);
     const level = WARNINGS.has(event) && !usual ? 'warn' : event === 'dial failed' ? 'debug' : 'info';
-    this.#books.report(level, undefined, `bgp-${event.replaceAll(' ', '-')}`, this.#words(action));
-  }
-
-  #words({ peer, event, why }: Extract<SpeakerAction, { do: 'log' }>): string {
-    return `BGP peer ${this.#tenant.name}/${peer}: ${event}: ${why}`;
+    const what = often === undefined ? event : `${event}, ${often}`;
+    const words = `BGP peer ${this.#tenant.name}/${peer}: ${what}: ${why}`;
+    this.#books.report(level, undefined, `bgp-${event.replaceAll(' ', '-')}`, words);
   }
 
   #sayFull(): void {
