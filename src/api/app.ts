@@ -11,7 +11,16 @@ import { ApiProblem, type Backend, type SaStatus } from './backend.ts';
 import { addBgpPaths, BGP_PATHS } from './bgp-app.ts';
 import { envelope, envelopeOf, errorEnvelope } from './envelope.ts';
 import { addNetworkPaths, NETWORK_PATHS } from './network-app.ts';
-import { readBody, readKeysOrder, readPing, readWait, readWhat, unknown } from './requests.ts';
+import {
+  ROUTE_QUERY,
+  readBody,
+  readKeysOrder,
+  readPing,
+  readRouteQuery,
+  readWait,
+  readWhat,
+  unknown,
+} from './requests.ts';
 import { streamed } from './stream.ts';
 import { type Command, perform } from './waiting.ts';
 
@@ -21,7 +30,7 @@ export const PATHS: readonly { readonly method: string; readonly path: string; r
   { method: 'GET', path: '/v1/status', fields: '' },
   { method: 'GET', path: '/v1/tenants', fields: '' },
   { method: 'GET', path: '/v1/tenants/:tenant', fields: '' },
-  { method: 'GET', path: '/v1/tenants/:tenant/routes', fields: '?explain=ADDRESS' },
+  { method: 'GET', path: '/v1/tenants/:tenant/routes', fields: `?explain=ADDRESS, or ${ROUTE_QUERY}` },
   {
     method: 'POST',
     path: '/v1/tenants/:tenant/ping',
@@ -73,7 +82,7 @@ export function createApi(backend: Backend): Hono {
   app.get('/v1/tenants/:tenant/routes', (c) => {
     const { name } = tenantOf(c.req.param('tenant'));
     const address = c.req.query('explain');
-    if (address === undefined) return c.json(envelope('routes', statusOf(name).routes));
+    if (address === undefined) return c.json(envelope('routes', backend.routes(name, readRouteQuery(c.req.query()))));
     const explanation = backend.explain(name, address);
     return c.json(envelope('route-explanation', [explanation ?? fail(noAddress(address))]));
   });

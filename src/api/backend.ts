@@ -2,6 +2,7 @@
  * What the control API asks of a running gateway. `runtime/` implements it for a real one, the lab for its own, tests by hand.
  * Commands begin something and return at once; `watch` tells when to look again.
  */
+import type { RouteQuery } from '../compartment/index.ts';
 import type { Issue } from '../config/index.ts';
 import type { TraceOrder, TraceOutcome, TraceStage } from '../gateway/index.ts';
 import type {
@@ -17,6 +18,7 @@ import type {
   PingStatus,
   RecordStatus,
   RouteExplanationStatus,
+  RouteStatus,
   TappedStatus,
   TenantStatus,
 } from '../gateway/status.ts';
@@ -29,6 +31,8 @@ export interface Backend {
   tenantNames(): readonly string[];
   /** With all their routes, which may be many. */
   tenants(): readonly TenantStatus[];
+  /** Of a tenant that is there, those that are asked for. */
+  routes(tenant: string, query: RouteQuery): readonly RouteStatus[];
   /** `lastFailure.secondsAgo` with fractions: it tells a failure of this command from an older one. */
   connections(): readonly ConnectionStatus[];
 

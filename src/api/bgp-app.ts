@@ -1,23 +1,23 @@
 /**
  * The part of the API that is about BGP.
  *
- * Limit: a page has at most ROUTES_MOST prefixes; a session must not wait for a long answer.
+ * Limit: what is long comes page by page, so that no session waits for it.
  */
 import type { Hono } from 'hono';
-import type { Page } from '../bgp/index.ts';
 import type { BgpCommand, BgpPeerStatus } from '../gateway/index.ts';
 import { parseAddress, parsePrefix } from '../ip/index.ts';
 import { ApiProblem, type Backend } from './backend.ts';
-import type { BgpCommandStatus } from './bgp-backend.ts';
+import { performBgp } from './bgp-waiting.ts';
 import { envelope } from './envelope.ts';
-import { bad, readBody, readFlag, readTap, readText, readWhole, unknown } from './requests.ts';
+import { bad, PAGE, readBody, readFlag, readPage, readTap, readText, readWait, unknown } from './requests.ts';
 import { bounded, streamed } from './stream.ts';
 
 interface Named {
   readonly name: string;
 }
 
-const PAGE = '?offset=N&limit=N&within=PREFIX';
+/** All peers of a tenant. */
+const ALL = '/v1/tenants/:tenant/bgp';
 const PEER = '/v1/tenants/:tenant/bgp/peers/:peer';
 
 export const BGP_PATHS = [
@@ -30,9 +30,12 @@ export const BGP_PATHS = [
   { method: 'POST', path: '/v1/bgp/log', fields: 'tenant, peer, events, count, seconds' },
   { method: 'POST', path: '/v1/tenants/:tenant/bgp/dump/tables', fields: '' },
   { method: 'POST', path: '/v1/tenants/:tenant/bgp/dump/messages', fields: 'peer, seconds' },
-  { method: 'POST', path: `${PEER}/up`, fields: '' },
-  { method: 'POST', path: `${PEER}/down`, fields: 'text' },
-  { method: 'POST', path: `${PEER}/clear`, fields: 'how, text' },
+  { method: 'POST', path: `${PEER}/up`, fields: 'wait' },
+  { method: 'POST', path: `${PEER}/down`, fields: 'text, wait' },
+  { method: 'POST', path: `${PEER}/clear`, fields: 'how, text, wait' },
+  { method: 'POST', path: `${ALL}/up`, fields: 'wait' },
+  { method: 'POST', path: `${ALL}/down`, fields: 'text, wait' },
+  { method: 'POST', path: `${ALL}/clear`, fields: 'how, text, wait' },
 ] as const;
 
 /** `tenantOf` throws for tenants that are not there. */
@@ -99,42 +102,31 @@ export function addBgpPaths(app: Hono, backend: Backend, tenantOf: (name: string
     return streamed(bounded(items, c.req.raw.signal, bounds));
   });
   for (const command of ['up', 'down', 'clear'] as const) {
-    app.post(`${PEER}/${command}`, async (c) => {
-      const peer = peerOf(c.req.param('tenant'), c.req.param('peer'));
-      const { tenant, name } = peer;
-      const fields = await readBody(c.req.raw, FIELDS[command]);
+    const give = async (request: Request, tenant: string, peers: readonly BgpPeerStatus[]) => {
+      const fields = await readBody(request, FIELDS[command]);
       const text = readText(fields, 'text') ?? '';
       if (new TextEncoder().encode(text).length > TEXT_MOST) throw bad(`text must have at most ${TEXT_MOST} octets`);
-      const orders = ordersOf(command, readText(fields, 'how'));
-      demandRefreshable(peer, orders);
-      for (const what of orders) bgp.command(tenant, name, what, text);
-      const done: BgpCommandStatus = { command, peer: peerOf(tenant, name) };
-      return c.json(envelope('bgp-commands', [done]));
+      const order = { command, tenant, orders: ordersOf(command, readText(fields, 'how')), text };
+      return envelope('bgp-commands', await performBgp(bgp, order, peers, readWait(fields), request.signal));
+    };
+    app.post(`${PEER}/${command}`, async (c) => {
+      const peer = peerOf(c.req.param('tenant'), c.req.param('peer'));
+      return c.json(await give(c.req.raw, peer.tenant, [peer]));
+    });
+    app.post(`${ALL}/${command}`, async (c) => {
+      const { name } = tenantOf(c.req.param('tenant'));
+      return c.json(await give(c.req.raw, name, bgp.peers(name)));
     });
   }
 }
 
-const FIELDS = { up: [], down: ['text'], clear: ['how', 'text'] } as const;
+const FIELDS = { up: ['wait'], down: ['text', 'wait'], clear: ['how', 'text', 'wait'] } as const;
 
 function ordersOf(command: keyof typeof FIELDS, how = 'hard'): readonly BgpCommand[] {
   if (command !== 'clear') return [command === 'up' ? 'start' : 'stop'];
   const orders = CLEAR[how];
   if (orders === undefined) throw bad(`how must be one of ${Object.keys(CLEAR).join(', ')}`);
   return orders;
-}
-
-/** Who has said nothing yet cannot say it again, and who does not know ROUTE-REFRESH would end the session (RFC 2918 §4). */
-function demandRefreshable(peer: BgpPeerStatus, orders: readonly BgpCommand[]): void {
-  const whom = `${peer.tenant}/${peer.name}`;
-  if (orders.some((each) => each.startsWith('refresh')) && peer.state !== 'Established')
-    throw new ApiProblem(409, 'refused', `${whom} is ${peer.state}`, 'Once it is Established everything is told.');
-  if (orders.includes('refresh-in') && !peer.capabilitiesReceived.includes('ROUTE_REFRESH'))
-    throw new ApiProblem(
-      409,
-      'refused',
-      `${whom} takes no ROUTE-REFRESH`,
-      'Begin anew: `bulkhead bgp clear PEER hard`.',
-    );
 }
 
 const CLEAR: Readonly<Record<string, readonly BgpCommand[]>> = {
@@ -149,16 +141,5 @@ function routed<T>(tenant: string, answer: T | undefined): T {
   throw new ApiProblem(409, 'refused', `tenant ${tenant} has no BGP router`, 'Its document has no bgp.');
 }
 
-function readPage(query: Readonly<Record<string, string>>): Page {
-  const offset = readWhole(query.offset ?? '0', 'offset', 0, 1_000_000_000);
-  const limit = readWhole(query.limit ?? `${ROUTES}`, 'limit', 1, ROUTES_MOST);
-  if (query.within === undefined) return { offset, limit };
-  const within = parsePrefix(query.within);
-  if (within === undefined) throw bad('within must be a prefix');
-  return { offset, limit, within };
-}
-
-const ROUTES = 100;
-const ROUTES_MOST = 10_000;
 /** RFC 9003 §2. */
 const TEXT_MOST = 255;

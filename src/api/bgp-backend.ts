@@ -20,6 +20,7 @@ import type {
 import { records } from '../gateway/index.ts';
 import type { Address, Prefix } from '../ip/index.ts';
 import { ApiProblem } from './api-problem.ts';
+import type { CommandStatus } from './backend.ts';
 import { LiveStream } from './live-stream.ts';
 import { type MrtPage, MrtStream, tablePages } from './mrt-stream.ts';
 
@@ -33,6 +34,8 @@ export interface BgpBackend {
   explain(tenant: string, asked: Address | Prefix): BgpExplanationStatus | undefined;
   /** `text` goes to the peer with the end of the session (RFC 9003). */
   command(tenant: string, peer: string, what: BgpCommand, text: string): void;
+  /** Called when something has happened to a session of the tenant; the answer ends that. */
+  watch(tenant: string, changed: () => void): () => void;
   /** What happens, as it happens; ends when `signal` says so. Throws ApiProblem where too many follow. */
   follow(whom: Follower, signal: AbortSignal): AsyncIterable<BgpLine>;
   /** The tables of a tenant as MRT; throws ApiProblem where too many are asked for. */
@@ -46,8 +49,8 @@ export interface BgpLine extends BgpSaidStatus {
   readonly time: string;
 }
 
-/** Once a command has been given: the peer as it is then. */
-export interface BgpCommandStatus {
+/** How a command went by the time the API answered, and the peer as it is then. */
+export interface BgpCommandStatus extends Pick<CommandStatus, 'outcome' | 'why'> {
   readonly command: 'up' | 'down' | 'clear';
   readonly peer: BgpPeerStatus;
 }
@@ -63,6 +66,7 @@ export class GatewayBgp implements BgpBackend {
   /** By query. */
   readonly #streams = new Map<number, LiveStream<BgpLine>>();
   readonly #recordings = new Set<MrtStream>();
+  readonly #watchers = new Set<{ readonly tenant: string; readonly changed: () => void }>();
   #dumps = 0;
   #last = 0;
 
@@ -79,6 +83,16 @@ export class GatewayBgp implements BgpBackend {
 
   command(tenant: string, peer: string, what: BgpCommand, text: string): void {
     this.#host.dispatch({ type: 'bgp', tenant, peer, what, text });
+  }
+
+  watch(tenant: string, changed: () => void): () => void {
+    const watcher = { tenant, changed };
+    this.#watchers.add(watcher);
+    return () => void this.#watchers.delete(watcher);
+  }
+
+  changed(tenant: string): void {
+    for (const watcher of [...this.#watchers]) if (watcher.tenant === tenant) watcher.changed();
   }
 
   async *follow(whom: Follower, signal: AbortSignal): AsyncGenerator<BgpLine, void, undefined> {

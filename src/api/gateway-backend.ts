@@ -5,6 +5,7 @@
  * host's: keys, reload and the document's text are functions it passes.
  * Limit: pings are paced by real time, also where the host's own time runs differently.
  */
+import type { RouteQuery } from '../compartment/index.ts';
 import type { Millis } from '../core/index.ts';
 import type {
   ConnectionStatus,
@@ -20,6 +21,7 @@ import type {
   PingStatus,
   RecordStatus,
   RouteExplanationStatus,
+  RouteStatus,
   TappedStatus,
   TenantStatus,
   TraceOrder,
@@ -91,6 +93,7 @@ export class GatewayBackend implements Backend {
     else if (action.do === 'neighbours') this.#questions.answer(action.query, action.neighbours);
     else if (action.do === 'tapped') this.#live(action.at, action.tapped);
     else if (action.do === 'bgp-said') this.bgp.observe(action.query, action.at, action.said);
+    else if (action.do === 'bgp-changed') this.bgp.changed(action.tenant);
     else if (action.do === 'bgp-recorded') this.bgp.recorded(action);
     else if (action.do === 'traced') this.#questions.answer(action.query, action.stages);
     else if (action.do === 'query-refused') this.#questions.refuse(action.query, action.why);
@@ -110,6 +113,10 @@ export class GatewayBackend implements Backend {
 
   tenants(): readonly TenantStatus[] {
     return this.#host.gateway.tenants();
+  }
+
+  routes(tenant: string, query: RouteQuery): readonly RouteStatus[] {
+    return this.#host.gateway.routes(tenant, query) ?? [];
   }
 
   connections(): readonly ConnectionStatus[] {

@@ -1,6 +1,7 @@
 /** What comes in with a request, bounded and checked: bodies, waits, ping orders. Everything wrong is an ApiProblem. */
+import { ROUTE_ORIGINS, type RouteQuery } from '../compartment/index.ts';
 import { parseFlow, type TraceOrder } from '../gateway/index.ts';
-import { ipv4Number, parseAddress, protocolNumber } from '../ip/index.ts';
+import { ipv4Number, type Prefix, parseAddress, parsePrefix, protocolNumber } from '../ip/index.ts';
 import type { NatSessionFilter } from '../nat/index.ts';
 import { ApiProblem, type PingOrder, type SaKind } from './backend.ts';
 
@@ -110,6 +111,38 @@ export function readTap(fields: Fields): {
   };
 }
 
+type Query = Readonly<Record<string, string>>;
+
+export const PAGE = '?offset=N&limit=N&within=PREFIX';
+
+/** Part of a long table: ROUTES where nobody says, at most ROUTES_MOST. */
+export function readPage(query: Query): { readonly offset: number; readonly limit: number; readonly within?: Prefix } {
+  const offset = readWhole(query.offset ?? '0', 'offset', 0, 1_000_000_000);
+  const limit = readWhole(query.limit ?? `${ROUTES}`, 'limit', 1, ROUTES_MOST);
+  return { offset, limit, ...readPrefix(query, 'within') };
+}
+
+export const ROUTE_QUERY = `${PAGE}&prefix=PREFIX&origin=LIST`;
+
+export function readRouteQuery(query: Query): RouteQuery {
+  const page = { ...readPage(query), ...readPrefix(query, 'prefix') };
+  if (query.origin === undefined) return page;
+  const origins = query.origin.split(',').map((word) => {
+    const origin = ROUTE_ORIGINS.find((known) => known === word);
+    if (origin === undefined) throw bad(`origin must be of ${ROUTE_ORIGINS.join(', ')}, several with commas`);
+    return origin;
+  });
+  return { ...page, origins };
+}
+
+function readPrefix<K extends string>(query: Query, name: K): { readonly [_ in K]?: Prefix } {
+  const text = query[name];
+  if (text === undefined) return {};
+  const prefix = parsePrefix(text);
+  if (prefix === undefined) throw bad(`${name} must be a prefix`);
+  return { [name]: prefix } as { readonly [_ in K]?: Prefix };
+}
+
 /** A whole number in the query of a path. */
 export function readWhole(value: string | undefined, name: string, min: number, max: number): number {
   const number = Number(value);
@@ -168,3 +201,6 @@ async function boundedText(request: Request): Promise<string | undefined> {
   }
   return text + decoder.decode();
 }
+
+const ROUTES = 100;
+const ROUTES_MOST = 10_000;

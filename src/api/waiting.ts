@@ -15,7 +15,7 @@ export interface Command {
 type Verdict = Pick<CommandStatus, 'outcome' | 'why'> | undefined;
 
 /** Begins `command` and waits at most `waitSeconds` (0: not at all). Undefined when the connection is unknown. */
-export function perform(
+export async function perform(
   backend: Backend,
   command: Command,
   waitSeconds: number,
@@ -24,7 +24,7 @@ export function perform(
   const look = (): ConnectionStatus | undefined =>
     backend.connections().find(({ tenant, name }) => tenant === command.tenant && name === command.connection);
   const before = look();
-  if (before === undefined) return Promise.resolve(undefined);
+  if (before === undefined) return undefined;
   const startedAt = performance.now();
   begin(backend, command);
   const answer = (verdict: NonNullable<Verdict>): CommandStatus => ({
@@ -32,28 +32,37 @@ export function perform(
     ...verdict,
     connection: look() ?? before,
   });
-  if (waitSeconds === 0) return Promise.resolve(answer({ outcome: 'begun', why: 'nobody waits for the outcome' }));
+  if (waitSeconds === 0) return answer({ outcome: 'begun', why: 'nobody waits for the outcome' });
+  const judged = (): Verdict => judge(command, before, look(), (performance.now() - startedAt) / 1000);
+  const verdict = await awaited(judged, (changed) => backend.watch(changed), waitSeconds, signal);
+  if (verdict === 'gone') return answer({ outcome: 'timeout', why: 'the asker went away' });
+  if (verdict !== 'late') return answer(verdict);
+  const { state, why } = look() ?? before;
+  const late = `no outcome within ${waitSeconds} s; the connection is ${state}: ${why}`;
+  return answer({ outcome: 'timeout', why: late });
+}
+
+/** What `judged` says as soon as it says something: it is asked now and whenever `watch` tells of a change. */
+export function awaited<T>(
+  judged: () => T | undefined,
+  watch: (changed: () => void) => () => void,
+  waitSeconds: number,
+  signal: AbortSignal,
+): Promise<T | 'late' | 'gone'> {
   return new Promise((resolve) => {
-    const finish = (verdict: NonNullable<Verdict>): void => {
+    const finish = (verdict: T | 'late' | 'gone'): void => {
       clearTimeout(timer);
       unwatch();
       signal.removeEventListener('abort', gone);
-      resolve(answer(verdict));
+      resolve(verdict);
     };
     const check = (): void => {
-      const elapsedSeconds = (performance.now() - startedAt) / 1000;
-      const verdict = judge(command, before, look(), elapsedSeconds);
+      const verdict = judged();
       if (verdict !== undefined) finish(verdict);
     };
-    const gone = (): void => finish({ outcome: 'timeout', why: 'the asker went away' });
-    const timer = setTimeout(() => {
-      const { state, why } = look() ?? before;
-      finish({
-        outcome: 'timeout',
-        why: `no outcome within ${waitSeconds} s; the connection is ${state}: ${why}`,
-      });
-    }, waitSeconds * 1000);
-    const unwatch = backend.watch(check);
+    const gone = (): void => finish('gone');
+    const timer = setTimeout(() => finish('late'), waitSeconds * 1000);
+    const unwatch = watch(check);
     signal.addEventListener('abort', gone);
     check();
   });

@@ -4,7 +4,6 @@ export * from './message/index.ts';
 export * from './mrt/index.ts';
 export type { PeerSettings } from './peer-settings.ts';
 export * from './policy/as-path-expression.ts';
-export { type Community, parseCommunity } from './policy/community.ts';
 export * from './policy/compile.ts';
 export type * from './policy/policy.ts';
 export type * from './policy/record.ts';

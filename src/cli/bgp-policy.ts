@@ -1,5 +1,6 @@
 /** `bgp policy test`: a route, a peer of a document, and what the peer's policy makes of it. */
 import { envelope } from '../api/envelope.ts';
+import { parseOrigin, parsePath, splitCommunities } from '../bgp/index.ts';
 import { type BgpConfig, type BgpPeerConfig, gatewayTenants, type TenantConfig } from '../config/index.ts';
 import { type TrialRoute, tryRoute } from '../gateway/index.ts';
 import type { BgpTrialStatus } from '../gateway/status-bgp.ts';
@@ -45,27 +46,29 @@ function peerOf(call: Call, tenants: readonly TenantConfig[]): Found {
 }
 
 function routeOf(call: Call): TrialRoute {
-  const { asPath, nextHop, origin = 'igp', med, localPreference, community } = call.options;
+  const { asPath, nextHop, origin: mark = 'igp', med, localPreference, community } = call.options;
   const word = call.args[0]!;
   const prefix = parsePrefix(word);
   if (prefix === undefined) throw usage(`${word} is not a prefix`);
   const hop = nextHop === undefined ? undefined : parseAddress(String(nextHop));
   if (nextHop !== undefined && hop === undefined) throw usage(`${String(nextHop)} is not an address`);
+  const origin = parseOrigin(String(mark));
+  if (origin === undefined) throw usage(`--origin must be igp, egp or incomplete, not ${String(mark)}`);
   return {
     prefix,
-    asPath: asPath === undefined ? undefined : numbersOf(String(asPath)),
+    asPath: asPath === undefined ? undefined : pathOf(String(asPath)),
     nextHop: hop,
-    origin: origin as TrialRoute['origin'],
+    origin,
     med: med as number | undefined,
     localPreference: localPreference as number | undefined,
-    communities: community === undefined ? [] : String(community).split(','),
+    communities: community === undefined ? [] : splitCommunities(String(community)),
   };
 }
 
-function numbersOf(path: string): readonly number[] {
-  const numbers = path.split(' ').filter((each) => each !== '');
-  if (numbers.every((each) => /^\d{1,10}$/.test(each) && Number(each) <= 0xffff_ffff)) return numbers.map(Number);
-  throw usage(`--as-path must be AS numbers with blanks between them, not ${path}`);
+function pathOf(text: string): NonNullable<TrialRoute['asPath']> {
+  const path = parsePath(text);
+  if (path !== undefined) return path;
+  throw usage(`--as-path must be like 65001 65002 {65003,65004}, not ${text}`);
 }
 
 export function trialLines(outcome: BgpTrialStatus, palette: text.Palette): string[] {

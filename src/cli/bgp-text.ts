@@ -1,5 +1,5 @@
 /** BGP in lines: the columns of `show bgp summary` and `show bgp`, with what the gateway knows beyond them. */
-import type { BgpLine } from '../api/bgp-backend.ts';
+import type { BgpCommandStatus, BgpLine } from '../api/bgp-backend.ts';
 import type {
   BgpAdvertisedStatus,
   BgpErrorStatus,
@@ -151,6 +151,23 @@ export function explanationLines(explanation: BgpExplanationStatus, palette: Pal
     ...forwards,
   ];
 }
+
+/** What has become of a command; where nobody has waited for it, what the session is like by now. */
+export function commandLines({ command, outcome, why, peer }: BgpCommandStatus, how: string | undefined): string[] {
+  const { tenant, name, state, why: reason } = peer;
+  const verb = how === undefined ? command : `${command} ${how}`;
+  const now = reason === undefined ? state : `${state}: ${reason}`;
+  const went = outcome === 'begun' ? `; ${now}` : ` ${outcome}: ${why}`;
+  const next = outcome === 'timeout' ? [`  → bulkhead bgp peers ${tenant}/${name}`] : [];
+  const asked = outcome === 'begun' && (how === 'in' || how === 'soft') ? [askedLine(peer)] : [];
+  return [printable(`${tenant}/${name}: ${verb}${went}`), ...asked, ...next];
+}
+
+/** Whether a peer answers a ROUTE-REFRESH can be told only where it marks its answer (RFC 7313 §4). */
+const askedLine = ({ tenant, name, capabilitiesReceived }: BgpPeerStatus): string =>
+  capabilitiesReceived.includes('ENHANCED_ROUTE_REFRESH')
+    ? `It has been asked for its routes; whether it answers: bulkhead bgp log ${tenant}/${name} --events`
+    : 'It has been asked for its routes, and does not mark its answer (no ENHANCED_ROUTE_REFRESH).';
 
 export function saidLines({ time, tenant, peer, kind, what, words, missed }: BgpLine, palette: Palette): string[] {
   const gap = missed === 0 ? [] : [palette.warn(`${missed} lines were too many`)];

@@ -13,6 +13,7 @@ import { formatAddress, parseAddress } from '../ip/index.ts';
 import * as words from './bgp-text.ts';
 import { type Client, clientFor } from './client.ts';
 import { type Call, CliError, EXIT, printJson, printLines, wantsJson } from './io.ts';
+import { queryOf, sayMore } from './page.ts';
 import { requiredTenant } from './status.ts';
 import * as text from './text.ts';
 
@@ -44,19 +45,19 @@ export async function showPeers(call: Call): Promise<number> {
 
 export async function showRoutes(call: Call): Promise<number> {
   const path = `/v1/tenants/${encodeURIComponent(requiredTenant(call))}/bgp/routes`;
-  const routes = await clientFor(call).call<BgpRouteStatus>('GET', `${path}${pageOf(call)}`);
+  const routes = await clientFor(call).call<BgpRouteStatus>('GET', `${path}${queryOf(call)}`);
   return show(call, 'bgp-routes', routes, words.routeLines);
 }
 
 export async function showReceived(call: Call): Promise<number> {
   const client = clientFor(call);
-  const path = `${pathOf(await named(call, client))}/received${pageOf(call)}`;
+  const path = `${pathOf(await named(call, client))}/received${queryOf(call)}`;
   return show(call, 'bgp-received', await client.call<BgpReceivedStatus>('GET', path), words.receivedLines);
 }
 
 export async function showAdvertised(call: Call): Promise<number> {
   const client = clientFor(call);
-  const path = `${pathOf(await named(call, client))}/advertised${pageOf(call)}`;
+  const path = `${pathOf(await named(call, client))}/advertised${queryOf(call)}`;
   return show(call, 'bgp-advertised', await client.call<BgpAdvertisedStatus>('GET', path), words.advertisedLines);
 }
 
@@ -71,29 +72,29 @@ export async function explain(call: Call): Promise<number> {
   return explanation.prefix === null ? EXIT.error : EXIT.ok;
 }
 
+/** For one peer, or with --all for those of a tenant; the exit is that of the one that went worst. */
 export async function command(call: Call, verb: BgpCommandStatus['command']): Promise<number> {
   const client = clientFor(call);
-  const peer = await named(call, client);
-  const how = call.args[1];
-  const said = call.options.text;
-  const body = { ...(how === undefined ? {} : { how }), ...(said === undefined ? {} : { text: said }) };
-  const items = await client.call<BgpCommandStatus>('POST', `${pathOf(peer)}/${verb}`, body);
-  const { state, why, capabilitiesReceived } = items[0]!.peer;
+  const all = call.options.all === true;
+  const [how, ...more] = all ? call.args : call.args.slice(1);
+  if (more.length > 0) throw new CliError(EXIT.usage, 'usage', 'either a peer or --all', '');
+  const path = all ? `/v1/tenants/${encodeURIComponent(requiredTenant(call))}/bgp` : pathOf(await named(call, client));
+  const { text: said, wait: seconds } = call.options;
+  const wait = typeof seconds === 'number' ? seconds : 0;
+  const body = { ...(how === undefined ? {} : { how }), ...(said === undefined ? {} : { text: said }), wait };
+  const items = await client.call<BgpCommandStatus>('POST', `${path}/${verb}`, body, wait);
   if (wantsJson(call)) printJson(call.io, envelope('bgp-commands', items));
-  else {
-    const done = how === undefined ? verb : `${verb} ${how}`;
-    const reason = why === undefined ? '' : `: ${text.printable(why)}`;
-    const whom = `${peer.tenant}/${peer.name}`;
-    printLines(call.io.stderr, [`${whom}: ${done}; ${state}${reason}`]);
-    if (how === 'in' || how === 'soft')
-      printLines(call.io.stderr, [
-        capabilitiesReceived.includes('ENHANCED_ROUTE_REFRESH')
-          ? `It has been asked for its routes; whether it answers: bulkhead bgp log ${whom} --events`
-          : 'It has been asked for its routes, and does not mark its answer (no ENHANCED_ROUTE_REFRESH).',
-      ]);
-  }
-  return EXIT.ok;
+  else if (items.length === 0) printLines(call.io.stderr, ['This tenant has no BGP peer.']);
+  else
+    printLines(
+      call.io.stderr,
+      items.flatMap((item) => words.commandLines(item, how)),
+    );
+  const exits = items.map(({ outcome }) => OUTCOMES[outcome]);
+  return exits.find((exit) => exit === EXIT.error) ?? exits.find((exit) => exit !== EXIT.ok) ?? EXIT.ok;
 }
+
+const OUTCOMES = { begun: EXIT.ok, done: EXIT.ok, failed: EXIT.error, timeout: EXIT.timeout } as const;
 
 /** Ends with Ctrl-C as with the last line. */
 export async function follow(call: Call): Promise<number> {
@@ -128,23 +129,15 @@ function show<T extends Routed>(
   }
   if (routes.length === 0) printLines(call.io.stderr, ['There are no such routes.']);
   else printLines(call.io.stdout, lines(routes, text.paletteFor(call.io)));
-  const limit = Number(call.options.limit ?? PAGE);
-  const offset = Number(call.options.offset ?? 0);
   // A page is full of prefixes, of which each may have several paths.
-  if (routes.length >= limit && new Set(routes.map(({ prefix }) => prefix)).size >= limit)
-    printLines(call.io.stderr, [`There may be more: --offset ${offset + limit}`]);
+  sayMore(call, new Set(routes.map(({ prefix }) => prefix)).size);
   return EXIT.ok;
 }
 
-function pageOf(call: Call): string {
-  const { offset, limit, within } = call.options;
-  const given = Object.entries({ offset, limit, within }).filter(([, value]) => value !== undefined);
-  const query = new URLSearchParams(given.map(([name, value]): [string, string] => [name, String(value)])).toString();
-  return query === '' ? '' : `?${query}`;
-}
-
 /** `TENANT/PEER`, or a name or address that only one peer has. */
-export async function named(call: Call, client: Client, word = call.args[0]!): Promise<BgpPeerStatus> {
+export async function named(call: Call, client: Client, word = call.args[0]): Promise<BgpPeerStatus> {
+  if (word === undefined)
+    throw new CliError(EXIT.usage, 'usage', 'a peer is needed, or --all', 'See: bulkhead bgp peers');
   const slash = word.indexOf('/');
   const [tenant, name] = slash < 0 ? [undefined, word] : [word.slice(0, slash), word.slice(slash + 1)];
   const address = parseAddress(name);
@@ -172,5 +165,3 @@ const pathOf = ({ tenant, name }: BgpPeerStatus): string =>
   `/v1/tenants/${encodeURIComponent(tenant)}/bgp/peers/${encodeURIComponent(name)}`;
 
 const NONE = 'There is no BGP peer: no tenant has one.';
-/** As the API has it where nobody says. */
-const PAGE = 100;

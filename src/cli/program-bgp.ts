@@ -1,13 +1,10 @@
 /** The commands about BGP. */
-import { COMMON, JSON_FLAG, TENANT } from './common-flags.ts';
+import { COMMON, JSON_FLAG, TENANT, WAIT } from './common-flags.ts';
 import { decimal, type Flag, type Leaf, oneOf, wholeNumber } from './flags.ts';
+import { pageFlags } from './page.ts';
 
-const PAGE: readonly Flag[] = [
-  { flags: '--within <prefix>', text: 'only prefixes that lie in this one' },
-  { flags: '--limit <number>', text: 'prefixes, default 100', parse: wholeNumber(1, 10_000) },
-  { flags: '--offset <number>', text: 'prefixes to pass over, default 0', parse: wholeNumber(0, 1_000_000_000) },
-];
-
+const PAGE = pageFlags('prefixes');
+const ALL: Flag = { flags: '--all', text: 'all peers of the tenant, in place of one' };
 const SAID: Flag = { flags: '--text <sentence>', text: 'to be told to the peer (RFC 9003), at most 255 octets' };
 const PEER = 'PEER is its name or address, or TENANT/PEER';
 
@@ -56,24 +53,24 @@ export const BGP_LEAVES: readonly Leaf[] = [
     run: async (call) => (await import('./bgp.ts')).explain(call),
   },
   {
-    usage: 'bgp clear <peer> [how]',
+    usage: 'bgp clear [peer] [how]',
     text: `End a session and begin it anew; or without that ask for all routes again and tell them again: soft, or only in or out. ${PEER}`,
-    example: 'bulkhead bgp clear fabrikam/hq soft',
-    flags: [SAID, TENANT, ...COMMON],
+    example: 'bulkhead bgp clear --all --tenant fabrikam soft',
+    flags: [ALL, WAIT, SAID, TENANT, ...COMMON],
     run: async (call) => (await import('./bgp.ts')).command(call, 'clear'),
   },
   {
-    usage: 'bgp up <peer>',
+    usage: 'bgp up [peer]',
     text: `Begin a session that is down. ${PEER}`,
-    example: 'bulkhead bgp up fabrikam/hq',
-    flags: [TENANT, ...COMMON],
+    example: 'bulkhead bgp up fabrikam/hq --wait 60',
+    flags: [ALL, WAIT, TENANT, ...COMMON],
     run: async (call) => (await import('./bgp.ts')).command(call, 'up'),
   },
   {
-    usage: 'bgp down <peer>',
+    usage: 'bgp down [peer]',
     text: `End a session until it is begun again, or the gateway starts again. ${PEER}`,
     example: 'bulkhead bgp down fabrikam/hq --text "back at noon"',
-    flags: [SAID, TENANT, ...COMMON],
+    flags: [ALL, WAIT, SAID, TENANT, ...COMMON],
     run: async (call) => (await import('./bgp.ts')).command(call, 'down'),
   },
   {
@@ -116,16 +113,15 @@ export const BGP_LEAVES: readonly Leaf[] = [
         text: 'in (default): said by the peer; out: told to it',
         parse: oneOf('in', 'out'),
       },
-      { flags: '--as-path <numbers>', text: 'default: the AS of an external peer in, a route of our own out' },
+      { flags: '--as-path <path>', text: 'default: the AS of an external peer in, a route of our own out' },
       { flags: '--next-hop <address>', text: 'default the sender' },
-      {
-        flags: '--origin <origin>',
-        text: 'igp (default), egp or incomplete',
-        parse: oneOf('igp', 'egp', 'incomplete'),
-      },
+      { flags: '--origin <origin>', text: 'igp (default), egp or incomplete; or i, e, ?' },
       { flags: '--med <number>', text: 'default none', parse: wholeNumber(0, 0xffff_ffff) },
       { flags: '--local-preference <number>', text: 'default none', parse: wholeNumber(0, 0xffff_ffff) },
-      { flags: '--community <list>', text: '65000:1, 65000:1:2, rt:65000:1, no-export …; several with commas' },
+      {
+        flags: '--community <list>',
+        text: '65000:1, 65000:1:2, rt:65000:1, no-export …; several with blanks or commas',
+      },
       { ...TENANT, text: 'where several have a peer of that name' },
       JSON_FLAG,
     ],

@@ -4,20 +4,16 @@
  * `lab` and `decode` bring their own commander commands; they are loaded only when named.
  */
 import { Command } from 'commander';
-import { COMMON, JSON_FLAG, TENANT } from './common-flags.ts';
+import { ROUTE_ORIGINS } from '../compartment/contract.ts';
+import { COMMON, JSON_FLAG, TENANT, WAIT } from './common-flags.ts';
 import { addLeaf, decimal, type Flag, type Leaf, oneOf, someOf, wholeNumber } from './flags.ts';
 import type { Io } from './io.ts';
+import { pageFlags } from './page.ts';
 import { BGP_LEAVES } from './program-bgp.ts';
 import { BGP_REPLAY } from './program-bgp-replay.ts';
 import { NETWORK_LEAVES } from './program-network.ts';
 
 const CONFIG: Flag = { flags: '-c, --config <file>', text: 'the document' };
-const WAIT: Flag = {
-  flags: '-w, --wait [seconds]',
-  text: 'wait for the outcome; exit 124 when the time is over',
-  parse: wholeNumber(1, 3600),
-  alone: 30,
-};
 const WHAT: Flag = { flags: '--what <sa>', text: 'ike (with its Child SAs) or child', parse: oneOf('ike', 'child') };
 
 const LEAVES: readonly Leaf[] = [
@@ -114,9 +110,16 @@ const LEAVES: readonly Leaf[] = [
   {
     usage: 'routes',
     text: 'Show the routes of a tenant, or why a packet goes where it goes',
-    example: 'bulkhead routes --tenant fabrikam --explain 10.2.0.5',
+    example: 'bulkhead routes --tenant fabrikam --within 10.0.0.0/8 --origin bgp,static',
     flags: [
       { ...TENANT, text: 'whose routes' },
+      ...pageFlags('routes'),
+      { flags: '--prefix <prefix>', text: 'only routes of exactly this one' },
+      {
+        flags: '--origin <list>',
+        text: `only ${ROUTE_ORIGINS.join(', ')}; several with commas`,
+        parse: someOf(...ROUTE_ORIGINS),
+      },
       { flags: '--explain <address>', text: 'where a packet to this address would go, and why' },
       ...COMMON,
     ],

@@ -11,6 +11,7 @@ import type {
 } from '../gateway/status.ts';
 import { clientFor } from './client.ts';
 import { type Call, CliError, EXIT, printJson, printLines, wantsJson } from './io.ts';
+import { queryOf, sayMore } from './page.ts';
 import * as text from './text.ts';
 
 export async function showStatus(call: Call): Promise<number> {
@@ -128,17 +129,16 @@ export async function showRoutes(call: Call): Promise<number> {
     else printLines(call.io.stdout, explanationLines(items[0]!, palette));
     return EXIT.ok;
   }
-  const routes = await clientFor(call).call<RouteStatus>('GET', path);
-  if (wantsJson(call)) printJson(call.io, envelope('routes', routes));
-  else if (routes.length === 0) printLines(call.io.stderr, ['This tenant has no routes.']);
-  else
-    printLines(
-      call.io.stdout,
-      routeLines(
-        routes.map((route) => [route, route.why]),
-        palette,
-      ),
-    );
+  const query = queryOf(call, 'prefix', 'origin');
+  const routes = await clientFor(call).call<RouteStatus>('GET', `${path}${query}`);
+  if (wantsJson(call)) {
+    printJson(call.io, envelope('routes', routes));
+    return EXIT.ok;
+  }
+  const rows = routes.map((route): [RouteStatus, string] => [route, route.why]);
+  if (rows.length > 0) printLines(call.io.stdout, routeLines(rows, palette));
+  else printLines(call.io.stderr, [query === '' ? 'This tenant has no routes.' : 'There are no such routes.']);
+  sayMore(call, rows.length);
   return EXIT.ok;
 }
 

@@ -18,17 +18,12 @@ import { invariant, putU16, u16, u32 } from '../core/index.ts';
 import {
   type Address,
   checkIp,
-  clampMss,
   DROP,
   type FlowRecord,
-  findUpperLayer,
   formatAddress,
   hashFlow,
   hashFlowRecord,
   hopLimit,
-  IP_PROTOCOL,
-  IPV4_HEADER,
-  IPV6_HEADER,
   IPV6_MIN_MTU,
   ipLength,
   ipVersion,
@@ -40,14 +35,12 @@ import {
   ipv6DestinationAt,
   ipv6SourceAt,
   mixLast,
-  newUpperLayer,
   PASS,
   type Packet,
   type PacketPool,
   type Prefix,
   segmentLength,
   setHopLimit,
-  TCP_HEADER,
   updateChecksum16,
   wirePackets,
 } from '../ip/index.ts';
@@ -61,6 +54,7 @@ import {
   type Route,
   type RouteExplanation,
   type RouteOrigin,
+  type RouteQuery,
   type Sink,
 } from './contract.ts';
 import {
@@ -76,6 +70,7 @@ import { LocalHost, UNPOOLED } from './host.ts';
 import { IcmpErrors, REFUSALS } from './icmp-errors.ts';
 import { Interface } from './interface.ts';
 import { COMPARTMENT_LIMITS } from './limits.ts';
+import { clampToMtu } from './mss.ts';
 import { DISCARDING, ENTRY, type Entry, isOwn, RoutingTable, wayOf } from './routes.ts';
 import { isGroup, isLinkScoped, scopeInWords } from './scope.ts';
 
@@ -198,9 +193,13 @@ export class Compartment {
     return this.#routes.remove(prefix, interfaceNumber, origin, nextHop);
   }
 
-  /** Every candidate, connected routes included, by prefix and then in the order of election. */
-  routes(): Route[] {
-    return this.#routes.routes();
+  /** Every candidate, connected routes included, by prefix and then in the order of election; or those of them that are asked for. */
+  routes(query?: RouteQuery): Route[] {
+    return this.#routes.routes(query);
+  }
+
+  get routeCount(): number {
+    return this.#routes.size;
   }
 
   /** Where packets to an address go; those of `flow`, whose destination that is, where several equal ways lead there. */
@@ -332,7 +331,8 @@ export class Compartment {
       return DROP.tooBig;
     }
     setHopLimit(buf, start, hops - 1);
-    if (into.clampMss || out.clampMss) this.#clamp(packet, Math.min(linkMtu(packet, into), mtu));
+    if ((into.clampMss || out.clampMss) && clampToMtu(packet, Math.min(linkMtu(packet, into), mtu)))
+      this.#counters.mssClamped += 1;
     const sent = fits ? this.#emit(packet, entry) : this.#parts.exit.cut(packet, entry, mtu);
     if (sent === PASS) this.#counters.forwarded += packets;
     return sent;
@@ -405,15 +405,6 @@ export class Compartment {
       : fib.lookup6(buf, ipv6SourceAt(start));
   }
 
-  #clamp(packet: Packet, mtu: number): void {
-    const { buf, start, end } = packet;
-    const upper = UPPER;
-    if (findUpperLayer(buf, start, end, upper) !== PASS) return;
-    if (upper.protocol !== IP_PROTOCOL.tcp || upper.fragmentOffset !== 0) return;
-    const headers = (isIpv4(packet) ? IPV4_HEADER : IPV6_HEADER) + TCP_HEADER;
-    if (clampMss(buf, upper.at, upper.end, mtu - headers)) this.#counters.mssClamped += 1;
-  }
-
   /** RFC 6864 §4.3: no two packets of ours in flight share an identification; a counter lasts longest. */
   #stampIdentification({ buf, start }: Packet): void {
     this.#identification = (this.#identification + 1) & 0xffff;
@@ -438,9 +429,6 @@ export class Compartment {
     return found;
   }
 }
-
-/** Of one call only. */
-const UPPER = newUpperLayer();
 
 const isIpv4 = ({ buf, start }: Packet): boolean => ipVersion(buf, start) === 4;
 

@@ -42,7 +42,8 @@ export interface InterfaceView extends InterfaceCounters {
 /** In place of an interface's number: what the route matches is discarded, and its sender told so. */
 export const DISCARD = 0;
 
-export type RouteOrigin = 'connected' | 'static' | 'connection' | 'bgp' | 'nat';
+export const ROUTE_ORIGINS = ['connected', 'static', 'connection', 'bgp', 'nat'] as const;
+export type RouteOrigin = (typeof ROUTE_ORIGINS)[number];
 
 export interface Route {
   readonly prefix: Prefix;
@@ -57,6 +58,18 @@ export interface Route {
   readonly metric?: number;
   /** For people: where this route comes from. */
   readonly why: string;
+}
+
+/** Of all routes those that all of it fits; a page of them, where one is asked for. */
+export interface RouteQuery {
+  /** Of exactly this prefix. */
+  readonly prefix?: Prefix;
+  /** Of prefixes that lie in this one. */
+  readonly within?: Prefix;
+  readonly origins?: readonly RouteOrigin[];
+  /** Routes to pass over, and how many at most behind them. */
+  readonly offset?: number;
+  readonly limit?: number;
 }
 
 /** Where a compartment's results go. Ownership of the packet goes with `emit`. */

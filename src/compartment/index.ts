@@ -9,9 +9,11 @@ export {
   type InterfaceView,
   type PingRequest,
   type PingResult,
+  ROUTE_ORIGINS,
   type Route,
   type RouteExplanation,
   type RouteOrigin,
+  type RouteQuery,
   type Sink,
 } from './contract.ts';
 export { COMPARTMENT_CELLS, INTERFACE_CELLS, SEGMENT_CELLS } from './counters.ts';

@@ -23,11 +23,10 @@ import {
   mixWord,
   networkOf,
   type Prefix,
-  type PrefixEntry,
   PrefixTable,
   sameAddress,
 } from '../ip/index.ts';
-import { DISCARD, type Route, type RouteExplanation, type RouteOrigin } from './contract.ts';
+import { DISCARD, type Route, type RouteExplanation, type RouteOrigin, type RouteQuery } from './contract.ts';
 import { Interface, MAX_MTU } from './interface.ts';
 
 /** What happens to a packet whose destination an entry matches. */
@@ -57,6 +56,10 @@ export class Entry {
     this.age = age;
     this.among = among;
     this.#given = given;
+  }
+
+  get origin(): RouteOrigin {
+    return 'origin' in this.#given ? this.#given.origin : 'connected';
   }
 
   get route(): Route {
@@ -89,12 +92,19 @@ export class RoutingTable {
   readonly fib = new PrefixTable<Entry>();
   /** In the order of election; never an empty list. A prefix whose one candidate is in the FIB is not here. */
   readonly #contended = new PrefixTable<readonly Entry[]>();
+  /** The prefixes of routes that are not BGP's: they are asked for often, and are few where BGP has many. */
+  readonly #configured = new PrefixTable<Prefix>();
   readonly #limit: number;
   #size = 0;
   #age = 0;
 
   constructor(limit: number) {
     this.#limit = limit;
+  }
+
+  /** Over all prefixes, in use or not; own addresses are none. */
+  get size(): number {
+    return this.#size;
   }
 
   /** False when the table is full. A route of the same prefix, interface, next hop and origin is replaced and keeps its age. */
@@ -127,19 +137,28 @@ export class RoutingTable {
 
   /** Removes everything that leaves by an interface or belongs to it. */
   disconnect(out: Interface): void {
-    for (const { prefix } of this.#all()) this.#discard(prefix, (entry) => entry.out === out);
+    for (const prefix of this.#prefixesBy(out)) this.#discard(prefix, (entry) => entry.out === out);
   }
 
   /** Elects again after an interface went up or down. */
   refresh(out: Interface): void {
-    for (const { prefix, value } of this.#all()) {
-      if (value.some((entry) => entry.out === out)) this.#settle(prefix, value);
-    }
+    for (const prefix of this.#prefixesBy(out)) this.#settle(prefix, this.#candidatesOf(prefix));
   }
 
-  /** Every route, in use or not, by prefix and then in the order of election. */
-  routes(): Route[] {
-    return this.#all().flatMap(({ value }) => value.filter(isNotOwn).map((entry) => entry.route));
+  /** Routes in use or not, by prefix and then in the order of election. */
+  routes({ prefix, within, origins, offset = 0, limit = Number.POSITIVE_INFINITY }: RouteQuery = {}): Route[] {
+    const found: Route[] = [];
+    let seen = 0;
+    const take = (entry: Entry): boolean => {
+      if (isOwn(entry) || origins?.includes(entry.origin) === false) return true;
+      seen += 1;
+      if (seen > offset) found.push(entry.route);
+      return found.length < limit;
+    };
+    if (prefix !== undefined) this.#candidatesOf(prefix).every(take);
+    else if (origins?.includes('bgp') !== false) this.#each(within, take);
+    else this.#configured.beside(NOTHING, within, (each) => this.#candidatesOf(each!).every(take));
+    return found;
   }
 
   /** `hash`: of the flow that is asked about. */
@@ -165,7 +184,7 @@ export class RoutingTable {
   /** Of the longest match that has one: the first usable route of another origin. Own addresses are no routes. */
   routeWithout(origin: RouteOrigin, address: Address): Route | undefined {
     for (const candidates of this.#covering(address)) {
-      const first = candidates.find((entry) => usable(entry) && entry.route.origin !== origin);
+      const first = candidates.find((entry) => usable(entry) && entry.origin !== origin);
       if (first !== undefined) return isOwn(first) ? undefined : first.route;
     }
     return undefined;
@@ -178,12 +197,19 @@ export class RoutingTable {
     return only === undefined ? [] : [only];
   }
 
-  /** The candidates of every prefix: IPv4 first, then by address, shorter prefixes before those they contain. */
-  #all(): PrefixEntry<readonly Entry[]>[] {
-    const all = new PrefixTable<readonly Entry[]>();
-    for (const { prefix, value } of this.fib) all.insert(prefix, [value]);
-    for (const { prefix, value } of this.#contended) all.insert(prefix, value);
-    return [...all];
+  /** Every candidate, until `take` is false: IPv4 first, then by address, shorter prefixes before those they contain. */
+  #each(within: Prefix | undefined, take: (entry: Entry) => boolean): void {
+    this.fib.beside(this.#contended, within, (only, contended) => contended?.every(take) ?? take(only!));
+  }
+
+  /** Those with something that leaves by an interface or belongs to it. */
+  #prefixesBy(out: Interface): readonly Prefix[] {
+    const found: Prefix[] = [];
+    this.#each(undefined, (entry) => {
+      if (entry.out === out) found.push(entry.route.prefix);
+      return true;
+    });
+    return found;
   }
 
   /** The candidates of every prefix that contains the address, longest first. */
@@ -219,10 +245,14 @@ export class RoutingTable {
     if (candidates.length > 1 || (candidates.length === 1 && winner === undefined)) {
       this.#contended.insert(prefix, candidates);
     } else this.#contended.remove(prefix);
+    if (candidates.some((entry) => !isOwn(entry) && entry.origin !== 'bgp')) this.#configured.insert(prefix, prefix);
+    else this.#configured.remove(prefix);
     if (winner === undefined) this.fib.remove(prefix);
     else this.fib.insert(prefix, among.length === 1 ? winner : winner.sharedBy(among));
   }
 }
+
+const NOTHING = new PrefixTable<never>();
 
 /** The first usable candidate and those that share the flows with it; none when none is usable. */
 function electedOf(candidates: readonly Entry[]): readonly Entry[] {
@@ -242,7 +272,7 @@ const isNotOwn = (entry: Entry): boolean => !isOwn(entry);
 const usable = (entry: Entry): boolean => entry.out.up || isOwn(entry);
 
 const isRoute = (entry: Entry, interfaceNumber: number, origin: RouteOrigin): boolean =>
-  !isOwn(entry) && entry.route.interface === interfaceNumber && entry.route.origin === origin;
+  !isOwn(entry) && entry.out.number === interfaceNumber && entry.origin === origin;
 
 const isSame = (entry: Entry, route: Route): boolean =>
   isRoute(entry, route.interface, route.origin) && isSameHop(entry.nextHop, route.nextHop);
@@ -250,7 +280,7 @@ const isSame = (entry: Entry, route: Route): boolean =>
 const isSameHop = (a: Address | undefined, b: Address | undefined): boolean =>
   a === undefined || b === undefined ? a === b : sameAddress(a, b);
 
-const mayShare = (entry: Entry): boolean => entry.kind === ENTRY.unicast && entry.route.origin !== 'connected';
+const mayShare = (entry: Entry): boolean => entry.kind === ENTRY.unicast && entry.origin !== 'connected';
 
 const isDiscard = ({ kind }: Entry): boolean => kind === ENTRY.discard;
 

@@ -1,7 +1,8 @@
 /** The words of BGP, in the form of `words.ts`: each function gives the value or a `Problem`. */
+import { COMMUNITY_NAMES, formatCommunity, parseAsn, parseCommunity, parseOrigin } from '../bgp/index.ts';
 import { formatPrefix } from '../ip/index.ts';
 import type { AsnRange, PrefixMatch } from './contract-bgp.ts';
-import { Problem, readAddress, readPrefix, readText, readUnicast, show, wholeNumber } from './words.ts';
+import { choice, Problem, readAddress, readPrefix, readText, readUnicast, show, wholeNumber } from './words.ts';
 
 /** A number, or `65010` or `1.10` (RFC 5396: asdot) as text. */
 export function readAsn(input: unknown): number | Problem {
@@ -40,11 +41,21 @@ export function readHoldSeconds(input: unknown): number | Problem {
   return seconds;
 }
 
-/** What a clause matches: the lengths as the keys beside the prefix say. */
-export function matchOf(prefixText: unknown, ge: number | undefined, le: number | undefined): PrefixMatch | Problem {
-  const prefix = readPrefix(prefixText);
+/**
+ * What a clause matches: the lengths as the keys beside the prefix say, or behind it as in other routers' lists: `10.0.0.0/8 ge 16 le 24`, and
+ * `10.0.0.0/8+` and `10.0.0.0/8{16,24}` of BIRD.
+ */
+export function matchOf(input: unknown, geKey: number | undefined, leKey: number | undefined): PrefixMatch | Problem {
+  const [, before, behind = ''] = (typeof input === 'string' && /^(\S+?)( .*|\+|\{.*)$/.exec(input)) || [];
+  const prefix = readPrefix(before ?? input);
   if (prefix instanceof Problem) return prefix;
   const width = prefix.address.length * 8;
+  const lengths = before === undefined ? [geKey, leKey] : lengthsOf(behind, prefix.length, width);
+  if (lengths === undefined)
+    return new Problem(`${show(String(input))}: behind a prefix comes ge and le, like ge 16 le 24`);
+  if (before !== undefined && (geKey ?? leKey) !== undefined)
+    return new Problem(`${show(String(input))}: ge and le are said twice`);
+  const [ge, le] = lengths;
   const from = ge ?? prefix.length;
   const to = le ?? (ge === undefined ? prefix.length : width);
   if (from < prefix.length || to > width || from > to) {
@@ -55,41 +66,35 @@ export function matchOf(prefixText: unknown, ge: number | undefined, le: number 
   return { prefix, ge: from, le: to };
 }
 
-/**
- * `65000:1` (RFC 1997), `65000:1:2` (RFC 8092), `rt:65000:1` and `soo:65000:1` (RFC 4360, an address too: `rt:192.0.2.1:1`), or the name of
- * a well-known one. The text is kept: it is the same everywhere.
- */
+function lengthsOf(text: string, own: number, width: number): readonly (number | undefined)[] | undefined {
+  if (text === '+') return [own, width];
+  const braces = /^\{\s*(\d{1,3})\s*,\s*(\d{1,3})\s*\}$/.exec(text);
+  const worded = /^(?: +ge +(\d{1,3}))?(?: +le +(\d{1,3}))? *$/.exec(text);
+  const [, from, to] = braces ?? worded ?? [];
+  if (from === undefined && to === undefined) return undefined;
+  return [from, to].map((each) => (each === undefined ? undefined : Number(each)));
+}
+
+/** Of any kind, in any spelling that the tables understand; the text is the one that they print. */
 export function readCommunity(input: unknown): string | Problem {
   const text = readText(typeof input === 'number' ? String(input) : input);
   if (text instanceof Problem) return text;
-  if (WELL_KNOWN.includes(text)) return text;
-  const parts = text.split(':');
-  const kind = parts[0] === 'rt' || parts[0] === 'soo' ? parts.shift() : undefined;
-  const limits = kind === undefined ? PLAIN_LIMITS[parts.length] : extendedLimits(parts);
-  const numbers = kind !== undefined && parts[0]?.includes('.') ? ['0', ...parts.slice(1)] : parts;
-  const fits =
-    limits !== undefined && numbers.every((part, i) => /^(0|[1-9]\d{0,9})$/.test(part) && Number(part) <= limits[i]!);
-  if (fits) return text;
+  const community = parseCommunity(text);
+  if (community !== undefined) return formatCommunity(community);
   return new Problem(
-    `${show(text)} is not a community like 65000:1, 65000:1:2, rt:65000:1 or one of ${WELL_KNOWN.join(', ')}`,
+    `${show(text)} is not a community like 65000:1, 65000:1:2, rt:65000:1 or one of ${COMMUNITY_NAMES.join(', ')}`,
   );
+}
+
+/** As it is printed, or the mark of a table. */
+export function readOrigin(input: unknown): 'igp' | 'egp' | 'incomplete' | Problem {
+  return (typeof input === 'string' ? parseOrigin(input) : undefined) ?? anOrigin(input);
 }
 
 /** A next hop to be set: `self` or an address. */
 export const readNextHop = (input: unknown) => (input === 'self' ? ('self' as const) : readUnicast(input));
 
-/** RFC 1997, 7999, 8326, 9494. */
-export const WELL_KNOWN: readonly string[] = [
-  'no-export',
-  'no-advertise',
-  'no-export-subconfed',
-  'no-peer',
-  'blackhole',
-  'graceful-shutdown',
-  'llgr-stale',
-  'no-llgr',
-];
-
+const anOrigin = choice(['igp', 'egp', 'incomplete']);
 const AS_TRANS = 23456;
 const RESERVED: Readonly<Record<number, string>> = {
   0: 'RFC 7607',
@@ -97,29 +102,10 @@ const RESERVED: Readonly<Record<number, string>> = {
   65535: 'RFC 7300',
   4294967295: 'RFC 7300',
 };
-const U16 = 0xffff;
-const U32 = 0xffffffff;
-const PLAIN_LIMITS: Readonly<Record<number, readonly number[]>> = { 2: [U16, U16], 3: [U32, U32, U32] };
-
-/** Two octets and four, or an address or a large AS number and two (RFC 4360 §3.1, §3.2, RFC 5668). */
-function extendedLimits(parts: readonly string[]): readonly number[] | undefined {
-  if (parts.length !== 2) return undefined;
-  const first = parts[0]!;
-  if (first.includes('.')) return readAddress(first) instanceof Problem ? undefined : [0, U16];
-  return Number(first) > U16 ? [U32, U16] : [U16, U32];
-}
-
 function asnOf(input: unknown): number | undefined {
-  const text = typeof input === 'number' ? String(input) : input;
-  if (typeof text !== 'string') return undefined;
-  const dotted = /^(\d{1,5})\.(\d{1,5})$/.exec(text);
   // YAML reads 1.10 as a number and forgets its zero.
-  if (dotted !== null && typeof input === 'number') return undefined;
-  if (dotted !== null) {
-    const [high, low] = [Number(dotted[1]), Number(dotted[2])];
-    return high > U16 || low > U16 ? undefined : high * 0x10000 + low;
-  }
-  return /^(0|[1-9]\d{0,9})$/.test(text) && Number(text) <= U32 ? Number(text) : undefined;
+  if (typeof input === 'number') return Number.isInteger(input) ? parseAsn(String(input)) : undefined;
+  return typeof input === 'string' ? parseAsn(input) : undefined;
 }
 
 const found = (input: unknown): string => (typeof input === 'object' ? 'a section or list' : show(String(input)));

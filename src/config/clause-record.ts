@@ -3,8 +3,7 @@
  * same record, so that what the check lets pass compiles.
  */
 import { type ClauseRecord, compilePolicy } from '../bgp/index.ts';
-import { putU16, putU32, toHex } from '../core/index.ts';
-import { formatAddress, formatPrefix, parseAddress } from '../ip/index.ts';
+import { formatAddress, formatPrefix } from '../ip/index.ts';
 import type { AsnRange, PolicyClause, PolicyEdits } from './contract-bgp.ts';
 import type { IssueList } from './issue.ts';
 import type { Path } from './source.ts';
@@ -19,7 +18,7 @@ export function clauseRecord(clause: PolicyClause, asn: number): ClauseRecord {
     ...present({ asPath, med, origin }),
     ...(neighbourAs === undefined ? {} : { neighbourAs: rangeOf(neighbourAs) }),
     ...(originAs === undefined ? {} : { originAs: rangeOf(originAs) }),
-    ...(communities.length === 0 ? {} : { community: communities.map(communityOf) }),
+    ...(communities.length === 0 ? {} : { community: communities }),
     ...(nextHop === undefined ? {} : { nextHop: formatPrefix(nextHop) }),
     set: editsOf(set, asn),
     action,
@@ -34,8 +33,8 @@ function editsOf(set: PolicyEdits, asn: number): NonNullable<ClauseRecord['set']
     ...(prepend === 0 ? {} : { prepend: { asn, times: prepend } }),
     communities: {
       clear: set.clearCommunities,
-      remove: set.removeCommunities.map(communityOf),
-      add: set.addCommunities.map(communityOf),
+      remove: set.removeCommunities,
+      add: set.addCommunities,
     },
   };
 }
@@ -47,25 +46,6 @@ const present = <T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], 
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
     [K in keyof T]?: Exclude<T[K], undefined>;
   };
-
-/** Extended ones as their octets (RFC 4360 §3.1 to §3.3, RFC 5668 §2): two-octet AS, IPv4 address or four-octet AS; target or origin. */
-export function communityOf(text: string): string {
-  const [kind, first = '', second = ''] = text.split(':');
-  if (kind !== 'rt' && kind !== 'soo') return text;
-  const octets = new Uint8Array(8);
-  octets[1] = kind === 'rt' ? 0x02 : 0x03;
-  const address = first.includes('.') ? parseAddress(first) : undefined;
-  if (address !== undefined || Number(first) > 0xffff) {
-    octets[0] = address === undefined ? 0x02 : 0x01;
-    if (address === undefined) putU32(octets, 2, Number(first));
-    else octets.set(address, 2);
-    putU16(octets, 6, Number(second));
-  } else {
-    putU16(octets, 2, Number(first));
-    putU32(octets, 4, Number(second));
-  }
-  return toHex(octets);
-}
 
 /** What the tables cannot compile is an issue at the key that it comes from. */
 export function checkClause(clause: PolicyClause, path: Path, issues: IssueList): void {

@@ -4,7 +4,7 @@ import * as bgp from './bgp-words.ts';
 import { leaf, listOf, oneOrMore, section } from './schema.ts';
 import * as words from './words.ts';
 
-const origin = leaf(words.choice(['igp', 'egp', 'incomplete']));
+const origin = leaf(bgp.readOrigin);
 const length = leaf(words.wholeNumber(0, 128)).optional();
 const community = oneOrMore(bgp.readCommunity);
 const boolean = leaf(words.readBoolean);

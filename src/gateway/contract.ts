@@ -204,4 +204,6 @@ export type GatewayAction =
   | { readonly do: 'ping-refused'; readonly tenant: string; readonly request: PingRequest; readonly why: string }
   /** States or SAs of this connection changed: look again. */
   | { readonly do: 'changed'; readonly tenant: string; readonly connection: string }
+  /** Something has happened to the session with this BGP peer: look again. */
+  | { readonly do: 'bgp-changed'; readonly tenant: string; readonly peer: string }
   | { readonly do: 'done' };

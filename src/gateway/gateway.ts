@@ -5,6 +5,7 @@
  * Leaves to others: sockets, devices, files and clocks (`runtime/`, `lab/`); words for people (`view.ts`).
  */
 
+import type { RouteQuery } from '../compartment/index.ts';
 import { formatMac } from '../config/index.ts';
 import { Agenda, assertNever, type Deadline, earliest, type Machine, type Millis, type Timed } from '../core/index.ts';
 import type { IkeEvent, IkeKeysExport } from '../ike/index.ts';
@@ -24,10 +25,11 @@ import type {
   NextHopStatus,
   RecordStatus,
   RouteExplanationStatus,
+  RouteStatus,
   TenantStatus,
 } from './status.ts';
 import { setTap, showTapped } from './taps.ts';
-import { viewExplanation, viewGateway, viewTenants } from './view.ts';
+import { viewExplanation, viewGateway, viewRoutes, viewTenants } from './view.ts';
 import { BgpView } from './view-bgp.ts';
 import { viewConnections } from './view-connections.ts';
 import { viewNats, viewNetworks, viewNextHop, viewRecords } from './view-network.ts';
@@ -187,13 +189,19 @@ export class Gateway implements Machine<GatewayEvent, GatewayAction> {
     return viewGateway(this.#books, now);
   }
 
-  /** Cheap, unlike `tenants`, which has all their routes. */
+  /** Cheap, unlike `tenants`. */
   tenantNames(): string[] {
     return [...this.#books.tenants.keys()];
   }
 
   tenants(): TenantStatus[] {
     return viewTenants(this.#books);
+  }
+
+  /** Of its compartment, those that are asked for; undefined: no such tenant. */
+  routes(name: string, query: RouteQuery): RouteStatus[] | undefined {
+    const tenant = this.#books.tenants.get(name);
+    return tenant && viewRoutes(tenant, query);
   }
 
   /** To look at; undefined: no such tenant. */

@@ -86,7 +86,8 @@ export interface TenantStatus {
   readonly direct: boolean;
   /** Its part of the virtual switch. */
   readonly network?: NetworkStatus;
-  readonly routes: readonly RouteStatus[];
+  /** How many its compartment has. */
+  readonly routes: number;
   readonly connections: readonly string[];
   readonly drops: Readonly<Record<string, number>>;
 }

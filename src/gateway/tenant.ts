@@ -4,7 +4,7 @@
  * Invariant: nothing here refers to another tenant. The doors in are the SPI (`tunnel` of an SA) and the port of an interface.
  */
 
-import { type Compartment, DISCARD, type Route } from '../compartment/index.ts';
+import { type Compartment, DISCARD, ROUTE_ORIGINS, type Route } from '../compartment/index.ts';
 import type { InterfaceDocument, StaticRoute, TenantConfig } from '../config/index.ts';
 import type { Bytes, Millis } from '../core/index.ts';
 import { contains, formatAddress, formatPrefix, type Prefix } from '../ip/index.ts';
@@ -171,9 +171,9 @@ export class Tenant {
   setRoutes(routes: readonly StaticRoute[]): void {
     const { number: compartment } = this;
     const wanted = new Map(routes.flatMap((route) => this.#routeOf(route)).map((route) => [textOf(route), route]));
-    for (const route of this.compartment.routes()) {
+    for (const route of this.compartment.routes({ origins: ['static'] })) {
       const { origin, prefix, interface: out, nextHop } = route;
-      if (origin !== 'static' || wanted.delete(textOf(route))) continue;
+      if (wanted.delete(textOf(route))) continue;
       const gone = { do: 'remove-route', compartment, prefix, interface: out, origin } as const;
       this.command(nextHop === undefined ? gone : { ...gone, nextHop });
     }
@@ -189,11 +189,11 @@ export class Tenant {
     const { hostRoutes, hostAddresses } = iface.config;
     if (hostRoutes === 'none') return [];
     return this.compartment
-      .routes()
+      .routes({ origins: NOT_LEARNED })
       .filter(({ interface: number, origin, prefix }) =>
         number === iface.number
           ? origin === 'connected' && !hostAddresses.some((host) => contains(prefix, host.address))
-          : origin !== 'connected' && origin !== 'bgp' && number !== DISCARD,
+          : origin !== 'connected' && number !== DISCARD,
       )
       .map((route) => route.prefix);
   }
@@ -224,6 +224,7 @@ export class Tenant {
   }
 }
 
+const NOT_LEARNED = ROUTE_ORIGINS.filter((origin) => origin !== 'bgp');
 /** No interface of a compartment has this number. */
 const NO_INTERFACE = 0;
 

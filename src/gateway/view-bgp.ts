@@ -1,9 +1,11 @@
 /** BGP of all tenants as people ask for it: each question names its tenant, and is answered from that tenant's router alone. */
-import { dumpRib, type MrtRecord, type Page } from '../bgp/index.ts';
+import { dumpRib, type MrtRecord, type Page, type SessionView } from '../bgp/index.ts';
 import type { BgpPeerConfig } from '../config/index.ts';
 import type { Millis } from '../core/index.ts';
 import { type Address, formatAddress, formatPrefix, type Prefix } from '../ip/index.ts';
 import {
+  type Concerned,
+  notificationAdvice,
   type TenantRouter,
   viewAdvertised,
   viewBgpExplanation,
@@ -124,7 +126,7 @@ export const bgpProblems = (books: Books, now: Millis): Problem[] =>
 function problemOf(tenant: string, router: TenantRouter, peer: BgpPeerConfig, now: Millis): Problem[] {
   const { name, address, asn } = peer;
   const view = router.speaker.session(name)?.view(now);
-  if (view === undefined || view.state === 'established' || view.stopped) return [];
+  if (view === undefined || view.state === 'established' || !router.isWanted(name)) return [];
   const { lastErrorSent: sent, lastErrorReceived: received } = view;
   const line = (what: string, error: typeof sent) =>
     error === undefined ? [] : [`${what} ${Math.floor(error.agoMillis / 1000)} s ago: ${error.words}`];
@@ -135,7 +137,7 @@ function problemOf(tenant: string, router: TenantRouter, peer: BgpPeerConfig, no
       severity: view.connectionsEstablished === 0 && view.connectRetryCounter === 0 ? 'warning' : 'error',
       tenant,
       problem: `BGP peer ${name} (${formatAddress(address)}, AS ${asn}) is not up: ${whyDown(router, name, view)}`,
-      advice: isSilent ? COMPARE : adviceFor(tenant, name, view.why ?? router.lastTrouble(name) ?? ''),
+      advice: isSilent ? COMPARE : adviceFor({ tenant, peer: name, address: formatAddress(address) }, router, view),
       lines: [...line('last error sent', sent), ...line('last error received', received), ...dropped],
     },
   ];
@@ -154,12 +156,12 @@ function droppedLines({ transport }: TenantRouter): string[] {
 
 const COMPARE = 'compare `md5` and `ttlSecurityHops` on both sides';
 
-function adviceFor(tenant: string, peer: string, why: string): string {
-  if (/tunnel|path/.test(why)) return `see \`bulkhead connections --tenant ${tenant}\``;
-  if (/Bad Peer AS|AS \d+, expected/.test(why))
-    return 'one side has another AS number in its document: compare `asn` on both';
-  if (/Maximum Number of Prefixes|prefixes, \d+ are allowed/.test(why))
-    return `raise maxPrefixes, then \`bulkhead bgp up ${peer} --tenant ${tenant}\``;
+function adviceFor(whose: Concerned, router: TenantRouter, view: SessionView): string {
+  const { tenant, peer } = whose;
+  const why = view.why ?? router.troubles.words(peer) ?? '';
+  if (/(^|: )the (tunnel|path) /.test(why)) return `see \`bulkhead connections --tenant ${tenant}\``;
   if (/no route|no own address/.test(why)) return `see \`bulkhead routes --tenant ${tenant}\``;
-  return `see \`bulkhead bgp peers --tenant ${tenant}\``;
+  const cause = router.troubles.cause(peer);
+  const advice = cause && notificationAdvice(cause.code, cause.subcode, cause.by, whose);
+  return advice ?? `see \`bulkhead bgp peers --tenant ${tenant}\``;
 }

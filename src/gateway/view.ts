@@ -4,7 +4,7 @@
  * Leaves to others: connections (`view-connections.ts`), NAT and virtual networks (`view-network.ts`), moments in time (the core
  * knows durations only), memory, sockets' own counters. No secret is read here.
  */
-import { DISCARD, type Route } from '../compartment/index.ts';
+import { DISCARD, type Route, type RouteQuery } from '../compartment/index.ts';
 import { DEFAULT_COMPARTMENT, formatMac } from '../config/index.ts';
 import type { Millis } from '../core/index.ts';
 import { type Address, dropsByName, formatAddress, formatPrefix } from '../ip/index.ts';
@@ -69,11 +69,15 @@ export const viewTenants = (books: Books): TenantStatus[] =>
       ...(nat === undefined ? {} : { nat }),
       direct: config.direct,
       ...(virtual === undefined ? {} : { network: virtual }),
-      routes: compartment.routes().map((route) => viewRoute(tenant, route)),
+      routes: compartment.routeCount,
       connections: [...tenant.tunnels.keys()],
       drops: tenantDrops(books, tenant),
     };
   });
+
+/** Those of its compartment that are asked for. */
+export const viewRoutes = (tenant: Tenant, query: RouteQuery): RouteStatus[] =>
+  tenant.compartment.routes(query).map((route) => viewRoute(tenant, route));
 
 const viewRoute = (tenant: Tenant, route: Route): RouteStatus => {
   const { prefix, interface: number, origin, preference, metric = 0, nextHop, why } = route;

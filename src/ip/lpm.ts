@@ -105,8 +105,24 @@ export class PrefixTable<T extends NonNullable<unknown>> {
 
   /** IPv4 first, then by address, shorter prefixes before those they contain. */
   *entries(): IterableIterator<PrefixEntry<T>> {
-    yield* walk(this.#v4);
-    yield* walk(this.#v6);
+    for (const root of [this.#v4, this.#v6]) {
+      const walk = new Walk(root);
+      for (let node = walk.next(); node !== undefined; node = walk.next()) yield entryOf(node, node.value!);
+    }
+  }
+
+  /**
+   * Shows what this table and another have under each prefix that one of them has, in the order of `entries`, until `show` is false.
+   * `within`: of prefixes that lie in this one.
+   */
+  beside<U extends NonNullable<unknown>>(
+    other: PrefixTable<U>,
+    within: Prefix | undefined,
+    show: (mine: T | undefined, others: U | undefined) => boolean,
+  ): void {
+    const length = within?.address.length;
+    if (length !== 16 && !merge(below(this.#v4, within), below(other.#v4, within), show)) return;
+    if (length !== 4) merge(below(this.#v6, within), below(other.#v6, within), show);
   }
 
   [Symbol.iterator](): IterableIterator<PrefixEntry<T>> {
@@ -279,9 +295,57 @@ function commonBits<T>(a: Node<T>, b: Node<T>): number {
   return 96 + Math.clz32(a.w3 ^ b.w3);
 }
 
-function* walk<T>(node: Node<T> | undefined): IterableIterator<PrefixEntry<T>> {
-  if (node === undefined) return;
-  if (node.value !== undefined) yield entryOf(node, node.value);
-  yield* walk(node.zero);
-  yield* walk(node.one);
+/** The part of a trie whose prefixes lie in that one. */
+function below<T>(root: Node<T> | undefined, within: Prefix | undefined): Node<T> | undefined {
+  if (within === undefined) return root;
+  const key = leaf<T>(within);
+  let node = root;
+  while (node !== undefined && node.length < key.length)
+    node = covers(node, key.w0, key.w1, key.w2, key.w3) ? child(node, key) : undefined;
+  return node !== undefined && covers(key, node.w0, node.w1, node.w2, node.w3) ? node : undefined;
+}
+
+/** The nodes of a trie with a value, one after the other. */
+class Walk<T> {
+  /** What is behind the last one. */
+  readonly #stack: Node<T>[];
+
+  constructor(root: Node<T> | undefined) {
+    this.#stack = root === undefined ? [] : [root];
+  }
+
+  next(): Node<T> | undefined {
+    for (let node = this.#stack.pop(); node !== undefined; node = this.#stack.pop()) {
+      if (node.one !== undefined) this.#stack.push(node.one);
+      if (node.zero !== undefined) this.#stack.push(node.zero);
+      if (node.value !== undefined) return node;
+    }
+    return undefined;
+  }
+}
+
+/** False where `show` was. */
+function merge<T, U>(
+  a: Node<T> | undefined,
+  b: Node<U> | undefined,
+  show: (mine: T | undefined, others: U | undefined) => boolean,
+): boolean {
+  const [left, right] = [new Walk(a), new Walk(b)];
+  let [x, y] = [left.next(), right.next()];
+  while (x !== undefined || y !== undefined) {
+    const order = x === undefined ? 1 : y === undefined ? -1 : compare(x, y);
+    if (!show(order > 0 ? undefined : x?.value, order < 0 ? undefined : y?.value)) return false;
+    if (order <= 0) x = left.next();
+    if (order >= 0) y = right.next();
+  }
+  return true;
+}
+
+/** By address, shorter prefixes before those they contain. */
+function compare<T, U>(a: Node<T>, b: Node<U>): number {
+  if (a.w0 !== b.w0) return a.w0 >>> 0 < b.w0 >>> 0 ? -1 : 1;
+  if (a.w1 !== b.w1) return a.w1 >>> 0 < b.w1 >>> 0 ? -1 : 1;
+  if (a.w2 !== b.w2) return a.w2 >>> 0 < b.w2 >>> 0 ? -1 : 1;
+  if (a.w3 !== b.w3) return a.w3 >>> 0 < b.w3 >>> 0 ? -1 : 1;
+  return a.length - b.length;
 }

@@ -239,6 +239,7 @@ export class GatewayNode implements Timed {
       case 'pinged':
       case 'ping-refused':
       case 'changed':
+      case 'bgp-changed':
       case 'plane':
       case 'probe-path':
         return;

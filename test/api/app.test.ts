@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ApiProblem, createApi, PATHS } from '../../src/api/index.ts';
-import { childSa, FakeBackend, GATEWAY, ikeSa, TENANTS } from './fake-backend.ts';
+import { pfx } from '../support/packets.ts';
+import { childSa, FakeBackend, GATEWAY, ikeSa, ROUTES, TENANTS } from './fake-backend.ts';
 
 interface Answer {
   readonly status: number;
@@ -29,7 +30,7 @@ describe('reading', () => {
     { sa: 'ike', tenant: 'fabrikam', connection: 'hq', ...ikeSa(1) },
     { sa: 'child', ...childSa(4) },
   ];
-  const [route, other] = TENANTS[0]!.routes;
+  const [route, other] = ROUTES;
 
   test.each([
     ['/v1', items('paths', ...PATHS)],
@@ -37,6 +38,8 @@ describe('reading', () => {
     ['/v1/tenants', items('tenants', ...TENANTS)],
     ['/v1/tenants/contoso', items('tenants', TENANTS[1])],
     ['/v1/tenants/fabrikam/routes', items('routes', route, other)],
+    ['/v1/tenants/fabrikam/routes?offset=1&limit=1', items('routes', other)],
+    ['/v1/tenants/contoso/routes', items('routes')],
     [
       '/v1/tenants/fabrikam/routes?explain=10.2.0.1',
       items('route-explanation', {
@@ -56,11 +59,29 @@ describe('reading', () => {
     ['/v1/tenants/nobody', error(404, 'not-found', 'there is no tenant "nobody"', 'Known: fabrikam, contoso.')],
     ['/v1/connections?tenant=x', error(404, 'not-found', 'there is no tenant "x"', 'Known: fabrikam, contoso.')],
     ['/v1/connections/contoso/x', error(404, 'not-found', 'there is no connection "x"', 'Known: hq, branch.')],
+    ['/v1/tenants/x/routes?limit=1', error(404, 'not-found', 'there is no tenant "x"', 'Known: fabrikam, contoso.')],
+    [
+      '/v1/tenants/fabrikam/routes?limit=10001',
+      error(400, 'bad-request', 'limit must be a whole number from 1 to 10000', SEE),
+    ],
+    ['/v1/tenants/fabrikam/routes?prefix=x', error(400, 'bad-request', 'prefix must be a prefix', SEE)],
+    [
+      '/v1/tenants/fabrikam/routes?origin=bgp,x',
+      error(400, 'bad-request', 'origin must be of connected, static, connection, bgp, nat, several with commas', SEE),
+    ],
     [
       '/v1/tenants/fabrikam/routes?explain=there',
       error(400, 'bad-request', '"there" is not an address', 'Write an IPv4 or IPv6 address.'),
     ],
   ])('GET %s', async (path, answer) => expect(await get(backend, path)).toEqual(answer));
+
+  test('routes: what is asked for', async () => {
+    const asking = new FakeBackend();
+    await get(asking, '/v1/tenants/fabrikam/routes?prefix=10.2.0.0/16&within=10.0.0.0/8&origin=bgp,static');
+    const [ten, two] = ['10.0.0.0/8', '10.2.0.0/16'].map(pfx);
+    const query = { within: ten, prefix: two, origins: ['bgp', 'static'] };
+    expect(asking.commands).toEqual([`routes fabrikam ${JSON.stringify(query)}`]);
+  });
 });
 
 describe('what does not exist', () => {

@@ -14,6 +14,7 @@ describe('BGP commands', () => {
 
   test.each([
     ['up', {}, ['bgp contoso/hq start']],
+    ['up', { wait: 0 }, ['bgp contoso/hq start']],
     ['down', { text: 'back at noon' }, ['bgp contoso/hq stop back at noon']],
     ['clear', {}, ['bgp contoso/hq reset']],
     ['clear', { how: 'hard', text: 'x' }, ['bgp contoso/hq reset x']],
@@ -25,24 +26,44 @@ describe('BGP commands', () => {
     const peer = { ...BGP_PEER, state: 'Established', capabilitiesReceived: ['ROUTE_REFRESH'] } as const;
     backend.bgp.peers = () => [peer];
     const { status, items } = await ask(backend, 'POST', `${path}/${command}`, fields);
-    expect([status, items, backend.commands]).toEqual([200, [{ command, peer }], commands]);
+    const begun = { command, outcome: 'begun', why: 'nobody waits for the outcome', peer };
+    expect([status, items, backend.commands]).toEqual([200, [begun], commands]);
+    // And for all peers of the tenant, of whom there is one.
+    const all = await ask(backend, 'POST', `/v1/tenants/contoso/bgp/${command}`, fields);
+    expect([all.items, backend.commands]).toEqual([items, [...commands, ...commands]]);
   });
 
+  const notYet = (state: string): string => `the session is ${state}; once it is Established everything is told`;
+  const never = 'it takes no ROUTE-REFRESH; `bulkhead bgp clear PEER hard` begins anew';
   test.each([
-    ['in', { state: 'Active' }, 'contoso/hq is Active'],
-    ['soft', { state: 'Active' }, 'contoso/hq is Active'],
-    ['out', { state: 'Idle' }, 'contoso/hq is Idle'],
-    ['in', { state: 'Established' }, 'contoso/hq takes no ROUTE-REFRESH'],
-    ['soft', { state: 'Established' }, 'contoso/hq takes no ROUTE-REFRESH'],
-  ] as const)('RFC 2918 §4: clear %s is refused where it comes to nothing: %j', async (how, changes, problem) => {
+    ['in', { state: 'Active' }, notYet('Active')],
+    ['soft', { state: 'Active' }, notYet('Active')],
+    ['out', { state: 'Idle' }, notYet('Idle')],
+    ['in', { state: 'Established' }, never],
+    ['soft', { state: 'Established' }, never],
+  ] as const)('RFC 2918 §4: clear %s is refused where it comes to nothing: %j', async (how, changes, why) => {
     const backend = new FakeBackend();
-    backend.bgp.peers = () => [{ ...BGP_PEER, ...changes }];
-    const { status, error } = await ask(backend, 'POST', `${path}/clear`, { how });
-    expect([status, error?.problem, backend.commands]).toEqual([409, problem, []]);
+    const peer = { ...BGP_PEER, ...changes };
+    const other = { ...peer, name: 'other', state: 'Established', capabilitiesReceived: ['ROUTE_REFRESH'] } as const;
+    backend.bgp.peers = () => [peer, other];
+    const failed = { command: 'clear', outcome: 'failed', why, peer };
+    expect(await ask(backend, 'POST', `${path}/clear`, { how })).toEqual(
+      expect.objectContaining({ status: 200, items: [failed] }),
+    );
+    expect(backend.commands).toEqual([]);
+    // Of all peers the others are cleared.
+    const { items } = await ask(backend, 'POST', '/v1/tenants/contoso/bgp/clear', { how });
+    expect(items).toMatchObject([failed, { outcome: 'begun', peer: other }]);
+    expect(new Set(backend.commands.map((each) => each.split(' ')[1]))).toEqual(new Set(['contoso/other']));
+  });
+
+  test('all peers of a tenant without any: nothing', async () => {
+    expect(await ask(new FakeBackend(), 'POST', '/v1/tenants/fabrikam/bgp/clear', {})).toMatchObject({ items: [] });
   });
 
   test.each([
-    ['up', { text: 'x' }, 'unknown field "text"; known: '],
+    ['up', { text: 'x' }, 'unknown field "text"; known: wait'],
+    ['up', { wait: 3601 }, 'wait must be a number from 0 to 3600'],
     ['down', { text: 'é'.repeat(128) }, 'text must have at most 255 octets'],
     ['down', { text: 5 }, 'text must be text'],
     ['clear', { how: 'all' }, 'how must be one of hard, soft, in, out'],

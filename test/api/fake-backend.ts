@@ -9,6 +9,7 @@ import type {
   ReloadStatus,
   SaKind,
 } from '../../src/api/index.ts';
+import type { RouteQuery } from '../../src/compartment/index.ts';
 import type { BgpPeerStatus, TraceOrder, TraceStage } from '../../src/gateway/index.ts';
 import type {
   ChildSaStatus,
@@ -22,6 +23,7 @@ import type {
   NextHopStatus,
   PingStatus,
   RecordStatus,
+  RouteStatus,
   TenantStatus,
   WorkerStatus,
 } from '../../src/gateway/status.ts';
@@ -65,6 +67,10 @@ export class FakeBackend implements Backend {
   status = () => this.gateway;
   tenantNames = () => TENANTS.map(({ name }) => name);
   tenants = () => TENANTS;
+  routes = (tenant: string, { offset = 0, limit = 0, ...rest }: RouteQuery) => {
+    this.commands.push(`routes ${tenant} ${JSON.stringify(rest)}`);
+    return tenant === 'fabrikam' ? ROUTES.slice(offset, offset + limit) : [];
+  };
   connections = () => this.list;
   up = (tenant: string, name: string) => void this.commands.push(`up ${tenant}/${name}`);
   down = (tenant: string, name: string, what: SaKind) => void this.commands.push(`down ${tenant}/${name} ${what}`);
@@ -74,13 +80,12 @@ export class FakeBackend implements Backend {
     return () => void this.#watchers.delete(changed);
   }
   explain = (_tenant: string, address: string) => {
-    const route = TENANTS[0]!.routes[0]!;
     return /^[0-9.]+$/.test(address)
       ? {
           address,
-          chosen: route,
+          chosen: ROUTES[0],
           why: 'the longest prefix',
-          passedOver: [{ route: TENANTS[0]!.routes[1]!, why: 'shorter' }],
+          passedOver: [{ route: ROUTES[1], why: 'shorter' }],
         }
       : undefined;
   };
@@ -125,6 +130,7 @@ export class FakeBackend implements Backend {
       this.commands.push(`record ${JSON.stringify(whom)}`);
       return whom.tenant === 'contoso' ? this.paged() : undefined;
     },
+    watch: (_tenant, changed) => this.watch(changed),
     command: (tenant, peer, what, text) => void this.commands.push(`bgp ${tenant}/${peer} ${what} ${text}`.trimEnd()),
   };
   async *said(): AsyncGenerator<BgpLine> {
@@ -350,6 +356,27 @@ export const RECORDS: readonly RecordStatus[] = ['fabrikam', 'contoso'].flatMap(
   },
 ]);
 
+/** Of the first tenant. */
+export const ROUTES = [
+  {
+    prefix: '10.2.0.0/24',
+    via: 'hq',
+    origin: 'connection',
+    preference: 5,
+    metric: 1,
+    why: 'selector of fabrikam/hq',
+  },
+  {
+    prefix: '10.0.0.0/8',
+    via: 'inside',
+    nextHop: '10.1.0.254',
+    origin: 'static',
+    preference: 1,
+    metric: 0,
+    why: 'the document',
+  },
+] as const satisfies readonly RouteStatus[];
+
 export const TENANTS: TenantStatus[] = [
   {
     name: 'fabrikam',
@@ -373,25 +400,7 @@ export const TENANTS: TenantStatus[] = [
     direct: false,
     nat: natOf('fabrikam'),
     network: networkOf('fabrikam'),
-    routes: [
-      {
-        prefix: '10.2.0.0/24',
-        via: 'hq',
-        origin: 'connection',
-        preference: 5,
-        metric: 1,
-        why: 'selector of fabrikam/hq',
-      },
-      {
-        prefix: '10.0.0.0/8',
-        via: 'inside',
-        nextHop: '10.1.0.254',
-        origin: 'static',
-        preference: 1,
-        metric: 0,
-        why: 'the document',
-      },
-    ],
+    routes: 2,
     connections: ['hq'],
     drops: { 'no-route': 7 },
   },
@@ -402,7 +411,7 @@ export const TENANTS: TenantStatus[] = [
     interfaces: [],
     subnets: [],
     direct: false,
-    routes: [],
+    routes: 0,
     connections: ['hq', 'branch'],
     drops: {},
   },

@@ -50,12 +50,12 @@ describe('bgp policy test', () => {
       err: '',
       out: lines(
         '10.7.0.0/16 from fabrikam/hq: accepted: import[1] accepts it',
-        'ATTRIBUTE         BEFORE                  AFTER',
-        'next hop          10.1.0.2                10.1.0.2',
-        'AS path           65020 65030             65020 65030',
-        'origin            igp                     igp',
-        'local preference                          200',
-        'communities       65000:1 target 65020:7  65000:1 65010:20 target 65020:7',
+        'ATTRIBUTE         BEFORE              AFTER',
+        'next hop          10.1.0.2            10.1.0.2',
+        'AS path           65020 65030         65020 65030',
+        'origin            igp                 igp',
+        'local preference                      200',
+        'communities       65000:1 rt:65020:7  65000:1 65010:20 rt:65020:7',
       ),
     });
   });
@@ -122,7 +122,7 @@ describe('bgp policy test', () => {
       asPath: '65020',
       origin: 'igp',
       weight: 0,
-      communities: ['NO_PEER'],
+      communities: ['no-peer'],
       others: [],
     };
     expect([exit, JSON.parse(out)]).toEqual([
@@ -146,13 +146,30 @@ describe('bgp policy test', () => {
     ]);
   });
 
+  test.each(['in', 'out'])('what is printed of a route is understood as that route: %s', async (direction) => {
+    const of = async (asPath: string, origin: string, communities: string) => {
+      const way = `bgp policy test -c ${file} --peer fabrikam/hq --direction ${direction} --json 10.7.0.0/16`;
+      const path = direction === 'in' ? ['--as-path', asPath] : [];
+      const { out } = await run([...way.split(' '), ...path, '--origin', origin, '--community', communities]);
+      return JSON.parse(out).items[0].before;
+    };
+    const before = await of('65020 {7 8}', '?', 'RT:65020:7, (65000,1), NO_PEER, target:1.10:3, 65000:1:2');
+    expect(before).toMatchObject({
+      asPath: direction === 'in' ? '65020 {7,8}' : '',
+      origin: 'incomplete',
+      communities: ['65000:1', 'no-peer', 'rt:65020:7', 'rt:65546:3', '65000:1:2'],
+    });
+    expect(await of(before.asPath, before.origin, before.communities.join(' '))).toEqual(before);
+  });
+
   test.each([
     ['--peer hq 10.7.0.0/16', 'several peers are called hq\n  Name one of: fabrikam/hq, contoso/hq'],
     ['--peer x 10.7.0.0/16', 'the document has no BGP peer x'],
     ['--peer fabrikam/hq 10.7.0.1/16', '10.7.0.1/16 is not a prefix'],
     ['--peer fabrikam/hq --next-hop x 10.7.0.0/16', 'x is not an address'],
-    ['--peer fabrikam/hq --as-path x 10.7.0.0/16', '--as-path must be AS numbers with blanks between them, not x'],
+    ['--peer fabrikam/hq --as-path x 10.7.0.0/16', '--as-path must be like 65001 65002 {65003,65004}, not x'],
     ['--peer fabrikam/hq --community x 10.7.0.0/16', 'x is not a community like'],
+    ['--peer fabrikam/hq --origin x 10.7.0.0/16', '--origin must be igp, egp or incomplete, not x'],
     ['10.7.0.0/16', '--peer is needed'],
   ])('%s: usage', async (words, problem) => {
     const { exit, err } = await trial(words);

@@ -118,6 +118,22 @@ describe('looking', () => {
       '10.2.0.0/24   hq      -         bgp                 20       0  BGP route of external peer hq',
       '10.50.0.0/16  hq      -         bgp                 20       0  BGP route of external peer hq',
     ]);
+    const prefixes = async (flags: string) =>
+      JSON.parse((await run(`routes --tenant contoso --json ${flags}`, backend)).out).items.map(
+        ({ prefix }: { prefix: string }) => prefix,
+      );
+    expect(await prefixes('--origin bgp')).toEqual(['10.2.0.0/24', '10.50.0.0/16']);
+    expect(await prefixes('--origin bgp --within 10.48.0.0/12')).toEqual(['10.50.0.0/16']);
+    expect(await prefixes('--prefix 10.2.0.0/24')).toEqual(['10.2.0.0/24']);
+    expect(await prefixes('--origin bgp --limit 1 --offset 1')).toEqual(['10.50.0.0/16']);
+    expect((await run('routes --tenant contoso --origin bgp --limit 1', backend)).err).toBe(
+      'There may be more: --offset 1\n',
+    );
+    expect(await run('routes --tenant contoso --origin nat', backend)).toEqual({
+      exit: 0,
+      out: '',
+      err: 'There are no such routes.\n',
+    });
   });
 
   test.each([
@@ -126,6 +142,7 @@ describe('looking', () => {
     ['bgp received contoso/x', 1, 'there is no BGP peer contoso/x'],
     ['bgp --tenant x', 1, 'there is no tenant "x"'],
     ['bgp routes', 2, '--tenant is needed'],
+    ['routes --tenant contoso --origin isis', 2, 'One or more of connected, static, connection, bgp, nat are needed'],
     ['bgp routes --tenant contoso --limit 0', 2, 'A whole number from 1 to 10000 is needed.'],
     ['bgp routes --tenant contoso --within here', 1, 'within must be a prefix'],
     ['bgp explain --tenant contoso there', 1, 'to must be an address or a prefix'],
@@ -175,6 +192,75 @@ describe('commands', () => {
     expect((await run('bgp clear contoso/hq', backend)).exit).toBe(0);
     it.run(60_000);
     expect(backend.bgp.peers()[0]).toMatchObject({ state: 'Established', connectionsEstablished: 2 });
+  });
+
+  test('clear --all: every peer of that tenant, and of no other', async () => {
+    const { world: it, backend } = world();
+    const peer = (tenant: string) => backend.bgp.peers(tenant)[0]!;
+    expect(await run('bgp clear --all --tenant contoso soft', backend)).toEqual({
+      exit: 0,
+      out: '',
+      err:
+        'contoso/hq: clear soft; Established\n' +
+        'It has been asked for its routes; whether it answers: bulkhead bgp log contoso/hq --events\n',
+    });
+    expect(['contoso', 'woodgrove'].map((name) => peer(name).messagesSent.routeRefresh)).toEqual([1, 0]);
+    expect((await run('bgp clear --all --tenant contoso', backend)).exit).toBe(0);
+    it.run(60_000);
+    expect(['contoso', 'woodgrove'].map((name) => peer(name).connectionsEstablished)).toEqual([2, 1]);
+  });
+
+  test('--wait: until the session is what was asked for', async () => {
+    const { world: it, backend } = world();
+    const waits = async (line: string) => {
+      const ran = run(line, backend);
+      const ticks = setInterval(() => it.run(1000), 5);
+      const ended = await ran;
+      clearInterval(ticks);
+      return { exit: ended.exit, err: ended.err };
+    };
+    expect(await waits('bgp up contoso/hq --wait')).toEqual({ exit: 0, err: 'contoso/hq: up done: Established\n' });
+    expect(await waits('bgp clear contoso/hq --wait 20')).toEqual({
+      exit: 0,
+      err: 'contoso/hq: clear done: Established\n',
+    });
+    expect(backend.bgp.peers()[0]!.connectionsEstablished).toBe(2);
+    expect(await waits('bgp clear contoso/hq in --wait')).toEqual({
+      exit: 0,
+      err: 'contoso/hq: clear in done: Established\n',
+    });
+    expect(await waits('bgp down --all --tenant contoso --wait')).toEqual({
+      exit: 0,
+      err: 'contoso/hq: down done: Idle: stopped\n',
+    });
+    const stays = 'contoso/hq: clear failed: the session is down and stays so: stopped\n';
+    expect(await waits('bgp clear contoso/hq --wait')).toEqual({ exit: 1, err: stays });
+    // Only the document, or up, begins it again.
+    expect(await waits('bgp up contoso/hq --wait 20')).toMatchObject({ exit: 0 });
+  });
+
+  test('--wait: what has not come in time is said, with where it stands', async () => {
+    const { backend } = world((text) => text.replaceAll('asn: 65020', 'asn: 65021'));
+    const { exit, err } = await run('bgp up contoso/hq --wait 1', backend);
+    expect([exit, err]).toEqual([
+      124,
+      lines(
+        'contoso/hq: up timeout: no outcome within 1 s; the session is Active: waits for the peer, or for the next try',
+        '  → bulkhead bgp peers contoso/hq',
+      ),
+    ]);
+    const { items } = JSON.parse((await run('bgp clear contoso/hq soft --wait --json', backend)).out);
+    expect(items).toMatchObject([{ command: 'clear', outcome: 'failed' }]);
+  });
+
+  test.each([
+    ['bgp clear', 'a peer is needed, or --all'],
+    ['bgp clear --all', '--tenant is needed'],
+    ['bgp clear --all --tenant contoso hq soft', 'either a peer or --all'],
+    ['bgp up contoso/hq --wait 0', 'A whole number from 1 to 3600 is needed.'],
+  ])('%s: usage', async (line, words) => {
+    const ran = await run(line, world().backend);
+    expect([ran.exit, ran.err.includes(words), ran.err]).toEqual([2, true, ran.err]);
   });
 
   test('a session that is not up: exit 3 for the one, and a problem in status with what to do', async () => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { DISCARD, type RouteOrigin } from '../../src/compartment/index.ts';
-import { contains, formatAddress, formatPrefix, networkOf } from '../../src/ip/index.ts';
+import { DISCARD, type RouteOrigin, type RouteQuery } from '../../src/compartment/index.ts';
+import { contains, formatAddress, formatPrefix, ipv4Octets, networkOf, sameAddress } from '../../src/ip/index.ts';
 import { Bench, net, site } from './fixture.ts';
 import { addr, counting, ipv4, udp } from './octets.ts';
 
@@ -65,6 +65,45 @@ describe('RFC 1812 §5.2.4.3: the choice of a route', () => {
       `2001:db8:1::/64 ${inside} 0`,
       `2001:db8:2::/48 ${hq} 5`,
     ]);
+  });
+
+  it('answers with those that are asked for, a page at a time', () => {
+    const bench = site();
+    const { hq, inside } = bench;
+    bench.route('10.2.0.0/16', inside, 1);
+    bench.route('10.2.0.0/16', hq, 7, 'connection');
+    bench.route('10.2.3.0/24', hq, 20, 'bgp');
+    bench.route('10.2.4.0/24', hq, 20, 'bgp');
+    const asked = (query: RouteQuery) =>
+      bench.compartment.routes(query).map((r) => `${formatPrefix(r.prefix)} ${r.origin}`);
+    expect(asked({ prefix: net('10.2.0.0/16') })).toEqual(['10.2.0.0/16 static', '10.2.0.0/16 connection']);
+    expect(asked({ prefix: net('10.2.0.0/17') })).toEqual([]);
+    const all = ['10.2.0.0/16 static', '10.2.0.0/16 connection', '10.2.3.0/24 bgp', '10.2.4.0/24 bgp'];
+    expect(asked({ within: net('10.2.0.0/16') })).toEqual(all);
+    expect(asked({ within: net('10.2.0.0/16'), offset: 1, limit: 2 })).toEqual(all.slice(1, 3));
+    expect(asked({ within: net('10.2.3.0/24') })).toEqual(['10.2.3.0/24 bgp']);
+    expect(asked({ within: net('::/0'), origins: ['connection'] })).toEqual(['2001:db8:2::/48 connection']);
+    expect(asked({ origins: ['bgp', 'static'] })).toEqual([all[0], ...all.slice(2)]);
+    expect(asked({ origins: [] })).toEqual([]);
+    expect(bench.compartment.routeCount).toBe(bench.compartment.routes().length);
+  });
+
+  it('pages of 50,000 routes: each is a walk over numbers, and together they are all', () => {
+    const bench = new Bench();
+    const hq = bench.add('hq', 'connection', 1400);
+    const prefixOf = (i: number) => ({ address: ipv4Octets((0x0a00_0000 + i * 0x100) >>> 0), length: 24 });
+    for (let i = 0; i < 50_000; i++)
+      bench.compartment.addRoute({ prefix: prefixOf(i), interface: hq, origin: 'bgp', preference: 20, why: 'a peer' });
+    const pages: number[] = [];
+    let seen = 0;
+    for (let offset = 0; offset < 50_000; offset += 10_000) {
+      const page = bench.compartment.routes({ offset, limit: 10_000 });
+      pages.push(page.length);
+      seen += page.filter(({ prefix }, i) => sameAddress(prefix.address, prefixOf(offset + i).address)).length;
+    }
+    expect([pages, seen]).toEqual([[10_000, 10_000, 10_000, 10_000, 10_000], 50_000]);
+    expect(bench.compartment.routes({ offset: 49_999, limit: 10 })).toHaveLength(1);
+    expect(bench.compartment.routes({ origins: ['static'] })).toEqual([]);
   });
 
   it('counts what exceeds the limit', () => {
@@ -247,7 +286,12 @@ describe('the table as a whole', () => {
           expect(taken).toBe(bench.compartment.explain(addr(destination), flow).chosen?.interface);
           expect(taken === undefined ? expected.length === 0 : expected.includes(taken)).toBe(true);
         }
-        expect(bench.compartment.routes().length).toBe(kept.length + 1);
+        const all = bench.compartment.routes();
+        expect([all.length, bench.compartment.routeCount]).toEqual([kept.length + 1, kept.length + 1]);
+        for (const origins of [['static'], ['bgp', 'connection'], ['connected', 'connection']] as const)
+          expect(bench.compartment.routes({ origins })).toEqual(
+            all.filter(({ origin }) => (origins as readonly RouteOrigin[]).includes(origin)),
+          );
         expect(bench.pool.taken).toBe(0);
       }),
       { numRuns: 500 },

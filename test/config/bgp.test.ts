@@ -258,6 +258,49 @@ describe('policies', () => {
   });
 
   test.each([
+    [
+      'communities as others write them, one form in the document',
+      '[{ community: [NO_EXPORT, local-AS, "(65000, 1)", RT:65020:1, "soo 65020:1", "target:1.10:7", "0x0002fde800000001", "(65000,1,2)", "large:65000:1:2"] }]',
+      {
+        communities: [
+          'no-export',
+          'no-export-subconfed',
+          '65000:1',
+          'rt:65020:1',
+          'soo:65020:1',
+          'rt:65546:7',
+          'rt:65000:1',
+          '65000:1:2',
+          '65000:1:2',
+        ],
+      },
+    ],
+    ['an origin as tables of routes mark it', '[{ origin: "?", set: { origin: IGP } }]', { origin: 'incomplete' }],
+    ['a next hop as it is printed', '[{ nextHop: 10.2.0.1 }]', { nextHop: prefix('10.2.0.1/32') }],
+    [
+      'lengths behind the prefix',
+      '[{ prefix: [10.0.0.0/8 ge 16 le 24, 10.0.0.0/8 le 9, 10.0.0.0/8 ge 30, 10.0.0.0/8+, "10.0.0.0/8{16, 24}"] }]',
+      {
+        prefixes: [
+          [16, 24],
+          [8, 9],
+          [30, 32],
+          [8, 32],
+          [16, 24],
+        ].map(([ge, le]) => ({ prefix: prefix('10.0.0.0/8'), ge, le })),
+      },
+    ],
+  ])('what is printed, and the spellings of others: %s', (_, policy, expected) => {
+    expect(clausesOf(policy)).toMatchObject([expected]);
+  });
+
+  test.each([
+    [
+      '[{ prefix: 10.0.0.0/8 le 24 le 25 }]',
+      'import[0].prefix: "10.0.0.0/8 le 24 le 25": behind a prefix comes ge and le, like ge 16 le 24',
+    ],
+    ['[{ prefix: 10.0.0.0/8 le 24, ge: 9 }]', 'import[0].prefix: "10.0.0.0/8 le 24": ge and le are said twice'],
+    ['[{ origin: ibgp }]', 'import[0].origin: must be igp, egp or incomplete, not "ibgp"; did you mean igp?'],
     ['any', 'import: all, none or a list of clauses is needed, not "any"'],
     [
       '[{ prefix: 10.0.0.0/8, le: 7 }]',
@@ -266,7 +309,7 @@ describe('policies', () => {
     ['[{ le: 24 }]', 'import[0].le: says how long prefixes within prefix are: write prefix, too'],
     [
       '[{ community: "65536:1" }]',
-      'import[0].community: "65536:1" is not a community like 65000:1, 65000:1:2, rt:65000:1 or one of no-export, no-advertise, no-export-subconfed, no-peer, blackhole, graceful-shutdown, llgr-stale, no-llgr',
+      'import[0].community: "65536:1" is not a community like 65000:1, 65000:1:2, rt:65000:1 or one of graceful-shutdown, accept-own, llgr-stale, no-llgr, blackhole, no-export, no-advertise, no-export-subconfed, no-peer',
     ],
     ['[{ originAs: 9-3 }]', 'import[0].originAs: an AS number or a range like 64512-65534 is needed, not "9-3"'],
     ['[{ acton: reject }]', 'import[0].acton: unknown key; did you mean action?'],

@@ -31,6 +31,9 @@ class LinearTable {
   }
 }
 
+const byPlace = (a: Prefix, b: Prefix): number =>
+  a.address.length - b.address.length || toHex(a.address).localeCompare(toHex(b.address)) || a.length - b.length;
+
 /** Few distinct octets, so that prefixes nest and collide. */
 const octet = fc.constantFrom(0x00, 0x01, 0x0a, 0x80, 0xff);
 const address = fc.oneof(
@@ -73,14 +76,42 @@ describe('longest-prefix match', () => {
         }
         expect([...table].map((e) => [formatPrefix(e.prefix), e.value])).toEqual(
           [...model.routes.values()]
-            .sort(
-              (a, b) =>
-                a.prefix.address.length - b.prefix.address.length ||
-                toHex(a.prefix.address).localeCompare(toHex(b.prefix.address)) ||
-                a.prefix.length - b.prefix.length,
-            )
+            .sort((a, b) => byPlace(a.prefix, b.prefix))
             .map((e) => [formatPrefix(e.prefix), e.value]),
         );
+      }),
+      { numRuns: 400 },
+    );
+  });
+
+  it('beside another table: what both have under each prefix, in order, and of the prefixes in one only', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), fc.option(prefix, { nil: undefined }), (steps, within) => {
+        const tables = [new PrefixTable<number>(), new PrefixTable<number>()] as const;
+        const models = [new LinearTable(), new LinearTable()] as const;
+        for (const { do: what, prefix: at, value } of steps) {
+          for (const i of [0, 1] as const) {
+            if (what === 'insert' && value % 3 !== i) {
+              tables[i].insert(at, value);
+              models[i].insert(at, value);
+            } else if (what === 'remove') {
+              tables[i].remove(at);
+              models[i].remove(at);
+            }
+          }
+        }
+        const known = new Map([...models[0].routes, ...models[1].routes].map(([text, { prefix }]) => [text, prefix]));
+        const lies = ({ address, length }: Prefix): boolean =>
+          within === undefined ||
+          (address.length === within.address.length && length >= within.length && contains(within, address));
+        const expected = [...known]
+          .filter(([, each]) => lies(each))
+          .sort(([, a], [, b]) => byPlace(a, b))
+          .map(([text]) => models.map(({ routes }) => routes.get(text)?.value));
+        const shown: (number | undefined)[][] = [];
+        const most = expected.length - (steps.length % 3);
+        tables[0].beside(tables[1], within, (...both) => shown.push(both) < most);
+        expect(shown).toEqual(expected.slice(0, Math.max(most, 1)));
       }),
       { numRuns: 400 },
     );

@@ -16,6 +16,7 @@ import {
   type SpeakerEvent,
   sessionConfiguration,
 } from '../../src/bgp/index.ts';
+import { standardCommunity } from '../../src/bgp/message/community.ts';
 import { ALL } from '../../src/bgp/policy/policy.ts';
 import { formatAddress, formatPrefix } from '../../src/ip/index.ts';
 import { BGP_PORT, realClock, tcpTransport } from '../../src/runtime/bgp-transport.ts';
@@ -114,7 +115,8 @@ export class BgpHost {
   }
 
   originate(...prefixes: readonly string[]): void {
-    for (const prefix of prefixes) this.speaker.originate(pfx(prefix), { why: 'a test', communities: [COMMUNITY] });
+    for (const prefix of prefixes)
+      this.speaker.originate(pfx(prefix), { why: 'a test', communities: [standardCommunity(COMMUNITY)] });
     this.handle({ type: 'tick' });
   }
 

@@ -6,40 +6,13 @@
 import { toHex } from '../../core/index.ts';
 import { formatAddress, formatPrefix, ipv4Octets } from '../../ip/index.ts';
 import { capabilityCode } from './capability.ts';
+import { describeCommunity, describeLargeCommunity } from './community.ts';
 import { describeExtendedCommunity } from './extended-community.ts';
-import {
-  AFI,
-  attributeName,
-  CEASE,
-  capabilityName,
-  communityName,
-  ERROR,
-  errorName,
-  SAFI,
-  suberrorName,
-} from './iana.ts';
+import { AFI, attributeName, CEASE, capabilityName, ERROR, errorName, SAFI, suberrorName } from './iana.ts';
 import { afiOf, safiOf } from './nlri.ts';
 import { shutdownText } from './notification.ts';
-import type {
-  AsSegment,
-  AttributeValue,
-  Capability,
-  Family,
-  LargeCommunity,
-  Nlri,
-  NotificationMessage,
-  PathAttribute,
-} from './types.ts';
-
-/** `65001 65002 {1,2} (65010 65011) [7,8]`: sets in braces, confederations in parentheses and brackets. */
-export const describePath = (segments: readonly AsSegment[]): string => segments.map(describeSegment).join(' ');
-
-/** `65000:1`, `NO_EXPORT`. */
-export const describeCommunity = (community: number): string =>
-  communityName(community) ?? `${community >>> 16}:${community & 0xffff}`;
-
-/** `4200000001:1:2`. */
-export const describeLargeCommunity = (c: LargeCommunity): string => `${c.global}:${c.local1}:${c.local2}`;
+import { describePath } from './route-text.ts';
+import type { AttributeValue, Capability, Family, Nlri, NotificationMessage, PathAttribute } from './types.ts';
 
 /** `IPv4 unicast`, `L2VPN EVPN`, `AFI 3 SAFI 9`. */
 export function describeFamily(family: Family): string {
@@ -72,19 +45,6 @@ export function describeCapability(c: Capability): string {
 export function describeAttribute({ type, value }: PathAttribute): string {
   const about = valueWords(value);
   return about === '' ? attributeName(type) : `${attributeName(type)} ${about}`;
-}
-
-function describeSegment({ type, asns }: AsSegment): string {
-  switch (type) {
-    case 'sequence':
-      return asns.join(' ');
-    case 'set':
-      return `{${asns.join(',')}}`;
-    case 'confedSequence':
-      return `(${asns.join(' ')})`;
-    case 'confedSet':
-      return `[${asns.join(',')}]`;
-  }
 }
 
 /** RFC 8538 §3: a hard reset has another NOTIFICATION in its data. */

@@ -159,14 +159,18 @@ export const messageName = (type: number): string => nameIn(MESSAGE_NAMES, 'MESS
 export const attributeName = (type: number): string => nameIn(ATTRIBUTE_NAMES, 'ATTRIBUTE', type);
 /** `MULTIPROTOCOL`, or `CAPABILITY(128)`. */
 export const capabilityName = (code: number): string => nameIn(CAPABILITY_NAMES, 'CAPABILITY', code);
-/** `NO_EXPORT`, or undefined for a community without a name. */
-export const communityName = (community: number): string | undefined => COMMUNITY_NAMES.get(community);
 
 /** `OPEN Message Error`, or `Error 99`. */
 export const errorName = (code: number): string => ERROR_WORDS[code]?.name ?? `Error ${code}`;
 /** `Bad Peer AS`; `Unspecific` for 0; `subcode 42` for what has no name. */
 export const suberrorName = (code: number, subcode: number): string =>
   ERROR_WORDS[code]?.subcodes[subcode] ?? (subcode === 0 ? 'Unspecific' : `subcode ${subcode}`);
+
+/** Every code with each of its subcodes, and with 0. */
+export const errorNumbers = (): readonly (readonly [code: number, subcode: number])[] =>
+  Object.entries(ERROR_WORDS).flatMap(([code, { subcodes }]) =>
+    [0, ...Object.keys(subcodes).map(Number)].map((subcode) => [Number(code), subcode] as const),
+  );
 
 interface ErrorWords {
   readonly name: string;
@@ -185,6 +189,7 @@ const ERROR_WORDS: Readonly<Record<number, ErrorWords>> = {
       2: 'Bad Peer AS',
       3: 'Bad BGP Identifier',
       4: 'Unsupported Optional Parameter',
+      5: 'Authentication Failure (deprecated)',
       6: 'Unacceptable Hold Time',
       7: 'Unsupported Capability',
       11: 'Role Mismatch',
@@ -199,6 +204,7 @@ const ERROR_WORDS: Readonly<Record<number, ErrorWords>> = {
       4: 'Attribute Flags Error',
       5: 'Attribute Length Error',
       6: 'Invalid ORIGIN Attribute',
+      7: 'AS Routing Loop (deprecated)',
       8: 'Invalid NEXT_HOP Attribute',
       9: 'Optional Attribute Error',
       10: 'Invalid Network Field',
@@ -243,4 +249,3 @@ const nameIn = (names: Names, kind: string, value: number): string => names.get(
 const MESSAGE_NAMES = namesOf(MESSAGE);
 const ATTRIBUTE_NAMES = namesOf(ATTRIBUTE);
 const CAPABILITY_NAMES = namesOf(CAPABILITY);
-const COMMUNITY_NAMES = namesOf(COMMUNITY);

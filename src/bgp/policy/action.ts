@@ -1,9 +1,10 @@
 /** What a clause does to an attribute set. */
 import type { Address } from '../../ip/index.ts';
 import { parseAddress } from '../../ip/index.ts';
+import { parseCommunity } from '../message/community.ts';
 import { ATTRIBUTE, ORIGINS } from '../message/iana.ts';
 import type { AttributeDraft } from '../rib/attribute-draft.ts';
-import { addCommunity, COMMUNITY_TYPES, parseCommunity, removeCommunity } from './community.ts';
+import { addCommunity, COMMUNITY_TYPES, removeCommunity } from './community.ts';
 import type { Problem } from './condition.ts';
 import type { ActionRecord } from './record.ts';
 

@@ -1,8 +1,8 @@
 /**
- * Regular expressions over AS_PATH as text, `65001 65002 {64512 64513}`, in the syntax that routers have in common.
+ * Regular expressions over AS_PATH as it is printed, `65001 65002 {64512,64513}`, in the syntax that routers have in common.
  *
- * Digits and spaces stand for themselves, `.` for any of them; `[0-9]` and `[^0-9]`; `*`, `+`, `?`; `|` and parentheses; `^` is the begin and
- * `$` the end of the path; `_` is what may stand beside a number: a space, a brace, begin or end. Without `^` and `$` a part may match.
+ * Digits, spaces, commas and braces stand for themselves, and what follows a backslash; `.` for any of them; `[0-9]` and `[^0-9]`; `*`, `+`, `?`; `|` and parentheses; `^` is the begin and
+ * `$` the end of the path; `_` is what may stand beside a number: a space, a comma, a bracket of any kind, begin or end. Without `^` and `$` a part may match.
  *
  * Expressions become an automaton whose states are followed side by side (Thompson 1968): time is the length of the text times that of the
  * expression, whatever the expression. Nothing is ever tried again.
@@ -26,7 +26,8 @@ export function compileExpression(text: string): Compiled<AsPathExpression> {
 
 const BEGIN = '\u0001';
 const END = '\u0002';
-const BESIDE = ` ,{}()${BEGIN}${END}`;
+const ESCAPED = /^[0-9 ,{}()[\].^$_|*+?\\]$/;
+const BESIDE = ` ,{}()[]${BEGIN}${END}`;
 
 type Node =
   | { readonly is: 'empty' }
@@ -90,6 +91,12 @@ class Parser {
       return node;
     }
     if (sign === '[') return this.#set();
+    if (sign === '\\') {
+      const of = this.#text[this.at + 1] ?? '';
+      if (!ESCAPED.test(of)) return undefined;
+      this.at += 2;
+      return { is: 'one', of, not: false };
+    }
     if (!/[0-9 ,{}.^$_]/.test(sign)) return undefined;
     this.at++;
     if (sign === '.') return { is: 'one', of: BEGIN + END, not: true };

@@ -1,9 +1,10 @@
 /** What a clause asks of an attribute set. */
 import { contains, parsePrefix } from '../../ip/index.ts';
+import { parseCommunity } from '../message/community.ts';
 import { ATTRIBUTE, ORIGINS } from '../message/iana.ts';
 import { type AttributeStore, SET, valueAt, valueLength, word } from '../rib/attribute-store.ts';
 import { compileExpression } from './as-path-expression.ts';
-import { hasCommunity, parseCommunity } from './community.ts';
+import { hasCommunity } from './community.ts';
 import type { ClauseRecord, RangeRecord } from './record.ts';
 
 export type Condition = (store: AttributeStore, set: number) => boolean;
@@ -67,7 +68,7 @@ function originAs(store: AttributeStore, set: number): number {
   return origin;
 }
 
-/** `65001 65002 {64512 64513}`; confederation segments in parentheses. */
+/** As `describePath` prints it. */
 export function pathText(store: AttributeStore, set: number): string {
   const at = store.find(set, ATTRIBUTE.AS_PATH);
   if (at < 0) return '';
@@ -78,17 +79,18 @@ export function pathText(store: AttributeStore, set: number): string {
     const next = o + 2 + 4 * arena[o + 1]!;
     const numbers: number[] = [];
     for (let n = o + 2; n < next; n += 4) numbers.push(word(arena, n));
-    const [open, close] = BRACKETS[arena[o]!]!;
-    parts.push(open + numbers.join(' ') + close);
+    const [open, between, close] = FORMS[arena[o]!]!;
+    parts.push(open + numbers.join(between) + close);
     o = next;
   }
   return parts.join(' ');
 }
 
-const BRACKETS: readonly (readonly [string, string])[] = [
-  ['', ''],
-  ['{', '}'],
-  ['', ''],
-  ['(', ')'],
-  ['(', ')'],
+/** By the type of the segment. */
+const FORMS: readonly (readonly [open: string, between: string, close: string])[] = [
+  ['', '', ''],
+  ['{', ',', '}'],
+  ['', ' ', ''],
+  ['(', ' ', ')'],
+  ['[', ',', ']'],
 ];

@@ -31,7 +31,7 @@ export interface ClauseRecord {
   /** The first AS number of the path, and the last. */
   readonly neighbourAs?: RangeRecord;
   readonly originAs?: RangeRecord;
-  /** `65001:100`, `no-export`, `65001:1:2` (RFC 8092), or sixteen hexadecimal digits (RFC 4360): any of them. */
+  /** `65001:100`, `no-export`, `65001:1:2` (RFC 8092), `rt:65001:100` (RFC 4360): any of them. */
   readonly community?: string | readonly string[];
   /** A prefix. */
   readonly nextHop?: string;

@@ -6,9 +6,10 @@
  */
 import type { Bytes } from '../../core/index.ts';
 import { contains } from '../../ip/index.ts';
-import { ATTRIBUTE } from '../message/iana.ts';
+import { standardCommunity } from '../message/community.ts';
+import { ATTRIBUTE, COMMUNITY } from '../message/iana.ts';
 import { type Family, IPV4_UNICAST } from '../message/types.ts';
-import { addCommunity, parseCommunity } from '../policy/community.ts';
+import { addCommunity } from '../policy/community.ts';
 import type { Outcome, Policy } from '../policy/policy.ts';
 import { isConfederate, withoutConfederation } from './as-path.ts';
 import type { AttributeDraft } from './attribute-draft.ts';
@@ -254,7 +255,7 @@ export class Exporter {
 
 const NO_ADDRESS: Bytes = new Uint8Array(0);
 const LONG_LIVED = 4;
-const LLGR_STALE = parseCommunity('llgr-stale')!;
+const LLGR_STALE = standardCommunity(COMMUNITY.LLGR_STALE);
 const SENT = { accept: true, why: 'sent' };
 const STALE = { accept: false, why: 'long-lived stale, and the peer does not keep such routes (RFC 9494 §4.5)' };
 const NO_POLICY = { accept: false, why: 'no export policy (RFC 8212)' };

@@ -6,8 +6,10 @@
  */
 import { type Address, contains, formatAddress, formatPrefix, ipv4Octets, type Prefix } from '../../ip/index.ts';
 import { decodeAttributes } from '../message/attributes.ts';
-import { describeAttribute, describeCommunity, describeLargeCommunity, describePath } from '../message/describe.ts';
+import { describeCommunity, describeLargeCommunity } from '../message/community.ts';
+import { describeAttribute } from '../message/describe.ts';
 import { describeExtendedCommunity } from '../message/extended-community.ts';
+import { describePath } from '../message/route-text.ts';
 import type { AttributeValue, CodecContext } from '../message/types.ts';
 import { type AttributeStore, HEADER } from './attribute-store.ts';
 import { DAMPED } from './explain.ts';

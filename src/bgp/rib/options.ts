@@ -1,4 +1,5 @@
 /** What the tables are told when they are made, and of what is their own. */
+import type { Community } from '../message/community.ts';
 import type { Family } from '../message/types.ts';
 import type { DampeningOptions } from './dampening.ts';
 import type { DecisionOptions } from './decision.ts';
@@ -36,7 +37,7 @@ export interface Origination {
   readonly origin?: 'igp' | 'egp' | 'incomplete';
   readonly med?: number;
   readonly localPreference?: number;
-  readonly communities?: readonly number[];
+  readonly communities?: readonly Community[];
   readonly weight?: number;
   /** For people: a network of the document, a connected prefix, a connection. */
   readonly why: string;

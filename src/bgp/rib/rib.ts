@@ -13,6 +13,7 @@ import { invariant } from '../../core/index.ts';
 import { formatPrefix, type Prefix } from '../../ip/index.ts';
 import { ATTRIBUTE, ORIGINS } from '../message/iana.ts';
 import { type Family, IPV4_UNICAST, IPV6_UNICAST } from '../message/types.ts';
+import { addCommunity } from '../policy/community.ts';
 import type { AggregateOptions } from './aggregates.ts';
 import { AttributeDraft } from './attribute-draft.ts';
 import { AttributeStore } from './attribute-store.ts';
@@ -412,11 +413,7 @@ export class Rib {
     draft.set(ATTRIBUTE.AS_PATH, 0x40, new Uint8Array(0));
     if (how.med !== undefined) draft.setWord(ATTRIBUTE.MULTI_EXIT_DISC, 0x80, how.med);
     if (how.localPreference !== undefined) draft.setWord(ATTRIBUTE.LOCAL_PREF, 0x40, how.localPreference);
-    if (how.communities !== undefined && how.communities.length > 0) {
-      const octets = new Uint8Array(how.communities.length * 4);
-      how.communities.forEach((community, i) => void new DataView(octets.buffer).setUint32(i * 4, community));
-      draft.set(ATTRIBUTE.COMMUNITIES, 0xc0, octets);
-    }
+    for (const community of how.communities ?? []) addCommunity(draft, community);
     return draft.commit();
   }
 }

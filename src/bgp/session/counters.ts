@@ -1,7 +1,7 @@
 /** What a session has seen and done, in bounded memory; `view.ts` shows it. */
 import type { Millis } from '../../core/index.ts';
 import { MESSAGE, type NotificationMessage } from '../message/index.ts';
-import { wordsOf } from './notice.ts';
+import { meantBy, wordsOf } from './notice.ts';
 
 export interface MessageCounts {
   open: number;
@@ -16,6 +16,8 @@ export interface LastError {
   readonly code: number;
   readonly subcode: number;
   readonly words: string;
+  /** Of a hard reset what it carries (RFC 8538 §3); else the same. */
+  readonly meant: { readonly code: number; readonly subcode: number };
 }
 
 export interface Counters {
@@ -53,12 +55,10 @@ export function countMessage(counts: MessageCounts, type: number): void {
   if (name !== undefined) counts[name] += 1;
 }
 
-export const errorOf = (n: NotificationMessage, at: Millis): LastError => ({
-  at,
-  code: n.code,
-  subcode: n.subcode,
-  words: wordsOf(n),
-});
+export function errorOf(n: NotificationMessage, at: Millis): LastError {
+  const { code, subcode } = meantBy(n);
+  return { at, code: n.code, subcode: n.subcode, words: wordsOf(n), meant: { code, subcode } };
+}
 
 const newCounts = (): MessageCounts => ({ open: 0, update: 0, notification: 0, keepalive: 0, routeRefresh: 0 });
 

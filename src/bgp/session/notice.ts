@@ -30,11 +30,17 @@ export function hardened(n: NotificationMessage): NotificationMessage {
 export const isHardReset = (n: NotificationMessage): boolean =>
   n.code === ERROR.CEASE && n.subcode === CEASE.HARD_RESET;
 
+/** What a hard reset carries (RFC 8538 §3), where it carries something; else the same. */
+export function meantBy(n: NotificationMessage): NotificationMessage {
+  const carries =
+    isHardReset(n) && n.data.length >= 2 && !(n.data[0] === ERROR.CEASE && n.data[1] === CEASE.HARD_RESET);
+  return carries ? notification(n.data[0]!, n.data[1]!, n.data.subarray(2)) : n;
+}
+
 /** `Cease: Administrative Shutdown, "back at noon"`; always fit for one line of a log (RFC 9003 §6). */
 export function wordsOf(n: NotificationMessage): string {
-  if (isHardReset(n) && n.data.length >= 2 && !(n.data[0] === ERROR.CEASE && n.data[1] === CEASE.HARD_RESET)) {
-    return `Hard Reset, ${wordsOf(notification(n.data[0]!, n.data[1]!, n.data.subarray(2)))}`;
-  }
+  const meant = meantBy(n);
+  if (meant !== n) return `Hard Reset, ${wordsOf(meant)}`;
   const name = n.subcode === 0 ? errorName(n.code) : `${errorName(n.code)}: ${suberrorName(n.code, n.subcode)}`;
   const text = shutdownText(n);
   if (text !== undefined) return `${name}, "${text.replace(UNPRINTABLE, '\ufffd')}"`;

@@ -128,9 +128,7 @@ function sessionView(connection: Connection, now: Millis): { session?: Establish
   };
 }
 
-const errorView = (e: LastError, now: Millis): ErrorView => ({
-  code: e.code,
-  subcode: e.subcode,
-  words: e.words,
-  agoMillis: now - e.at,
+const errorView = ({ at, meant: _, ...error }: LastError, now: Millis): ErrorView => ({
+  ...error,
+  agoMillis: now - at,
 });

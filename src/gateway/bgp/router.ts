@@ -26,8 +26,10 @@ import type { BgpCommand } from '../contract.ts';
 import type { Tenant } from '../tenant.ts';
 import { compilePeer, compileRib, compileTransport, identityOf, type PeerIdentity, restarting } from './compile.ts';
 import { Installed } from './installed.ts';
+import { LogPace, type PacedEvent } from './log-pace.ts';
 import { originations } from './originations.ts';
 import { BgpTransport, type TransportPeer } from './transport.ts';
+import { Troubles } from './troubles.ts';
 
 /** Secrets of peers, by name. */
 export type PeerSecrets = (peer: string) => Secret | undefined;
@@ -54,8 +56,9 @@ export class TenantRouter implements Timed {
   readonly #plans = new Map<string, PeerPlan>();
   /** Peers that the document or an operator wants down. */
   readonly #down: Set<string>;
-  /** What went wrong last with each peer whose session is not up. */
-  readonly #troubles = new Map<string, string>();
+  /** With peers whose sessions are not up. */
+  readonly troubles = new Troubles();
+  readonly #pace = new LogPace();
   #aggregates = '';
   /** Until the first document has been applied, where that is the first of the process. */
   #restarting: boolean;
@@ -151,13 +154,15 @@ export class TenantRouter implements Timed {
   }
 
   deadline(): Deadline | undefined {
-    return earliest(this.speaker.deadline(), this.transport.deadline());
+    return earliest(this.#pace.deadline(), earliest(this.speaker.deadline(), this.transport.deadline()));
   }
 
   tick(now: Millis): void {
     this.transport.tick(now);
     this.#events.push({ type: 'tick' });
     this.#run(now);
+    for (const said of this.#pace.takeDue(now)) this.#say(said);
+    this.#books.touch(this);
   }
 
   /** What an operator asks of a peer; false: there is no such peer. */
@@ -165,7 +170,7 @@ export class TenantRouter implements Timed {
     if (this.speaker.session(peer) === undefined) return false;
     const session = (event: Extract<SpeakerEvent, { type: 'session' }>['event']) =>
       this.#events.push({ type: 'session', peer, event });
-    if (what === 'start' || what === 'reset') this.#troubles.delete(peer);
+    if (what === 'start' || what === 'reset') this.troubles.forget(peer);
     if (what === 'start') this.#down.delete(peer);
     else if (what === 'stop') this.#down.add(peer);
     if (what === 'start') session({ type: 'start' });
@@ -177,9 +182,9 @@ export class TenantRouter implements Timed {
     return true;
   }
 
-  /** What went wrong last, in words, since the session was up. */
-  lastTrouble(peer: string): string | undefined {
-    return this.#troubles.get(peer);
+  /** Neither the document nor an operator wants it down. */
+  isWanted(peer: string): boolean {
+    return !this.#down.has(peer);
   }
 
   /** Every session is ended with a word, and every route taken back. `text`: the gateway itself ends (RFC 9003). */
@@ -222,7 +227,8 @@ export class TenantRouter implements Timed {
     this.#run(now);
     this.transport.removePeer(name, now);
     this.#paths.delete(name);
-    this.#troubles.delete(name);
+    this.troubles.forget(name);
+    this.#pace.forget(name);
   }
 
   /** Until nothing follows from anything. */
@@ -249,23 +255,26 @@ export class TenantRouter implements Timed {
         for (const change of action.changes) this.#install(change);
         return this.#sayFull();
       case 'log':
-        return this.#log(action);
+        return this.#log(action, now);
     }
   }
 
-  #log(action: Extract<SpeakerAction, { do: 'log' }>): void {
+  #log(action: Extract<SpeakerAction, { do: 'log' }>, now: Millis): void {
     const { peer, event, why } = action;
-    if (event === 'established') this.#troubles.delete(peer);
-    else if (TROUBLES.has(event)) this.#troubles.set(peer, `${event}: ${why}`);
-    this.#books.bgpFollowers.event(this.#tenant.name, peer, event, why, this.#books.now);
+    this.#books.emit({ do: 'bgp-changed', tenant: this.#tenant.name, peer });
+    this.troubles.note(peer, event, why, this.speaker.session(peer)?.counters, now);
+    this.#books.bgpFollowers.event(this.#tenant.name, peer, event, why, now);
+    const said = this.#pace.say(action, now);
+    if (said !== undefined) this.#say(said);
+  }
+
+  #say({ peer, event, why, often }: PacedEvent): void {
     // RFC 4271 §6.8: of two connections one is always closed so.
     const usual = event.startsWith('notification') && why.includes(COLLISION);
     const level = WARNINGS.has(event) && !usual ? 'warn' : event === 'dial failed' ? 'debug' : 'info';
-    this.#books.report(level, undefined, `bgp-${event.replaceAll(' ', '-')}`, this.#words(action));
-  }
-
-  #words({ peer, event, why }: Extract<SpeakerAction, { do: 'log' }>): string {
-    return `BGP peer ${this.#tenant.name}/${peer}: ${event}: ${why}`;
+    const what = often === undefined ? event : `${event}, ${often}`;
+    const words = `BGP peer ${this.#tenant.name}/${peer}: ${what}: ${why}`;
+    this.#books.report(level, undefined, `bgp-${event.replaceAll(' ', '-')}`, words);
   }
 
   #sayFull(): void {
@@ -298,7 +307,7 @@ export class TenantRouter implements Timed {
   /** Networks of the document, and routes of the compartment that are to be told. */
   #originate(): void {
     const wanted = new Map<string, string>();
-    for (const { prefix, why } of originations(this.config, this.#tenant.compartment.routes())) {
+    for (const { prefix, why } of originations(this.config, this.#tenant.compartment)) {
       const text = formatPrefix(prefix);
       if (wanted.has(text)) continue;
       wanted.set(text, why);
@@ -360,8 +369,6 @@ export class TenantRouter implements Timed {
 }
 
 const COLLISION = suberrorName(ERROR.CEASE, CEASE.COLLISION_RESOLUTION);
-/** What explains that a session is not up. */
-const TROUBLES: ReadonlySet<string> = new Set(['dial failed', 'down', 'notification sent', 'notification received']);
 const WARNINGS: ReadonlySet<string> = new Set([
   'notification sent',
   'notification received',

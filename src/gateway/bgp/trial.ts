@@ -5,6 +5,7 @@
  * Deliberate limits: every next hop can be used; what the route would have to compete with is not there.
  */
 import {
+  type AsSegment,
   attributeOf,
   type CodecContext,
   type Community,
@@ -22,8 +23,8 @@ import {
   toldTo,
   whyTold,
 } from '../../bgp/index.ts';
-import { type BgpConfig, type BgpPeerConfig, communityOf, type TenantConfig } from '../../config/index.ts';
-import { concat, EMPTY, invariant, u32 } from '../../core/index.ts';
+import type { BgpConfig, BgpPeerConfig, TenantConfig } from '../../config/index.ts';
+import { concat, EMPTY, invariant } from '../../core/index.ts';
 import { type Address, formatPrefix, type Prefix } from '../../ip/index.ts';
 import type { BgpTrialStatus } from '../status-bgp.ts';
 import { compilePeer, compileRib } from './compile.ts';
@@ -32,7 +33,7 @@ import { compilePeer, compileRib } from './compile.ts';
 export interface TrialRoute {
   readonly prefix: Prefix;
   /** Default: an external peer's own AS on the way in; nothing, a route of our own, on the way out. */
-  readonly asPath: readonly number[] | undefined;
+  readonly asPath: readonly AsSegment[] | undefined;
   readonly nextHop: Address | undefined;
   readonly origin: 'igp' | 'egp' | 'incomplete';
   readonly med: number | undefined;
@@ -51,7 +52,7 @@ export function tryRoute(
 ): BgpTrialStatus | string {
   const communities: Community[] = [];
   for (const text of route.communities) {
-    const parsed = parseCommunity(communityOf(text));
+    const parsed = parseCommunity(text);
     if (parsed === undefined) return `${text} is not a community like 65000:1, 65000:1:2, rt:65000:1 or no-export`;
     communities.push(parsed);
   }
@@ -76,15 +77,14 @@ function comesIn(rib: Rib, number: number, route: TrialRoute, communities: reado
 
 /** From ourselves, or from an external peer that is not in the document: the first AS of the path. */
 function goesOut(rib: Rib, number: number, route: TrialRoute, communities: readonly Community[]): Outcome {
-  const asn = route.asPath?.[0];
+  const asn = route.asPath?.[0]?.asns[0];
   if (asn === undefined) {
     const { origin, med, localPreference } = route;
-    const plain = communities.flatMap(({ octets }) => (octets.length === 4 ? [u32(octets, 0)] : []));
     rib.originate(route.prefix, {
       origin,
       ...(med === undefined ? {} : { med }),
       ...(localPreference === undefined ? {} : { localPreference }),
-      communities: plain,
+      communities,
       why: 'a trial',
     });
     rib.flush();
@@ -108,7 +108,7 @@ function say(rib: Rib, number: number, route: TrialRoute, communities: readonly 
 
 function updateOf(from: Peer, route: TrialRoute, communities: readonly Community[]) {
   const { prefix, origin, med, localPreference: preference } = route;
-  const asns = route.asPath ?? (from.kind === 'external' ? [from.remoteAs] : []);
+  const direct = from.kind === 'external' ? [{ type: 'sequence', asns: [from.remoteAs] } as const] : [];
   const hop = route.nextHop ?? (from.remoteAddress.length === prefix.address.length ? from.remoteAddress : undefined);
   const address = hop ?? (prefix.address.length === 4 ? SOMEBODY : SOMEBODY6);
   const plain = prefix.address.length === 4 && address.length === 4;
@@ -116,7 +116,7 @@ function updateOf(from: Peer, route: TrialRoute, communities: readonly Community
   const attributes: PathAttribute[] = [
     ...(plain ? [] : [attributeOf(reach)]),
     attributeOf({ name: 'origin', origin }),
-    attributeOf({ name: 'asPath', segments: asns.length === 0 ? [] : [{ type: 'sequence', asns }] }),
+    attributeOf({ name: 'asPath', segments: route.asPath ?? direct }),
     ...(plain ? [attributeOf({ name: 'nextHop', address })] : []),
     ...(med === undefined ? [] : [attributeOf({ name: 'med', med })]),
     ...(preference === undefined ? [] : [attributeOf({ name: 'localPreference', preference })]),

@@ -166,7 +166,7 @@ function viewPeer(tenant: string, router: TenantRouter, peer: BgpPeerConfig, now
 /** Why a session is not Established; undefined where it is. */
 export function whyDown(router: TenantRouter, peer: string, view: SessionView): string | undefined {
   if (view.state === 'established') return undefined;
-  return view.why ?? router.lastTrouble(peer) ?? WAITS[view.state];
+  return view.why ?? router.troubles.words(peer) ?? WAITS[view.state];
 }
 
 const isWithoutPolicy = ({ config }: TenantRouter, peer: BgpPeerConfig): boolean =>

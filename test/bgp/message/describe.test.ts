@@ -36,9 +36,9 @@ describe('words', () => {
 
   test.each([
     [0xfde80001, '65000:1'],
-    [0xffffff01, 'NO_EXPORT'],
-    [0xffff029a, 'BLACKHOLE'],
-    [0xffff0000, 'GRACEFUL_SHUTDOWN'],
+    [0xffffff01, 'no-export'],
+    [0xffff029a, 'blackhole'],
+    [0xffff0000, 'graceful-shutdown'],
     [0xffffffff, '65535:65535'],
   ])('for community 0x%s', (community, words) => {
     expect(describeCommunity(community)).toBe(words);
@@ -91,13 +91,14 @@ describe('words', () => {
 
 describe('extended communities', () => {
   test.each([
-    { rfc: 'RFC 4360 §4', octets: '0002fde900000064', words: 'target 65001:100' },
-    { rfc: 'RFC 4360 §4', octets: '0102c00002010007', words: 'target 192.0.2.1:7' },
-    { rfc: 'RFC 5668 §2', octets: '0202fa56ea010007', words: 'target 4200000001:7' },
-    { rfc: 'RFC 4360 §5', octets: '0003fde900000064', words: 'origin 65001:100' },
-    { rfc: 'RFC 9012 §4.1', octets: '030c000000000009', words: 'encapsulation NVGRE' },
-    { rfc: 'RFC 7432 §7.7', octets: '0600010000000003', words: 'MAC mobility 3 sticky' },
-    { rfc: 'RFC 9135 §8.1', octets: '0603020000000001', words: 'router 02:00:00:00:00:01' },
+    { rfc: 'RFC 4360 §4', octets: '0002fde900000064', words: 'rt:65001:100' },
+    { rfc: 'RFC 4360 §4', octets: '0102c00002010007', words: 'rt:192.0.2.1:7' },
+    { rfc: 'RFC 5668 §2', octets: '0202fa56ea010007', words: 'rt:4200000001:7' },
+    { rfc: 'RFC 5668 §2', octets: '02020000fde90007', words: 'rt:65001L:7' },
+    { rfc: 'RFC 4360 §5', octets: '0003fde900000064', words: 'soo:65001:100' },
+    { rfc: 'RFC 9012 §4.1', octets: '030c000000000009', words: 'encapsulation:nvgre' },
+    { rfc: 'RFC 7432 §7.7', octets: '0600010000000003', words: 'mac-mobility:3:sticky' },
+    { rfc: 'RFC 9135 §8.1', octets: '0603020000000001', words: 'router-mac:02:00:00:00:00:01' },
     { rfc: 'unknown', octets: 'fffe000000000001', words: '0xfffe000000000001' },
     { rfc: 'known, with octets that mean nothing here', octets: '030c000100000009', words: '0x030c000100000009' },
   ])('$rfc: $octets is $words', ({ octets: hex, words }) => {

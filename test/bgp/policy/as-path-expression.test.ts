@@ -24,10 +24,14 @@ describe('expressions over AS_PATH', () => {
     ['^(1|2) [^0-3]', '2 3', false],
     ['.*', '', true],
     ['', '1', true],
-    ['{7', '1 {7 8}', true],
+    ['{7', '1 {7,8}', true],
+    ['_8_', '1 {7,8}', true],
+    ['\\[7,8\\]', '1 [7,8]', true],
+    ['\\(1 2\\) 3', '(1 2) 3', true],
+    ['\\.', '1 2', false],
   ])('%s on "%s": %s', (expression, path, expected) => expect(matches(expression, path)).toBe(expected));
 
-  it.each(['(1', '1)', '[1', '[a]', '*', 'a', '1|*', '[]'])('refuses %s', (expression) => {
+  it.each(['(1', '1)', '[1', '[a]', '*', 'a', '1|*', '[]', '\\', '\\a'])('refuses %s', (expression) => {
     expect(compileExpression(expression).ok).toBe(false);
   });
 

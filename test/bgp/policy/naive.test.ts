@@ -65,7 +65,7 @@ const clause = fc
     {
       one: prefixRecord,
       prefixes: fc.array(prefixRecord, { minLength: 1, maxLength: 3 }),
-      asPath: fc.constantFrom('^$', '_7_', '^1( [0-9]+)*$', '70000', '{7 8}'),
+      asPath: fc.constantFrom('^$', '_7_', '^1( [0-9]+)*$', '70000', '{7,8}'),
       neighbourAs: range,
       originAs: range,
       community: fc.oneof(fc.constantFrom(...COMMUNITIES), fc.subarray(COMMUNITIES, { minLength: 1 })),
@@ -123,12 +123,12 @@ function covers(record: PrefixRecord, prefix: string): boolean {
 }
 
 const words = (path: Route['path']): string =>
-  path.map((p) => (typeof p === 'number' ? `${p}` : `{${p.join(' ')}}`)).join(' ');
+  path.map((p) => (typeof p === 'number' ? `${p}` : `{${p.join(',')}}`)).join(' ');
 
 function holds(c: ClauseRecord, r: Route): boolean {
   const listed = [...(c.prefix === undefined ? [] : [c as PrefixRecord]), ...(c.prefixes ?? [])];
   if (listed.length > 0 && !listed.some((p) => covers(p, r.prefix))) return false;
-  const expression = c.asPath?.replaceAll('_', '(^|$|[ {}])');
+  const expression = c.asPath?.replace(/[{}]/g, '\\$&').replaceAll('_', '(^|$|[ ,{}])');
   if (expression !== undefined && !new RegExp(expression).test(words(r.path))) return false;
   const last = r.path.at(-1);
   const first = r.path[0];

@@ -47,7 +47,7 @@ describe('attributes in words', () => {
           origin: 'egp',
           med: 9,
           weight: 0,
-          communities: ['65000:100', 'target 65000:458753', '70000:1:2'],
+          communities: ['65000:100', 'rt:65000:458753', '70000:1:2'],
           others: ['ATOMIC_AGGREGATE', 'ATTRIBUTE(99) 0102'],
         },
       },

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { parseCommunity } from '../../../src/bgp/message/community.ts';
 import { IPV4_UNICAST, IPV6_UNICAST } from '../../../src/bgp/message/types.ts';
 import type { RibEvent } from '../../../src/bgp/rib/intake.ts';
 import type { PeerOptions } from '../../../src/bgp/rib/peer.ts';
@@ -474,7 +475,7 @@ describe('routes for forwarding', () => {
     world.rib.originate(prefix('198.51.100.0/24'), {
       why: 'network of the document',
       med: 5,
-      communities: [0x00010002],
+      communities: [parseCommunity('1:2')!],
     });
     const receiver = world.read(b);
     expect(receiver.routes.get(KEY)).toBe('1=00 2=02010000fde8 3=c0000201 4=00000005 8=00010002');

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { type GatewayAction, outcomeOf, parseFlow } from '../../../src/gateway/index.ts';
 import { resolveDocument } from '../../../src/lab/index.ts';
-import { addr } from '../../support/packets.ts';
+import { addr, pfx } from '../../support/packets.ts';
 import { BgpWorld, gwDocument, type Name, type Parts, siteDocument } from './world.ts';
 
 /** Everything that nothing else is known of goes to the site; `routes` are the gateway's own beside that. */
@@ -59,7 +59,7 @@ describe('RFC 4632 §5.1: an aggregate', () => {
 
   it('is shown as what it is, and why', () => {
     const world = settled();
-    const shown = world.gw.gateway.tenants()[0]!.routes.filter(({ prefix }) => prefix === '10.48.0.0/12');
+    const shown = world.gw.gateway.routes(world.gw.gateway.tenants()[0]!.name, { prefix: pfx('10.48.0.0/12') });
     expect(shown).toEqual([
       {
         prefix: '10.48.0.0/12',

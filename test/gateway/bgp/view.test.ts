@@ -222,7 +222,7 @@ describe('commands for a peer', () => {
         severity: 'error',
         tenant: 'contoso',
         problem: `BGP peer cloud (10.1.0.1, AS 65010) is not up: ${words}`,
-        advice: 'see `bulkhead bgp peers --tenant contoso`',
+        advice: 'it was shut down at the other side: ask there',
         lines: [
           'last error sent 10 s ago: Cease: Connection Collision Resolution',
           `last error received 0 s ago: ${words}`,
