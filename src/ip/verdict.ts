@@ -57,6 +57,9 @@ export const DROP = {
   natNoPort: 49,
   natLimit: 50,
   natProtocol: 51,
+  ikeRefused: 52,
+  tcpRefused: 53,
+  strayRefused: 54,
 } as const;
 
 export type DropReason = keyof typeof DROP;
@@ -113,6 +116,9 @@ export const DROP_TEXT: Readonly<Record<DropReason, string>> = {
   natNoPort: 'every external port of the NAT address is in use',
   natLimit: 'the NAT sessions of the tenant are at their limit',
   natProtocol: 'a protocol that has nothing for NAT to translate',
+  ikeRefused: 'IKE messages, of all or of one address, beyond what control takes at a time',
+  tcpRefused: 'TCP for the gateway itself, of all or of one tenant, beyond what control takes at a time',
+  strayRefused: 'for another thread of the data plane, beyond what control hands on at a time',
 };
 
 export const DROP_NAMES: readonly (DropReason | 'pass')[] = (() => {

@@ -9,7 +9,7 @@
 import { performance } from 'node:perf_hooks';
 import { invariant, type Millis } from '../../core/index.ts';
 import type { DataPlane, PlaneOutput } from '../../gateway/index.ts';
-import { type Address, DROP, type Endpoint, type Packet, type PacketPool, sameAddress } from '../../ip/index.ts';
+import { type Address, DROP, type Endpoint, PASS, type Packet, type PacketPool, sameAddress } from '../../ip/index.ts';
 import type { PollSet, Wakeup } from '../batch-wait.ts';
 import { monotonicMillis } from '../clock.ts';
 import { NativeSocket } from '../native-socket.ts';
@@ -21,6 +21,7 @@ import { Underlay } from '../underlay.ts';
 import { BEAT, decodeOrder, portKey, STARVED, socketKey, type WorkerNews, type WorkerOrder } from './contract.ts';
 import type { News } from './news.ts';
 import type { Ring } from './ring.ts';
+import { TooBigWays } from './too-big.ts';
 
 export interface PlaneLoopOptions {
   readonly sys: Syscalls;
@@ -71,7 +72,7 @@ export class PlaneLoop {
   #read = 0;
   /** That may still be carried out in this turn. */
   #ordersLeft = 0;
-  #tooBigAfter: Millis = 0;
+  readonly #tooBigWays = new TooBigWays();
   #ended = false;
 
   constructor(options: PlaneLoopOptions) {
@@ -131,11 +132,10 @@ export class PlaneLoop {
     this.#read += this.#sources.get(fd)?.drain(BATCH) ?? 0;
   };
 
-  /** Said once a while: control asks the kernel about that way, and packets become smaller. */
+  /** Said once a while of each way: control asks the kernel about that way, and packets become smaller. */
   readonly #tooBig = (local: Endpoint, remote: Endpoint): void => {
-    if (this.#now < this.#tooBigAfter) return;
-    this.#tooBigAfter = this.#now + TOO_BIG_AGAIN;
-    this.#report({ type: 'too-big', local: local.address, remote: remote.address });
+    if (this.#tooBigWays.mayTell(local.address, remote.address, this.#now))
+      this.#report({ type: 'too-big', local: local.address, remote: remote.address });
   };
 
   /** Never so long that the main thread takes it for a standstill. */
@@ -283,7 +283,8 @@ export class PlaneLoop {
   }
 
   #report(news: WorkerNews): void {
-    if (!this.#options.news.report(news)) this.#plane.drops[DROP.queueFull]! += 1;
+    const refused = this.#options.news.report(news);
+    if (refused !== PASS) this.#plane.drops[refused]! += 1;
   }
 }
 
@@ -291,7 +292,6 @@ export class PlaneLoop {
 const BATCH = 64;
 /** Of a turn, about ten milliseconds' worth; each route of many counts. */
 const ORDERS = 256;
-const TOO_BIG_AGAIN: Millis = 20;
 const LONGEST_WAIT = 200;
 /** So long a worker that has run out of packets is not woken by the next one. */
 const REST_MICROS = 80;
