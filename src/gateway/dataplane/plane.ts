@@ -62,6 +62,8 @@ export interface DataPlaneOptions {
 /** Of each kind between two batches; of other events an SA, a tunnel, a ping causes a few. */
 const EVENTS: Readonly<Record<RepeatedKind, number>> = { ike: 1024, stray: 1024, transport: 768 };
 
+const NOBODY = 0;
+
 export class DataPlane {
   readonly pool: PacketPool;
   readonly random: Random;
@@ -91,6 +93,8 @@ export class DataPlane {
     transport: new Shares(EVENTS.transport),
   };
   #stopping = false;
+  /** Of the packet at hand, where that passes through compartment 1. */
+  #sender = NOBODY;
   /** Begins without a value, because V8 makes a new object of what it reads from a field that never held anything but numbers. */
   #now: Millis | undefined;
 
@@ -191,6 +195,19 @@ export class DataPlane {
     if (this.tapping) this.tap.entered(tenant, number, packet, now);
     tenant.compartment.receive(packet, number, now);
     this.#agenda.touch(tenant);
+  }
+
+  /** A packet of another tenant's enters: what waits on its way counts as that one's. */
+  enterFrom(sender: PlaneTenant, tenant: PlaneTenant, number: number, packet: Packet, now: Millis): void {
+    const before = this.#sender;
+    this.#sender = sender.compartment.number;
+    this.enter(tenant, number, packet, now);
+    this.#sender = before;
+  }
+
+  /** Whose packet that is. */
+  senderOr(compartment: number): number {
+    return this.#sender === NOBODY ? compartment : this.#sender;
   }
 
   /** The same out of a virtual subnet: it may wait for others of its flow until the batch ends. */
@@ -310,7 +327,8 @@ export class DataPlane {
       }
       case 'flush': {
         const tunnel = this.tunnels.get(command.tunnel);
-        if (tunnel?.up) for (const packet of tunnel.waiting.splice(0)) this.#egress.transmit(tunnel, packet, now);
+        if (tunnel?.up)
+          for (const packet of tunnel.takeWaiting(this.pool.waiting)) this.#egress.transmit(tunnel, packet, now);
         return;
       }
       case 'give-up': {
