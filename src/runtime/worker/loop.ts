@@ -12,10 +12,11 @@ import type { DataPlane, PlaneOutput } from '../../gateway/index.ts';
 import { type Address, DROP, type Endpoint, PASS, type Packet, type PacketPool, sameAddress } from '../../ip/index.ts';
 import type { PollSet, Wakeup } from '../batch-wait.ts';
 import { monotonicMillis } from '../clock.ts';
+import { FlowSockets } from '../flow-sockets.ts';
 import { NativeSocket } from '../native-socket.ts';
 import { Outbox } from '../outbox.ts';
 import { PortQueue } from '../port-queue.ts';
-import type { Receive } from '../socket.ts';
+import type { DatagramSocket, Receive } from '../socket.ts';
 import type { Syscalls } from '../syscalls.ts';
 import { Underlay } from '../underlay.ts';
 import { BEAT, decodeOrder, portKey, STARVED, socketKey, type WorkerNews, type WorkerOrder } from './contract.ts';
@@ -45,6 +46,8 @@ export type LoopPlane = Pick<
 
 interface Attached {
   readonly socket: NativeSocket;
+  /** By which it is sent: itself, or all that are one with it. */
+  readonly way: DatagramSocket;
   readonly kind: AttachSocket['kind'];
   /** Of the kinds that carry GRE. */
   readonly underlay: Underlay | undefined;
@@ -125,7 +128,7 @@ export class PlaneLoop {
       busy = this.#read > 0 || orders.used > 0;
     }
     for (const queue of this.#ports.values()) queue.stop();
-    for (const { socket } of this.#sockets.values()) void socket.close();
+    for (const { way } of this.#sockets.values()) void way.close();
   }
 
   readonly #readSource = (fd: number): void => {
@@ -202,11 +205,11 @@ export class PlaneLoop {
       case 'attach-socket':
         return this.#attachSocket(order);
       case 'detach-socket': {
-        const socket = this.#sockets.get(order.id)?.socket;
-        if (socket !== undefined) {
+        const attached = this.#sockets.get(order.id);
+        if (attached !== undefined) {
           this.#outbox.flush();
-          void socket.close();
-          this.#forget(socket.fd);
+          void attached.way.close();
+          this.#forget(attached.socket.fd);
           this.#sockets.delete(order.id);
         }
         return this.#report({ type: 'detached', key: socketKey(order.id) });
@@ -219,13 +222,26 @@ export class PlaneLoop {
     }
   }
 
-  #attachSocket({ id, kind, local, socket: adopt, offload }: AttachSocket): void {
+  #attachSocket({ id, kind, local, socket: adopt, senders = [], offload }: AttachSocket): void {
     const { pool } = this.#options;
     const gre = kind === 'ip-47' || kind === 'udp-gre';
     const receive = gre ? this.#receiveGre : this.#receiveEsp(kind === 'udp', local);
     const carrier = kind === 'udp-gre' ? 'udp' : kind;
     const socket = new NativeSocket({ kind: carrier, local, pool, receive, offload, adopt, advice: {} });
-    this.#sockets.set(id, { socket, kind, underlay: gre ? new Underlay(kind, socket) : undefined });
+    const sending = senders.map(
+      (each) =>
+        new NativeSocket({
+          kind: 'udp',
+          local: each.local,
+          pool,
+          receive: (packet) => pool.release(packet),
+          offload,
+          adopt: each.socket,
+          advice: {},
+        }),
+    );
+    const way = sending.length === 0 ? socket : new FlowSockets(socket, sending);
+    this.#sockets.set(id, { socket, way, kind, underlay: gre ? new Underlay(kind, way) : undefined });
     this.#watch(socket);
   }
 
