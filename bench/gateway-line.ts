@@ -17,8 +17,10 @@ import {
   fillIpv4Checksum,
   fillTransportChecksum,
   ipv4Octets,
+  networkOf,
   type Packet,
   type PacketPool,
+  type Prefix,
   parseAddress,
   parsePrefix,
   selectorOfPrefix,
@@ -27,7 +29,7 @@ import {
   writeEthernet,
 } from '../src/ip/index.ts';
 import { NAT_LIMITS, NAT_TIMEOUTS, SESSIONS_MAX } from '../src/nat/index.ts';
-import { innerMtu } from '../src/nvgre/index.ts';
+import { innerMtu, type LookupRecord } from '../src/nvgre/index.ts';
 import { systemRandom } from '../src/runtime/index.ts';
 
 /** VMs of a tenant that send. */
@@ -43,11 +45,19 @@ export interface LineOptions {
   readonly external?: 'tun' | 'ethernet';
   /** Packets of one flow may become one. Default: true, as in a gateway. */
   readonly superframes?: boolean;
+  /** Of each tenant's NAT. Default: as many as there can be. */
+  readonly natSessions?: number;
+  /** The gateway's own address in each tenant's subnet, with its prefix. */
+  readonly own?: readonly Prefix[];
+  /** Whether a station of each tenant's, LEARNER_MAC, has addresses that are learned. */
+  readonly learns?: boolean;
 }
 
 /** What has left; a superframe or a train counts as its packets on the wire. */
 export interface Left {
   external: number;
+  /** Those of them that are of the first tenant. */
+  first: number;
   underlay: number;
   datagrams: number;
   /** Times the output was called. */
@@ -55,17 +65,24 @@ export interface Left {
 }
 
 export class GatewayLine {
-  readonly left: Left = { external: 0, underlay: 0, datagrams: 0, calls: 0 };
+  readonly left: Left = { external: 0, first: 0, underlay: 0, datagrams: 0, calls: 0 };
   readonly plane: DataPlane;
   readonly #pool: PacketPool;
   readonly #suite: Suite;
   readonly #ethernet: boolean;
+  readonly #natSessions: number;
+  readonly #own: readonly Prefix[];
+  readonly #learns: boolean;
   /** ARP on the external segment, answered before the next batch. */
   readonly #answers: Packet[] = [];
   #tenants = 0;
   readonly #slots = new SlotBook(OWN_SLOTS);
 
-  constructor({ pool, engine, suite, external = 'tun', superframes = true }: LineOptions) {
+  constructor(options: LineOptions) {
+    const { pool, engine, suite, external = 'tun', superframes = true } = options;
+    this.#natSessions = options.natSessions ?? SESSIONS_MAX;
+    this.#own = options.own ?? OWN;
+    this.#learns = options.learns === true;
     this.#pool = pool;
     this.#suite = suite;
     this.#ethernet = external === 'ethernet';
@@ -180,8 +197,10 @@ export class GatewayLine {
       if (etherType(buf, start) === ETHER_TYPE.arp) return this.#answer(packet);
       packet.start += ETHERNET_HEADER;
     }
+    const count = wirePackets(packet);
     this.left.calls += 1;
-    this.left.external += wirePackets(packet);
+    this.left.external += count;
+    if (u32(buf, packet.start + 12) === externalOf(0)) this.left.first += count;
     this.#pool.release(packet);
   }
 
@@ -237,12 +256,15 @@ export class GatewayLine {
     const name = `tenant${tenant}`;
     const vsid = vsidOf(tenant);
     this.#do({ do: 'add-compartment', compartment, name, cells: this.#slot() });
-    const records = Array.from(
+    const records: LookupRecord[] = Array.from(
       { length: vms },
       (_, vm) => ({ vsid, ca: ipv4Octets(vmAddress(vm)), mac: vmMac(vm), pa: HOST, type: 'static' }) as const,
     );
-    const own = { address: parseAddress('10.1.0.1')!, length: 24 };
-    const subnets = [{ vsid, prefix: own }];
+    if (this.#learns) records.push({ vsid, mac: LEARNER_MAC, pa: HOST, type: 'l2only' });
+    const subnets = this.#own.map((prefix) => ({
+      vsid,
+      prefix: { address: networkOf(prefix), length: prefix.length },
+    }));
     const network = { compartment, name, subnets, records, routes: [], cells: this.#slot() };
     this.#do({ do: 'network', network });
     this.#do({
@@ -253,7 +275,7 @@ export class GatewayLine {
         name: `vsid:${vsid}`,
         kind: 'ethernet',
         mtu: innerMtu(1600, 'nvgre', 4),
-        addresses: [own],
+        addresses: this.#own,
         clampMss: true,
       },
       cells: this.#small(),
@@ -285,7 +307,7 @@ export class GatewayLine {
       cells: this.#small(),
       way: { link, side: 'outside' },
     });
-    const limits = { ...NAT_LIMITS, sessions: SESSIONS_MAX };
+    const limits = { ...NAT_LIMITS, sessions: this.#natSessions };
     const settings = { rules: [], filtering: 'address', timeouts: NAT_TIMEOUTS, limits } as const;
     this.#do({
       do: 'add-interface',
@@ -359,32 +381,42 @@ const IPV4 = 20;
 const TCP_HEADER = 20;
 const UDP = 17;
 const TCP = 6;
-const NVGRE = 8;
-const EXTERNAL_PORT = 1;
+export const NVGRE = 8;
+export const EXTERNAL_PORT = 1;
 const SERVER_PORT = 443;
 const FIRST_PORT = 20_000;
 
-const HERE = parseAddress('172.16.0.1')!;
-const HOST = parseAddress('172.16.0.2')!;
+export const HERE = parseAddress('172.16.0.1')!;
+export const HOST = parseAddress('172.16.0.2')!;
 const ANY = parsePrefix('0.0.0.0/0')!;
+/** Of the gateway in each tenant's subnet, where nothing else is said. */
+const OWN: readonly Prefix[] = [{ address: parseAddress('10.1.0.1')!, length: 24 }];
 const SITE = parsePrefix('192.168.0.0/16')!;
 const SITE_HOST = 0xc0a8_0707;
 /** 192.0.2.254. */
 const ROUTER = 0xc000_02fe;
 const ROUTER_MAC = Uint8Array.of(2, 0, 0, 0, 0, 0xfe);
 const EXTERNAL_MAC = Uint8Array.of(2, 0, 0, 0, 0, 2);
-const PORT_MAC = Uint8Array.of(2, 0, 0, 0, 0, 1);
+export const PORT_MAC = Uint8Array.of(2, 0, 0, 0, 0, 1);
+export const LEARNER_MAC = Uint8Array.of(2, 0, 2, 0, 0, 1);
 const VM_MACS = Array.from({ length: VMS }, (_, vm) => Uint8Array.of(2, 0, 1, 0, vm >>> 8, vm));
 
-const vsidOf = (tenant: number): number => 0x1000 + tenant;
-const vmMac = (vm: number): Bytes => VM_MACS[vm]!;
-const vmAddress = (vm: number): number => 0x0a01_000a + vm;
+export const vsidOf = (tenant: number): number => 0x1000 + tenant;
+export const vmMac = (vm: number): Bytes => VM_MACS[vm]!;
+export const vmAddress = (vm: number): number => 0x0a01_000a + vm;
 /** 203.0.0.0 and on. */
 const externalOf = (tenant: number): number => 0xcb00_0000 + tenant;
 /** 198.18.0.0 and on. */
 const serverOf = (session: number): number => 0xc612_0000 + Math.floor(session / ENDPOINTS);
 
-function writeIp(buf: Bytes, at: number, length: number, protocol: number, source: number, destination: number): void {
+export function writeIp(
+  buf: Bytes,
+  at: number,
+  length: number,
+  protocol: number,
+  source: number,
+  destination: number,
+): void {
   putU16(buf, at, 0x4500);
   putU16(buf, at + 2, length);
   putU32(buf, at + 4, 0);
@@ -394,7 +426,7 @@ function writeIp(buf: Bytes, at: number, length: number, protocol: number, sourc
   buf.fill(0, at + 20, at + 40);
 }
 
-function seal({ buf }: Packet, ip: number, protocol: number): void {
+export function seal({ buf }: Packet, ip: number, protocol: number): void {
   fillIpv4Checksum(buf, ip);
   fillTransportChecksum(buf, ip, ip + IPV4, ip + u16(buf, ip + 2), protocol);
 }

@@ -4,7 +4,8 @@
  * In process, no network and no rights (`gateway-line.ts`). Only what the data plane does is inside the clock: the packets of a batch
  * are written before, and at its end the plane is flushed and asked what is due, as the loop of a worker does. A number is the median
  * over batches, so that other processes of the machine count little.
- * `npm run bench:gateway -- speed sessions` measures only parts named: speed, sessions, compartments, memory; and wire
+ * `npm run bench:gateway -- speed sessions` measures only parts named: speed, sessions, compartments, memory, abuse
+ * (`gateway-abuse.ts`); and wire
  * (`gateway-wire.ts`), which needs rights and Open vSwitch and is measured where it is named only.
  * BENCH_SECONDS: of each number, default 1. BENCH_SESSIONS, BENCH_TENANTS: the most, default 1,000,000 and 4,000.
  */
@@ -14,6 +15,7 @@ import { chooseEngine, SUITES } from '../src/crypto/index.ts';
 import { accelerateSums, type Packet, PacketPool, SUPERFRAME_MAX } from '../src/ip/index.ts';
 import { engineCandidates, loadSums } from '../src/runtime/index.ts';
 import { inlineMore } from '../src/runtime/worker/inlining.ts';
+import { measureAbuse } from './gateway-abuse.ts';
 import { CELLS_A_TENANT, GatewayLine, type LineOptions, VMS } from './gateway-line.ts';
 import { measureWire } from './gateway-wire.ts';
 import { type Memory, memoryNow } from './plane-memory.ts';
@@ -49,6 +51,7 @@ async function main(): Promise<void> {
     sessions: measureSessions,
     compartments: measureCompartments,
     memory: measureMemory,
+    abuse: () => measureAbuse({ pool, engine, suite: SUITE, seconds: SECONDS }),
   };
   for (const [name, part] of Object.entries(parts)) if (wanted.length === 0 || wanted.includes(name)) part();
   if (wanted.includes('wire')) await measureWire();

@@ -33,6 +33,8 @@ export class Neighbour {
   since: Millis = 0;
   /** Solicitations sent in that state. */
   tries = 0;
+  /** For whose packet, while it is. */
+  soughtBy = 0;
   /** Packets that wait for it. */
   waiting = 0;
   line: Line | undefined;

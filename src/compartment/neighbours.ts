@@ -6,16 +6,18 @@
  * second, a packet that waits).
  * Nobody becomes a neighbour by what he says unasked: `advertised` and `told` change known ones, `learn` is for those who asked
  * for us, and these are the first to go. A scan of a network through us has a share of the table (`unresolved`), not all of it.
+ * Packets and what is sought for them count as some holder's: where there is too much, the holder of most makes room.
  * Leaves to others: messages (`owner.solicit`), whom to believe, which addresses are on the link (`segment.ts`).
  * Limits: SegmentLimits; packets that a bound refuses are given back with `queueFull`, those for whom nobody answered with `neighbour`.
  * Invariants: a packet given is carried, refused or waits; the owner is called when the table is whole, so that he may call back.
  */
-import type { Bytes, Deadline, Millis, Random } from '../core/index.ts';
+import type { Bytes, Deadline, Millis, Random, Shares } from '../core/index.ts';
 import { fraction, invariant, u32 } from '../core/index.ts';
 import { type Address, copyMac, DROP, formatAddress, ipv4Number, type Packet, sameMac } from '../ip/index.ts';
 import type { CountersOfSegment } from './counters.ts';
 import { Line, NEIGHBOUR, NEIGHBOUR_STATES, type Neighbour, NeighbourIndex } from './neighbour.ts';
 import type { NeighbourView, SegmentLimits } from './segment-contract.ts';
+import { Tally } from './tally.ts';
 
 export interface NeighbourOwner {
   /** Asks for it: itself where `unicast`, else everybody. */
@@ -48,13 +50,18 @@ export class NeighbourTable {
   /** In the order in which they make room: what is of no use, then what is known longest. */
   readonly #lines: readonly Line[];
   /** Oldest first. */
-  #waiting: { readonly packet: Packet; readonly neighbour: Neighbour }[] = [];
+  #waiting: Waiting[] = [];
+  /** Of whoever has packets here: what the pool has for those that wait. */
+  readonly #room: Shares;
+  readonly #packetsOf = new Tally();
+  readonly #soughtBy = new Tally();
   #permanent = 0;
 
-  constructor(owner: NeighbourOwner, limits: SegmentLimits, counters: CountersOfSegment, random: Random) {
+  constructor(owner: NeighbourOwner, limits: SegmentLimits, counters: CountersOfSegment, random: Random, room: Shares) {
     this.#owner = owner;
     this.#limits = limits;
     this.#counters = counters;
+    this.#room = room;
     this.#index = new NeighbourIndex(u32(random(4), 0));
     // RFC 4861 §6.3.2: between half and one and a half of the mean, so that segments do not probe in step.
     const reachable = limits.reachableMs * (0.5 + fraction(random));
@@ -88,16 +95,16 @@ export class NeighbourTable {
     return neighbour.isResolved;
   }
 
-  /** Takes a packet for an address that nobody is known to have, and asks for it. */
-  seek(address: Address, packet: Packet, now: Millis): void {
+  /** Takes a packet of `holder` for an address that nobody is known to have, and asks for it. */
+  seek(address: Address, packet: Packet, holder: number, now: Millis): void {
     const neighbour = this.#index.add(address);
-    this.#ask(neighbour, packet, now);
+    this.#ask(neighbour, packet, holder, now);
   }
 
   /** Takes a packet for a neighbour who is sought, or was in vain: RFC 1122 §2.3.2.1: not more than once a second. */
-  hold(neighbour: Neighbour, packet: Packet, now: Millis): void {
-    if (neighbour.state === NEIGHBOUR.incomplete) this.#wait(neighbour, packet, now);
-    else if (now - neighbour.since >= this.#limits.retransmitMs) this.#ask(neighbour, packet, now);
+  hold(neighbour: Neighbour, packet: Packet, holder: number, now: Millis): void {
+    if (neighbour.state === NEIGHBOUR.incomplete) this.#wait(neighbour, packet, holder, now);
+    else if (now - neighbour.since >= this.#limits.retransmitMs) this.#ask(neighbour, packet, holder, now);
     else this.#refuse(packet, DROP.neighbour, now);
   }
 
@@ -217,6 +224,7 @@ export class NeighbourTable {
   // Steps.
 
   #become(neighbour: Neighbour, state: number, line: Line | undefined, now: Millis): void {
+    if (line !== this.#sought) this.#notSought(neighbour);
     neighbour.state = state;
     neighbour.since = now;
     neighbour.tries = 0;
@@ -225,32 +233,59 @@ export class NeighbourTable {
   }
 
   /** Begins to look for it, for the sake of a packet. */
-  #ask(neighbour: Neighbour, packet: Packet, now: Millis): void {
+  #ask(neighbour: Neighbour, packet: Packet, holder: number, now: Millis): void {
     this.#become(neighbour, NEIGHBOUR.incomplete, this.#sought, now);
-    this.#waiting.push({ packet, neighbour });
-    neighbour.waiting += 1;
+    neighbour.soughtBy = holder;
+    this.#soughtBy.add(holder);
+    const gone = this.#enqueue(packet, neighbour, holder);
     this.#solicit(neighbour, this.#sought, now);
-    if (this.#waiting.length > this.#limits.waiting) this.#displace(0, now);
+    this.#displace(gone, now);
     this.#makeRoom(now);
   }
 
-  /** RFC 4861 §7.2.2: the newest packets are kept. */
-  #wait(neighbour: Neighbour, packet: Packet, now: Millis): void {
-    this.#waiting.push({ packet, neighbour });
-    neighbour.waiting += 1;
-    if (neighbour.waiting > this.#limits.waitingEach) {
-      this.#displace(
-        this.#waiting.findIndex((each) => each.neighbour === neighbour),
-        now,
-      );
-    } else if (this.#waiting.length > this.#limits.waiting) this.#displace(0, now);
+  #wait(neighbour: Neighbour, packet: Packet, holder: number, now: Millis): void {
+    this.#displace(this.#enqueue(packet, neighbour, holder), now);
   }
 
-  #displace(index: number, now: Millis): void {
-    const [displaced] = this.#waiting.splice(index, 1);
-    displaced!.neighbour.waiting -= 1;
-    this.#counters.waitingRefused += 1;
-    this.#owner.refuse(displaced!.packet, DROP.queueFull, now);
+  /** RFC 4861 §7.2.2: the newest packets are kept. Gives those for which there is no room now. */
+  #enqueue(packet: Packet, neighbour: Neighbour, holder: number): Waiting[] {
+    const gone: Waiting[] = [];
+    const one = { packet, neighbour, holder };
+    // Where the pool has no more for it, its own oldest makes room.
+    const room =
+      this.#room.take(holder) || (this.#pull((each) => each.holder === holder, gone) && this.#room.take(holder));
+    if (!room) return [...gone, one];
+    this.#waiting.push(one);
+    this.#packetsOf.add(holder);
+    neighbour.waiting += 1;
+    const { most } = this.#packetsOf;
+    if (neighbour.waiting > this.#limits.waitingEach) this.#pull((each) => each.neighbour === neighbour, gone);
+    else if (this.#waiting.length > this.#limits.waiting) this.#pull((each) => each.holder === most, gone);
+    return gone;
+  }
+
+  #displace(gone: readonly Waiting[], now: Millis): void {
+    for (const { packet } of gone) this.#refuse(packet, DROP.queueFull, now);
+  }
+
+  /** The oldest of those waits no longer; false: there is none. */
+  #pull(which: (each: Waiting) => boolean, gone: Waiting[]): boolean {
+    const index = this.#waiting.findIndex(which);
+    if (index < 0) return false;
+    const [pulled] = this.#waiting.splice(index, 1);
+    pulled!.neighbour.waiting -= 1;
+    this.#letGo(pulled!);
+    gone.push(pulled!);
+    return true;
+  }
+
+  #letGo({ holder }: Waiting): void {
+    this.#room.give(holder);
+    this.#packetsOf.remove(holder);
+  }
+
+  #notSought(neighbour: Neighbour): void {
+    if (neighbour.line === this.#sought) this.#soughtBy.remove(neighbour.soughtBy);
   }
 
   #solicit(neighbour: Neighbour, line: Line, now: Millis): void {
@@ -280,6 +315,7 @@ export class NeighbourTable {
   }
 
   #forget(neighbour: Neighbour, reason: number, now: Millis): void {
+    this.#notSought(neighbour);
     if (neighbour.line === undefined) this.#permanent -= 1;
     else neighbour.line.remove(neighbour);
     this.#index.remove(neighbour);
@@ -289,8 +325,14 @@ export class NeighbourTable {
   /** After one came: one goes where there are too many. */
   #makeRoom(now: Millis): void {
     const { neighbours, unresolved } = this.#limits;
-    if (this.#sought.size > unresolved) this.#evict(this.#sought.first!, now);
+    if (this.#sought.size > unresolved) this.#evict(this.#longestSought(this.#soughtBy.most), now);
     else if (this.#index.size > neighbours) this.#evict(this.#lines.find((line) => line.size > 0)!.first!, now);
+  }
+
+  #longestSought(holder: number): Neighbour {
+    let neighbour = this.#sought.first!;
+    while (neighbour.soughtBy !== holder) neighbour = neighbour.after!;
+    return neighbour;
   }
 
   #evict(neighbour: Neighbour, now: Millis): void {
@@ -301,8 +343,10 @@ export class NeighbourTable {
   /** The packets that wait for it, which it then no longer has. */
   #take(neighbour: Neighbour): Packet[] {
     if (neighbour.waiting === 0) return [];
-    const packets = this.#waiting.filter((each) => each.neighbour === neighbour).map(({ packet }) => packet);
+    const taken = this.#waiting.filter((each) => each.neighbour === neighbour);
+    const packets = taken.map(({ packet }) => packet);
     this.#waiting = this.#waiting.filter((each) => each.neighbour !== neighbour);
+    for (const each of taken) this.#letGo(each);
     invariant(packets.length === neighbour.waiting, 'what waits for a neighbour is counted');
     neighbour.waiting = 0;
     return packets;
@@ -321,6 +365,12 @@ export class NeighbourTable {
   #contradicted(differs: boolean): void {
     if (differs) this.#counters.contradicted += 1;
   }
+}
+
+interface Waiting {
+  readonly packet: Packet;
+  readonly neighbour: Neighbour;
+  readonly holder: number;
 }
 
 /** The first of a line, when his time has run. */

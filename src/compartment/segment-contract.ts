@@ -49,9 +49,9 @@ export interface NeighbourView {
 export interface SegmentLimits {
   /** Neighbours known or sought; the least useful one goes for a new one. */
   readonly neighbours: number;
-  /** Of them those that are sought; the one sought longest goes for a new one. */
+  /** Of them those that are sought; for a new one that goes which the holder of most has sought longest. */
   readonly unresolved: number;
-  /** Packets that wait, over all neighbours; the oldest goes for a new one. */
+  /** Packets that wait, over all neighbours; for a new one the oldest goes of the holder of most. */
   readonly waiting: number;
   readonly waitingEach: number;
   /** Prefixes that are answered for beside the own addresses. */

@@ -106,15 +106,18 @@ export class Segment {
     return verdict;
   }
 
-  /** Takes an IP packet for `nextHop`; undefined: for its destination. It leaves, or waits until it is known where to. */
-  transmit(packet: Packet, nextHop: Address | undefined, now: Millis): void {
+  /**
+   * Takes an IP packet for `nextHop`; undefined: for its destination. It leaves, or waits until it is known where to, and then counts as
+   * that of `holder`.
+   */
+  transmit(packet: Packet, nextHop: Address | undefined, now: Millis, holder = 0): void {
     const { buf, start } = packet;
     if (nextHop === undefined && isGroup(buf, start)) return this.#carry(packet, this.#macOfGroup(buf, start), now);
     const { neighbours } = this.#parts;
     const neighbour = nextHop === undefined ? towards(neighbours, buf, start) : neighbours.find(nextHop);
-    if (neighbour === undefined) neighbours.seek(nextHop ?? destinationOf(buf, start), packet, now);
+    if (neighbour === undefined) neighbours.seek(nextHop ?? destinationOf(buf, start), packet, holder, now);
     else if (neighbours.use(neighbour, now)) this.#carry(packet, neighbour.mac, now);
-    else neighbours.hold(neighbour, packet, now);
+    else neighbours.hold(neighbour, packet, holder, now);
   }
 
   // Our addresses.
@@ -279,7 +282,7 @@ export class Segment {
       carry: (packet: Packet, neighbour: Neighbour, now: Millis) => this.#carry(packet, neighbour.mac, now),
       refuse: (packet: Packet, reason: number, now: Millis) => sink.refuse(packet, reason, now),
     };
-    const neighbours = new NeighbourTable(owner, this.limits, this.#counters, this.#random);
+    const neighbours = new NeighbourTable(owner, this.limits, this.#counters, this.#random, this.#pool.waiting);
     const reception = new NeighbourReception({
       mac: this.#mac,
       own: this.#own,

@@ -112,6 +112,8 @@ export interface UnderlayConfig {
   readonly addresses: readonly Address[];
   /** `nvgre`: IP protocol 47 (RFC 7637). `nvgre-udp`: the same in UDP 4754 (RFC 8086), which needs no rights. */
   readonly encapsulation: 'nvgre' | 'nvgre-udp';
+  /** Of `nvgre-udp`: `flow`: it follows the flow (RFC 8086 §3.2.1). `fixed`: 4754, for a NAT or a filter on the way that wants one. */
+  readonly sourcePort: 'flow' | 'fixed';
   /** Of the provider network: largest IP packet outside. */
   readonly mtu: number;
 }

@@ -71,9 +71,10 @@ export function plainExternalInterface(i: ExternalInterfaceConfig): Plain {
   };
 }
 
-export const plainUnderlay = ({ addresses, encapsulation, mtu }: UnderlayConfig): Plain => ({
+export const plainUnderlay = ({ addresses, encapsulation, sourcePort, mtu }: UnderlayConfig): Plain => ({
   addresses: addresses.map(formatAddress),
   encapsulation,
+  ...(encapsulation === 'nvgre-udp' ? { sourcePort } : {}),
   mtu,
 });
 

@@ -90,6 +90,7 @@ export const underlaySchema = section({
   address: leaf(words.readUnicast).optional(),
   addresses: listOf(leaf(words.readUnicast)).optional(),
   encapsulation: leaf(words.choice(['nvgre', 'nvgre-udp'])).default('nvgre'),
+  sourcePort: leaf(words.choice(['flow', 'fixed'])).default('flow'),
   mtu,
 });
 

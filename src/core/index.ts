@@ -5,4 +5,5 @@ export * from './machine.ts';
 export * from './random.ts';
 export * from './reader.ts';
 export * from './secret.ts';
+export * from './shares.ts';
 export * from './writer.ts';

@@ -3,8 +3,8 @@
  *
  * Read first: RFC 1191 §3–§6 (the kernel heeds the ICMP errors and forgets after ten minutes), RFC 4301 §8.2. The kernel is
  * asked when a Child SA comes, when it refuses a datagram, and once a minute, because a way that became narrow may widen again.
- * Limits: one question a way and ASK_AGAIN. Deliberate limit: black holes that send no ICMP are not looked for; `mtu` of the
- * connection is the remedy.
+ * Limits: one question a way and ASK_AGAIN. Deliberate limit: black holes that send no ICMP are not looked for (RFC 4821,
+ * RFC 8899); `mtu` of the connection is the remedy.
  */
 import type { Deadline, Millis, Timed } from '../core/index.ts';
 import { type Address, formatAddress, sameAddress } from '../ip/index.ts';

@@ -160,7 +160,12 @@ export class Reconciler {
     const text = (underlay: UnderlayConfig | undefined): string =>
       underlay === undefined
         ? ''
-        : [underlay.addresses.map(formatAddress).join(), underlay.encapsulation, underlay.mtu].join(' ');
+        : [
+            underlay.addresses.map(formatAddress).join(),
+            underlay.encapsulation,
+            underlay.sourcePort,
+            underlay.mtu,
+          ].join(' ');
     if (text(had) === text(has)) return;
     for (const tenant of books.tenants.values()) tenant.network.close();
     if (had !== undefined) books.emit({ do: 'close-underlay' });

@@ -6,7 +6,7 @@
  */
 import ipaddr from 'ipaddr.js';
 import type { Bytes } from '../core/index.ts';
-import { compareBytes, sameBytes } from '../core/index.ts';
+import { compareBytes, sameBytes, u32 } from '../core/index.ts';
 
 /** 4 or 16 octets in network order; the length is the family. */
 export type Address = Bytes;
@@ -25,6 +25,13 @@ export const familyOf = (address: Address): 4 | 6 => (address.length === 4 ? 4 :
 export const sameAddress = (a: Address, b: Address): boolean => sameBytes(a, b);
 export const compareAddresses = (a: Address, b: Address): number => a.length - b.length || compareBytes(a, b);
 export const sameEndpoint = (a: Endpoint, b: Endpoint): boolean => a.port === b.port && sameBytes(a.address, b.address);
+
+/**
+ * A number for whoever sends from an address, by which peers share what there is for all: of IPv6 the /64 counts, because its owner
+ * has every address in it. Two peers may have one number.
+ */
+export const peerNumber = (address: Address): number =>
+  address.length === 4 ? u32(address, 0) : u32(address, 0) ^ Math.imul(u32(address, 4), 0x9e3779b1);
 
 /** Dotted quad or RFC 4291 text; undefined for anything else. A zone (`%eth0`) is refused. */
 export function parseAddress(text: string): Address | undefined {

@@ -3,10 +3,11 @@
  *
  * Ownership: whoever holds a packet either passes it on or releases it, exactly once. The octets are buf[start, end).
  * A packet may be a superframe (`segment`) and may owe its transport checksum (`partial`): superframe.ts settles both.
- * Limit: the pool never grows; `take` gives undefined when it is empty, and counts that. Superframes need a pool whose
- * capacity is `SUPERFRAME_MAX`.
+ * Limits: the pool never grows; `take` gives undefined when it is empty, and counts that. Packets that wait for something are half
+ * of it at most, and each tenant's leave room to others' (`waiting`): packets on their way always find some. Superframes need a pool
+ * whose capacity is `SUPERFRAME_MAX`.
  */
-import { invariant } from '../core/index.ts';
+import { invariant, Shares } from '../core/index.ts';
 
 export interface Packet {
   readonly buf: Uint8Array;
@@ -39,6 +40,8 @@ export class PacketPool {
   readonly capacity: number;
   /** All slots, one behind the other. */
   readonly memory: Uint8Array;
+  /** Of packets that are kept until something happens. Holders are compartments. */
+  readonly waiting: Shares;
   readonly #counters = { refused: 0, peak: 0 };
   readonly #packets: Packet[] = [];
   readonly #free: Int32Array;
@@ -55,6 +58,7 @@ export class PacketPool {
   ) {
     this.size = size;
     this.capacity = capacity;
+    this.waiting = new Shares((size + 1) >>> 1);
     this.memory = new Uint8Array(buffer, at, PacketPool.octetsFor(size, capacity));
     const stride = strideOf(capacity);
     this.#free = new Int32Array(size);

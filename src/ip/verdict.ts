@@ -58,6 +58,9 @@ export const DROP = {
   natLimit: 50,
   natProtocol: 51,
   discarded: 52,
+  ikeRefused: 53,
+  tcpRefused: 54,
+  strayRefused: 55,
 } as const;
 
 export type DropReason = keyof typeof DROP;
@@ -115,6 +118,9 @@ export const DROP_TEXT: Readonly<Record<DropReason, string>> = {
   natLimit: 'the NAT sessions of the tenant are at their limit',
   natProtocol: 'a protocol that has nothing for NAT to translate',
   discarded: 'the longest match is a discard route',
+  ikeRefused: 'IKE messages, of all or of one address, beyond what control takes at a time',
+  tcpRefused: 'TCP for the gateway itself, of all or of one tenant, beyond what control takes at a time',
+  strayRefused: 'for another thread of the data plane, beyond what control hands on at a time',
 };
 
 export const DROP_NAMES: readonly (DropReason | 'pass')[] = (() => {

@@ -39,6 +39,8 @@ export interface NativeSocketOptions {
   readonly advice: Readonly<Record<string, string>>;
   /** Other sockets of ours may have the same address and port (SO_REUSEPORT). */
   readonly shared?: boolean | undefined;
+  /** Nobody reads it: the kernel keeps next to nothing of what comes. */
+  readonly deaf?: boolean | undefined;
   /** A socket that another thread opened and bound; `local` is where. Whoever opened it closes it. */
   readonly adopt?: AdoptedSocket | undefined;
 }
@@ -181,7 +183,7 @@ export class NativeSocket implements BatchSocket {
     if (!this.#adopted) this.#sys.close(this.fd);
   }
 
-  #create({ kind, local, offload, advice, shared }: NativeSocketOptions): AdoptedSocket {
+  #create({ kind, local, offload, advice, shared, deaf }: NativeSocketOptions): AdoptedSocket {
     const sys = this.#sys;
     const protocol = kind === 'udp' ? 0 : RAW_PROTOCOL[kind];
     const port = kind === 'udp' ? ` port ${local.port}` : '';
@@ -192,6 +194,7 @@ export class NativeSocket implements BatchSocket {
     try {
       if (shared === true) setOption(sys, fd, SOL_SOCKET, SO_REUSEPORT, 1);
       const offloads = this.#prepareQueues(fd, offload);
+      if (deaf === true) setOption(sys, fd, SOL_SOCKET, SO_RCVBUF, 0);
       const features = this.#prepare(fd);
       const length = putSockaddr(this.#arena, this.#out.name, kind === 'udp' ? local : { ...local, port: 0 });
       check(sys, sys.bind(fd, this.#arena.base + this.#out.name, length), what, advice);

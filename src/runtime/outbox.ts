@@ -19,7 +19,7 @@ import {
   sameEndpoint,
 } from '../ip/index.ts';
 import type { PortQueue } from './port-queue.ts';
-import { type BatchSocket, type DatagramSocket, sendSingly, TOO_BIG } from './socket.ts';
+import { type DatagramSocket, sendAll, TOO_BIG } from './socket.ts';
 
 /** As many as one UDP_SEGMENT message takes; as many octets as a few of them, which the cache still holds. */
 const MAX_PACKETS = 64;
@@ -112,9 +112,7 @@ export class Outbox {
     const socket = this.#socket!;
     const remote = this.#remote!;
     const [tos, df] = [this.#tos, this.#dontFragment];
-    const worst = isBatch(socket)
-      ? socket.sendBatch(this.#datagrams, 0, count, remote, tos, df)
-      : sendSingly(socket, this.#datagrams, 0, count, remote, tos, df);
+    const worst = sendAll(socket, this.#datagrams, 0, count, remote, tos, df);
     for (let i = 0; i < count; i++) this.#pool.release(this.#datagrams[i]!);
     if (worst === TOO_BIG) this.#tooBig(socket.local, remote);
   }
@@ -124,8 +122,6 @@ export class Outbox {
     this.flush();
   };
 }
-
-const isBatch = (socket: DatagramSocket): socket is BatchSocket => 'sendBatch' in socket;
 
 function isUdp({ buf, start, end }: Packet): boolean {
   return findUpperLayer(buf, start, end, upper) === PASS && upper.protocol === IP_PROTOCOL.udp;

@@ -94,6 +94,24 @@ export const FAILED = 3;
 
 export const UNKNOWN_TOS = -1;
 
+/** As `sendBatch`, which not every socket has. */
+export function sendAll(
+  socket: DatagramSocket,
+  packets: readonly Packet[],
+  from: number,
+  count: number,
+  remote: Endpoint,
+  tos?: number,
+  df?: boolean,
+): SendResult {
+  return sendsBatches(socket)
+    ? socket.sendBatch(packets, from, count, remote, tos, df)
+    : sendSingly(socket, packets, from, count, remote, tos, df);
+}
+
+const sendsBatches = (socket: DatagramSocket): socket is DatagramSocket & Pick<BatchSocket, 'sendBatch'> =>
+  'sendBatch' in socket;
+
 /** As `sendBatch`, with one call a datagram. */
 export function sendSingly(
   socket: DatagramSocket,

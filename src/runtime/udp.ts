@@ -31,6 +31,8 @@ export interface UdpOptions {
   readonly readiness?: Readiness | undefined;
   /** Other sockets may have the same address and port; of system calls only. */
   readonly shared?: boolean | undefined;
+  /** It only sends; of system calls only. */
+  readonly deaf?: boolean | undefined;
   /** Many datagrams at once, where a Readiness is given; undefined: one by one. */
   readonly offload?: SocketOffloadOptions | undefined;
   /** What to say for an errno of binding; default: of the ports of IKE. */

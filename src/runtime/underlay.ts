@@ -2,12 +2,13 @@
  * The sockets of the underlay: GRE directly in IP (protocol 47, RFC 2784 §4) or in UDP (RFC 8086), which `nvgre/` reads and writes.
  *
  * Needs CAP_NET_RAW for protocol 47; for UDP neither rights nor native code.
- * Deliberate limits: the source port of UDP is GRE_IN_UDP_PORT, too: no entropy for ECMP in it. TOS 0. An endpoint of
- * NVGRE does not fragment, so DF is set: what exceeds the path MTU is refused by the kernel, and said (`Outbox`).
+ * Leaves to others: source ports that follow the flow (`flow-sockets.ts`). Deliberate limits: TOS 0. An endpoint of NVGRE does not fragment,
+ * so DF is set: what exceeds the path MTU is refused by the kernel, and said (`Outbox`).
  */
 import { type Address, type Packet, type PacketPool, sameAddress } from '../ip/index.ts';
 import { GRE_IN_UDP_PORT } from '../nvgre/index.ts';
 import { RemoteTable } from './batch-address.ts';
+import { FlowSockets, openNativeSenders, openNodeSenders } from './flow-sockets.ts';
 import type { SocketOffloadOptions } from './offload.ts';
 import type { Outbox } from './outbox.ts';
 import { openRaw } from './raw.ts';
@@ -21,6 +22,8 @@ export interface UnderlayOptions {
   readonly kind: UnderlayKind;
   readonly local: Address;
   readonly pool: PacketPool;
+  /** Of UDP: the source port follows the flow; else it is that of GRE, too. Default: that. */
+  readonly flowPorts?: boolean | undefined;
   /** Takes over what begins with a GRE header, or a train (`Receive`). */
   readonly receive: Receive;
   /** Undefined: node:dgram for UDP; for protocol 47 the owner calls `drain`. */
@@ -31,10 +34,22 @@ export interface UnderlayOptions {
 
 /** For the main thread; rejects with SystemError. */
 export async function openUnderlay(options: UnderlayOptions): Promise<Underlay> {
-  const { kind, readiness } = options;
-  if (kind === 'ip-47' || readiness !== undefined) return new Underlay(kind, openNativeUnderlay(options));
-  return new Underlay(kind, await openUdp(udpOptions(options)));
+  const { kind, local, pool, readiness, offload } = options;
+  const native = kind === 'ip-47' || readiness !== undefined;
+  const socket = native ? openNativeUnderlay(options) : await openUdp(udpOptions(options));
+  if (!followsFlow(options)) return new Underlay(kind, socket);
+  try {
+    const senders = native ? openNativeSenders(local, pool, offload) : await openNodeSenders(local, pool);
+    return new Underlay(kind, new FlowSockets(socket, senders));
+  } catch (error) {
+    await socket.close();
+    throw error;
+  }
 }
+
+/** Whether it has sockets that only send. */
+export const followsFlow = ({ kind, flowPorts }: Pick<UnderlayOptions, 'kind' | 'flowPorts'>): boolean =>
+  kind === 'udp-gre' && flowPorts === true;
 
 /** At once, by system calls; throws SystemError. Without a Readiness the owner calls `drain`. */
 export function openNativeUnderlay(options: UnderlayOptions): BatchSocket {

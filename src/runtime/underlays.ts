@@ -71,20 +71,26 @@ export class Underlays {
     if (opened !== undefined) departures.track(closeAll(opened), NAME);
   }
 
-  async #open({ mine, closing }: Opened, plane: number, { addresses, encapsulation }: UnderlayConfig): Promise<void> {
+  async #open(
+    { mine, closing }: Opened,
+    plane: number,
+    { addresses, encapsulation, sourcePort }: UnderlayConfig,
+  ): Promise<void> {
     const { pool, readiness, offload, planes, dispatch } = this.#options;
     const kind: UnderlayKind = encapsulation === 'nvgre' ? 'ip-47' : 'udp-gre';
     if (kind === 'ip-47' && readiness === undefined)
       throw new SystemError(`IP protocol 47 on ${addresses.map(formatAddress).join()}`, 'ENOSYS', NO_KOFFI);
+    const flowPorts = sourcePort === 'flow';
     for (const local of addresses) {
       if (planes !== undefined) {
-        const lent = planes.lendUnderlay(plane, kind, local, offload);
+        const lent = planes.lendUnderlay(plane, { kind, local, flowPorts, offload });
         closing.push(() => lent.close());
         continue;
       }
       const underlay = await openUnderlay({
         kind,
         local,
+        flowPorts,
         pool,
         readiness,
         offload,

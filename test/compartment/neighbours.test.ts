@@ -4,6 +4,7 @@ import { newSegmentCounters } from '../../src/compartment/counters.ts';
 import { type NeighbourState, SEGMENT_LIMITS, type SegmentLimits } from '../../src/compartment/index.ts';
 import { NEIGHBOUR_STATES, type Neighbour } from '../../src/compartment/neighbour.ts';
 import { NeighbourTable } from '../../src/compartment/neighbours.ts';
+import { Shares } from '../../src/core/index.ts';
 import { DROP_NAMES, formatAddress, formatMac, type Packet, parseMac, wrapPacket } from '../../src/ip/index.ts';
 import { NeighbourModel } from './neighbour-model.ts';
 import { addr } from './octets.ts';
@@ -21,7 +22,7 @@ class Desk {
   #packets = 0;
   readonly #numbers = new Map<Packet, number>();
 
-  constructor(limits: Partial<SegmentLimits> = {}) {
+  constructor(limits: Partial<SegmentLimits> = {}, room = new Shares(1000)) {
     const owner = {
       solicit: ({ address, mac: known }: Neighbour, unicast: boolean) =>
         void this.log.push(`ask ${unicast ? `${formatMac(known)} ` : ''}for ${formatAddress(address)}`),
@@ -30,7 +31,7 @@ class Desk {
       refuse: (packet: Packet, reason: number) =>
         void this.log.push(`${this.#numbers.get(packet)} ${DROP_NAMES[reason]}`),
     };
-    this.table = new NeighbourTable(owner, { ...SEGMENT_LIMITS, ...limits }, this.counters, middle);
+    this.table = new NeighbourTable(owner, { ...SEGMENT_LIMITS, ...limits }, this.counters, middle, room);
   }
 
   /** What the given event makes happen. */
@@ -41,14 +42,14 @@ class Desk {
   }
 
   /** Packets are numbered from 1. */
-  packet(address: string): void {
+  packet(address: string, holder = 2): void {
     const packet = wrapPacket(new Uint8Array(1));
     this.#packets += 1;
     this.#numbers.set(packet, this.#packets);
     const neighbour = this.table.find(addr(address));
-    if (neighbour === undefined) this.table.seek(addr(address), packet, this.now);
+    if (neighbour === undefined) this.table.seek(addr(address), packet, holder, this.now);
     else if (this.table.use(neighbour, this.now)) this.log.push(`${this.#packets} to ${formatMac(neighbour.mac)}`);
-    else this.table.hold(neighbour, packet, this.now);
+    else this.table.hold(neighbour, packet, holder, this.now);
   }
 
   advertised(address: string, from: Uint8Array | undefined, solicited: boolean, override: boolean): void {
@@ -292,6 +293,30 @@ describe('RFC 4861 §7.2.2, RFC 1122 §2.3.2.2: packets that wait', () => {
     expect(desk.during(() => desk.advertised('10.3.0.12', mac(2), true, true))).toEqual(['3 to 02:00:00:00:00:02']);
   });
 
+  it('of the holder of most make room: a flood for nobody leaves the packet of another where it is', () => {
+    const desk = new Desk({ waiting: 8 });
+    desk.packet(A, 1);
+    for (let n = 0; n < 100; n++) desk.packet(`10.3.1.${n}`, 2);
+    expect(desk.during(() => desk.advertised(A, mac(1), true, true))).toEqual(['1 to 02:00:00:00:00:01']);
+    expect(desk.counters.waitingRefused).toBe(93);
+  });
+
+  it('are no more than the pool has room for: then the oldest of the same holder goes, or none waits', () => {
+    const room = new Shares(12);
+    const desk = new Desk({}, room);
+    for (let n = 0; n < 9; n++) desk.packet(`10.3.1.${n}`, 2);
+    expect(desk.log.filter((line) => !line.startsWith('ask'))).toEqual(['1 queueFull']);
+    // What the holder has elsewhere counts.
+    const other = new Desk({}, room);
+    expect(other.during(() => other.packet(A, 2))).toEqual([`ask for ${A}`, '1 queueFull']);
+    expect(other.state(A)).toBe('incomplete');
+    expect(other.during(() => other.packet(A, 3))).toEqual([]);
+    expect(room.used).toBe(9);
+    desk.table.flush(desk.now);
+    other.table.flush(other.now);
+    expect(room.used).toBe(0);
+  });
+
   it('leave when the neighbour becomes permanent, and are refused when it is removed', () => {
     const desk = inState('incomplete');
     expect(desk.during(() => desk.table.addPermanent(addr(A), mac(7), desk.now))).toEqual(['1 to 02:00:00:00:00:07']);
@@ -376,6 +401,18 @@ describe('a full table', () => {
     ]);
     reach(desk, [second]);
     expect(desk.state(first)).toBe('none');
+  });
+
+  it('a scan by one holder does not end the search of another', () => {
+    const desk = new Desk({ unresolved: 16 });
+    desk.packet(A, 1);
+    for (const address of hosts(200, 5)) desk.packet(address, 2);
+    expect(desk.state(A)).toBe('incomplete');
+    expect(states(desk)).toEqual({ incomplete: 16 });
+    expect(desk.during(() => desk.advertised(A, mac(1), true, true))).toEqual(['1 to 02:00:00:00:00:01']);
+    // What was found is nobody's search any more.
+    for (const address of hosts(20, 6)) desk.packet(address, 1);
+    expect(states(desk).incomplete).toBe(16);
   });
 
   it('permanent ones stay, and are bounded themselves', () => {

@@ -146,7 +146,7 @@ tenants:
       'g.yaml:2:1: gatway: unknown key; did you mean gateway?',
       'g.yaml:4:9: gateway.name: "Lab" is not a name: 1 to 32 of a-z, 0-9, - and _',
       'g.yaml:5:3: gateway.external: a section is needed, not nothing',
-      'g.yaml:6:15: gateway.underlay.a: unknown key; known here: address, addresses, encapsulation, mtu',
+      'g.yaml:6:15: gateway.underlay.a: unknown key; known here: address, addresses, encapsulation, sourcePort, mtu',
       'g.yaml:9:5: tenants[0].bgp: a section is needed, not nothing',
       'g.yaml:10:5: tenants[0].nat: off or a section is needed, not nothing; {} takes an address of the pool',
       'g.yaml:12:33: tenants[0].interfaces[0].driver: nvgre is no driver: write subnets',

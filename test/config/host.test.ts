@@ -39,7 +39,7 @@ test('a host, with every default', () => {
     role: 'host',
     host: {
       name: 'host1',
-      underlay: { addresses: [parseAddress('192.168.50.21')], encapsulation: 'nvgre', mtu: 1500 },
+      underlay: { addresses: [parseAddress('192.168.50.21')], encapsulation: 'nvgre', sourcePort: 'flow', mtu: 1500 },
     },
     tenants: [
       {

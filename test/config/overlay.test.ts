@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { formatIssue, gatewayTenants, readDocument, type TenantConfig } from '../../src/config/index.ts';
+import { formatIssue, gatewayTenants, readDocument, showDocument, type TenantConfig } from '../../src/config/index.ts';
 import { parseMac } from '../../src/config/mac.ts';
 import { parseAddress, parsePrefix } from '../../src/ip/index.ts';
 
@@ -149,6 +149,19 @@ describe('the underlay', () => {
     expect(document).toMatchObject({
       gateway: { underlay: { addresses: [parseAddress('192.168.50.10')], encapsulation: 'nvgre', mtu: 1500 } },
     });
+  });
+
+  test('RFC 8086 §3.2.1: the source port of GRE in UDP follows the flow, unless the document fixes it', () => {
+    const shown = (text: string): string =>
+      showDocument(readDocument(documentOf('subnets', SUBNETS, text), 'g').document!);
+    expect(shown('{ address: 192.168.50.10, encapsulation: nvgre-udp }')).toContain('sourcePort: flow');
+    expect(shown('{ address: 192.168.50.10, encapsulation: nvgre-udp, sourcePort: fixed }')).toContain(
+      'sourcePort: fixed',
+    );
+    expect(shown('{ address: 192.168.50.10 }')).not.toContain('sourcePort');
+    expect(issuesOf(documentOf('subnets', SUBNETS, '{ address: 192.168.50.10, sourcePort: 4754 }'))).toEqual([
+      'g:2:101: gateway.underlay.sourcePort: must be flow or fixed, not 4754',
+    ]);
   });
 
   test.each([

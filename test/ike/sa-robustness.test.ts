@@ -264,19 +264,41 @@ describe('limits', () => {
     expect([registry.farewells, agenda.size, agenda.deadline()]).toEqual([0, 0, undefined]);
   });
 
-  it('half-open SAs are bounded by cookies first, by number last', () => {
-    const w = new IkePair(1, undefined, {}, { cookieThreshold: 5, maxHalfOpen: 5 }).configure();
+  /** IKE_SA_INIT requests of as many SPIs, from addresses that `sender` numbers. */
+  function beginMany(maxHalfOpen: number, count: number, sender: (i: number) => number) {
+    const limits = { cookieThreshold: maxHalfOpen, maxHalfOpen };
+    const w = new IkePair(1, undefined, {}, limits).configure({}, { remoteAddress: undefined });
     w.acquire().run(7);
     const init = w.sent[0]!;
-    for (let i = 0; i < 50; i++) {
+    const begin = (i: number, from: number): void => {
       const octets = init.octets.slice();
-      octets[0] = 1 + i;
-      octets[1]! ^= 0xff;
-      w.do('b', { type: 'datagram', local: init.remote, remote: init.local, octets });
-    }
-    expect([w.b.ike.halfOpen, w.b.ike.sas.size, w.b.ike.counters.get('init-overload')]).toEqual([5, 5, 46]);
+      octets[0] = i >>> 8;
+      octets[1] = i;
+      const remote = { address: Uint8Array.of(203, 0, 113, from), port: 500 };
+      w.do('b', { type: 'datagram', local: init.remote, remote, octets });
+    };
+    for (let i = 0; i < count; i++) begin(i, sender(i));
+    const counted = (name: string): number => w.b.ike.counters.get(`init-${name}`) ?? 0;
+    return { w, begin, counted };
+  }
+
+  it('half-open SAs are bounded by cookies first, by number last', () => {
+    const { w, counted } = beginMany(5, 50, (i) => i);
+    expect([w.b.ike.halfOpen, w.b.ike.sas.size, counted('overload')]).toEqual([5, 5, 46]);
     w.run(40_000);
     expect(w.b.ike.halfOpen).toBe(0);
+  });
+
+  it('RFC 7296 §2.6: the half-open SAs of one address leave room to others, and come to be room again', () => {
+    const { w, begin, counted } = beginMany(31, 100, () => 66);
+    // One is that of the pair itself.
+    expect([w.b.ike.halfOpen, counted('crowded'), counted('overload')]).toEqual([21, 80, 0]);
+    for (let i = 100; i < 105; i++) begin(i, 7);
+    expect([w.b.ike.halfOpen, counted('crowded')]).toEqual([26, 80]);
+    w.run(40_000);
+    expect(w.b.ike.halfOpen).toBe(0);
+    begin(200, 66);
+    expect(w.b.ike.halfOpen).toBe(1);
   });
 });
 

@@ -16,6 +16,7 @@ import {
   ROUTER,
   SERVER,
   type Spot,
+  UNDERLAY,
 } from '../support/overlay.ts';
 import { requirePeers } from '../support/peers.ts';
 import { until } from '../support/process.ts';
@@ -302,10 +303,36 @@ requirePeers(
     it('RFC 8086 §3: what crosses the fabric is UDP to port 4754', async () => {
       const capture = await Capture.start(net.topology, 'fabric' as Place, 'to-gw', 'proto gre or udp');
       expect(await net.ping('red1', SERVER)).toBe(3);
-      const rows = await tsharkFields(await capture.stop(), ['ip.proto', 'udp.dstport', 'gre.proto', 'ip.flags.df']);
+      const fields = ['ip.proto', 'udp.dstport', 'gre.proto', 'ip.flags.df', 'udp.srcport'];
+      const rows = await tsharkFields(await capture.stop(), fields);
       await capture.remove();
-      const outer = rows.map((row) => row.map((each) => each.split(',')[0]).join(' '));
-      expect(outer).toEqual(Array(6).fill('17 4754 0x6558 1'));
+      const outer = rows.map((row) => row.map((each) => each.split(',')[0]!));
+      expect(outer.map((row) => row.slice(0, 4).join(' '))).toEqual(Array(6).fill('17 4754 0x6558 1'));
+      // §3.2.1: a dynamic port, of each of the two ends one for a flow.
+      const ports = outer.map((row) => Number(row[4]));
+      expect(ports.every((port) => port >= 49_152)).toBe(true);
+      expect(new Set(ports).size).toBe(2);
+    });
+
+    it('RFC 8086 §3.2.1: flows leave from several ports; with `sourcePort: fixed` from that of GRE', async () => {
+      const documentOf = (more: Changes): string =>
+        gatewayDocument({ blue: { nat: { address: POOL.blue } }, red: { nat: { address: POOL.red } } }, more);
+      const flows = Array.from({ length: 24 }, (_, n) => 24_000 + n);
+      /** From which the gateway sends the answers to all of them. */
+      const portsOf = async (): Promise<Set<number>> => {
+        const capture = await Capture.start(net.topology, 'fabric' as Place, 'to-gw', `udp and src host ${UNDERLAY}`);
+        const { answers } = await askFrom(net, 'red1', SERVER, ECHO_PORT, flows);
+        expect(Object.keys(answers)).toEqual(flows.map(String));
+        const rows = await tsharkFields(await capture.stop(), ['udp.srcport']);
+        await capture.remove();
+        return new Set(rows.map(([ports]) => Number(ports!.split(',')[0])));
+      };
+      const many = await portsOf();
+      expect(many.size).toBeGreaterThan(3);
+      expect(Math.min(...many)).toBeGreaterThanOrEqual(49_152);
+      await gateway.reload(documentOf({ ...changes, sourcePort: 'fixed' }));
+      expect(await portsOf()).toEqual(new Set([4754]));
+      await gateway.reload(documentOf(changes));
     });
 
     it.each(TENANTS)('%s: TCP at speed, both ways', async (tenant) => {

@@ -68,6 +68,7 @@ function end(native = true): End {
 const config = (encapsulation: 'nvgre' | 'nvgre-udp', ...addresses: Address[]) => ({
   addresses,
   encapsulation,
+  sourcePort: 'flow' as const,
   mtu: 1500,
 });
 

@@ -119,7 +119,7 @@ describeWithPeers('a data plane in a worker', () => {
     // No other test has it.
     const local = addr('127.0.0.47');
     for (let round = 1; round <= 2; round++) {
-      const lent = planes.lendUnderlay(0, 'udp-gre', local, {});
+      const lent = planes.lendUnderlay(0, { kind: 'udp-gre', local, flowPorts: true, offload: {} });
       await new Promise((resolve) => other.socket.send(new Uint8Array(50), GRE_IN_UDP_PORT, '127.0.0.47', resolve));
       // There is no virtual switch here.
       await until(() => plane.drops(DROP.linkDown) === round);

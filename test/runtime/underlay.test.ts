@@ -1,5 +1,5 @@
 /** The sockets of the underlay: GRE as it came, from whom it came, in IP and in UDP; of a thread of its own, too. */
-import { afterEach, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import {
   type Address,
   DROP,
@@ -10,6 +10,7 @@ import {
   PacketPool,
 } from '../../src/ip/index.ts';
 import { GRE_IN_UDP_PORT } from '../../src/nvgre/index.ts';
+import { openNativeSenders, SENDERS } from '../../src/runtime/flow-sockets.ts';
 import {
   type BatchSocket,
   openNativeUdp,
@@ -70,11 +71,25 @@ interface End {
   readonly got: Got[];
 }
 
-async function end(kind: UnderlayKind, local: string, offload?: SocketOffloadOptions, native = true): Promise<End> {
+async function end(
+  kind: UnderlayKind,
+  local: string,
+  offload?: SocketOffloadOptions,
+  native = true,
+  flowPorts = false,
+): Promise<End> {
   const got: Got[] = [];
   const readiness = native ? new Readiness() : undefined;
   if (readiness !== undefined) open.push(readiness);
-  const underlay = await openUnderlay({ kind, local: addr(local), pool, readiness, offload, receive: keep(got) });
+  const underlay = await openUnderlay({
+    kind,
+    local: addr(local),
+    flowPorts,
+    pool,
+    readiness,
+    offload,
+    receive: keep(got),
+  });
   open.push(underlay.socket);
   return { underlay, got };
 }
@@ -130,6 +145,69 @@ suite('the underlay', () => {
     near.underlay.send(new Outbox(pool), addr('127.0.0.2'), packetOf(gre(300)));
     await until(() => far.got.length === 1);
     expect(far.got).toEqual([{ from: { address: addr('127.0.0.1'), port: GRE_IN_UDP_PORT }, frames: [gre(300)] }]);
+  });
+
+  describe.each([
+    { how: 'many a call', offload: {}, native: true },
+    { how: 'one a call', offload: undefined, native: true },
+    { how: 'node:dgram', offload: undefined, native: false },
+  ])('RFC 8086 §3.2.1: the source port follows the flow ($how)', ({ offload, native }) => {
+    const ends = async () => [
+      await end('udp-gre', '127.0.0.1', offload, native, true),
+      await end('udp-gre', '127.0.0.2', offload, native, true),
+    ];
+
+    it('is one of a few dynamic ports, the same for all packets of a flow, which keep their order', async () => {
+      const [near, far] = (await ends()) as [End, End];
+      const outbox = new Outbox(pool);
+      const flows = [3, 3, 200, 77, 3, 200, 8, 9, 10, 11, 12, 14, 15, 77, 3];
+      const sent = flows.map((flow, n) => gre(60 + n, flow));
+      for (const octets of sent) near.underlay.send(outbox, addr('127.0.0.2'), packetOf(octets));
+      await until(() => framesOf(far.got).length === sent.length);
+      const portsOf = new Map<number, Set<number>>();
+      for (const { from, frames } of far.got)
+        for (const frame of frames) {
+          expect(from.address).toEqual(addr('127.0.0.1'));
+          portsOf.set(frame[7]!, (portsOf.get(frame[7]!) ?? new Set()).add(from.port));
+        }
+      const ports = [...portsOf.values()].flatMap((each) => [...each]);
+      expect([...portsOf.values()].every(({ size }) => size === 1)).toBe(true);
+      expect(ports.every((port) => port >= 49_152 && port <= 65_535)).toBe(true);
+      expect(new Set(ports).size).toBe(SENDERS);
+      const ofFlow = (all: Uint8Array[], flow: number) => all.filter((frame) => frame[7] === flow);
+      for (const flow of flows) expect(ofFlow(framesOf(far.got), flow)).toEqual(ofFlow(sent, flow));
+      expect(near.underlay.socket.counters).toMatchObject({ sent: sent.length, refused: 0, errors: 0 });
+    });
+
+    it('a train leaves as its datagrams, from one port', async () => {
+      const [near, far] = (await ends()) as [End, End];
+      const pieces = [0, 1, 2, 3].map((n) => gre(n === 3 ? 77 : 1000, 5));
+      const train = packetOf(new Uint8Array(Buffer.concat(pieces)));
+      train.segment = 1008;
+      near.underlay.send(new Outbox(pool), addr('127.0.0.2'), train);
+      await until(() => framesOf(far.got).length === 4);
+      expect(framesOf(far.got)).toEqual(pieces);
+      expect(new Set(far.got.map(({ from }) => from.port)).size).toBe(1);
+    });
+
+    it('is no port at which anybody listens: answers go to that of GRE', async () => {
+      const [near, far] = (await ends()) as [End, End];
+      near.underlay.send(new Outbox(pool), addr('127.0.0.2'), packetOf(gre(100, 1)));
+      await until(() => far.got.length === 1);
+      const strange = openNativeUdp({ local: { address: addr('127.0.0.2'), port: 0 }, pool, receive: keep([]) });
+      open.push(strange);
+      strange.send(gre(40), 0, 48, { address: addr('127.0.0.1'), port: far.got[0]!.from.port });
+      // Any source port will do.
+      strange.send(gre(50), 0, 58, { address: addr('127.0.0.1'), port: GRE_IN_UDP_PORT });
+      await until(() => near.got.length === 1);
+      expect(near.got).toEqual([{ from: { address: addr('127.0.0.2'), port: strange.local.port }, frames: [gre(50)] }]);
+    });
+  });
+
+  it('RFC 8086 §3.2.1: ports that others have are passed over', async () => {
+    const sockets = openNativeSenders(addr('127.0.0.1'), pool, undefined);
+    open.push(...sockets);
+    expect(new Set(sockets.map(({ local }) => local.port)).size).toBe(SENDERS);
   });
 
   it('protocol 47 and protocol 50 do not hear each other', async () => {

@@ -182,6 +182,8 @@ export interface Changes {
   /** Machines that have moved. */
   readonly at?: Readonly<Partial<Record<Vm, Host>>>;
   readonly encapsulation?: 'nvgre' | 'nvgre-udp';
+  /** Of the gateway. */
+  readonly sourcePort?: 'flow' | 'fixed';
   /** In `gateway.external`. */
   readonly external?: object;
 }
@@ -206,7 +208,8 @@ export function gatewayDocument(more: Readonly<Record<'blue' | 'red', object>>, 
     pool: '203.0.113.50-203.0.113.99',
     ...changes.external,
   };
-  const underlay = { address: UNDERLAY, encapsulation: changes.encapsulation ?? 'nvgre' };
+  const { encapsulation = 'nvgre', sourcePort = 'flow' } = changes;
+  const underlay = { address: UNDERLAY, encapsulation, sourcePort };
   return JSON.stringify({ version: 1, gateway: { name: 'gw', external, underlay }, tenants }, undefined, 1);
 }
 

@@ -1,7 +1,7 @@
 /**
  * Cells: where the data plane counts and others read. Control gives out slots; one thread writes each.
  *
- * A slot is a number below SLOTS, or from there on one of a ninth of the size (SMALL_CELLS, a cache line), which is what an
+ * A slot is a number below SLOTS, or from there on one of a tenth of the size (SMALL_CELLS, a cache line), which is what an
  * interface takes. Limits: SLOTS in shared memory; what gets no slot counts where only its own thread sees it (`NO_SLOT`), and control counts that.
  * Invariant: a slot is given out again only after its owner was removed by a command that came before.
  */
@@ -13,10 +13,10 @@ import { NAT_CELLS } from '../../nat/index.ts';
 import { TENANT_CELLS } from '../../nvgre/index.ts';
 
 /** Doubles of one slot: the most that anything counts, in whole cache lines. */
-export const SLOT_CELLS = 72;
+export const SLOT_CELLS = 80;
 /** Doubles of a small slot. */
 export const SMALL_CELLS = 8;
-/** 36 MB of address space, of which the kernel gives what is touched: 65,536 slots of 576 octets. */
+/** 40 MB of address space, of which the kernel gives what is touched: 65,536 slots of 640 octets. */
 export const SLOTS = 0x1_0000;
 const SMALL_IN_SLOT = SLOT_CELLS / SMALL_CELLS;
 /** Counted in nobody's view. */

@@ -61,13 +61,16 @@ export class Egress {
     if (tunnel.up) return compartment.refuse(packet, DROP.prohibited, now);
     if (this.#plane.stopping) return compartment.refuse(packet, DROP.linkDown, now);
     const flow = flowRecord(packet.buf, packet.start, packet.end);
-    if (!tunnel.wait(packet)) return compartment.refuse(packet, DROP.queueFull, now);
+    const { pool } = this.#plane;
+    if (!tunnel.wait(packet, this.#plane.senderOr(compartment.number), pool.waiting))
+      return compartment.refuse(packet, DROP.queueFull, now);
     this.#plane.tell({ type: 'acquire', tunnel: tunnel.parameters.tunnel, flow });
   }
 
   /** Nothing will come of the tunnel: whoever waits is told. */
   giveUp(tunnel: PlaneTunnel, now: Millis): void {
-    for (const packet of tunnel.waiting.splice(0)) tunnel.tenant.compartment.refuse(packet, DROP.noSa, now);
+    for (const packet of tunnel.takeWaiting(this.#plane.pool.waiting))
+      tunnel.tenant.compartment.refuse(packet, DROP.noSa, now);
   }
 
   /** Seals what waits and hands it out, in order. */

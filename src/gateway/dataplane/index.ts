@@ -13,6 +13,6 @@ export {
 } from './cells.ts';
 export type * from './contract.ts';
 export { DataPlane, type DataPlaneOptions } from './plane.ts';
+export { holderOf, isRepeated, REFUSED, type RepeatedKind } from './repeated.ts';
 export { MOST_CHANGES, RouteBatch } from './route-batch.ts';
-export { Shares } from './shares.ts';
 export { OUTER_MTU, type PlaneSa, type PlaneTunnel, UNKNOWN_MTU, WAITING_PACKETS } from './tunnel.ts';

@@ -56,6 +56,11 @@ export class Layout {
     this.#plane = plane;
   }
 
+  /** Whether the pool has room for one more packet of the tenant's that waits. */
+  mayWait({ compartment }: PlaneTenant): boolean {
+    return this.#plane.pool.waiting.mayTake(compartment.number);
+  }
+
   /** The Ethernet segment behind an interface. */
   segment(compartment: number, number: number): PlaneSegment | undefined {
     const way = this.tenants.get(compartment)?.ways.get(number);

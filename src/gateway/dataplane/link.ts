@@ -86,7 +86,7 @@ export class PlaneLink implements Timed {
     if (to === undefined) return compartment.refuse(packet, DROP.linkDown, now);
     if (nat === undefined) {
       if (this.#plane.tapping) this.#plane.tap.passed(packet);
-      return this.#plane.enter(to.tenant, to.interface, packet, now);
+      return this.#enter(from, to, outward, packet, now);
     }
     const verdict = outward ? nat.outbound(packet, now) : nat.inbound(packet, now);
     this.#plane.touch(this);
@@ -97,8 +97,14 @@ export class PlaneLink implements Timed {
     }
     if (this.#plane.tapping) this.#plane.tap.translated(packet, outward);
     const first = ipVersion(packet.buf, packet.start) === 4 && ipv4IsFragment(packet.buf, packet.start);
-    this.#plane.enter(to.tenant, to.interface, packet, now);
-    if (first) this.#follow(nat, to, outward, now);
+    this.#enter(from, to, outward, packet, now);
+    if (first) this.#follow(nat, from, to, outward, now);
+  }
+
+  /** In compartment 1 a packet stays its tenant's. */
+  #enter(from: Side, to: Side, outward: boolean, packet: Packet, now: Millis): void {
+    if (outward) this.#plane.enterFrom(from.tenant, to.tenant, to.interface, packet, now);
+    else this.#plane.enter(to.tenant, to.interface, packet, now);
   }
 
   #noteRefusal(cell: number, now: Millis): void {
@@ -106,13 +112,13 @@ export class PlaneLink implements Timed {
   }
 
   /** Fragments that waited for the one that has passed. */
-  #follow(nat: Nat, to: Side, outward: boolean, now: Millis): void {
+  #follow(nat: Nat, from: Side, to: Side, outward: boolean, now: Millis): void {
     const { pool } = this.#plane;
     for (;;) {
       const packet = pool.take();
       if (packet === undefined) return;
       if (!(outward ? nat.followOutbound(packet, now) : nat.followInbound(packet, now))) return pool.release(packet);
-      this.#plane.enter(to.tenant, to.interface, packet, now);
+      this.#enter(from, to, outward, packet, now);
     }
   }
 }

@@ -7,7 +7,7 @@
  * behind compartment 1 the external address of a NAT or the prefixes of a tenant without one. Packets are taken in
  * at any pace and leave at `flush`, which ends a batch; commands come between batches.
  * Invariants: each packet taken is given to the output or released, once; an event is kept until `takeEvents`, but IKE messages,
- * TCP and strays beyond EVENTS are dropped like packets, and counted; of TCP a tenant's share is what leaves room for others and for IKE.
+ * TCP and strays beyond EVENTS are dropped like packets, and counted (`repeated.ts`).
  */
 import {
   Agenda,
@@ -16,6 +16,7 @@ import {
   invariant,
   type Millis,
   type Random,
+  Shares,
   type Timed,
 } from '../../core/index.ts';
 import type { Engine } from '../../crypto/index.ts';
@@ -36,7 +37,7 @@ import { Egress } from './egress.ts';
 import { Ingress } from './ingress.ts';
 import { Joining } from './joining.ts';
 import { Layout } from './layout.ts';
-import { Shares } from './shares.ts';
+import { holderOf, isRepeated, REFUSED, type RepeatedKind } from './repeated.ts';
 import { Tap } from './tap.ts';
 import type { PlaneTenant } from './tenant.ts';
 import type { PlaneSa, PlaneTunnel } from './tunnel.ts';
@@ -58,10 +59,10 @@ export interface DataPlaneOptions {
   readonly likeness?: boolean;
 }
 
-/** Events between two batches from which on no message, no TCP and no stray is taken; of other events an SA, a tunnel, a ping causes a few. */
-const EVENTS = 1024;
-/** That TCP has of these, of all tenants together. */
-const TRANSPORT_EVENTS = 768;
+/** Of each kind between two batches; of other events an SA, a tunnel, a ping causes a few. */
+const EVENTS: Readonly<Record<RepeatedKind, number>> = { ike: 1024, stray: 1024, transport: 768 };
+
+const NOBODY = 0;
 
 export class DataPlane {
   readonly pool: PacketPool;
@@ -86,8 +87,14 @@ export class DataPlane {
   readonly #joining: Joining;
   readonly #spis: { readonly modulus: number; readonly residue: number };
   #events: PlaneEvent[] = [];
-  readonly #transportShares = new Shares(TRANSPORT_EVENTS);
+  readonly #shares: Readonly<Record<RepeatedKind, Shares>> = {
+    ike: new Shares(EVENTS.ike),
+    stray: new Shares(EVENTS.stray),
+    transport: new Shares(EVENTS.transport),
+  };
   #stopping = false;
+  /** Of the packet at hand, where that passes through compartment 1. */
+  #sender = NOBODY;
   /** Begins without a value, because V8 makes a new object of what it reads from a field that never held anything but numbers. */
   #now: Millis | undefined;
 
@@ -190,6 +197,19 @@ export class DataPlane {
     this.#agenda.touch(tenant);
   }
 
+  /** A packet of another tenant's enters: what waits on its way counts as that one's. */
+  enterFrom(sender: PlaneTenant, tenant: PlaneTenant, number: number, packet: Packet, now: Millis): void {
+    const before = this.#sender;
+    this.#sender = sender.compartment.number;
+    this.enter(tenant, number, packet, now);
+    this.#sender = before;
+  }
+
+  /** Whose packet that is. */
+  senderOr(compartment: number): number {
+    return this.#sender === NOBODY ? compartment : this.#sender;
+  }
+
   /** The same out of a virtual subnet: it may wait for others of its flow until the batch ends. */
   join(tenant: PlaneTenant, number: number, packet: Packet, now: Millis): void {
     // Who watches sees each packet by itself.
@@ -257,11 +277,8 @@ export class DataPlane {
 
   /** False: dropped, because control does not keep up. */
   tell(event: PlaneEvent): boolean {
-    const isTransport = event.type === 'transport';
-    const repeated = event.type === 'ike' || event.type === 'stray' || isTransport;
-    const full = repeated && this.#events.length >= EVENTS;
-    if (full || (isTransport && !this.#transportShares.take(event.compartment, 1))) {
-      this.drops[DROP.queueFull]! += 1;
+    if (isRepeated(event) && !this.#shares[event.type].take(holderOf(event))) {
+      this.drops[REFUSED[event.type]]! += 1;
       return false;
     }
     this.#events.push(event);
@@ -273,7 +290,7 @@ export class DataPlane {
     if (this.#events.length === 0) return this.#events;
     const events = this.#events;
     this.#events = [];
-    this.#transportShares.clear();
+    for (const shares of Object.values(this.#shares)) shares.clear();
     return events;
   }
 
@@ -310,7 +327,8 @@ export class DataPlane {
       }
       case 'flush': {
         const tunnel = this.tunnels.get(command.tunnel);
-        if (tunnel?.up) for (const packet of tunnel.waiting.splice(0)) this.#egress.transmit(tunnel, packet, now);
+        if (tunnel?.up)
+          for (const packet of tunnel.takeWaiting(this.pool.waiting)) this.#egress.transmit(tunnel, packet, now);
         return;
       }
       case 'give-up': {

@@ -87,7 +87,7 @@ export class PlaneSegment implements Timed, SegmentSink {
   }
 
   transmit(packet: Packet, nextHop: Address | undefined, now: Millis): void {
-    this.segment.transmit(packet, nextHop, now);
+    this.segment.transmit(packet, nextHop, now, this.#plane.senderOr(this.#tenant.compartment.number));
     this.#plane.touch(this);
   }
 

@@ -14,7 +14,7 @@ export function tellTransport(plane: DataPlane, tenant: PlaneTenant, packet: Pac
   const { number: compartment } = tenant.compartment;
   const tell = (whole: Packet) => {
     if (!tenant.transportRate.take(plane.now, whole.end - whole.start + SEGMENT_COST))
-      plane.drops[DROP.queueFull]! += 1;
+      plane.drops[DROP.tcpRefused]! += 1;
     else plane.tell({ type: 'transport', compartment, octets: octetsOf(whole).slice() });
   };
   if (packet.segment === 0) {

@@ -5,7 +5,7 @@
  * Invariants: an SA belongs to one tunnel and so to one compartment; the newest active SA whose selectors admit a packet
  * carries it; a waiting packet is sent, refused or released, never kept.
  */
-import type { Millis, Random } from '../../core/index.ts';
+import type { Millis, Random, Shares } from '../../core/index.ts';
 import { type Engine, lazyProtection } from '../../crypto/index.ts';
 import { InboundSa, innerMtu, OutboundSa, SA_CELLS } from '../../esp/index.ts';
 import { compileSelectors, type Endpoint, type Packet } from '../../ip/index.ts';
@@ -41,6 +41,8 @@ export class PlaneTunnel {
   /** By inbound SPI; the newest active one is last. */
   sas: Map<number, PlaneSa> = NO_SAS;
   readonly waiting: Packet[] = [];
+  /** Whose share of the pool each takes. */
+  readonly #holders: number[] = [];
   #outerMtu = Number.POSITIVE_INFINITY;
   #mtu: number;
   /** The same SAs, as an outbound packet asks them. */
@@ -145,11 +147,18 @@ export class PlaneTunnel {
     return this.#newestFirst.some(sends);
   }
 
-  /** Takes over `packet` until the tunnel is up; false: no room, the caller keeps it. */
-  wait(packet: Packet): boolean {
-    if (this.waiting.length >= WAITING_PACKETS) return false;
+  /** Takes over a packet of `holder` until the tunnel is up; false: no room, the caller keeps it. */
+  wait(packet: Packet, holder: number, room: Shares): boolean {
+    if (this.waiting.length >= WAITING_PACKETS || !room.take(holder)) return false;
     this.waiting.push(packet);
+    this.#holders.push(holder);
     return true;
+  }
+
+  /** Those that waited, for whoever has a use for them. */
+  takeWaiting(room: Shares): Packet[] {
+    for (const holder of this.#holders.splice(0)) room.give(holder);
+    return this.waiting.splice(0);
   }
 
   /** After its SAs, or the phase of one, changed. */

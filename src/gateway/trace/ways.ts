@@ -90,6 +90,8 @@ function intoTunnel(walk: Walk, tunnel: PlaneTunnel): void {
     if (walk.stopping) return walk.drop('sa', 'linkDown', 'the gateway is stopping');
     if (tunnel.waiting.length >= WAITING_PACKETS)
       return walk.drop('sa', 'queueFull', `${WAITING_PACKETS} packets wait for the tunnel already`);
+    if (!walk.layout.mayWait(tunnel.tenant))
+      return walk.drop('sa', 'queueFull', 'as many packets of the tenant wait as leave room to others');
     return walk.note('sa', 'waits', 'no SA is up: IKE is asked for one', [], { waits: true });
   }
   const { inbound, outbound } = sa;

@@ -34,12 +34,14 @@ export interface ResponderContext {
   readonly env: Environment;
   readonly cookies: CookieJar;
   readonly halfOpen: number;
+  /** Its address has no more of them than its share. */
+  readonly mayBegin: boolean;
   /** Connections these addresses may belong to; at least one. */
   readonly candidates: readonly Connection[];
 }
 
 /** Why a request was not followed by a half-open SA; for counters. */
-export type InitOutcome = 'accepted' | 'cookie' | 'refused' | 'malformed' | 'overload';
+export type InitOutcome = 'accepted' | 'cookie' | 'refused' | 'malformed' | 'overload' | 'crowded';
 
 export function answerInit(context: ResponderContext, arrival: Arrival, now: Millis): InitOutcome {
   const { env, candidates } = context;
@@ -59,6 +61,7 @@ export function answerInit(context: ResponderContext, arrival: Arrival, now: Mil
       return 'cookie';
     }
   }
+  if (!context.mayBegin) return 'crowded';
   const theirs = findPayload(payloads, PAYLOAD.SA)!.proposals;
   const ke = findPayload(payloads, PAYLOAD.KE)!;
   const chosen = chooseProposal(candidates, theirs, ke.group);

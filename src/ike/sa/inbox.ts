@@ -101,7 +101,14 @@ export class Inbox {
     }
     const candidates = registry.candidates(local.address, remote.address);
     if (candidates.length === 0) return this.#stranger(message.value, datagram, now);
-    const context = { env: registry, cookies: this.#cookies, halfOpen: registry.halfOpen, candidates };
+    const { halfOpen } = registry;
+    const context = {
+      env: registry,
+      cookies: this.#cookies,
+      halfOpen,
+      mayBegin: registry.mayBegin(remote),
+      candidates,
+    };
     registry.count(`init-${answerInit(context, { message: message.value, octets, local, remote }, now)}`);
   }
 

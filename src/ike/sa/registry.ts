@@ -10,12 +10,13 @@ import {
   type Deadline,
   type Millis,
   type Random,
+  Shares,
   sameBytes,
   type Timed,
   toHex,
   u32,
 } from '../../core/index.ts';
-import { type Address, type Endpoint, formatEndpoint, sameAddress, sameEndpoint } from '../../ip/index.ts';
+import { type Address, type Endpoint, formatEndpoint, peerNumber, sameAddress, sameEndpoint } from '../../ip/index.ts';
 import type { Failure, IkeAction, IkeConnection, Report } from '../contract.ts';
 import { activateChild, type Child, childByInbound } from './child-sa.ts';
 import { Connection } from './connection.ts';
@@ -49,7 +50,7 @@ export class Registry implements Environment {
   #actions: IkeAction[] = [];
   #ikeIds = 0;
   #childIds = 0;
-  #halfOpen = 0;
+  readonly #halfOpen: Shares;
 
   constructor(options: IkeOptions, agenda: Agenda, start: (connection: Connection, now: Millis) => void) {
     this.random = options.random;
@@ -62,13 +63,19 @@ export class Registry implements Environment {
       ikePort: options.ikePort ?? DEFAULTS.ikePort,
       nattPort: options.nattPort ?? DEFAULTS.nattPort,
     };
+    this.#halfOpen = new Shares(this.limits.maxHalfOpen);
     this.#agenda = agenda;
     this.#start = start;
   }
 
   /** Responder SAs that have not authenticated yet. */
   get halfOpen(): number {
-    return this.#halfOpen;
+    return this.#halfOpen.used;
+  }
+
+  /** Whether one more may begin from that address: each leaves room to others (RFC 7296 §2.6). */
+  mayBegin({ address }: Endpoint): boolean {
+    return this.#halfOpen.mayTake(peerNumber(address));
   }
 
   /** Inbound SPIs that are taken; each belongs to an SA, an offer under way, or an SA that drains. */
@@ -155,7 +162,7 @@ export class Registry implements Environment {
     this.#bySpi.set(toHex(sa.localSpi), sa);
     if (!sa.initiator && sa.successorOf === undefined) {
       this.#byInit.set(initKey(sa.spiI, sa.remote), sa);
-      this.#halfOpen += 1;
+      this.#halfOpen.take(peerNumber(sa.initRemote.address));
     }
     const timer: Timed = { deadline: () => saDeadline(sa), tick: (now) => tickSa(sa, now) };
     this.#timers.set(sa, timer);
@@ -163,7 +170,7 @@ export class Registry implements Environment {
   }
 
   established(sa: IkeSa): void {
-    if (!sa.initiator && sa.successorOf === undefined) this.#halfOpen -= 1;
+    if (!sa.initiator && sa.successorOf === undefined) this.#halfOpen.give(peerNumber(sa.initRemote.address));
     this.touch(sa);
   }
 
@@ -173,7 +180,7 @@ export class Registry implements Environment {
     if (!sa.initiator && sa.successorOf === undefined) {
       const key = initKey(sa.spiI, sa.initRemote);
       if (this.#byInit.get(key) === sa) this.#byInit.delete(key);
-      if (sa.establishedAt === undefined) this.#halfOpen -= 1;
+      if (sa.establishedAt === undefined) this.#halfOpen.give(peerNumber(sa.initRemote.address));
     }
     const timer = this.#timers.get(sa);
     if (timer !== undefined) this.#agenda.forget(timer);

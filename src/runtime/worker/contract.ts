@@ -31,6 +31,8 @@ export type WorkerOrder =
       readonly kind: 'udp' | 'ip-50' | UnderlayKind;
       readonly local: Endpoint;
       readonly socket: AdoptedSocket;
+      /** Of `udp-gre`: those that send, where the port is to follow the flow. */
+      readonly senders?: readonly { readonly local: Endpoint; readonly socket: AdoptedSocket }[];
       readonly offload: SocketOffloadOptions | undefined;
     }
   | { readonly do: 'detach-socket'; readonly id: number }

@@ -38,8 +38,8 @@ export class WorkerLife {
   readonly #options: LifeOptions;
   readonly #worker: Worker;
   readonly #gone: Promise<void>;
-  readonly #orders = new Ring(Ring.room(RING));
-  readonly #news = new Ring(Ring.room(RING));
+  readonly #orders = new Ring(Ring.room(ORDER_RING));
+  readonly #news = new Ring(Ring.room(NEWS_RING));
   readonly #signs = new Int32Array(new SharedArrayBuffer(SIGNS_OCTETS));
   /** Of these, those before `#backlogAt` have gone. */
   #backlog: Uint8Array[] = [];
@@ -174,8 +174,9 @@ export class WorkerLife {
   }
 }
 
-/** Octets of each ring. */
-const RING = 1 << 20;
+/** Octets of each ring; news is divided among many (`news.ts`). */
+const ORDER_RING = 1 << 20;
+const NEWS_RING = 1 << 21;
 const BACKLOG_OCTETS = 64 << 20;
 const NEWS_A_TURN = 256;
 /** With the pause between two looks and the loop's longest wait, under a second. */

@@ -9,18 +9,20 @@
 import { performance } from 'node:perf_hooks';
 import { invariant, type Millis } from '../../core/index.ts';
 import type { DataPlane, PlaneOutput } from '../../gateway/index.ts';
-import { type Address, DROP, type Endpoint, type Packet, type PacketPool, sameAddress } from '../../ip/index.ts';
+import { type Address, DROP, type Endpoint, PASS, type Packet, type PacketPool, sameAddress } from '../../ip/index.ts';
 import type { PollSet, Wakeup } from '../batch-wait.ts';
 import { monotonicMillis } from '../clock.ts';
+import { FlowSockets } from '../flow-sockets.ts';
 import { NativeSocket } from '../native-socket.ts';
 import { Outbox } from '../outbox.ts';
 import { PortQueue } from '../port-queue.ts';
-import type { Receive } from '../socket.ts';
+import type { DatagramSocket, Receive } from '../socket.ts';
 import type { Syscalls } from '../syscalls.ts';
 import { Underlay } from '../underlay.ts';
 import { BEAT, decodeOrder, portKey, STARVED, socketKey, type WorkerNews, type WorkerOrder } from './contract.ts';
 import type { News } from './news.ts';
 import type { Ring } from './ring.ts';
+import { TooBigWays } from './too-big.ts';
 
 export interface PlaneLoopOptions {
   readonly sys: Syscalls;
@@ -44,6 +46,8 @@ export type LoopPlane = Pick<
 
 interface Attached {
   readonly socket: NativeSocket;
+  /** By which it is sent: itself, or all that are one with it. */
+  readonly way: DatagramSocket;
   readonly kind: AttachSocket['kind'];
   /** Of the kinds that carry GRE. */
   readonly underlay: Underlay | undefined;
@@ -74,7 +78,7 @@ export class PlaneLoop {
   #came = 0;
   /** That may still be carried out in this turn. */
   #ordersLeft = 0;
-  #tooBigAfter: Millis = 0;
+  readonly #tooBigWays = new TooBigWays();
   #ended = false;
 
   constructor(options: PlaneLoopOptions) {
@@ -127,18 +131,17 @@ export class PlaneLoop {
       busy = this.#read > 0 || orders.used > 0;
     }
     for (const queue of this.#ports.values()) queue.stop();
-    for (const { socket } of this.#sockets.values()) void socket.close();
+    for (const { way } of this.#sockets.values()) void way.close();
   }
 
   readonly #readSource = (fd: number): void => {
     this.#read += this.#sources.get(fd)?.drain(BATCH) ?? 0;
   };
 
-  /** Said once a while: control asks the kernel about that way, and packets become smaller. */
+  /** Said once a while of each way: control asks the kernel about that way, and packets become smaller. */
   readonly #tooBig = (local: Endpoint, remote: Endpoint): void => {
-    if (this.#now < this.#tooBigAfter) return;
-    this.#tooBigAfter = this.#now + TOO_BIG_AGAIN;
-    this.#report({ type: 'too-big', local: local.address, remote: remote.address });
+    if (this.#tooBigWays.mayTell(local.address, remote.address, this.#now))
+      this.#report({ type: 'too-big', local: local.address, remote: remote.address });
   };
 
   /**
@@ -216,11 +219,11 @@ export class PlaneLoop {
       case 'attach-socket':
         return this.#attachSocket(order);
       case 'detach-socket': {
-        const socket = this.#sockets.get(order.id)?.socket;
-        if (socket !== undefined) {
+        const attached = this.#sockets.get(order.id);
+        if (attached !== undefined) {
           this.#outbox.flush();
-          void socket.close();
-          this.#forget(socket.fd);
+          void attached.way.close();
+          this.#forget(attached.socket.fd);
           this.#sockets.delete(order.id);
         }
         return this.#report({ type: 'detached', key: socketKey(order.id) });
@@ -233,13 +236,26 @@ export class PlaneLoop {
     }
   }
 
-  #attachSocket({ id, kind, local, socket: adopt, offload }: AttachSocket): void {
+  #attachSocket({ id, kind, local, socket: adopt, senders = [], offload }: AttachSocket): void {
     const { pool } = this.#options;
     const gre = kind === 'ip-47' || kind === 'udp-gre';
     const receive = gre ? this.#receiveGre : this.#receiveEsp(kind === 'udp', local);
     const carrier = kind === 'udp-gre' ? 'udp' : kind;
     const socket = new NativeSocket({ kind: carrier, local, pool, receive, offload, adopt, advice: {} });
-    this.#sockets.set(id, { socket, kind, underlay: gre ? new Underlay(kind, socket) : undefined });
+    const sending = senders.map(
+      (each) =>
+        new NativeSocket({
+          kind: 'udp',
+          local: each.local,
+          pool,
+          receive: (packet) => pool.release(packet),
+          offload,
+          adopt: each.socket,
+          advice: {},
+        }),
+    );
+    const way = sending.length === 0 ? socket : new FlowSockets(socket, sending);
+    this.#sockets.set(id, { socket, way, kind, underlay: gre ? new Underlay(kind, way) : undefined });
     this.#watch(socket);
   }
 
@@ -297,7 +313,8 @@ export class PlaneLoop {
   }
 
   #report(news: WorkerNews): void {
-    if (!this.#options.news.report(news)) this.#plane.drops[DROP.queueFull]! += 1;
+    const refused = this.#options.news.report(news);
+    if (refused !== PASS) this.#plane.drops[refused]! += 1;
   }
 }
 
@@ -305,7 +322,6 @@ export class PlaneLoop {
 const BATCH = 64;
 /** Of a turn, about ten milliseconds' worth; each route of many counts. */
 const ORDERS = 256;
-const TOO_BIG_AGAIN: Millis = 20;
 const LONGEST_WAIT = 200;
 /** Packets that come further apart than this, on average, are not waited for. */
 const SPARSE: Millis = 0.04;

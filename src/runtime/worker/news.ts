@@ -2,19 +2,27 @@
  * What a worker tells the main thread, when that may be slow to look: news that finds room in the ring goes at once; what is said
  * only once waits here for room; anything else is dropped, because it comes again.
  *
- * Limits: TRAFFIC_SHARE of the ring for IKE messages and TCP, whose senders repeat them, and packets that strayed; of that
- * TRANSPORT_SHARE for TCP, in which a tenant leaves room for others (`Shares`); what waits has a key, so that there is no more of it than
- * ports, sockets, SAs and tunnels.
+ * Limits: PARTS of the ring for what peers and tenants can cause at will, in which each leaves room for others (`Shares`), so that no
+ * kind takes another's room, and none that of the rest; one request for a tunnel in the ring at a time; what waits has a key, so that
+ * there is no more of it than ports, sockets, SAs and tunnels.
  */
-import { type PlaneEvent, Shares } from '../../gateway/index.ts';
+import { Shares } from '../../core/index.ts';
+import { holderOf, isRepeated, type PlaneEvent, REFUSED, type RepeatedKind } from '../../gateway/index.ts';
+import { DROP, PASS } from '../../ip/index.ts';
 import { encodeNews, TOLD, type WorkerNews } from './contract.ts';
 import { type Ring, wholeLength } from './ring.ts';
 
-/** TCP that the ring has, and where it ends. */
+/** What the ring has of a part, or for a tunnel, and where it ends. */
 interface Held {
-  readonly compartment: number;
+  readonly part: Part | undefined;
+  readonly holder: number;
   readonly octets: number;
   readonly end: number;
+}
+
+interface Part {
+  readonly room: Shares;
+  readonly refused: number;
 }
 
 export class News {
@@ -22,7 +30,9 @@ export class News {
   readonly #signs: Int32Array;
   readonly #tell: () => void;
   readonly #waiting = new Map<string, WorkerNews>();
-  readonly #transport: Shares;
+  readonly #parts: Readonly<Record<RepeatedKind | 'tapped', Part>>;
+  /** Tunnels that the ring has a request for. */
+  readonly #wanted = new Set<number>();
   /** Oldest first. */
   readonly #held: Held[] = [];
   /** Octets of the ring ever written. */
@@ -33,51 +43,83 @@ export class News {
     this.#ring = ring;
     this.#signs = signs;
     this.#tell = tell;
-    this.#transport = new Shares(ring.capacity * TRANSPORT_SHARE);
+    const part = (kind: keyof typeof PARTS, refused: number): Part => ({
+      room: new Shares(ring.capacity * PARTS[kind]),
+      refused,
+    });
+    this.#parts = {
+      ike: part('ike', REFUSED.ike),
+      stray: part('stray', REFUSED.stray),
+      transport: part('transport', REFUSED.transport),
+      tapped: part('tapped', DROP.queueFull),
+    };
   }
 
-  /** False: dropped. */
-  report(news: WorkerNews): boolean {
-    this.flush();
+  /** PASS, or as what it was dropped. */
+  report(news: WorkerNews): number {
     const key = keyOf(news);
-    if (this.#waiting.size === 0 && this.#push(news)) return true;
-    if (key === undefined) return false;
-    if (!this.#waiting.has(key)) this.#waiting.set(key, news);
+    if (!this.flush() && key === undefined) return DROP.queueFull;
+    if (key !== undefined && this.#waiting.has(key)) return PASS;
+    const refused = this.#push(news);
+    if (refused === PASS || key === undefined) return refused;
+    this.#waiting.set(key, news);
+    return PASS;
+  }
+
+  /** What waits goes, as far as there is room; false: there was none for some. */
+  flush(): boolean {
+    for (const [key, news] of this.#waiting) {
+      const refused = this.#push(news);
+      if (refused === DROP.queueFull) return false;
+      if (refused === PASS) this.#waiting.delete(key);
+    }
     return true;
   }
 
-  /** What waits goes, as far as there is room. */
-  flush(): void {
-    for (const [key, news] of this.#waiting) {
-      if (!this.#push(news)) return;
-      this.#waiting.delete(key);
-    }
-  }
-
-  #push(news: WorkerNews): boolean {
+  /** PASS, LATER, or for want of what room: `queueFull` is that of the ring. */
+  #push(news: WorkerNews): number {
     const { capacity, used } = this.#ring;
+    this.#giveBack(this.#written - used);
+    const event = news.type === 'plane' ? news.event : undefined;
+    const tunnel = event?.type === 'acquire' ? event.tunnel : undefined;
+    if (tunnel !== undefined && this.#wanted.has(tunnel)) return LATER;
     const octets = encodeNews(news);
     const whole = wholeLength(octets.length);
-    if (used + whole > (isTraffic(news) ? capacity * TRAFFIC_SHARE : capacity)) return false;
-    if (!this.#mayHold(news, whole, this.#written - used)) return false;
+    if (used + whole > capacity) return DROP.queueFull;
+    if (event !== undefined) {
+      const refused = this.#hold(event, whole);
+      if (refused !== PASS) return refused;
+    }
     // Its reader only makes more room.
     this.#ring.push(octets);
     this.#written += whole;
     if (Atomics.exchange(this.#signs, TOLD, 1) === 0) this.#tell();
-    return true;
+    return PASS;
   }
 
-  /** Whether TCP is within its tenant's share; what was `read` is given back first. */
-  #mayHold(news: WorkerNews, octets: number, read: number): boolean {
-    if (news.type !== 'plane' || news.event.type !== 'transport') return true;
-    while (this.#held.length > 0 && this.#held[0]!.end <= read) {
-      const { compartment, octets: length } = this.#held.shift()!;
-      this.#transport.give(compartment, length);
+  /** PASS, or how it is counted that whoever caused the event has his share of its part. */
+  #hold(event: PlaneEvent, octets: number): number {
+    const end = this.#written + octets;
+    if (event.type === 'acquire') {
+      this.#wanted.add(event.tunnel);
+      this.#held.push({ part: undefined, holder: event.tunnel, octets, end });
+      return PASS;
     }
-    const { compartment } = news.event;
-    if (!this.#transport.take(compartment, octets)) return false;
-    this.#held.push({ compartment, octets, end: this.#written + octets });
-    return true;
+    if (!isRepeated(event) && event.type !== 'tapped') return PASS;
+    const part = this.#parts[event.type];
+    const holder = isRepeated(event) ? holderOf(event) : WHOEVER_WATCHES;
+    if (!part.room.take(holder, octets)) return part.refused;
+    this.#held.push({ part, holder, octets, end });
+    return PASS;
+  }
+
+  /** What was read is room again. */
+  #giveBack(read: number): void {
+    while (this.#held.length > 0 && this.#held[0]!.end <= read) {
+      const { part, holder, octets } = this.#held.shift()!;
+      if (part === undefined) this.#wanted.delete(holder);
+      else part.room.give(holder, octets);
+    }
   }
 }
 
@@ -108,9 +150,8 @@ function keyOfEvent(event: PlaneEvent): string | undefined {
   }
 }
 
-const isTraffic = (news: WorkerNews): boolean => news.type === 'plane' && TRAFFIC.has(news.event.type);
-
-const TRAFFIC: ReadonlySet<PlaneEvent['type']> = new Set(['ike', 'stray', 'transport']);
-
-const TRAFFIC_SHARE = 0.75;
-const TRANSPORT_SHARE = 0.625;
+/** An eighth is for what is said of SAs, tunnels, ports and pings alone. */
+const PARTS = { transport: 0.3125, ike: 0.1875, stray: 0.125, tapped: 0.25 } as const;
+const WHOEVER_WATCHES = 0;
+/** Until the ring has what is said of the tunnel already. No reason to drop. */
+const LATER = -1;

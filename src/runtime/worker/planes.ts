@@ -7,6 +7,8 @@
  */
 import type { PlaneCommand, PlaneEvent } from '../../gateway/index.ts';
 import type { Address, Endpoint, PacketPool } from '../../ip/index.ts';
+import { openNativeSenders } from '../flow-sockets.ts';
+import type { AdoptedSocket } from '../native-socket.ts';
 import type { SocketOffloadOptions } from '../offload.ts';
 import type { PortQueue } from '../port-queue.ts';
 import { openRaw } from '../raw.ts';
@@ -14,7 +16,7 @@ import type { BatchSocket } from '../socket.ts';
 import { keepOwnSpis, steerBySpi } from '../steering.ts';
 import type { Syscalls } from '../syscalls.ts';
 import { openNativeUdp } from '../udp.ts';
-import { openNativeUnderlay, type UnderlayKind } from '../underlay.ts';
+import { followsFlow, openNativeUnderlay, type UnderlayKind, type UnderlayOptions } from '../underlay.ts';
 import type { PlaneHost } from './plane-host.ts';
 
 /** Who hears of what the workers tell. */
@@ -103,9 +105,17 @@ export class Planes {
   /**
    * GRE of an address of the underlay, all of it for one worker: the kernel cannot know which tenant has a VSID. Throws SystemError.
    */
-  lendUnderlay(plane: number, kind: UnderlayKind, local: Address, offload: SocketOffloadOptions | undefined): Lent {
-    const socket = openNativeUnderlay({ kind, local, pool: this.#pool, receive: () => {}, offload });
-    return this.#lend(kind, socket.local, [{ host: this.#hosts[plane]!, socket }], offload);
+  lendUnderlay(plane: number, options: Pick<UnderlayOptions, 'kind' | 'local' | 'flowPorts' | 'offload'>): Lent {
+    const { kind, local, offload } = options;
+    const host = this.#hosts[plane]!;
+    const socket = openNativeUnderlay({ ...options, pool: this.#pool, receive: () => {} });
+    try {
+      const senders = followsFlow(options) ? openNativeSenders(local, this.#pool, offload) : [];
+      return this.#lend(kind, socket.local, [{ host, socket, senders }], offload);
+    } catch (error) {
+      void socket.close();
+      throw error;
+    }
   }
 
   attachPort(plane: number, port: number, { kind, fd, device, offloads }: AttachedPort): void {
@@ -136,28 +146,30 @@ export class Planes {
     return sockets;
   }
 
-  #oneEach(sockets: readonly BatchSocket[]): { readonly host: PlaneHost; readonly socket: BatchSocket }[] {
+  #oneEach(sockets: readonly BatchSocket[]): LentSocket[] {
     return sockets.map((socket, plane) => ({ host: this.#hosts[plane]!, socket }));
   }
 
   #lend(
     kind: 'udp' | 'ip-50' | UnderlayKind,
     local: Endpoint,
-    sockets: readonly { readonly host: PlaneHost; readonly socket: BatchSocket }[],
+    sockets: readonly LentSocket[],
     offload: SocketOffloadOptions | undefined,
   ): Lent {
-    const lent = sockets.map(({ host, socket }) => {
+    const lent = sockets.map(({ host, socket, senders = [] }) => {
       this.#lastId += 1;
       const id = this.#lastId;
-      const { fd, features, offloads } = socket;
-      host.attachSocket({ id, kind, local, socket: { fd, features, offloads }, offload });
+      const sending = senders.map((each) => ({ local: each.local, socket: adopted(each) }));
+      host.attachSocket({ id, kind, local, socket: adopted(socket), senders: sending, offload });
       return { id, host };
     });
     return {
       local,
       close: async () => {
         await Promise.all(lent.map(({ id, host }) => host.detachSocket(id)));
-        await Promise.all(sockets.map(({ socket }) => socket.close()));
+        await Promise.all(
+          sockets.flatMap(({ socket, senders = [] }) => [socket, ...senders]).map((each) => each.close()),
+        );
       },
     };
   }
@@ -167,3 +179,12 @@ export class Planes {
     this.#hosts[spi % this.#hosts.length]?.inject(udp, local, remote, octets, tos);
   }
 }
+
+interface LentSocket {
+  readonly host: PlaneHost;
+  readonly socket: BatchSocket;
+  /** Of GRE in UDP. */
+  readonly senders?: readonly BatchSocket[];
+}
+
+const adopted = ({ fd, features, offloads }: BatchSocket): AdoptedSocket => ({ fd, features, offloads });

@@ -45,7 +45,7 @@ function withTenants(options: Omit<TenantsOptions, 'pool'>, act: (tenants: Tenan
 }
 
 /** Reasons that others than tunnels have, or that need a pool without packets or without room. */
-const ELSEWHERE = ['malformedIke', 'notOurs', 'noBuffer', 'noRoom'];
+const ELSEWHERE = ['malformedIke', 'notOurs', 'noBuffer', 'noRoom', 'ikeRefused', 'tcpRefused', 'strayRefused'];
 const OF_SEGMENTS_AND_NAT = /^(gre|vsid|vlanTag|etherType|neighbour.*|spoofed|noRecord|replication|nat[A-Z].*)$/;
 
 const { engine: fastest } = chooseEngine(engineCandidates());

@@ -126,7 +126,7 @@ it('a flood that control does not look at is bounded, and counted', () => {
   const { plane, pool } = listening();
   for (let i = 0; i < 3000; i++) plane.packet(RED.port, pool.from(syn)!, 0);
   expect(plane.takeEvents()).toHaveLength(512);
-  expect(plane.drops[DROP.queueFull]).toBe(3000 - 512);
+  expect(plane.drops[DROP.tcpRefused]).toBe(3000 - 512);
   expect(pool.taken).toBe(0);
 });
 
@@ -164,7 +164,7 @@ it('a tenant has control work at a bounded rate, whatever its segments are; its 
     expect(told / 5).toBeGreaterThan(most);
     plane.packet(BLUE.port, pool.from(segment)!, 6000);
     expect(plane.takeEvents()).toHaveLength(1);
-    expect(plane.drops[DROP.queueFull]).toBe(100_000 - told);
+    expect(plane.drops[DROP.tcpRefused]).toBe(100_000 - told);
   }
 });
 

@@ -1,14 +1,14 @@
 import { expect, it } from 'vitest';
 import { seededRandom } from '../../../src/core/index.ts';
 import { defaultEngine } from '../../../src/crypto/index.ts';
-import { DataPlane } from '../../../src/gateway/dataplane/index.ts';
-import { buildUdp, PacketPool, parseAddress, parsePrefix } from '../../../src/ip/index.ts';
+import { DataPlane, LocalCells, WAITING_PACKETS } from '../../../src/gateway/dataplane/index.ts';
+import { buildUdp, DROP, PacketPool, parseAddress, parsePrefix } from '../../../src/ip/index.ts';
 
 const PORT = 11;
 const TUNNEL = 21;
 
 it('a tunnel that goes keeps no packet: neither one that waited nor the error about it, routed into the same tunnel', () => {
-  const pool = new PacketPool(8);
+  const pool = new PacketPool(16);
   const output = {
     datagram: () => expect.fail('sent'),
     underlay: () => expect.fail('sent'),
@@ -41,4 +41,80 @@ it('a tunnel that goes keeps no packet: neither one that waited nor the error ab
   plane.command({ do: 'remove-interface', compartment: 2, interface: 2 }, 0);
   plane.flush(0);
   expect(pool.taken).toBe(0);
+});
+
+/** Two tenants with the same addresses, and as many tunnels of each that nobody answers at the other end of. */
+function twins(poolPackets: number, tunnels: number) {
+  const pool = new PacketPool(poolPackets);
+  const left: number[] = [];
+  const output = {
+    datagram: () => expect.fail('sent'),
+    underlay: () => expect.fail('sent'),
+    packet: (port: number, packet: Parameters<typeof pool.release>[0]) => {
+      left.push(port);
+      pool.release(packet);
+    },
+  };
+  const cells = new LocalCells();
+  const plane = new DataPlane({ pool, random: seededRandom(1), engine: defaultEngine, output, cells });
+  let slot = 2;
+  for (const compartment of [2, 3]) {
+    const add = { do: 'add-interface', compartment } as const;
+    plane.command({ do: 'add-compartment', compartment, name: `tenant${compartment}`, cells: slot++ }, 0);
+    for (const [number, network] of [
+      [1, '10.1.0.1/24'],
+      [2, '10.9.0.1/24'],
+    ] as const) {
+      const addresses = [parsePrefix(network, true)!];
+      const config = { name: `inside${number}`, kind: 'tun', mtu: 1500, addresses } as const;
+      plane.command({ ...add, interface: number, config, cells: slot++, way: { port: 10 * compartment + number } }, 0);
+    }
+    for (let n = 0; n < tunnels; n++) {
+      const config = { name: `site${n}`, kind: 'connection', mtu: 1400, addresses: [] } as const;
+      const way = { tunnel: 100 * compartment + n, df: 'copy', mtu: 1400 } as const;
+      plane.command({ ...add, interface: 10 + n, config, cells: slot++, way }, 0);
+      const route = { interface: 10 + n, origin: 'static', preference: 1, why: '' } as const;
+      const prefix = parsePrefix(`10.2.${n}.0/24`)!;
+      plane.command({ do: 'add-route', compartment, route: { prefix, ...route } }, 0);
+    }
+  }
+  const [source, inside] = [parseAddress('10.1.0.7')!, parseAddress('10.9.0.7')!];
+  /** False: the pool was empty. */
+  const say = (compartment: number, destination: Uint8Array): boolean => {
+    const octets = buildUdp({ source, destination, sourcePort: 1, destinationPort: 2 }, new Uint8Array(20));
+    const packet = pool.from(octets);
+    if (packet === undefined) return false;
+    plane.packet(10 * compartment + 1, packet, 0);
+    plane.flush(0);
+    return true;
+  };
+  const toSite = (compartment: number, n: number): boolean => say(compartment, Uint8Array.of(10, 2, n, 7));
+  return { plane, pool, left, toSite, inward: (compartment: number) => say(compartment, inside) };
+}
+
+it('a tenant whose packets wait for many tunnels leaves the pool to others, and room in which theirs wait', () => {
+  const { plane, pool, left, toSite, inward } = twins(256, 20);
+  for (let i = 0; i < 100; i++) for (let n = 0; n < 20; n++) expect(toSite(2, n)).toBe(true);
+  // A third of half the pool is free for others to wait in, and the other half for what passes.
+  expect(pool.taken).toBe(85);
+  expect(plane.compartment(2)!.drops[DROP.queueFull]).toBe(2000 - 85);
+  left.length = 0;
+  for (let i = 0; i < 300; i++) expect(inward(3)).toBe(true);
+  expect(left).toEqual(Array.from({ length: 300 }, () => 32));
+  for (let i = 0; i < 20; i++) toSite(3, 0);
+  expect(plane.tunnels.get(300)!.waiting).toHaveLength(20);
+  expect(plane.compartment(3)!.drops[DROP.queueFull]).toBe(0);
+});
+
+it('one tunnel has as many waiting as ever where the pool is large, and gives their room back', () => {
+  const { plane, pool, toSite } = twins(1024, 1);
+  for (let i = 0; i < 100; i++) toSite(2, 0);
+  expect(plane.tunnels.get(200)!.waiting).toHaveLength(WAITING_PACKETS);
+  expect(pool.waiting.used).toBe(WAITING_PACKETS);
+  plane.command({ do: 'give-up', tunnel: 200 }, 0);
+  plane.flush(0);
+  expect([pool.taken, pool.waiting.used]).toEqual([0, 0]);
+  toSite(2, 0);
+  plane.command({ do: 'remove-interface', compartment: 2, interface: 10 }, 0);
+  expect([pool.taken, pool.waiting.used]).toEqual([0, 0]);
 });
