@@ -88,7 +88,12 @@ export class Aggregates {
 
   /** Whether peers are not told of a row, because an aggregate stands for it. */
   suppresses(row: number): boolean {
-    return this.#all.length > 0 && this.#all.some(({ summaryOnly, rows }) => summaryOnly && rows.has(row));
+    return this.#all.length > 0 && this.suppressor(row) !== undefined;
+  }
+
+  /** The aggregate that stands for a row. */
+  suppressor(row: number): AggregateOptions | undefined {
+    return this.#all.find(({ summaryOnly, rows }) => summaryOnly && rows.has(row));
   }
 
   /** The best paths of these rows may be others now. What follows is touched. */

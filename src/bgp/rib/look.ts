@@ -181,9 +181,12 @@ export function toldCount(rib: Rib, peer: number): number {
 export function whyTold(rib: Rib, peer: number, prefix: Prefix): string | undefined {
   const family = rib.families.find(({ table }) => table.words === prefix.address.length / 4);
   if (family === undefined) return undefined;
-  const best = family.table.best[family.table.find(family.table.load(prefix))]!;
+  const row = family.table.find(family.table.load(prefix));
+  const best = family.table.best[row]!;
   if (best === 0) return undefined;
   if (family.paths.owner(best) === peer) return 'the peer has told us itself';
+  const instead = family.aggregates.suppressor(row);
+  if (instead !== undefined) return `the aggregate ${formatPrefix(instead.prefix)} stands for it`;
   return rib.groupOf(peer, family.family)?.exporter.explain(best);
 }
 

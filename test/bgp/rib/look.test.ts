@@ -133,6 +133,10 @@ describe('RFC 4271 §3.2: Adj-RIB-In, Loc-RIB, Adj-RIB-Out', () => {
     expect([toldCount(rib, a), toldCount(rib, b)]).toEqual([1, 0]);
     const prefix = parsePrefix('10.1.0.0/16')!;
     expect([whyTold(rib, a, prefix), whyTold(rib, b, prefix)]).toEqual(['all pass', 'the peer has told us itself']);
+    rib.aggregate([{ prefix: parsePrefix('10.0.0.0/8')!, summaryOnly: true, asSet: false }]);
+    rib.flush();
+    expect(toldTo(rib, a, ALL_OF_IT).map((each) => each.prefix)).toEqual(['10.0.0.0/8']);
+    expect(whyTold(rib, a, prefix)).toBe('the aggregate 10.0.0.0/8 stands for it');
   });
 
   it('RFC 7911: a peer with ADD-PATH is told every path', () => {
