@@ -39,9 +39,20 @@ function routerLines(summary: BgpSummaryStatus, palette: Palette): string[] {
     stateCell(peer, palette),
     peer.pfxSnt,
     peer.desc,
-    peer.why ?? '',
+    peer.why ?? treatedWords(peer) ?? '',
   ]);
   return [`${palette.bold(printable(tenant))}  ${about.join(', ')}`, ...table(columns, rows, palette)];
+}
+
+/** RFC 7606: what was wrong with UPDATEs of a session that goes on. */
+function treatedWords({ treated }: Pick<BgpPeerSummary, 'treated'>): string | undefined {
+  if (treated === undefined) return undefined;
+  const { discard, withdraw, why } = treated;
+  const counts = [
+    ...(withdraw === 0 ? [] : [`${withdraw} treated as withdraw`]),
+    ...(discard === 0 ? [] : [`${discard} without some attributes`]),
+  ];
+  return `UPDATEs: ${counts.join(', ')}; last: ${why}`;
 }
 
 /** How many prefixes, or in which state; as others write it. */
@@ -64,6 +75,7 @@ export function peerLines(peer: BgpPeerStatus, palette: Palette): string[] {
     ['local', `AS ${peer.localAs}, ID ${peer.localId}; ${link} link${peer.md5 ? ', MD5' : ''}`],
     ['timers', timerWords(peer)],
     ['routes', `${peer.pfxRcd} received, ${peer.pfxAccepted} accepted, ${peer.pfxSnt} sent`],
+    ['faults', treatedWords(peer)],
     ['policies', `import ${peer.import}, export ${peer.export}`],
     ['families', peer.families.join(', ')],
     ...peer.capabilitiesSent.map((words, i) => [i === 0 ? 'sent' : '', words] as const),

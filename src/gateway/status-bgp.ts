@@ -9,6 +9,8 @@ export type BgpState = 'Idle' | 'Connect' | 'Active' | 'OpenSent' | 'OpenConfirm
 
 export interface BgpSummaryStatus {
   readonly tenant: string;
+  /** The tenant, which is what others call a VRF. */
+  readonly vrfName: string;
   readonly routerId: string;
   readonly as: number;
   /** How often what forwards has been told of a change. */
@@ -17,6 +19,10 @@ export interface BgpSummaryStatus {
   readonly ribCount: number;
   readonly ribMemory: number;
   readonly peerCount: number;
+  readonly totalPeers: number;
+  readonly displayedPeers: number;
+  /** Peers are those of the document. */
+  readonly dynamicPeers: 0;
   readonly failedPeers: number;
   /** By address. */
   readonly peers: Readonly<Record<string, BgpPeerSummary>>;
@@ -48,6 +54,17 @@ export interface BgpPeerSummary {
   readonly idType: 'ipv4' | 'ipv6';
   /** Why it is not Established; absent where it is. */
   readonly why?: string;
+  /** UPDATEs with faults that have not ended the session (RFC 7606); absent where there was none. */
+  readonly treated?: BgpTreatedStatus;
+}
+
+export interface BgpTreatedStatus {
+  /** Without some of their attributes. */
+  readonly discard: number;
+  /** As if they had withdrawn what they tell. */
+  readonly withdraw: number;
+  /** Of the last one. */
+  readonly why: string;
 }
 
 export interface BgpErrorStatus {

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { world } from './bgp-world.ts';
 import { run } from './world.ts';
 
@@ -20,6 +20,18 @@ describe('looking', () => {
     expect(await run('bgp summary --tenant contoso', backend)).toEqual(shown(`contoso  ${router}`, ...table));
     const { kind, items } = JSON.parse((await run('bgp summary --json', backend)).out);
     expect([kind, items]).toEqual(['bgp-summary', JSON.parse(JSON.stringify(backend.bgp.summaries()))]);
+  });
+
+  test('RFC 7606: faults of UPDATEs that have not ended the session are said where people look', async () => {
+    const { backend: faulty } = world();
+    const treated = { discard: 1, withdraw: 78_600, why: 'the first AS of AS_PATH is not that of the peer' };
+    const words = `UPDATEs: 78600 treated as withdraw, 1 without some attributes; last: ${treated.why}`;
+    const [summary] = faulty.bgp.summaries('contoso');
+    const peers = Object.entries(summary!.peers).map(([address, peer]) => [address, { ...peer, treated }]);
+    vi.spyOn(faulty.bgp, 'summaries').mockReturnValue([{ ...summary!, peers: Object.fromEntries(peers) }]);
+    vi.spyOn(faulty.bgp, 'peers').mockReturnValue(faulty.bgp.peers('contoso').map((peer) => ({ ...peer, treated })));
+    expect((await run('bgp', faulty)).out).toContain(`hq    ${words}`);
+    expect((await run('bgp peers contoso/hq', faulty)).out).toContain(`  faults      ${words}`);
   });
 
   test('bgp peers: all that both have said', async () => {

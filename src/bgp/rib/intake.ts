@@ -28,6 +28,13 @@ export type RibEvent =
   | { readonly type: 'treated'; readonly treatment: 'discard' | 'withdraw'; readonly why: string }
   | { readonly type: 'nearLimit'; readonly family: Family; readonly prefixes: number; readonly maximum: number };
 
+/** UPDATEs of a peer with attributes discarded, or treated as withdraw (RFC 7606), and why the last one was; '' where there is none. */
+export interface Treated {
+  readonly discard: number;
+  readonly withdraw: number;
+  readonly why: string;
+}
+
 /** Prefixes of a family that a peer may have where nobody says how many: more than there are in the Internet. */
 export const MAXIMUM_PREFIXES = 1_500_000;
 
@@ -48,7 +55,7 @@ export class Intake {
   readonly #judged = new Map<number, number>();
   /** Peers that have been told how near their limit is. */
   readonly #warned = new Map<FamilyRib, Set<number>>();
-  readonly #treated = new Map<number, { discard: number; withdraw: number }>();
+  readonly #treated = new Map<number, { discard: number; withdraw: number; why: string }>();
 
   constructor(
     store: AttributeStore,
@@ -110,9 +117,9 @@ export class Intake {
   }
 
   /** UPDATEs of a peer that RFC 7606 has let pass, but for what was wrong with them. */
-  treated(peer: number): { readonly discard: number; readonly withdraw: number } {
-    const { discard = 0, withdraw = 0 } = this.#treated.get(peer) ?? {};
-    return { discard, withdraw };
+  treated(peer: number): Treated {
+    const { discard = 0, withdraw = 0, why = '' } = this.#treated.get(peer) ?? {};
+    return { discard, withdraw, why };
   }
 
   /** Its number may be another peer's from now on. */
@@ -267,9 +274,10 @@ export class Intake {
   }
 
   #tell(peer: Peer, treatment: 'discard' | 'withdraw', why: string): void {
-    const treated = this.#treated.get(peer.number) ?? { discard: 0, withdraw: 0 };
+    const treated = this.#treated.get(peer.number) ?? { discard: 0, withdraw: 0, why };
     this.#treated.set(peer.number, treated);
     treated[treatment] += 1;
+    treated.why = why;
     this.#events.push({ type: 'treated', treatment, why });
   }
 

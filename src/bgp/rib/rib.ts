@@ -23,7 +23,7 @@ import { Exporter, type Reflection } from './exporter.ts';
 import { ALL_PATHS, type Audience, FamilyRib, type FamilyRibOptions } from './family-rib.ts';
 import type { RouteChange } from './fib.ts';
 import { groupKey } from './group-key.ts';
-import { Intake, type RibEvent } from './intake.ts';
+import { Intake, type RibEvent, type Treated } from './intake.ts';
 import { NextHops } from './next-hops.ts';
 import type { Origination, PeerChange, RibOptions } from './options.ts';
 import { ourselves, type Peer, type PeerOptions } from './peer.ts';
@@ -284,8 +284,7 @@ export class Rib {
     return begun;
   }
 
-  /** UPDATEs of a peer with attributes discarded, or treated as withdraw (RFC 7606). */
-  treated(number: number): ReturnType<Intake['treated']> {
+  treated(number: number): Treated {
     return this.#intake.treated(number);
   }
 

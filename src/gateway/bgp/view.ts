@@ -36,12 +36,16 @@ export function viewSummary(tenant: string, router: TenantRouter, now: Millis): 
   const peers = config.peers.map((peer) => summaryOf(router, peer, now));
   return {
     tenant,
+    vrfName: tenant,
     routerId: identifier(config.routerId),
     as: config.asn,
     tableVersion,
     ribCount: rib.families.reduce((sum, { table }) => sum + table.count, 0),
     ribMemory: rib.octets,
     peerCount: peers.length,
+    totalPeers: peers.length,
+    displayedPeers: peers.length,
+    dynamicPeers: 0,
     failedPeers: peers.filter(({ state }) => state !== 'Established').length,
     peers: Object.fromEntries(config.peers.map(({ address }, i) => [formatAddress(address), peers[i]!])),
   };
@@ -101,6 +105,7 @@ function summaryOf(router: TenantRouter, peer: BgpPeerConfig, now: Millis): BgpP
   const view = speaker.session(peer.name)!.view(now);
   const uptime = view.session?.uptimeMillis;
   const why = whyDown(router, peer.name, view);
+  const treated = number === undefined ? undefined : rib.treated(number);
   return {
     desc: peer.name,
     remoteAs: peer.asn,
@@ -121,6 +126,7 @@ function summaryOf(router: TenantRouter, peer: BgpPeerConfig, now: Millis): BgpP
     connectionsDropped: view.connectionsDropped,
     idType: peer.address.length === 4 ? 'ipv4' : 'ipv6',
     ...(why === undefined ? {} : { why }),
+    ...(treated === undefined || treated.why === '' ? {} : { treated }),
   };
 }
 

@@ -52,12 +52,15 @@ describe('what people see of BGP', () => {
       ribCount: 3,
       ribMemory: expect.any(Number),
       peerCount: 1,
+      totalPeers: 1,
+      displayedPeers: 1,
+      dynamicPeers: 0,
       failedPeers: 0,
       peers: { '10.2.0.1': peer },
     };
     expect(bgp.summaries(world.timeline.now)).toEqual([
-      { tenant: 'contoso', ...summary },
-      { tenant: 'woodgrove', ...summary },
+      { tenant: 'contoso', vrfName: 'contoso', ...summary },
+      { tenant: 'woodgrove', vrfName: 'woodgrove', ...summary },
     ]);
   });
 
