@@ -58,6 +58,8 @@ export class FamilyRib {
   readonly aggregates: Aggregates;
   /** Undefined: routes may change as often as they like. */
   readonly dampening: Dampening | undefined;
+  /** RFC 4724 §4.1: what comes is kept and nothing is chosen. */
+  deferred = false;
   /** The default route that some peers are told whatever routes there are: a path of our own that is never chosen, or 0. */
   #default = 0;
   readonly #store: AttributeStore;
@@ -251,12 +253,13 @@ export class FamilyRib {
     this.#dirty[this.#dirtyCount++] = row;
   }
 
+  /** Rows that the next flush decides. */
   get waiting(): number {
-    return this.#dirtyCount;
+    return this.deferred ? 0 : this.#dirtyCount;
   }
 
   flush(): void {
-    if (this.#dirtyCount === 0) return;
+    if (this.deferred || this.#dirtyCount === 0) return;
     let rows = this.#decide();
     this.aggregates.decided(rows);
     // An aggregate may contribute to a shorter one, and each row is told of once.

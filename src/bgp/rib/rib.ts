@@ -201,9 +201,23 @@ export class Rib {
     for (const rib of this.#families.values()) rib.reuse(now);
   }
 
+  /** RFC 4724 §4.1: until `choose` what comes is kept, nothing is chosen and nobody told anything, not even End-of-RIB. Which families that are. */
+  defer(): readonly Family[] {
+    const families = this.#options.families ?? FAMILIES;
+    for (const family of families) this.family(family)!.deferred = true;
+    return families;
+  }
+
+  /** Routes of the family are chosen with the next `flush`. */
+  choose(family: Family): void {
+    this.#families.get(family)!.deferred = false;
+  }
+
   /** Decides every prefix that has changed and encodes what groups are told of it. */
   flush(): void {
     for (const rib of this.#families.values()) rib.flush();
+    // What has not been decided still has the numbers of peers that have gone.
+    if (this.families.some(({ deferred }) => deferred)) return;
     for (const number of this.#leaving.splice(0)) {
       this.#peers[number] = undefined;
       this.#free.push(number);
@@ -221,7 +235,9 @@ export class Rib {
     let left = room;
     for (const key of this.#memberships.get(number) ?? []) {
       if (left <= 0) break;
-      for (const octets of this.#groups.get(key)!.audience.group.take(number, left)) {
+      const { audience, family } = this.#groups.get(key)!;
+      if (this.#families.get(family)!.deferred) continue;
+      for (const octets of audience.group.take(number, left)) {
         out.push(octets);
         left -= octets.length;
       }
@@ -230,7 +246,10 @@ export class Rib {
   }
 
   hasOutput(number: number): boolean {
-    return (this.#memberships.get(number) ?? []).some((key) => this.#groups.get(key)!.audience.group.hasOutput(number));
+    return (this.#memberships.get(number) ?? []).some((key) => {
+      const { audience, family } = this.#groups.get(key)!;
+      return !this.#families.get(family)!.deferred && audience.group.hasOutput(number);
+    });
   }
 
   /** Changes of routes for forwarding, at most `limit`. */
