@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { GatewayBackend } from '../../src/api/index.ts';
 import { world } from './bgp-world.ts';
 import { run } from './world.ts';
 
@@ -20,6 +21,17 @@ describe('looking', () => {
     expect(await run('bgp summary --tenant contoso', backend)).toEqual(shown(`contoso  ${router}`, ...table));
     const { kind, items } = JSON.parse((await run('bgp summary --json', backend)).out);
     expect([kind, items]).toEqual(['bgp-summary', JSON.parse(JSON.stringify(backend.bgp.summaries()))]);
+  });
+
+  test('RFC 4724 §4.1: bgp says until when routes are not chosen', async () => {
+    const waits = world((text) => text.replace('asn: 65010', 'selectionDeferralSeconds: 90\n      asn: 65010'));
+    waits.world.outer.filter = () => false;
+    waits.world.gw.restart();
+    waits.world.run(30_000);
+    const gateway = new GatewayBackend({ ...waits.options, gateway: waits.world.gw.gateway });
+    const { out } = await run('bgp --tenant contoso', gateway);
+    expect(out).toContain(', restarted: routes are chosen in 1 m at the latest\n');
+    expect((await run('bgp --tenant woodgrove', gateway)).out).not.toContain('restarted');
   });
 
   test('bgp peers: all that both have said', async () => {

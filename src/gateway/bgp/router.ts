@@ -9,6 +9,7 @@
  */
 import {
   CEASE,
+  describeFamily,
   ERROR,
   type PeerSettings,
   type RouteChange,
@@ -116,6 +117,9 @@ export class TenantRouter implements Timed {
       if (old === undefined) this.#addPeer(plan);
       else this.#changePeer(plan, old);
     }
+    const { selectionDeferralSeconds } = config;
+    if (this.#restarting && selectionDeferralSeconds > 0)
+      this.#events.push({ type: 'restarted', deferralMillis: 1000 * selectionDeferralSeconds });
     this.#restarting = false;
     this.#run(now);
     this.settled(now);
@@ -254,6 +258,8 @@ export class TenantRouter implements Timed {
         this.tableVersion += action.changes.length;
         for (const change of action.changes) this.#install(change);
         return this.#sayFull();
+      case 'chosen':
+        return this.#sayChosen(action);
       case 'log':
         return this.#log(action, now);
     }
@@ -275,6 +281,11 @@ export class TenantRouter implements Timed {
     const what = often === undefined ? event : `${event}, ${often}`;
     const words = `BGP peer ${this.#tenant.name}/${peer}: ${what}: ${why}`;
     this.#books.report(level, undefined, `bgp-${event.replaceAll(' ', '-')}`, words);
+  }
+
+  #sayChosen({ family, why }: Extract<SpeakerAction, { do: 'chosen' }>): void {
+    const words = `BGP of ${this.#tenant.name}: ${describeFamily(family)}: routes are chosen: ${why}`;
+    this.#books.report('info', undefined, 'bgp-routes-chosen', words);
   }
 
   #sayFull(): void {
