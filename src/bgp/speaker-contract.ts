@@ -1,11 +1,18 @@
 /** What a speaker is told, and what it asks for. */
+import type { Millis } from '../core/index.ts';
 import type { SessionAction, SessionEvent } from './contract.ts';
+import type { Family } from './message/index.ts';
 import type { PeerSettings } from './peer-settings.ts';
 import type { RouteChange } from './rib/fib.ts';
 
 export type SpeakerEvent =
   | { readonly type: 'session'; readonly peer: string; readonly event: Exclude<SessionEvent, { type: 'tick' }> }
   | { readonly type: 'add-peer'; readonly peer: PeerSettings }
+  /**
+   * The peers there were are added and begun: routes are chosen once each of them has said all it has, or after so long at the latest
+   * (RFC 4724 §4.1, Selection_Deferral_Timer). Until then nobody is told anything.
+   */
+  | { readonly type: 'restarted'; readonly deferralMillis: Millis }
   /** What does not touch the session is another now: policies, limits. */
   | { readonly type: 'configure-peer'; readonly peer: PeerSettings }
   /** With what the operator says of it; its routes go at once. */
@@ -24,6 +31,8 @@ export type SpeakerAction =
     }
   /** What changes in the FIB. */
   | { readonly do: 'routes'; readonly changes: readonly RouteChange[] }
+  /** Of a family that `restarted` has put off routes are chosen from here on. */
+  | { readonly do: 'chosen'; readonly family: Family; readonly why: string }
   | { readonly do: 'log'; readonly peer: string; readonly event: string; readonly why: string };
 
 /** What a session was told and what it made of it. */

@@ -6,12 +6,13 @@
  * A peer is given at most WINDOW octets that its transport has not taken: a slow one waits in the tables, where its queue is bounded, and
  * slows nobody. After each event everything that has changed is decided once.
  * Deliberate limits: no MinRouteAdvertisementInterval (as other speakers by default: RFC 4271 §9.2.1.1 lets it be set, and zero is what
- * labs and data centres use); a restarting speaker does not wait with its choice for all End-of-RIBs.
+ * labs and data centres use).
  * Invariants: a peer that is not Established is given nothing; the time of stale routes is finite.
  */
 import { concat, type Deadline, earliest, type Machine, type Millis, type Random } from '../core/index.ts';
 import type { Prefix } from '../ip/index.ts';
 import type { ConnectionId, Negotiated, SessionAction, SessionEvent } from './contract.ts';
+import { SelectionDeferral } from './deferral.ts';
 import {
   CEASE,
   describeFamily,
@@ -25,9 +26,10 @@ import { ABSENT, changeable, optionsOf, type PeerSettings, restartFamilies } fro
 import type { RibEvent } from './rib/intake.ts';
 import type { RibOptions } from './rib/options.ts';
 import { Rib } from './rib/rib.ts';
+import { Seldom } from './seldom.ts';
 import { Session, type Watch } from './session/index.ts';
 import type { SessionRecord, SpeakerAction, SpeakerEvent } from './speaker-contract.ts';
-import { longLived, lost, outlivesLoss, type Retained, type Stale, spoken } from './stale.ts';
+import { longLived, lost, missed, outlivesLoss, type Retained, type Stale, spoken } from './stale.ts';
 import { Unanswered } from './unanswered.ts';
 
 /** Octets given to a transport that it has not taken. */
@@ -48,8 +50,8 @@ interface Entry {
   /** Families whose End-of-RIB a peer with graceful restart has not said yet. */
   readonly awaited: Set<Family>;
   readonly unanswered: Unanswered;
-  /** When what was said last, in this session. */
-  readonly spoken: Map<string, { readonly at: Millis; untold: number }>;
+  /** Of what is logged, in this session. */
+  readonly seldom: Seldom;
 }
 
 export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
@@ -60,6 +62,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
   record: ((peer: string, session: Session) => SessionRecord | undefined) | undefined;
   readonly #random: Random;
   readonly #entries = new Map<string, Entry>();
+  #deferral: SelectionDeferral | undefined;
   #actions: SpeakerAction[] = [];
 
   constructor(options: RibOptions, random: Random) {
@@ -85,6 +88,9 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
       case 'refresh':
         this.#refresh(event.peer, event.direction, now);
         break;
+      case 'restarted':
+        this.#deferral = new SelectionDeferral(this.rib.defer(), now + event.deferralMillis);
+        break;
       case 'next-hops':
         this.rib.nextHopsChanged();
         break;
@@ -104,9 +110,16 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
       for (const { until } of stale.values()) next = earliest(next, { at: until, why: 'stale routes are given up' });
       next = earliest(next, unanswered.deadline());
     }
+    const { deferredUntil } = this;
+    if (deferredUntil !== undefined) next = earliest(next, { at: deferredUntil, why: 'routes are chosen' });
     const { reuseAt } = this.rib;
     if (reuseAt !== undefined) next = earliest(next, { at: reuseAt, why: 'damped routes are looked at' });
     return next;
+  }
+
+  /** The time by which routes are chosen at the latest, while that is put off (RFC 4724 §4.1). */
+  get deferredUntil(): Millis | undefined {
+    return this.#deferral?.until;
   }
 
   /** Names of the peers, in the order they came. */
@@ -161,7 +174,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
       expired: new Set(),
       awaited: new Set(),
       unanswered: new Unanswered(),
-      spoken: new Map(),
+      seldom: new Seldom(),
     });
   }
 
@@ -238,7 +251,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
           break;
         case 'log':
           if (action.kind === undefined) this.#log(name, action.event, action.why);
-          else this.#logSeldom(name, entry, action.event, action.why, now, action.kind);
+          else this.#logSeldom(entry, action.event, action.why, now, action.kind);
       }
     }
   }
@@ -253,7 +266,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     entry.queued = 0;
     entry.awaited.clear();
     entry.unanswered.clear();
-    entry.spoken.clear();
+    entry.seldom.clear();
+    this.#deferral?.established(entry.settings.name, negotiated);
     for (const family of restartFamilies(negotiated)) entry.awaited.add(family);
     const options = optionsOf(entry.settings, negotiated);
     if (entry.number === undefined) {
@@ -299,21 +313,17 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
       case 'fault':
         return this.#fault(name, entry, said.notification, said.why, now);
       case 'endOfRib':
+        this.#deferral?.heard(name, said.family);
         entry.awaited.delete(said.family);
         entry.expired.delete(said.family);
         if (entry.stale.get(said.family)?.since === 'down') this.#sweep(entry, said.family);
-        return this.#logSeldom(name, entry, 'end of rib', describeFamily(said.family), now, said.family);
+        return this.#logSeldom(entry, 'end of rib', describeFamily(said.family), now, said.family);
       case 'treated':
-        return this.#logSeldom(name, entry, TREATED[said.treatment], said.why, now);
-      case 'nearLimit':
-        return this.#logSeldom(
-          name,
-          entry,
-          'near the limit of prefixes',
-          `${said.prefixes} of ${said.maximum}`,
-          now,
-          said.family,
-        );
+        return this.#logSeldom(entry, TREATED[said.treatment], said.why, now);
+      case 'nearLimit': {
+        const words = `${said.prefixes} of ${said.maximum}`;
+        return this.#logSeldom(entry, 'near the limit of prefixes', words, now, said.family);
+      }
     }
   }
 
@@ -334,20 +344,15 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
       // RFC 7313 §4: one without a beginning is not heeded.
       if (entry.stale.get(family)?.since !== 'refresh') return;
       this.#sweep(entry, family);
-      return this.#logSeldom(entry.settings.name, entry, 'refreshed', describeFamily(family), now, family);
+      return this.#logSeldom(entry, 'refreshed', describeFamily(family), now, family);
     }
     if (subtype === REFRESH.BEGIN) {
       entry.unanswered.answered(family);
       // RFC 7313 §4: where the peer has graceful restart.
-      if (entry.awaited.has(family))
-        return this.#logSeldom(
-          entry.settings.name,
-          entry,
-          'refresh not heeded',
-          `${describeFamily(family)}: it began before End-of-RIB`,
-          now,
-          family,
-        );
+      if (entry.awaited.has(family)) {
+        const why = `${describeFamily(family)}: it began before End-of-RIB`;
+        return this.#logSeldom(entry, 'refresh not heeded', why, now, family);
+      }
       this.rib.markStale(number, family);
       entry.stale.set(family, spoken('refresh', undefined, now));
       return;
@@ -388,16 +393,25 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     if (entry.negotiated !== undefined && longLivedUntil !== undefined && longLivedUntil <= now)
       entry.expired.add(family);
     this.#sweep(entry, family);
-    const why = `${describeFamily(family)}: ${missed(entry.negotiated, since)} in time`;
+    const why = `${describeFamily(family)}: ${missed(entry.negotiated !== undefined, since)} in time`;
     this.#log(name, 'stale routes removed', why);
   }
 
   /** Decides, tells the peers, and what forwards. */
   #settle(now: Millis): void {
+    this.#choose(now);
     this.rib.flush();
     for (const [name, entry] of this.#entries) this.#feed(name, entry, now);
     const changes = this.rib.takeRoutes(Number.POSITIVE_INFINITY);
     if (changes.length > 0) this.#actions.push({ do: 'routes', changes });
+  }
+
+  #choose(now: Millis): void {
+    for (const { family, why } of this.#deferral?.ended([...this.#entries.values()], now) ?? []) {
+      this.rib.choose(family);
+      this.#actions.push({ do: 'chosen', family, why });
+    }
+    if (this.#deferral?.isOver === true) this.#deferral = undefined;
   }
 
   /** Room with one transport gives nothing to the others: hundreds of peers each take hundreds of times. */
@@ -419,16 +433,9 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     this.#step(name, entry, { type: 'transmit', octets }, now);
   }
 
-  /** What a peer can make us say as often as it likes is said once a minute, of each kind or family, with how often it was not said. */
-  #logSeldom(peer: string, entry: Entry, event: string, why: string, now: Millis, kind: string | Family = 0): void {
-    const key = `${event} ${kind}`;
-    const last = entry.spoken.get(key);
-    if (last !== undefined && now - last.at < SELDOM) {
-      last.untold += 1;
-      return;
-    }
-    entry.spoken.set(key, { at: now, untold: 0 });
-    this.#log(peer, event, last === undefined || last.untold === 0 ? why : `${why} (and ${last.untold} times before)`);
+  #logSeldom(entry: Entry, event: string, why: string, now: Millis, kind: string | Family = 0): void {
+    const words = entry.seldom.words(`${event} ${kind}`, why, now);
+    if (words !== undefined) this.#log(entry.settings.name, event, words);
   }
 
   #log(peer: string, event: string, why: string): void {
@@ -438,9 +445,3 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
 
 /** RFC 7606. */
 const TREATED = { discard: 'attribute discarded', withdraw: 'treated as withdraw' } as const;
-const SELDOM: Millis = 60_000;
-
-function missed(negotiated: Negotiated | undefined, since: Stale['since']): string {
-  if (negotiated === undefined) return 'the peer did not come back';
-  return since === 'refresh' ? 'no End-of-RR' : 'no End-of-RIB';
-}

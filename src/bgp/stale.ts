@@ -52,3 +52,9 @@ export function spoken(since: Stale['since'], old: Stale | undefined, now: Milli
   const until = Math.min(now + STALE_MILLIS, longLivedUntil ?? Number.POSITIVE_INFINITY);
   return { since, until, next: 'sweep', longLivedMillis: 0, longLivedUntil };
 }
+
+/** For people: what should have come. `back`: the peer did. */
+export function missed(back: boolean, since: Stale['since']): string {
+  if (!back) return 'the peer did not come back';
+  return since === 'refresh' ? 'no End-of-RR' : 'no End-of-RIB';
+}

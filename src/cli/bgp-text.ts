@@ -19,12 +19,22 @@ export const summaryLines = (summaries: readonly BgpSummaryStatus[], palette: Pa
   summaries.flatMap((summary, i) => [...(i === 0 ? [] : ['']), ...routerLines(summary, palette)]);
 
 function routerLines(summary: BgpSummaryStatus, palette: Palette): string[] {
-  const { tenant, routerId, as, tableVersion, ribCount, ribMemory, peers } = summary;
+  const {
+    tenant,
+    routerId,
+    as,
+    tableVersion,
+    ribCount,
+    ribMemory,
+    peers,
+    selectionDeferredSeconds: deferred,
+  } = summary;
   const about = [
     `BGP router identifier ${routerId}`,
     `local AS number ${as}`,
     `table version ${tableVersion}`,
     `${ribCount} ${ribCount === 1 ? 'prefix' : 'prefixes'} in ${formatOctets(ribMemory)}`,
+    ...(deferred === undefined ? [] : [`restarted: routes are chosen in ${formatSeconds(deferred)} at the latest`]),
   ];
   const columns: Column[] = [
     { title: 'NEIGHBOR' },

@@ -17,6 +17,11 @@ export interface BgpConfig {
   /** Equal paths that share the flows. */
   readonly maxPaths: number;
   readonly aggregates: readonly AggregateConfig[];
+  /**
+   * RFC 4724 §4.1: Selection_Deferral_Timer. After the gateway's process has begun anew routes are chosen once every peer with graceful restart has
+   * said all it has, and after so many seconds at the latest; until then none is used and none told. 0: each is chosen as it comes.
+   */
+  readonly selectionDeferralSeconds: number;
   /** RFC 2439, for routes of external peers; undefined: they may change as often as they like. */
   readonly dampening: DampeningConfig | undefined;
   readonly decision: {

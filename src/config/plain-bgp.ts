@@ -21,6 +21,7 @@ export const plainBgpRouter = (bgp: BgpConfig): Plain => ({
     summaryOnly,
     asSet,
   })),
+  selectionDeferralSeconds: bgp.selectionDeferralSeconds,
   ...(bgp.dampening === undefined ? {} : { dampening: { ...bgp.dampening } }),
   decision: { ...bgp.decision },
 });

@@ -27,6 +27,7 @@ export const bgpSchema = section({
       }),
     )
     .default([]),
+  selectionDeferralSeconds: leaf(words.duration(1, 3600, true)).default(0),
   dampening: section({
     halfLifeSeconds: leaf(words.duration(1, 86400)).default(900),
     unreachableHalfLifeSeconds: leaf(words.duration(1, 86400)).optional(),

@@ -18,6 +18,8 @@ export interface BgpSummaryStatus {
   /** Prefixes in the tables. */
   readonly ribCount: number;
   readonly ribMemory: number;
+  /** RFC 4724 §4.1: routes are not chosen yet, and will be after so long at the latest. Absent: they are. */
+  readonly selectionDeferredSeconds?: number;
   readonly peerCount: number;
   readonly totalPeers: number;
   readonly displayedPeers: number;

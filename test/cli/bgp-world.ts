@@ -10,7 +10,7 @@ export function world(edit = (text: string) => text) {
   it.gw.apply(resolveDocument(edit(gwDocument({}))));
   it.run(10_000);
   const events: GatewayEvent[] = [];
-  const backend = new GatewayBackend({
+  const options: ConstructorParameters<typeof GatewayBackend>[0] = {
     gateway: it.gw.gateway,
     dispatch: (event: GatewayEvent) => {
       events.push(event);
@@ -22,9 +22,10 @@ export function world(edit = (text: string) => text) {
     setKeys: (enabled) => ({ enabled, folder: null }),
     reload: () => Promise.resolve({ applied: true, changes: [], issues: [] }),
     configText: () => '',
-  });
+  };
+  const backend = new GatewayBackend(options);
   it.gw.observe((action) => backend.observe(action));
   const told = (what: GatewayEvent['type'], count: number) =>
     vi.waitFor(() => expect(events.filter(({ type }) => type === what)).toHaveLength(count), 10_000);
-  return { world: it, backend, followers: (count: number) => told('follow', count), told };
+  return { world: it, options, backend, followers: (count: number) => told('follow', count), told };
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test, vi } from 'vitest';
+import { GatewayBackend } from '../../src/api/index.ts';
 import { world } from './bgp-world.ts';
 import { run } from './world.ts';
 
@@ -32,6 +33,17 @@ describe('looking', () => {
     vi.spyOn(faulty.bgp, 'peers').mockReturnValue(faulty.bgp.peers('contoso').map((peer) => ({ ...peer, treated })));
     expect((await run('bgp', faulty)).out).toContain(`hq    ${words}`);
     expect((await run('bgp peers contoso/hq', faulty)).out).toContain(`  faults      ${words}`);
+  });
+
+  test('RFC 4724 §4.1: bgp says until when routes are not chosen', async () => {
+    const waits = world((text) => text.replace('asn: 65010', 'selectionDeferralSeconds: 90\n      asn: 65010'));
+    waits.world.outer.filter = () => false;
+    waits.world.gw.restart();
+    waits.world.run(30_000);
+    const gateway = new GatewayBackend({ ...waits.options, gateway: waits.world.gw.gateway });
+    const { out } = await run('bgp --tenant contoso', gateway);
+    expect(out).toContain(', restarted: routes are chosen in 1 m at the latest\n');
+    expect((await run('bgp --tenant woodgrove', gateway)).out).not.toContain('restarted');
   });
 
   test('bgp peers: all that both have said', async () => {

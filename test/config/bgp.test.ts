@@ -42,6 +42,7 @@ describe('the router', () => {
       transit: true,
       maxPaths: 1,
       aggregates: [],
+      selectionDeferralSeconds: 0,
       dampening: undefined,
       decision: { alwaysCompareMed: false, missingMedAsWorst: false, compareRouterId: false },
       peers: [],

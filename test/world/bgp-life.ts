@@ -26,7 +26,13 @@ interface Side {
   networks: readonly string[];
   holdSeconds: number;
   tunnelDown: string;
+  readonly deferralSeconds: number;
+  /** Whether the gateway aggregates what the site says. */
+  aggregates: boolean;
 }
+
+/** What the gateway makes of all that a site may say, of each tenant another. */
+const AGGREGATES: Readonly<Record<Name, string>> = { contoso: '10.128.0.0/9', woodgrove: '10.128.0.0/10' };
 
 type End = 'gw' | 'site';
 
@@ -44,6 +50,8 @@ export class BgpLife {
       networks: [],
       holdSeconds: this.#pick([6, 30, 90]),
       tunnelDown: this.#pick(['drop', 'drop', 'retain', 'ignore']),
+      deferralSeconds: this.#pick([0, 0, 15]),
+      aggregates: false,
     });
     this.#sides = { contoso: { gw: side(), site: side() }, woodgrove: { gw: side(), site: side() } };
     for (const name of NAMES) for (const end of ['gw', 'site'] as const) this.#draw(name, end);
@@ -66,7 +74,9 @@ export class BgpLife {
       (['gw', 'site'] as const).flatMap((end) => {
         const known: readonly string[] = CANDIDATES[name][end === 'gw' ? 'site' : 'gw'];
         const way = end === 'gw' ? 'hq' : 'cloud';
+        const aggregate = end === 'gw' && !this.#sides[name].gw.aggregates ? '' : AGGREGATES[name];
         return this.#routes(name, end)
+          .filter((route) => route !== `${aggregate} ${end === 'gw' ? 'discard' : 'cloud'}`)
           .filter((route) => !known.some((prefix) => route === `${prefix} ${way}`))
           .map((route) => `${name} at ${end}: ${route}`);
       }),
@@ -89,8 +99,13 @@ export class BgpLife {
     return NAMES.flatMap((name) =>
       (['gw', 'site'] as const).flatMap((end) => {
         const refused = end === 'gw' ? this.#refused[name] : [];
-        const said = this.#sides[name][end === 'gw' ? 'site' : 'gw'].networks.filter((each) => !refused.includes(each));
-        const wanted = said.map((each) => `${each} ${end === 'gw' ? 'hq' : 'cloud'}`).sort();
+        const networks = this.#sides[name][end === 'gw' ? 'site' : 'gw'].networks.filter(
+          (each) => !refused.includes(each),
+        );
+        const aggregate = this.#aggregated(name) ? [AGGREGATES[name]] : [];
+        const said = end === 'gw' ? networks : [...networks, ...aggregate];
+        const discarded = end === 'gw' ? aggregate.map((each) => `${each} discard`) : [];
+        const wanted = [...said.map((each) => `${each} ${end === 'gw' ? 'hq' : 'cloud'}`), ...discarded].sort();
         const forwards = this.#routes(name, end).sort();
         const chosen = this.#chosen(name, end).sort();
         return [
@@ -99,6 +114,12 @@ export class BgpLife {
         ];
       }),
     );
+  }
+
+  /** RFC 4271 §9.2.2.2: something contributes. */
+  #aggregated(name: Name): boolean {
+    const { gw, site } = this.#sides[name];
+    return gw.aggregates && site.networks.some((each) => !this.#refused[name].includes(each));
   }
 
   #routes(name: Name, end: End): string[] {
@@ -148,6 +169,12 @@ export class BgpLife {
     this.#apply(end);
   }
 
+  aggregate(): void {
+    const { gw } = this.#sides[this.#pick(NAMES)];
+    gw.aggregates = !gw.aggregates;
+    this.#apply('gw');
+  }
+
   policy(): void {
     const name = this.#pick(NAMES);
     this.#refused[name] = CANDIDATES[name].site.filter(() => fraction(this.#random) < 0.3);
@@ -191,7 +218,7 @@ tenants:${NAMES.map((name) => (gw ? this.#gwTenant(name) : this.#siteTenant(name
   }
 
   #gwTenant(name: Name): string {
-    const { networks, holdSeconds, tunnelDown } = this.#sides[name].gw;
+    const { networks, holdSeconds, tunnelDown, deferralSeconds, aggregates } = this.#sides[name].gw;
     const refused = this.#refused[name].map((prefix) => `{ prefix: ${prefix}, action: reject }, `).join('');
     return `
   - name: ${name}
@@ -208,12 +235,14 @@ tenants:${NAMES.map((name) => (gw ? this.#gwTenant(name) : this.#siteTenant(name
     bgp:
       asn: 65010
       networks: [${networks.join(', ')}]
+      selectionDeferralSeconds: ${deferralSeconds}
+      aggregates: [${aggregates ? `{ prefix: ${AGGREGATES[name]} }` : ''}]
       peers:
         - { name: hq, address: 10.2.0.1, asn: 65020, import: [${refused}{}], export: all, holdSeconds: ${holdSeconds}, tunnelDown: ${tunnelDown} }`;
   }
 
   #siteTenant(name: Name): string {
-    const { networks, holdSeconds, tunnelDown } = this.#sides[name].site;
+    const { networks, holdSeconds, tunnelDown, deferralSeconds } = this.#sides[name].site;
     return `
   - name: ${name}
     interfaces: [{ name: inside, driver: fabric, addresses: [10.2.0.1/24] }]
@@ -230,8 +259,9 @@ tenants:${NAMES.map((name) => (gw ? this.#gwTenant(name) : this.#siteTenant(name
     bgp:
       asn: 65020
       networks: [${networks.join(', ')}]
+      selectionDeferralSeconds: ${deferralSeconds}
       peers:
-        - { name: cloud, address: 10.1.0.1, asn: 65010, import: all, export: all, holdSeconds: ${holdSeconds}, tunnelDown: ${tunnelDown} }`;
+        - { name: cloud, address: 10.1.0.1, asn: 65010, import: all, export: all, allowOwnAs: 1, holdSeconds: ${holdSeconds}, tunnelDown: ${tunnelDown} }`;
   }
 
   #pick<T>(from: readonly T[]): T {
@@ -248,6 +278,7 @@ const ACTS = [
   'silence',
   'networks',
   'networks',
+  'aggregate',
   'policy',
   'holdTime',
   'clear',

@@ -53,8 +53,8 @@ interface Entry extends Damped {
 }
 
 export class Dampening {
-  readonly #options: DampeningOptions;
-  readonly #ceiling: number;
+  #options: DampeningOptions;
+  #ceiling: number;
   readonly #entries = new Map<string, Entry>();
   /** When the first entry may have something to say; never later than that. */
   #next = Number.POSITIVE_INFINITY;
@@ -129,6 +129,27 @@ export class Dampening {
     if (entry === undefined) return undefined;
     const reuseMillis = entry.suppressed ? Math.max(0, this.#until(entry, this.#options.reuse) - now) : undefined;
     return { figure: this.#figureAt(entry, now), reuseMillis };
+  }
+
+  /**
+   * Figures stay, and go on by other rules; a route that is not used waits for the new `reuse`, one that is used for its next change. The answer is
+   * those that may be used again.
+   */
+  configure(options: DampeningOptions, now: Millis): readonly Damped[] {
+    const ceiling = ceilingOf(options);
+    for (const entry of this.#entries.values()) {
+      entry.figure = Math.min(this.#figureAt(entry, now), ceiling);
+      entry.at = now;
+    }
+    this.#options = options;
+    this.#ceiling = ceiling;
+    this.#next = now;
+    return this.reuse(now);
+  }
+
+  /** Those that were not used, as far as they are announced: nothing damps them any more. */
+  end(): readonly Damped[] {
+    return [...this.#entries.values()].filter(({ suppressed, reachable }) => suppressed && reachable);
   }
 
   forget(peer: number): void {

@@ -21,6 +21,7 @@ export interface PathExplanation {
   readonly set: number;
 }
 
+export const DEFERRED = 'routes are not chosen yet: this router has restarted (RFC 4724 §4.1)';
 export const DAMPED = 'damped: it has changed too often (RFC 2439)';
 
 export function explainPrefix(
@@ -34,7 +35,7 @@ export function explainPrefix(
   const row = rib.table.find(rib.table.load(prefix));
   if (row === 0) return [];
   const first = rib.table.paths[row]!;
-  const best = rib.decision.best(first);
+  const best = rib.deferred ? 0 : rib.decision.best(first);
   const explained = rib.pathsOf(row).map((path): PathExplanation => {
     const number = rib.paths.owner(path);
     const flags = rib.paths.flags[path]!;
@@ -49,6 +50,7 @@ export function explainPrefix(
     if (path === best) return { ...common, best: true, why: whyBest(rib, best, origin(formatPrefix(prefix))) };
     const barred = whyBarred(rib, path, peers[number]!, store, intake);
     if (barred !== undefined) return { ...common, best: false, why: barred };
+    if (rib.deferred) return { ...common, best: false, why: DEFERRED };
     const step = rib.decision.lostAt(path, best, first);
     return { ...common, best: false, step, why: `${peers[rib.paths.owner(best)]!.name} is better by ${step}` };
   });

@@ -12,7 +12,7 @@ import type { AttributeDraft } from './attribute-draft.ts';
 import { type AttributeStore, SET } from './attribute-store.ts';
 import { Changes } from './changes.ts';
 import { grown32 } from './columns.ts';
-import { Dampening, type DampeningOptions } from './dampening.ts';
+import { type Damped, Dampening, type DampeningOptions } from './dampening.ts';
 import { Decision, type DecisionOptions } from './decision.ts';
 import { Fib } from './fib.ts';
 import { LONG_ROW, PathIndex } from './path-index.ts';
@@ -57,7 +57,9 @@ export class FamilyRib {
   readonly fib: Fib | undefined;
   readonly aggregates: Aggregates;
   /** Undefined: routes may change as often as they like. */
-  readonly dampening: Dampening | undefined;
+  dampening: Dampening | undefined;
+  /** RFC 4724 §4.1: what comes is kept and nothing is chosen. */
+  deferred = false;
   /** The default route that some peers are told whatever routes there are: a path of our own that is never chosen, or 0. */
   #default = 0;
   readonly #store: AttributeStore;
@@ -147,7 +149,19 @@ export class FamilyRib {
 
   /** RFC 2439 §4.8.7: routes that were damped long enough. */
   reuse(now: Millis): void {
-    for (const { peer, id, words, length } of this.dampening?.reuse(now) ?? []) {
+    this.#undamp(this.dampening?.reuse(now) ?? []);
+  }
+
+  /** By other rules from here on; undefined: by none. */
+  dampen(options: DampeningOptions | undefined, now: Millis): void {
+    const known = this.dampening;
+    if (options === undefined) this.dampening = undefined;
+    else if (known === undefined) this.dampening = new Dampening(options);
+    this.#undamp((options === undefined ? known?.end() : known?.configure(options, now)) ?? []);
+  }
+
+  #undamp(routes: readonly Damped[]): void {
+    for (const { peer, id, words, length } of routes) {
       this.table.key.set(words);
       const path = this.pathOf(peer, length, id);
       if (path === 0) continue;
@@ -251,12 +265,13 @@ export class FamilyRib {
     this.#dirty[this.#dirtyCount++] = row;
   }
 
+  /** Rows that the next flush decides. */
   get waiting(): number {
-    return this.#dirtyCount;
+    return this.deferred ? 0 : this.#dirtyCount;
   }
 
   flush(): void {
-    if (this.#dirtyCount === 0) return;
+    if (this.deferred || this.#dirtyCount === 0) return;
     let rows = this.#decide();
     this.aggregates.decided(rows);
     // An aggregate may contribute to a shorter one, and each row is told of once.

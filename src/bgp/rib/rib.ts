@@ -11,12 +11,11 @@
 import type { Bytes, Millis } from '../../core/index.ts';
 import { invariant } from '../../core/index.ts';
 import { formatPrefix, type Prefix } from '../../ip/index.ts';
-import { ATTRIBUTE, ORIGINS } from '../message/iana.ts';
 import { type Family, IPV4_UNICAST, IPV6_UNICAST } from '../message/types.ts';
-import { addCommunity } from '../policy/community.ts';
 import type { AggregateOptions } from './aggregates.ts';
 import { AttributeDraft } from './attribute-draft.ts';
 import { AttributeStore } from './attribute-store.ts';
+import type { DampeningOptions } from './dampening.ts';
 import { DECISION } from './decision.ts';
 import { explainPrefix, type PathExplanation } from './explain.ts';
 import { Exporter, type Reflection } from './exporter.ts';
@@ -26,6 +25,7 @@ import { groupKey } from './group-key.ts';
 import { Intake, type RibEvent, type Treated } from './intake.ts';
 import { NextHops } from './next-hops.ts';
 import type { Origination, PeerChange, RibOptions } from './options.ts';
+import { OWN_WEIGHT, ownSet } from './origination.ts';
 import { ourselves, type Peer, type PeerOptions } from './peer.ts';
 
 import type { Resync } from './resync.ts';
@@ -50,7 +50,7 @@ export class Rib {
   readonly #intake: Intake;
   /** For all that puts sets together; nobody leaves it half done. */
   readonly #draft: AttributeDraft;
-  readonly #shared: FamilyRibOptions;
+  #shared: FamilyRibOptions;
   readonly #reflection: Reflection;
   readonly #origins = new Map<string, string>();
 
@@ -161,7 +161,7 @@ export class Rib {
 
   originate(prefix: Prefix, how: Origination): void {
     const rib = this.#familyOf(prefix);
-    const set = this.#ownSet(how);
+    const set = ownSet(this.#draft, how);
     rib.announce(0, rib.table.load(prefix), 0, set, set, 0, 0);
     this.store.release(set);
     this.#origins.set(formatPrefix(prefix), how.why);
@@ -186,6 +186,12 @@ export class Rib {
     if (changed.size > 0) for (const rib of this.#families.values()) rib.touchHops(changed);
   }
 
+  /** RFC 2439 by other rules, or none; the routes are chosen with the next `flush`. */
+  dampen(dampening: DampeningOptions | undefined, now: Millis): void {
+    this.#shared = { ...this.#shared, dampening };
+    for (const rib of this.#families.values()) rib.dampen(dampening, now);
+  }
+
   /** When routes that are damped may be used again. */
   get reuseAt(): Millis | undefined {
     let first: Millis | undefined;
@@ -201,9 +207,23 @@ export class Rib {
     for (const rib of this.#families.values()) rib.reuse(now);
   }
 
+  /** RFC 4724 §4.1: until `choose` what comes is kept, nothing is chosen and nobody told anything, not even End-of-RIB. Which families that are. */
+  defer(): readonly Family[] {
+    const families = this.#options.families ?? FAMILIES;
+    for (const family of families) this.family(family)!.deferred = true;
+    return families;
+  }
+
+  /** Routes of the family are chosen with the next `flush`. */
+  choose(family: Family): void {
+    this.#families.get(family)!.deferred = false;
+  }
+
   /** Decides every prefix that has changed and encodes what groups are told of it. */
   flush(): void {
     for (const rib of this.#families.values()) rib.flush();
+    // What has not been decided still has the numbers of peers that have gone.
+    if (this.families.some(({ deferred }) => deferred)) return;
     for (const number of this.#leaving.splice(0)) {
       this.#peers[number] = undefined;
       this.#free.push(number);
@@ -221,7 +241,9 @@ export class Rib {
     let left = room;
     for (const key of this.#memberships.get(number) ?? []) {
       if (left <= 0) break;
-      for (const octets of this.#groups.get(key)!.audience.group.take(number, left)) {
+      const { audience, family } = this.#groups.get(key)!;
+      if (this.#families.get(family)!.deferred) continue;
+      for (const octets of audience.group.take(number, left)) {
         out.push(octets);
         left -= octets.length;
       }
@@ -230,7 +252,10 @@ export class Rib {
   }
 
   hasOutput(number: number): boolean {
-    return (this.#memberships.get(number) ?? []).some((key) => this.#groups.get(key)!.audience.group.hasOutput(number));
+    return (this.#memberships.get(number) ?? []).some((key) => {
+      const { audience, family } = this.#groups.get(key)!;
+      return !this.#families.get(family)!.deferred && audience.group.hasOutput(number);
+    });
   }
 
   /** Changes of routes for forwarding, at most `limit`. */
@@ -362,7 +387,7 @@ export class Rib {
   }
 
   #holdDefault(rib: FamilyRib): void {
-    const set = this.#ownSet({ why: '' });
+    const set = ownSet(this.#draft, { why: '' });
     rib.holdDefault(set);
     this.store.release(set);
   }
@@ -403,22 +428,8 @@ export class Rib {
     audiences.splice(audiences.indexOf(entry.audience), 1);
     entry.audience.group.end();
   }
-
-  #ownSet(how: Origination): number {
-    const draft = this.#draft;
-    draft.begin();
-    draft.weight = how.weight ?? OWN_WEIGHT;
-    draft.set(ATTRIBUTE.ORIGIN, 0x40, Uint8Array.of(ORIGINS.indexOf(how.origin ?? 'igp')));
-    draft.set(ATTRIBUTE.AS_PATH, 0x40, new Uint8Array(0));
-    if (how.med !== undefined) draft.setWord(ATTRIBUTE.MULTI_EXIT_DISC, 0x80, how.med);
-    if (how.localPreference !== undefined) draft.setWord(ATTRIBUTE.LOCAL_PREF, 0x40, how.localPreference);
-    for (const community of how.communities ?? []) addCommunity(draft, community);
-    return draft.commit();
-  }
 }
 
 const familyOfPrefix = ({ address }: Prefix): Family => (address.length === 4 ? IPV4_UNICAST : IPV6_UNICAST);
 
 const FAMILIES: readonly Family[] = [IPV4_UNICAST, IPV6_UNICAST];
-/** What others give routes of their own, so that a learned one never replaces them by chance. */
-const OWN_WEIGHT = 32_768;

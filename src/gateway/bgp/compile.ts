@@ -24,7 +24,7 @@ export const compileRib = (config: BgpConfig, resolve: NonNullable<RibOptions['r
   resolve,
 });
 
-const compileDampening = (config: DampeningConfig): DampeningOptions => ({
+export const compileDampening = (config: DampeningConfig): DampeningOptions => ({
   halfLifeMillis: config.halfLifeSeconds * 1000,
   unreachableHalfLifeMillis: config.unreachableHalfLifeSeconds * 1000,
   suppress: config.suppress,

@@ -9,6 +9,7 @@
  */
 import {
   CEASE,
+  describeFamily,
   ERROR,
   type PeerSettings,
   type RouteChange,
@@ -24,7 +25,15 @@ import { type Address, contains, formatPrefix, parsePrefix } from '../../ip/inde
 import type { Books } from '../books.ts';
 import type { BgpCommand } from '../contract.ts';
 import type { Tenant } from '../tenant.ts';
-import { compilePeer, compileRib, compileTransport, identityOf, type PeerIdentity, restarting } from './compile.ts';
+import {
+  compileDampening,
+  compilePeer,
+  compileRib,
+  compileTransport,
+  identityOf,
+  type PeerIdentity,
+  restarting,
+} from './compile.ts';
 import { Installed } from './installed.ts';
 import { LogPace, type PacedEvent } from './log-pace.ts';
 import { originations } from './originations.ts';
@@ -97,9 +106,10 @@ export class TenantRouter implements Timed {
 
   /**
    * The document is another now. The router itself is the same: with another AS or identifier there is a new one. A session ends only where
-   * what it has settled, its way or its secret (`rekeyed`) is another; policies and limits are changed under it.
+   * what it has settled, its way or its secret (`rekeyed`) is another; policies, limits and dampening are changed under it.
    */
   apply(config: BgpConfig, secrets: PeerSecrets, rekeyed: (peer: string) => boolean, now: Millis): void {
+    this.#dampen(config, now);
     this.config = config;
     this.#aggregate(config);
     const plans = new Map(config.peers.map((peer) => [peer.name, this.#plan(peer, secrets)]));
@@ -116,6 +126,9 @@ export class TenantRouter implements Timed {
       if (old === undefined) this.#addPeer(plan);
       else this.#changePeer(plan, old);
     }
+    const { selectionDeferralSeconds } = config;
+    if (this.#restarting && selectionDeferralSeconds > 0)
+      this.#events.push({ type: 'restarted', deferralMillis: 1000 * selectionDeferralSeconds });
     this.#restarting = false;
     this.#run(now);
     this.settled(now);
@@ -132,8 +145,8 @@ export class TenantRouter implements Timed {
 
   /** Whether only a new router can take the document over. */
   needsNew(config: BgpConfig): boolean {
-    const text = ({ asn, routerId, decision, maxPaths, dampening }: BgpConfig) =>
-      JSON.stringify([asn, routerId, decision, maxPaths, dampening]);
+    const text = ({ asn, routerId, decision, maxPaths }: BgpConfig) =>
+      JSON.stringify([asn, routerId, decision, maxPaths]);
     return text(this.config) !== text(config);
   }
 
@@ -254,6 +267,8 @@ export class TenantRouter implements Timed {
         this.tableVersion += action.changes.length;
         for (const change of action.changes) this.#install(change);
         return this.#sayFull();
+      case 'chosen':
+        return this.#sayChosen(action);
       case 'log':
         return this.#log(action, now);
     }
@@ -275,6 +290,11 @@ export class TenantRouter implements Timed {
     const what = often === undefined ? event : `${event}, ${often}`;
     const words = `BGP peer ${this.#tenant.name}/${peer}: ${what}: ${why}`;
     this.#books.report(level, undefined, `bgp-${event.replaceAll(' ', '-')}`, words);
+  }
+
+  #sayChosen({ family, why }: Extract<SpeakerAction, { do: 'chosen' }>): void {
+    const words = `BGP of ${this.#tenant.name}: ${describeFamily(family)}: routes are chosen: ${why}`;
+    this.#books.report('info', undefined, 'bgp-routes-chosen', words);
   }
 
   #sayFull(): void {
@@ -302,6 +322,11 @@ export class TenantRouter implements Timed {
     if (text === this.#aggregates) return;
     this.#aggregates = text;
     this.speaker.aggregate(aggregates);
+  }
+
+  #dampen({ dampening }: BgpConfig, now: Millis): void {
+    if (JSON.stringify(dampening) === JSON.stringify(this.config.dampening)) return;
+    this.speaker.rib.dampen(dampening && compileDampening(dampening), now);
   }
 
   /** Networks of the document, and routes of the compartment that are to be told. */

@@ -32,7 +32,7 @@ import type { TenantRouter } from './router.ts';
 
 export function viewSummary(tenant: string, router: TenantRouter, now: Millis): BgpSummaryStatus {
   const { speaker, config, tableVersion } = router;
-  const { rib } = speaker;
+  const { rib, deferredUntil } = speaker;
   const peers = config.peers.map((peer) => summaryOf(router, peer, now));
   return {
     tenant,
@@ -42,6 +42,7 @@ export function viewSummary(tenant: string, router: TenantRouter, now: Millis): 
     tableVersion,
     ribCount: rib.families.reduce((sum, { table }) => sum + table.count, 0),
     ribMemory: rib.octets,
+    ...(deferredUntil === undefined ? {} : { selectionDeferredSeconds: Math.ceil((deferredUntil - now) / 1000) }),
     peerCount: peers.length,
     totalPeers: peers.length,
     displayedPeers: peers.length,

@@ -124,6 +124,29 @@ describe('RFC 2439: the figure of a route', () => {
     expect(dampening.count).toBe(LIMIT / 2);
   });
 
+  it('goes on by other rules when these are others: what was gone by until then stays gone', () => {
+    const route = new Flapper();
+    for (let i = 0; i < 3; i++) {
+      route.withdrawn();
+      route.heard('back');
+    }
+    route.now = 15 * MINUTE;
+    const other = { ...options, halfLifeMillis: 5 * MINUTE, reuse: 375 };
+    expect(route.dampening.configure(other, route.now)).toEqual([]);
+    // 1500 to 375 are two of the new half-lives.
+    expect(route.view).toEqual({ figure: 1500, reuseMillis: 10 * MINUTE + 1 });
+    expect(route.dampening.configure({ ...other, reuse: 1501 }, route.now)).toMatchObject([{ peer: 1, words }]);
+    expect([route.heard('same'), route.view]).toEqual([false, { figure: 1500, reuseMillis: undefined }]);
+    // A threshold that it is above already counts with its next change; and none is above the new ceiling.
+    route.dampening.configure({ ...other, suppress: 1000 }, route.now);
+    expect(route.heard('same')).toBe(false);
+    expect(route.heard('changed')).toBe(true);
+    const low = { ...other, mostMillis: 5 * MINUTE };
+    expect(route.dampening.configure(low, route.now)).toEqual([]);
+    expect(route.view?.figure).toBe(ceilingOf(low));
+    expect(route.dampening.next).toBeGreaterThan(route.now);
+  });
+
   it('equals the sum of what each event has left, and suppression follows it', () => {
     const event = fc.record({
       after: fc.integer({ min: 1, max: 20 * MINUTE }),
@@ -259,6 +282,39 @@ describe('RFC 2439 in the tables', () => {
     // 4000 × 2^(-10/30) + 1000, then two hours and a half withdrawn, which is five half-lives.
     say(rib, flapping, short, 160 * MINUTE);
     expect(best(rib)).toBe('peer 1');
+  });
+
+  it('other rules, and none: what is damped waits for the new ones, or is used at once; what comes anew is damped by them', () => {
+    const { rib, flapping } = scene();
+    const flap = (now: number): void => {
+      for (let i = 0; i < 3; i++) {
+        say(rib, flapping, undefined, now);
+        say(rib, flapping, short, now);
+      }
+    };
+    const dampen = (other: DampeningOptions | undefined, now: number): string | undefined => {
+      rib.dampen(other, now);
+      rib.flush();
+      return best(rib);
+    };
+    say(rib, flapping, short, 0);
+    flap(0);
+    expect(best(rib)).toBe('peer 2');
+    expect(dampen({ ...options, reuse: 100 }, MINUTE)).toBe('peer 2');
+    expect(dampen({ ...options, reuse: 5000, suppress: 6000 }, MINUTE)).toBe('peer 1');
+    flap(MINUTE);
+    expect(best(rib)).toBe('peer 1');
+    expect(dampen(options, MINUTE)).toBe('peer 1');
+    flap(MINUTE);
+    expect(best(rib)).toBe('peer 2');
+    expect([dampen(undefined, MINUTE), rib.reuseAt]).toEqual(['peer 1', undefined]);
+    flap(2 * MINUTE);
+    expect(best(rib)).toBe('peer 1');
+    expect(dampen(options, 2 * MINUTE)).toBe('peer 1');
+    flap(2 * MINUTE);
+    expect(best(rib)).toBe('peer 2');
+    // A family that begins later has them too.
+    expect(rib.family(0x0201)?.dampening).toBeDefined();
   });
 
   it('an internal peer may change as often as it likes', () => {

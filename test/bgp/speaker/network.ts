@@ -1,5 +1,5 @@
 /** Speakers joined in memory, in virtual time: every octet takes a millisecond, in order; connections can be cut and messages lost. */
-import { Speaker, type SpeakerAction, type SpeakerEvent } from '../../../src/bgp/index.ts';
+import { describeFamily, Speaker, type SpeakerAction, type SpeakerEvent } from '../../../src/bgp/index.ts';
 import { IPV4_UNICAST, IPV6_UNICAST } from '../../../src/bgp/message/types.ts';
 import type { PeerSettings } from '../../../src/bgp/peer-settings.ts';
 import { ALL } from '../../../src/bgp/policy/policy.ts';
@@ -218,6 +218,7 @@ export class SpeakerNetwork {
 
   #perform(at: string, node: Node, action: SpeakerAction): void {
     if (action.do === 'log') node.log.push(`${action.peer}: ${action.event}: ${action.why}`);
+    else if (action.do === 'chosen') node.log.push(`${describeFamily(action.family)} chosen: ${action.why}`);
     else if (action.do === 'routes') {
       for (const { prefix, nextHops } of action.changes) {
         if (nextHops.length === 0) node.fib.delete(formatPrefix(prefix));

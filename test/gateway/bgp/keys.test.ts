@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { ipVersion, parsePrefix } from '../../../src/ip/index.ts';
 import { resolveDocument } from '../../../src/lab/index.ts';
-import { settled as settledSites, silence } from './two-sites.ts';
+import { settled as settledSites, silence, gwDocument as sitesDocument } from './two-sites.ts';
 import { BgpWorld, type Gateways, gwDocument, type Parts, siteDocument } from './world.ts';
 
 function settled(parts: Parts, milliseconds = 10_000): BgpWorld {
@@ -182,6 +182,82 @@ describe('the session of a peer', () => {
     world.gw.apply(resolveDocument(gwDocument(settings)));
     world.run(40_000);
     expect(said()).toBe('GRACEFUL_RESTART 60 s notification, IPv4 unicast');
+  });
+});
+
+describe('RFC 4724 §4.1: selectionDeferralSeconds', () => {
+  /** Two sites; the gateway begins anew while one of them is away. */
+  const partsWith = (router: string) => ({
+    router,
+    networks: { east: '[10.50.0.0/16]', west: '[10.60.0.0/16]' },
+    asn: { east: 65021, west: 65022 },
+  });
+  function restarted(router: string) {
+    const world = settledSites(partsWith(router));
+    silence(world, 'west');
+    world.gw.restart();
+    world.run(20_000);
+    const told = (peer: string) => world.gw.gateway.bgp.advertised('contoso', peer, { offset: 0, limit: 9 })!.length;
+    const deferred = () => world.gw.gateway.bgp.summaries(world.timeline.now)[0]!.selectionDeferredSeconds;
+    return { world, told, deferred, east: peerOf(world) };
+  }
+
+  it('0, the default: routes of a peer are chosen as they come; the peer is told of the restart', () => {
+    const { world, told, deferred, east } = restarted('');
+    expect([east.state, world.routes('contoso'), told('east') > 0]).toEqual([
+      'Established',
+      ['10.50.0.0/16 east'],
+      true,
+    ]);
+    expect(deferred()).toBeUndefined();
+    const said = () => peerOf(world).capabilitiesSent.find((each) => each.startsWith('GRACEFUL_RESTART'));
+    expect(said()).toContain('restarting');
+    world.gw.dispatch({ type: 'bgp', tenant: 'contoso', peer: 'east', what: 'reset', text: '' });
+    world.run(60_000);
+    expect([peerOf(world).state, said()?.includes('restarting')]).toEqual(['Established', false]);
+  });
+
+  it('what is not there is waited for, and no longer than that; until then nothing is used and nothing told', () => {
+    const { world, told, deferred, east } = restarted('selectionDeferralSeconds: 1m');
+    expect([east.state, east.pfxRcd, deferred()]).toEqual(['Established', 1, 40]);
+    expect([world.routes('contoso'), world.routes('east', world.sites)]).toEqual([[], []]);
+    const [path] = world.gw.gateway.bgp.explain('contoso', parsePrefix('10.50.0.0/16')!)!.paths;
+    expect(path).toMatchObject({ best: false, why: expect.stringContaining('not chosen yet') });
+    world.run(41_000);
+    expect([world.routes('contoso'), told('east') > 0, deferred()]).toEqual([['10.50.0.0/16 east'], true, undefined]);
+    expect(world.routes('east', world.sites)).toContain('10.1.0.0/24 cloud');
+    expect(world.reports().filter((text) => text.includes('routes are chosen'))).toContain(
+      'BGP of contoso: IPv4 unicast: routes are chosen: the Selection_Deferral_Timer has ended',
+    );
+  });
+
+  it('once all have said End-of-RIB nothing is waited for; nor where a router is new for another reason', () => {
+    const router = 'selectionDeferralSeconds: 1h';
+    const { world, deferred } = restarted(router);
+    silence(world, undefined);
+    for (let i = 0; i < 60 && deferred() !== undefined; i++) world.run(1000);
+    world.run(100);
+    expect(deferred()).toBeUndefined();
+    expect(world.routes('contoso').sort()).toEqual(['10.50.0.0/16 east', '10.60.0.0/16 west']);
+    silence(world, 'west');
+    world.gw.apply(resolveDocument(sitesDocument(partsWith(`${router}\n      maxPaths: 4`))));
+    world.run(60_000);
+    expect([deferred(), world.routes('contoso')]).toEqual([undefined, ['10.50.0.0/16 east']]);
+  });
+
+  it('a tenant waits for its own peers alone', () => {
+    const world = settled({ gwRouter: 'selectionDeferralSeconds: 1h', start: 'boot' });
+    world.outer.filter = (packet) => packet[15] !== 11 && packet[19] !== 11;
+    world.gw.restart();
+    world.run(20_000);
+    const deferred = world.gw.gateway.bgp
+      .summaries(world.timeline.now)
+      .map(({ tenant, selectionDeferredSeconds: seconds }) => [tenant, seconds]);
+    expect(deferred).toEqual([
+      ['contoso', 3580],
+      ['woodgrove', undefined],
+    ]);
+    expect(world.routes('woodgrove')).toEqual(['10.2.0.0/24 hq', '10.60.0.0/16 hq']);
   });
 });
 

@@ -3,7 +3,7 @@ import type { BgpCommand } from '../../../src/gateway/contract.ts';
 import type { BgpPeerStatus } from '../../../src/gateway/status-bgp.ts';
 import { formatPrefix } from '../../../src/ip/index.ts';
 import { resolveDocument } from '../../../src/lab/index.ts';
-import { BgpWorld, gwDocument, type Parts } from './world.ts';
+import { BgpWorld, gwDocument, type Parts, siteDocument } from './world.ts';
 
 /** A world whose sessions are there, and what a document that differs does to it within so many milliseconds. */
 class Changing {
@@ -95,6 +95,33 @@ describe('a document that is another', () => {
     expect(changing.routes).toEqual([[], []]);
     changing.apply({}, 60_000);
     expect(changing.routes).toEqual([BOTH, ['10.1.0.0/24 cloud']]);
+  });
+
+  it('RFC 2439: dampening: nobody touches the session, and what was damped is used as the new rules say', () => {
+    const changing = new Changing({ gwRouter: 'dampening: {}' });
+    const flap = () => {
+      for (const siteRouter of ['networks: []', '', 'networks: []', '', 'networks: []', '']) {
+        changing.world.sites.apply(resolveDocument(siteDocument({ siteRouter })));
+        changing.world.run(100);
+      }
+      changing.said();
+    };
+    flap();
+    expect(changing.routes[0]).toEqual(['10.50.0.0/16 hq']);
+    const routes = (gwRouter: string) => {
+      changing.apply({ gwRouter });
+      return changing.routes[0];
+    };
+    expect(routes('dampening: { halfLifeSeconds: 10m, reuse: 100 }')).toEqual(['10.50.0.0/16 hq']);
+    expect(routes('dampening: { reuse: 4000, suppress: 9000 }')).toEqual(BOTH);
+    flap();
+    expect(changing.routes[0]).toEqual(BOTH);
+    expect(routes('')).toEqual(BOTH);
+    expect(routes('dampening: {}')).toEqual(BOTH);
+    flap();
+    expect(changing.routes[0]).toEqual(['10.50.0.0/16 hq']);
+    expect(routes('')).toEqual(BOTH);
+    expect([changing.said(), changing.atSite.connectionsEstablished]).toEqual([[], 1]);
   });
 
   it('another AS is another router; without one all its routes go', () => {

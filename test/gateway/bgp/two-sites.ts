@@ -24,7 +24,7 @@ const networksOf = (site: Site, { networks = NETWORKS }: Parts) =>
   typeof networks === 'string' ? networks : networks[site];
 const asnOf = (site: Site, { asn }: Parts) => asn?.[site] ?? 65020;
 
-const gwDocument = (parts: Parts): string => `version: 1
+export const gwDocument = (parts: Parts): string => `version: 1
 gateway: { name: gw, external: { addresses: [192.0.2.1] } }
 tenants:
   - name: contoso
