@@ -37,6 +37,8 @@ export interface DaemonSettings {
   readonly gracefulSeconds?: number;
   /** It speaks AS numbers of two octets alone. */
   readonly twoOctetAs?: boolean;
+  /** It has what is off by default: ADD-PATH of IPv4 both ways, messages of 65,535 octets, IPv4 by its own IPv6 next hop. */
+  readonly extensions?: boolean;
   /** Stands behind its own AS in the path of all it tells. */
   readonly prepend?: number;
 }

@@ -41,9 +41,12 @@ export class BgpLink {
   }
 
   /** More addresses of ours, to be several peers of one daemon. */
-  more(count: number): readonly string[] {
-    const addresses = Array.from({ length: count }, (_, i) => `${this.#network}.${100 + i}`);
-    for (const address of addresses) sh('ip', ['addr', 'add', `${address}/24`, 'dev', this.#device]);
+  more(count: number, family: 4 | 6 = 4): readonly string[] {
+    const last = Array.from({ length: count }, (_, i) => 100 + i);
+    const addresses = last.map((n) => (family === 4 ? `${this.#network}.${n}` : this.ours6.replace(/1$/, `${n}`)));
+    const words = family === 4 ? ['/24'] : ['/64', 'nodad'];
+    for (const address of addresses)
+      sh('ip', ['addr', 'add', `${address}${words[0]}`, 'dev', this.#device, ...words.slice(1)]);
     return addresses;
   }
 

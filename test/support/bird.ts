@@ -94,14 +94,17 @@ function birdConf(s: DaemonSettings, announced: readonly string[], own: string, 
   const statics = (prefixes: readonly string[]) =>
     prefixes.map((prefix) => `route ${prefix} blackhole${each};`).join(' ');
   const option = (on: unknown, text: string): string => (on === undefined || on === false ? '' : `  ${text};\n`);
+  // With extensions it passes on what it has heard, by its own next hop.
+  const exports = s.extensions === true ? 'all' : 'where source = RTS_STATIC';
+  const hop = (nextHop: string) => (s.extensions === true ? '' : ` next hop address ${nextHop};`);
   const channel = (nextHop: string): string =>
-    `import all; export where source = RTS_STATIC; next hop address ${nextHop};${option(limit, `import limit ${limit} action disable`)}`;
+    `import all; export ${exports};${hop(nextHop)}${option(limit, `import limit ${limit} action disable`)}`;
   const session = (peer: string, i: number): string => `protocol bgp peer${i} {
   local ${own} as ${s.asn};
   neighbor ${peer} as ${s.peerAs};
   hold time ${s.holdSeconds ?? 9};
   connect retry time 1; connect delay time 1; error wait time 1,2;
-${option(s.multihop, 'multihop')}${option(s.passive, 'passive')}${option(s.md5, `password "${s.md5}"`)}${option(s.gtsm, 'ttl security')}${option(s.twoOctetAs, 'enable as4 off')}${option(graceful, 'graceful restart')}${option(graceful, `graceful restart time ${graceful}`)}  ipv4 { ${channel(link.theirs)} };
+${option(s.multihop, 'multihop')}${option(s.passive, 'passive')}${option(s.md5, `password "${s.md5}"`)}${option(s.gtsm, 'ttl security')}${option(s.twoOctetAs, 'enable as4 off')}${option(graceful, 'graceful restart')}${option(graceful, `graceful restart time ${graceful}`)}${option(s.extensions, 'enable extended messages')}  ipv4 { ${channel(link.theirs)}${option(s.extensions, 'add paths; extended next hop')} };
   ipv6 { ${channel(link.theirs6)} };
 }
 `;

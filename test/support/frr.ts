@@ -99,10 +99,9 @@ function frrConf(s: DaemonSettings, own: string, peers: readonly string[]): stri
  neighbor ${peer} update-source ${own}
  neighbor ${peer} timers connect 1
  neighbor ${peer} advertisement-interval 0
-${option(s.multihop, `neighbor ${peer} ebgp-multihop`)}${option(s.passive, `neighbor ${peer} passive`)}${option(s.md5, `neighbor ${peer} password ${s.md5}`)}${option(s.gtsm, `neighbor ${peer} ttl-security hops 1`)}${option(s.twoOctetAs, `neighbor ${peer} dont-capability-negotiate`)}`;
+${option(s.multihop, `neighbor ${peer} ebgp-multihop`)}${option(s.passive, `neighbor ${peer} passive`)}${option(s.md5, `neighbor ${peer} password ${s.md5}`)}${option(s.gtsm, `neighbor ${peer} ttl-security hops 1`)}${option(s.twoOctetAs, `neighbor ${peer} dont-capability-negotiate`)}${option(s.extensions, `neighbor ${peer} capability extended-nexthop`)}`;
   const activated = (peer: string, map: string): string => `  neighbor ${peer} activate
-  neighbor ${peer} route-map ${map} out
-${option(s.maximumPrefixes, ` neighbor ${peer} maximum-prefix ${s.maximumPrefixes}`)}`;
+${s.extensions === true ? ` neighbor ${peer} addpath-tx-all-paths\n` : `  neighbor ${peer} route-map ${map} out\n`}${option(s.maximumPrefixes, ` neighbor ${peer} maximum-prefix ${s.maximumPrefixes}`)}`;
   const family = (name: 'ipv4' | 'ipv6', map: string): string => ` address-family ${name} unicast
 ${s.announces
   .filter((each) => isV6(each) === (name === 'ipv6'))
