@@ -287,7 +287,7 @@ export class FamilyRib {
   /** Decides what is dirty; which rows those were. */
   #decide(): Uint32Array {
     const rows = this.#dirty.subarray(0, this.#dirtyCount);
-    this.#dirty = new Uint32Array(Math.min(rows.length + 8, KEPT));
+    this.#dirty = new Uint32Array(8);
     this.#dirtyCount = 0;
     const { best, paths, marks } = this.table;
     for (let i = 0; i < rows.length; i++) {
@@ -410,8 +410,6 @@ function isPinned(groups: readonly UpdateGroup[], unit: number, isPath: boolean)
   return groups.length > 0 && groups.some((group) => group.addPath === isPath && group.isPinned(unit));
 }
 
-/** Rows that the next flush has room for from the beginning, at most. */
-const KEPT = 8192;
 /** Path identifier among our own paths of a prefix. */
 const DEFAULT_ID = 1;
 /** As `Audience.best`: as many as there are. */
