@@ -258,9 +258,11 @@ export class NeighbourTable {
     this.#waiting.push(one);
     this.#packetsOf.add(holder);
     neighbour.waiting += 1;
-    const { most } = this.#packetsOf;
     if (neighbour.waiting > this.#limits.waitingEach) this.#pull((each) => each.neighbour === neighbour, gone);
-    else if (this.#waiting.length > this.#limits.waiting) this.#pull((each) => each.holder === most, gone);
+    else if (this.#waiting.length > this.#limits.waiting) {
+      const { most } = this.#packetsOf;
+      this.#pull((each) => each.holder === most, gone);
+    }
     return gone;
   }
 

@@ -58,9 +58,9 @@ export class News {
   /** PASS, or as what it was dropped. */
   report(news: WorkerNews): number {
     const key = keyOf(news);
-    if (!this.flush() && key === undefined) return DROP.queueFull;
+    const room = this.flush();
     if (key !== undefined && this.#waiting.has(key)) return PASS;
-    const refused = this.#push(news);
+    const refused = room ? this.#push(news) : DROP.queueFull;
     if (refused === PASS || key === undefined) return refused;
     this.#waiting.set(key, news);
     return PASS;

@@ -2,7 +2,21 @@ import { expect, it } from 'vitest';
 import { seededRandom } from '../../../src/core/index.ts';
 import { defaultEngine } from '../../../src/crypto/index.ts';
 import { DataPlane, LocalCells, WAITING_PACKETS } from '../../../src/gateway/dataplane/index.ts';
-import { buildUdp, DROP, PacketPool, parseAddress, parsePrefix } from '../../../src/ip/index.ts';
+import {
+  ARP_OPERATION,
+  buildUdp,
+  DROP,
+  ETHER_TYPE,
+  ETHERNET_HEADER,
+  octetsOf,
+  type Packet,
+  PacketPool,
+  parseAddress,
+  parsePrefix,
+  writeArp,
+  writeEthernet,
+} from '../../../src/ip/index.ts';
+import { NAT_LIMITS, NAT_TIMEOUTS } from '../../../src/nat/index.ts';
 
 const PORT = 11;
 const TUNNEL = 21;
@@ -117,4 +131,88 @@ it('one tunnel has as many waiting as ever where the pool is large, and gives th
   toSite(2, 0);
   plane.command({ do: 'remove-interface', compartment: 2, interface: 10 }, 0);
   expect([pool.taken, pool.waiting.used]).toEqual([0, 0]);
+});
+
+/** Two tenants with the same addresses, and the external network that they leave by. */
+function outside() {
+  const pool = new PacketPool(512);
+  const frames: Uint8Array[] = [];
+  const output = {
+    datagram: () => expect.fail('sent'),
+    underlay: () => expect.fail('sent'),
+    packet: (_port: number, packet: Packet) => {
+      frames.push(octetsOf(packet).slice());
+      pool.release(packet);
+    },
+  };
+  const plane = new DataPlane({
+    pool,
+    random: seededRandom(1),
+    engine: defaultEngine,
+    output,
+    cells: new LocalCells(),
+  });
+  let slot = 2;
+  const mac = Uint8Array.of(2, 0, 0, 0, 0, 1);
+  const link = { kind: 'link', mtu: 1500, addresses: [] } as const;
+  plane.command({ do: 'add-compartment', compartment: 1, name: 'default', cells: slot++ }, 0);
+  const config = {
+    name: 'external',
+    kind: 'ethernet',
+    mtu: 1500,
+    addresses: [parsePrefix('192.0.2.1/24', true)!],
+  } as const;
+  const external = { port: 1, mac, segmentCells: slot++ };
+  plane.command({ do: 'add-interface', compartment: 1, interface: 1, config, cells: slot++, way: external }, 0);
+  for (const compartment of [2, 3]) {
+    const add = { do: 'add-interface', compartment } as const;
+    const addresses = [parsePrefix('10.1.0.1/24', true)!];
+    const inside = { name: 'inside', kind: 'tun', mtu: 1500, addresses } as const;
+    const settings = { rules: [], filtering: 'address', timeouts: NAT_TIMEOUTS, limits: NAT_LIMITS } as const;
+    const nat = { external: 0xcb00_7100 + compartment, cells: slot++, ...settings };
+    const ends = [
+      { link: compartment, side: 'inside', nat },
+      { link: compartment, side: 'outside' },
+    ] as const;
+    const of1 = { do: 'add-interface', compartment: 1, interface: compartment, cells: slot++, way: ends[1] } as const;
+    plane.command({ do: 'add-compartment', compartment, name: `tenant${compartment}`, cells: slot++ }, 0);
+    plane.command({ ...add, interface: 1, config: inside, cells: slot++, way: { port: 10 + compartment } }, 0);
+    plane.command({ ...of1, config: { ...link, name: `tenant${compartment}` } }, 0);
+    plane.command({ ...add, interface: 2, config: { ...link, name: 'outside' }, cells: slot++, way: ends[0] }, 0);
+    const route = { prefix: parsePrefix('0.0.0.0/0')!, interface: 2, origin: 'nat', preference: 8, why: '' } as const;
+    plane.command({ do: 'add-route', compartment, route }, 0);
+    const back = { ...route, prefix: parsePrefix(`203.0.113.${compartment}`)!, interface: compartment };
+    plane.command({ do: 'add-route', compartment: 1, route: back }, 0);
+  }
+  const say = (compartment: number, host: number): void => {
+    const ends = { source: parseAddress('10.1.0.7')!, destination: Uint8Array.of(192, 0, 2, host) };
+    const octets = buildUdp({ ...ends, sourcePort: 1, destinationPort: compartment }, new Uint8Array(20));
+    plane.packet(10 + compartment, pool.from(octets)!, 0);
+    plane.flush(0);
+  };
+  /** The host outside answers who has its address. */
+  const answer = (host: number): void => {
+    const packet = pool.take()!;
+    const theirs = Uint8Array.of(2, 0, 0, 0, 1, host);
+    writeEthernet(packet.buf, packet.start, mac, theirs, ETHER_TYPE.arp);
+    const ends = [0xc000_0200 + host, 0xc000_0201] as const;
+    writeArp(packet.buf, packet.start + ETHERNET_HEADER, ARP_OPERATION.reply, theirs, ...ends, mac);
+    packet.end = packet.start + ETHERNET_HEADER + 28;
+    plane.packet(1, packet, 0);
+    plane.flush(0);
+  };
+  return { plane, pool, frames, say, answer };
+}
+
+it('a tenant that sends to many that are not there outside leaves the packet of another to its neighbour', () => {
+  const { plane, pool, frames, say, answer } = outside();
+  say(3, 9);
+  for (let round = 0; round < 3; round++) for (let host = 10; host < 250; host++) say(2, host);
+  expect(plane.segment(1, 1)!.neighbours()).toHaveLength(241);
+  frames.length = 0;
+  answer(9);
+  // Ethernet, IPv4 and the destination port by which the tenants are told apart.
+  expect(frames.map((frame) => [frame[5], frame[14 + 20 + 3]])).toEqual([[9, 3]]);
+  expect(plane.segment(1, 1)!.counters.waitingRefused).toBe(720 - 63);
+  expect(pool.waiting.used).toBe(63);
 });
