@@ -11,7 +11,7 @@ import { notification } from '../message/fault.ts';
 import { CEASE, ERROR, HEADER_LENGTH, UPDATE_ERROR } from '../message/iana.ts';
 import { type Family, IPV4_UNICAST, type NotificationMessage } from '../message/types.ts';
 import { decodeUpdate } from '../message/update.ts';
-import type { AttributeDraft } from './attribute-draft.ts';
+import { type AttributeDraft, TOO_LONG } from './attribute-draft.ts';
 import { AttributeScan } from './attribute-scan.ts';
 import { type AttributeStore, word } from './attribute-store.ts';
 import type { Dampening, News } from './dampening.ts';
@@ -131,7 +131,8 @@ export class Intake {
     rib.table.fetch(row);
     this.#draft.load(before);
     const signature = peer.import.signature(rib.table.key, rib.table.lengths[row]!);
-    return peer.import.run(this.#store, before, signature, this.#draft, peer.localAddress).why;
+    const { accept, why } = peer.import.run(this.#store, before, signature, this.#draft, peer.localAddress);
+    return accept && this.#draft.isTooLong ? `${why}, but ${TOO_LONG}` : why;
   }
 
   /** Whether the message ends the session. */
