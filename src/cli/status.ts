@@ -2,6 +2,7 @@
 import type { SaStatus } from '../api/backend.ts';
 import { envelope } from '../api/envelope.ts';
 import type {
+  BgpMemoryStatus,
   GatewayStatus,
   InterfaceStatus,
   RouteExplanationStatus,
@@ -39,6 +40,7 @@ export function statusLines(status: GatewayStatus, palette: text.Palette): strin
     ['listens on', listen.length === 0 ? 'nothing' : listen.join(', ')],
     ['packets', text.formatPackets(packets)],
     ['crypto', status.engine],
+    ...(status.bgp === undefined ? [] : [['BGP', bgpWords(status.bgp)] as const]),
     ...(status.memoryBytes === undefined ? [] : [['memory', text.formatOctets(status.memoryBytes)] as const]),
     ...(drops === '' ? [] : [['drops', drops] as const]),
     ...(countersRefused === 0 ? [] : [['counters', `no room for ${countersRefused}: shown as 0`] as const]),
@@ -51,6 +53,12 @@ export function statusLines(status: GatewayStatus, palette: text.Palette): strin
     `${palette.bold(text.printable(status.name))}  ${style(status.state)}  up ${text.formatSeconds(status.upSeconds)}, bulkhead ${status.version}`,
     ...rows.map(([name, value]) => `${name.padEnd(width)}  ${text.printable(value)}`),
   ];
+}
+
+function bgpWords({ routers, attributeOctets, attributeLimit, sessionsEnded }: BgpMemoryStatus): string {
+  const of = `${text.formatOctets(attributeOctets)} of ${text.formatOctets(attributeLimit)}`;
+  const ended = sessionsEnded === 0 ? '' : `; ${sessionsEnded} sessions ended for more`;
+  return `path attributes ${of}, ${routers} ${routers === 1 ? 'router' : 'routers'}${ended}`;
 }
 
 function workerRow(status: WorkerStatus): readonly [string, string] {

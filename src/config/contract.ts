@@ -77,6 +77,8 @@ export interface LimitsConfig {
   readonly halfOpen: number;
   /** Slots of the packet pool. */
   readonly packets: number;
+  /** What the path attributes of the BGP routers of all tenants may take together; one that needs more than its share may lose sessions. */
+  readonly bgpAttributeOctets: number;
 }
 
 /** The front end: compartment 1. */

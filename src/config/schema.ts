@@ -108,6 +108,7 @@ export const gatewaySchema = section({
     cookieThreshold: leaf(words.wholeNumber(0, 1_000_000)).default(30),
     halfOpen: leaf(words.wholeNumber(1, 1_000_000)).default(1000),
     packets: leaf(words.wholeNumber(64, 65536)).default(1024),
+    bgpAttributeOctets: leaf(words.readOctets).default(1 << 30),
   }).prefault({}),
   dataplane: section({
     workers: leaf((input) => (input === 'auto' ? 1 : words.wholeNumber(0, 31)(input))).default(1),

@@ -12,6 +12,7 @@ import { defaultEngine, type Engine } from '../crypto/index.ts';
 import { IkeEndpoint, type IkeOptions, type Report } from '../ike/index.ts';
 import { type Address, type Endpoint, type Packet, type PacketPool, sameAddress } from '../ip/index.ts';
 import { BgpFollowers } from './bgp/followers.ts';
+import { BgpMemory } from './bgp/memory.ts';
 import { BgpRecordings } from './bgp/recordings.ts';
 import type { GatewayAction, ResolvedDocument } from './contract.ts';
 import {
@@ -90,6 +91,7 @@ export class Books {
   readonly planeProblems = new Map<number, string>();
   /** Who taps packets of which compartment; undefined: of all. */
   readonly taps = new Map<number, number | undefined>();
+  readonly bgpMemory = new BgpMemory(this.tenants);
   readonly bgpFollowers = new BgpFollowers((query, said) => this.emit({ do: 'bgp-said', query, at: this.now, said }));
   readonly bgpRecordings = new BgpRecordings((tenant, peer, records) =>
     this.emit({ do: 'bgp-recorded', at: this.now, tenant, peer, records }),

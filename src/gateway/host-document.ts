@@ -19,7 +19,7 @@ export function planHost(document: HostDocument): HostPlan {
         external: { addresses: [], ports: { ike: 500, natt: 4500 }, interface: undefined, pool: [] },
         underlay: host.underlay,
         keyLog: undefined,
-        limits: { cookieThreshold: 30, halfOpen: 1000, packets: 1024 },
+        limits: { cookieThreshold: 30, halfOpen: 1000, packets: 1024, bgpAttributeOctets: 1 << 30 },
         dataplane: {
           workers: 1,
           cpus: [],

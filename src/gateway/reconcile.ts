@@ -34,6 +34,7 @@ export class Reconciler {
     if (before === undefined) books.begin(resolved, now);
     const changed = changedBetween(before, resolved);
     books.resolved = resolved;
+    books.bgpMemory.budget.limit = resolved.document.gateway.limits.bgpAttributeOctets;
     const { addresses } = resolved.document.gateway.external;
     this.#listen(addresses);
     this.#underlay(before, resolved);

@@ -34,7 +34,18 @@ export interface GatewayStatus {
   /** What there was no room for in the memory of counters: it is shown with zeros. */
   readonly countersRefused: number;
   readonly engine: string;
+  /** Of all tenants; absent where none has a BGP router. */
+  readonly bgp?: BgpMemoryStatus;
   readonly memoryBytes?: number;
+}
+
+/** Path attributes of all BGP routers together. */
+export interface BgpMemoryStatus {
+  readonly routers: number;
+  readonly attributeOctets: number;
+  readonly attributeLimit: number;
+  /** Sessions that were ended because all did not fit. */
+  readonly sessionsEnded: number;
 }
 
 /** Slots of a packet pool. */

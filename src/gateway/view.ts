@@ -49,7 +49,15 @@ export function viewGateway(books: Books, now: Millis): GatewayStatus {
     workers,
     countersRefused: books.slots.refused,
     engine: books.engine.name,
+    ...viewBgpMemory(books),
   };
+}
+
+/** Nothing where no tenant has a BGP router. */
+function viewBgpMemory({ bgpMemory: { budget } }: Books): Pick<GatewayStatus, 'bgp'> {
+  if (budget.size === 0) return {};
+  const { size: routers, held: attributeOctets, limit: attributeLimit, refused: sessionsEnded } = budget;
+  return { bgp: { routers, attributeOctets, attributeLimit, sessionsEnded } };
 }
 
 export const viewTenants = (books: Books): TenantStatus[] =>

@@ -293,6 +293,7 @@ describe('commands', () => {
     const { exit, out } = await run('bgp peers contoso/hq', backend);
     expect([exit, out.split('\n')[0]]).toEqual([3, 'contoso/hq  Idle  AS 65020, expected 65021']);
     const status = await run('status', backend);
+    expect(status.out).toMatch(/\nBGP +path attributes \d+ B of 1\.1 GB, 2 routers\n/);
     expect(status.exit).toBe(3);
     expect(status.out).toContain('contoso: BGP peer hq (10.2.0.1, AS 65021) is not up: AS 65020, expected 65021');
     expect(status.out).toContain('one side has another AS number in its document: compare `asn` on both');

@@ -41,7 +41,7 @@ describe('the ten lines of a lab peer', () => {
         external: { ports: { ike: 500, natt: 4500 }, interface: undefined, pool: [] },
         underlay: undefined,
         keyLog: undefined,
-        limits: { cookieThreshold: 30, halfOpen: 1000, packets: 1024 },
+        limits: { cookieThreshold: 30, halfOpen: 1000, packets: 1024, bgpAttributeOctets: 1 << 30 },
       },
       api: { listen: 'unix:/run/bulkhead/control.sock' },
     });

@@ -9,6 +9,8 @@ import { type AttributeStore, HEADER, putWord, valueAt, valueLength } from './at
 
 /** RFC 4271 §4.3: what two octets of length can say. */
 export const LONGEST_VALUE = 0xffff;
+/** Why a set cannot be. */
+export const TOO_LONG = 'an attribute would be longer than 65,535 octets (RFC 4271 §4.3)';
 
 export class AttributeDraft {
   weight = 0;
@@ -118,13 +120,17 @@ export class AttributeDraft {
     this.set(ATTRIBUTE.AS_PATH, 0x40, out);
   }
 
-  /** The number of the set, with one reference for the caller; 0 where a value has become too long for any attribute. */
+  /** A value has become longer than an attribute can be. */
+  get isTooLong(): boolean {
+    for (let i = 0; i < this.#count; i++) if (this.#lengths[i]! > LONGEST_VALUE) return true;
+    return false;
+  }
+
+  /** The number of the set, with one reference for the caller; 0 where it `isTooLong`. */
   commit(): number {
+    if (this.isTooLong) return 0;
     let need = HEADER + this.#hopLength;
-    for (let i = 0; i < this.#count; i++) {
-      if (this.#lengths[i]! > LONGEST_VALUE) return 0;
-      need += this.#lengths[i]! + 4;
-    }
+    for (let i = 0; i < this.#count; i++) need += this.#lengths[i]! + 4;
     const out = this.#store.room(need);
     out[0] = this.weight >>> 8;
     out[1] = this.weight;

@@ -9,10 +9,11 @@
  * Invariants: number 0 is no set; equal octets have equal numbers; a number is valid while somebody holds a reference, and its octets
  * do not change. Room of what is freed is reused by sets of the same size (in steps of 8 octets); where less than half of the arena is in
  * use, sets move together before it grows, so churn does not grow it whatever sizes come and go.
- * Limit: ATTRIBUTE_OCTETS. The store refuses nothing, since what policies and groups make of a set has to be kept: intake asks `isFull`.
+ * Limits: ATTRIBUTE_OCTETS, and what several stores may have together (`AttributeBudget`). The store refuses nothing, since what policies and groups make of a set has to be kept: intake asks `isFull`.
  */
 import type { Bytes } from '../../core/index.ts';
 import { ATTRIBUTE, COMMUNITY } from '../message/iana.ts';
+import type { AttributeAccount } from './attribute-budget.ts';
 import { grown8, grown16, grown32 } from './columns.ts';
 import { NextHops } from './next-hops.ts';
 
@@ -62,14 +63,16 @@ export class AttributeStore {
   /** Octets of the arena that are in use. */
   #live = 0;
   readonly #limit: number;
+  readonly #account: AttributeAccount | undefined;
 
   #scratch: Bytes = new Uint8Array(0);
   /** First free room by size; linked through the arena. */
   readonly #rooms = new Map<number, number>();
 
-  constructor(hops: NextHops = new NextHops(), limit: number = ATTRIBUTE_OCTETS) {
+  constructor(hops: NextHops = new NextHops(), limit: number = ATTRIBUTE_OCTETS, account?: AttributeAccount) {
     this.hops = hops;
     this.#limit = limit;
+    this.#account = account;
   }
 
   /** Sets that are alive. */
@@ -87,13 +90,23 @@ export class AttributeStore {
     return this.#live + this.#count * COLUMN_OCTETS + this.hops.held;
   }
 
-  /** More is held than the limit: who brings a new set is to go. */
+  /** More is held than a limit allows: who brings a new set is to go. */
   get isFull(): boolean {
-    return this.held > this.#limit;
+    this.report();
+    return this.held > this.#limit || this.#account?.isOver === true;
   }
 
-  get limit(): number {
-    return this.#limit;
+  /** What it is full of: to be said once for each session that ends for it. */
+  refuse(): string {
+    if (this.held > this.#limit)
+      return `path attributes of this router take ${this.held} octets, ${this.#limit} are allowed`;
+    this.#account!.budget.refused += 1;
+    return this.#account!.words;
+  }
+
+  /** What is held now, to the account. */
+  report(): void {
+    this.#account?.report(this.held);
   }
 
   /** Octets of all tables. */

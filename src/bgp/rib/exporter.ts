@@ -12,7 +12,7 @@ import { type Family, IPV4_UNICAST } from '../message/types.ts';
 import { addCommunity } from '../policy/community.ts';
 import type { Outcome, Policy } from '../policy/policy.ts';
 import { isConfederate, withoutConfederation } from './as-path.ts';
-import type { AttributeDraft } from './attribute-draft.ts';
+import { type AttributeDraft, TOO_LONG } from './attribute-draft.ts';
 import { type AttributeStore, SET } from './attribute-store.ts';
 import { grown32 } from './columns.ts';
 import { PATH, type PathTable } from './path-table.ts';
@@ -113,9 +113,7 @@ export class Exporter {
       return 'routes of internal peers go to clients and external peers only (RFC 4456)';
     const signature = this.#policy?.byPrefix ? this.#signature(this.#paths.rows[path]!) : 0;
     const { accept, why } = this.#shape(set, from, signature, (this.#paths.flags[path]! & PATH.longLived) !== 0);
-    const told = accept ? this.#draft.commit() : 0;
-    this.#store.release(told);
-    return accept && told === 0 ? 'an attribute would be longer than 65,535 octets (RFC 4271 §4.3)' : why;
+    return accept && this.#draft.isTooLong ? TOO_LONG : why;
   }
 
   /** What was worked out for routes of a peer does not hold any more. */

@@ -3,7 +3,7 @@
  *
  * Read first: RFC 4271 §6.3, §9; RFC 7606 §3, §5; RFC 7911 §3; RFC 4456 §8; RFC 8212; RFC 2439. Nothing is changed before every prefix of the
  * message has been looked at, so a malformed one that ends the session leaves no half of itself behind.
- * Limits: prefixes of a peer and family, and octets of attribute sets (`AttributeStore`). Beyond either the session ends that has said more,
+ * Limits: prefixes of a peer and family, and octets of attribute sets (`AttributeStore`), of this router and of all. Beyond either the session ends that has said more,
  * with all its routes (RFC 4486 subcodes 1 and 8); who says again what there is already is left alone.
  */
 import { type Bytes, type Millis, putU32, sameBytes, u16 } from '../../core/index.ts';
@@ -11,7 +11,7 @@ import { notification } from '../message/fault.ts';
 import { CEASE, ERROR, HEADER_LENGTH, UPDATE_ERROR } from '../message/iana.ts';
 import { type Family, IPV4_UNICAST, type NotificationMessage } from '../message/types.ts';
 import { decodeUpdate } from '../message/update.ts';
-import type { AttributeDraft } from './attribute-draft.ts';
+import { type AttributeDraft, TOO_LONG } from './attribute-draft.ts';
 import { AttributeScan } from './attribute-scan.ts';
 import { type AttributeStore, word } from './attribute-store.ts';
 import type { Dampening, News } from './dampening.ts';
@@ -138,7 +138,8 @@ export class Intake {
     rib.table.fetch(row);
     this.#draft.load(before);
     const signature = peer.import.signature(rib.table.key, rib.table.lengths[row]!);
-    return peer.import.run(this.#store, before, signature, this.#draft, peer.localAddress).why;
+    const { accept, why } = peer.import.run(this.#store, before, signature, this.#draft, peer.localAddress);
+    return accept && this.#draft.isTooLong ? `${why}, but ${TOO_LONG}` : why;
   }
 
   /** Whether the message ends the session. */
@@ -212,9 +213,7 @@ export class Intake {
   /** RFC 4486 subcode 8: there is no room for a set that nobody else has. */
   #refuse(): void {
     const owed = notification(ERROR.CEASE, CEASE.OUT_OF_RESOURCES);
-    const { held, limit } = this.#store;
-    const why = `path attributes of this router take ${held} octets, ${limit} are allowed`;
-    this.#events.push({ type: 'fault', notification: owed, why });
+    this.#events.push({ type: 'fault', notification: owed, why: this.#store.refuse() });
   }
 
   #announce(peer: Peer, rib: FamilyRib, octets: Bytes, start: number, end: number, set: number, now: Millis): void {

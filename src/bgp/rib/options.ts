@@ -1,6 +1,7 @@
 /** What the tables are told when they are made, and of what is their own. */
 import type { Community } from '../message/community.ts';
 import type { Family } from '../message/types.ts';
+import type { AttributeAccount } from './attribute-budget.ts';
 import type { DampeningOptions } from './dampening.ts';
 import type { DecisionOptions } from './decision.ts';
 import type { Resolve } from './next-hops.ts';
@@ -25,6 +26,8 @@ export interface RibOptions {
   readonly queueOctets?: number;
   /** Of attribute sets. Default ATTRIBUTE_OCTETS. */
   readonly attributeOctets?: number;
+  /** With the tables of other routers; whoever opened it closes it. */
+  readonly account?: AttributeAccount;
 }
 
 /** Of a peer whose session stays. */

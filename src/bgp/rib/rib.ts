@@ -56,7 +56,7 @@ export class Rib {
 
   constructor(options: RibOptions) {
     this.#options = options;
-    this.store = new AttributeStore(new NextHops(options.resolve), options.attributeOctets);
+    this.store = new AttributeStore(new NextHops(options.resolve), options.attributeOctets, options.account);
     this.#draft = new AttributeDraft(this.store);
     const { routerId, clusterId = routerId, clientToClient = true } = options;
     this.#reflection = { clusterId, clientToClient };
@@ -228,6 +228,7 @@ export class Rib {
       this.#peers[number] = undefined;
       this.#free.push(number);
     }
+    this.store.report();
   }
 
   /** Nothing waits for `flush`. */

@@ -1,6 +1,7 @@
 /** From the document's words to what a speaker needs. The document was checked before it came here. */
 import {
   AFI,
+  type AttributeAccount,
   type DampeningOptions,
   type Family,
   IPV4_UNICAST,
@@ -16,7 +17,12 @@ import { type Address, formatAddress, type TcpOptions } from '../../ip/index.ts'
 import { compilePolicy } from './policy.ts';
 import type { TransportPeer } from './transport.ts';
 
-export const compileRib = (config: BgpConfig, resolve: NonNullable<RibOptions['resolve']>): RibOptions => ({
+export const compileRib = (
+  config: BgpConfig,
+  resolve: NonNullable<RibOptions['resolve']>,
+  account?: AttributeAccount,
+): RibOptions => ({
+  ...(account === undefined ? {} : { account }),
   localAs: config.asn,
   routerId: config.routerId,
   decision: { ...config.decision, multipath: config.maxPaths },

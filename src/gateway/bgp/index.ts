@@ -1,4 +1,5 @@
 export { BgpFollowers, type Follower } from './followers.ts';
+export { BgpMemory } from './memory.ts';
 export { type Concerned, notificationAdvice } from './notification-advice.ts';
 export { BgpRecordings, type Recorded, records } from './recordings.ts';
 export * from './router.ts';

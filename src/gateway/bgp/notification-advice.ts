@@ -131,7 +131,7 @@ const CEASE: Readonly<Record<number, Row>> = {
   ),
   7: row('both sides have dialled and one connection was enough: nothing is to be done'),
   8: row(
-    'the attributes of its routes need more memory than there is for them: refuse some by `import`',
+    'the attributes of its routes need more memory than there is for them: refuse some by `import`, or raise gateway.limits.bgpAttributeOctets',
     'the peer has no memory for the session or its routes: tell it fewer (`export`), or have that mended there',
   ),
   9: row(

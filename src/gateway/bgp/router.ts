@@ -8,9 +8,11 @@
  * Invariants: nothing here refers to another tenant; what BGP has put into the FIB is what the tables say, whatever order changes come in.
  */
 import {
+  type AttributeAccount,
   CEASE,
   describeFamily,
   ERROR,
+  notification,
   type PeerSettings,
   type RouteChange,
   Speaker,
@@ -53,6 +55,8 @@ export class TenantRouter implements Timed {
   touched = false;
   config: BgpConfig;
   readonly speaker: Speaker;
+  /** What its path attributes take of what all tenants' may. */
+  readonly account: AttributeAccount;
   readonly transport: BgpTransport;
   readonly #books: Books;
   readonly #tenant: Tenant;
@@ -83,9 +87,10 @@ export class TenantRouter implements Timed {
     this.#tenant = tenant;
     this.config = config;
     const { random } = books;
+    this.account = books.bgpMemory.budget.open();
     this.#installed = new Installed(tenant);
     this.speaker = new Speaker(
-      compileRib(config, (address) => this.#installed.resolve(address)),
+      compileRib(config, (address) => this.#installed.resolve(address), this.account),
       random,
     );
     this.transport = new BgpTransport({
@@ -208,7 +213,24 @@ export class TenantRouter implements Timed {
       this.#removePeer(peer, now);
     }
     this.#installed.clear();
+    this.account.budget.close(this.account);
     this.#tenant.command({ do: 'set-transport', compartment: this.#tenant.number, on: false });
+  }
+
+  /** Ends the session with most routes, to give back what they take; false: there is none. */
+  shed(now: Millis): boolean {
+    const { rib } = this.speaker;
+    const paths = (peer: string): number => {
+      const number = this.speaker.negotiated(peer) === undefined ? undefined : this.speaker.number(peer);
+      return number === undefined ? 0 : rib.families.reduce((sum, family) => sum + family.countOf(number), 0);
+    };
+    const [largest] = this.speaker.peers.toSorted((a, b) => paths(b) - paths(a));
+    if (largest === undefined || paths(largest) === 0) return false;
+    this.account.budget.refused += 1;
+    const fault = { type: 'fault', notification: OUT_OF_RESOURCES, why: this.account.words } as const;
+    this.#events.push({ type: 'session', peer: largest, event: fault });
+    this.#run(now);
+    return true;
   }
 
   #plan(peer: BgpPeerConfig, secrets: PeerSecrets): PeerPlan {
@@ -252,6 +274,7 @@ export class TenantRouter implements Timed {
       for (const action of this.speaker.handle(event, now)) this.#perform(action, now);
     this.#running = false;
     this.#books.touch(this);
+    this.#books.bgpMemory.relieve(now);
   }
 
   #perform(action: SpeakerAction, now: Millis): void {
@@ -408,6 +431,7 @@ const EXTERNAL = 20;
 const INTERNAL = 200;
 /** Of the discard route of an aggregate: any other route to its very prefix goes before it. */
 const AGGREGATE = 254;
+const OUT_OF_RESOURCES = notification(ERROR.CEASE, CEASE.OUT_OF_RESOURCES);
 /** RFC 4486. */
 const SHUTDOWN = 2;
 const RESET = 4;

@@ -71,7 +71,8 @@ export class BgpTransport {
   constructor(options: TransportOptions) {
     const { random, md5, mtu } = options;
     this.#options = options;
-    this.host = new TcpHost({ random, md5, mtu, limits: { ...EACH_PEER_ITS_OWN, ...options.limits } });
+    const dialled = (remote: Endpoint) => this.#dialled(remote);
+    this.host = new TcpHost({ random, md5, mtu, dialled, limits: { ...EACH_PEER_ITS_OWN, ...options.limits } });
     this.host.listen(BGP_PORT, { accept: (remote) => this.#peerAt(remote)?.tcp });
   }
 
@@ -246,6 +247,11 @@ export class BgpTransport {
 
   #tell(link: Link, event: SessionEvent): void {
     this.#options.tell(link.peer, event);
+  }
+
+  #dialled({ address, port }: Endpoint): TcpOptions | undefined {
+    const peer = this.#peerAt(address);
+    return peer?.port === port ? peer.tcp : undefined;
   }
 
   #peerAt(address: Address): TransportPeer | undefined {

@@ -88,6 +88,8 @@ export interface TcpHostOptions {
   readonly md5: (octets: Bytes) => Bytes;
   /** Largest packet towards an address; default 1500. */
   readonly mtu?: (remote: Address) => number;
+  /** How whom the host dials is spoken to, where a connection is gone and the peer does not know it yet. */
+  readonly dialled?: (remote: Endpoint) => TcpOptions | undefined;
   readonly limits?: Partial<TcpLimits>;
 }
 

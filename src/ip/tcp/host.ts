@@ -198,13 +198,13 @@ export class TcpHost {
     const listener = this.#listenerFor(local);
     const follows = known !== undefined && listener !== undefined && isOnlySyn(segment) && known.mayFollow(segment);
     const current = follows ? undefined : known;
-    const options = current?.options ?? (listener && optionsFor(listener, remote.address, local.address));
+    const accepted = listener && optionsFor(listener, remote.address, local.address);
+    const options = current?.options ?? (listener === undefined ? this.#options.dialled?.(remote) : accepted);
     if (options !== undefined && !this.#passes(segment, options)) return;
     if (current !== undefined) return current.arrive(segment, now);
-    if (options === undefined) return this.#refuse(segment, {}, now);
-    if (!isOnlySyn(segment)) return this.#refuse(segment, options, now);
+    if (accepted === undefined || !isOnlySyn(segment)) return this.#refuse(segment, options ?? {}, now);
     if (known !== undefined) this.#remove(known);
-    this.#accept(segment, local, remote, options, now);
+    this.#accept(segment, local, remote, accepted, now);
   }
 
   /** RFC 5082 §3 and RFC 2385 §3: what does not pass leaves no trace but a count. */
@@ -231,7 +231,7 @@ export class TcpHost {
     this.#add(local, remote, options, true, now).answer(syn, now);
   }
 
-  /** RFC 9293 §3.10.7.1: a RST, as one that the sender believes. */
+  /** RFC 9293 §3.10.7.1: a RST, as one that the sender believes; RFC 2385 §3.0: so it is signed where the secret is known. */
   #refuse(segment: Segment, options: TcpOptions, now: Millis): void {
     const { flags, sequence, acknowledgment, length } = segment;
     if ((flags & TCP_FLAG.rst) !== 0) return;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { IPV4_UNICAST } from '../../../src/bgp/message/types.ts';
+import { receivedOf } from '../../../src/bgp/rib/look.ts';
 import { Rib } from '../../../src/bgp/rib/rib.ts';
 import { concat, EMPTY } from '../../../src/core/index.ts';
 import { attribute, long, peerOptions, sequences, update, usual, word } from './speakers.ts';
@@ -40,7 +41,10 @@ describe('RFC 4271 §4.3: attributes that would be longer than 65,535 octets', (
     const world = new World();
     const a = world.peer(1, { import: prepends });
     world.say(a, longest);
-    expect(world.rib.explain(prefix('198.51.100.0/24'))).toHaveLength(1);
+    const [path, ...others] = world.rib.explain(prefix('198.51.100.0/24'));
+    const why = 'clause 0 accepts it, but an attribute would be longer than 65,535 octets (RFC 4271 §4.3)';
+    expect([path, others]).toMatchObject([{ best: false, why }, []]);
+    expect(receivedOf(world.rib, a, { offset: 0, limit: 2 })).toMatchObject([{ accepted: false, why, after: null }]);
     world.rib.flush();
     expect(world.rib.takeRoutes(10)).toEqual([]);
   });

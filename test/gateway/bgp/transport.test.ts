@@ -1,10 +1,11 @@
 /** The transport of a router against peers whose every segment is written here, in virtual time. */
 import { describe, expect, it } from 'vitest';
 import type { SessionEvent } from '../../../src/bgp/index.ts';
-import { type Bytes, type Millis, seededRandom } from '../../../src/core/index.ts';
+import { type Bytes, type Millis, Secret, seededRandom } from '../../../src/core/index.ts';
 import { md5 } from '../../../src/crypto/index.ts';
-import { BgpTransport } from '../../../src/gateway/bgp/transport.ts';
+import { BgpTransport, type TransportPeer } from '../../../src/gateway/bgp/transport.ts';
 import { buildTcp, TCP_FLAG, tcpAcknowledgment, tcpDestinationPort, tcpFlags } from '../../../src/ip/index.ts';
+import { readSegment, signatureHolds, writeSegment } from '../../../src/ip/tcp/segment.ts';
 import { addr } from '../../support/packets.ts';
 
 const OURS = addr('10.1.0.1');
@@ -27,14 +28,11 @@ class Bench {
       emit: (packet) => void this.#emitted.push(packet),
       tell: (peer, event) => void this.heard.push({ peer, event }),
     });
-    for (let i = 0; i < peers; i++)
-      this.transport.setPeer({
-        name: `p${i}`,
-        address: addr(addressOf(i)),
-        localAddress: undefined,
-        port: 179,
-        tcp: {},
-      });
+    for (let i = 0; i < peers; i++) this.transport.setPeer(this.peer(i));
+  }
+
+  peer(i: number): TransportPeer {
+    return { name: `p${i}`, address: addr(addressOf(i)), localAddress: undefined, port: 179, tcp: {} };
   }
 
   emitted(): Bytes[] {
@@ -133,4 +131,17 @@ describe('connections that nobody reads', () => {
     expect(bench.transport.host.size).toBe(1);
     expect(bench.connects(1, 4001)).toBe(true);
   });
+});
+
+it('RFC 2385 §3.0: what a peer sends to a connection that we dialled and that is gone is answered with a signed RST', () => {
+  const bench = new Bench(2);
+  const key = Secret.fromText('secret of the first');
+  bench.transport.setPeer({ ...bench.peer(0), tcp: { md5Key: key } });
+  const fields = { destination: OURS, sourcePort: 179, destinationPort: 50_000, sequence: 1, acknowledgment: 9 };
+  const answer = (peer: number, md5Key?: Secret) => {
+    const segment = { ...fields, source: addr(addressOf(peer)), flags: ack, window: 0, md5Key };
+    bench.transport.packet(writeSegment(segment, new Uint8Array(0), md5), bench.now);
+    return bench.emitted().map((packet) => signatureHolds(readSegment(packet)!, md5Key, md5));
+  };
+  expect([answer(0, key), answer(0), answer(1)]).toEqual([[true], [], [true]]);
 });

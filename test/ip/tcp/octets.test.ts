@@ -10,6 +10,7 @@ import {
   TCP_OPTION,
   transportChecksumHolds,
 } from '../../../src/ip/index.ts';
+import { readSegment, signatureHolds, writeSegment } from '../../../src/ip/tcp/segment.ts';
 import { addr, expectPacket } from '../../support/packets.ts';
 import { A, B, emitted, flagsOf, HandPeer, md5, newHost, sequenceOf, told, words } from './support.ts';
 
@@ -181,6 +182,31 @@ describe('RFC 2385: signatures', () => {
     });
     expect(host.packet(rst, 1)).toEqual([]);
     expect(host.counters.signature).toBe(2);
+  });
+
+  it('§3.0: a RST is signed too, for a connection that is gone and whose secret is known; nobody else gets one', () => {
+    const host = newHost(1, {
+      dialled: ({ address, port }) => (address[3] === B[3] && port === 179 ? { md5Key: KEY } : undefined),
+    });
+    const late = (key: Secret | undefined, source = B, sourcePort = 179) => {
+      const ends = { source, destination: A, sourcePort, destinationPort: 50_000 };
+      const fields = { ...ends, sequence: 7, acknowledgment: 99, flags: TCP_FLAG.ack, window: 0, md5Key: key };
+      return emitted(host.packet(writeSegment(fields, new Uint8Array(0), md5), 0));
+    };
+    const [rst] = late(KEY);
+    expect(flagsOf(rst!)).toBe('RST');
+    expect(sequenceOf(rst!)).toBe(99);
+    expect(signatureHolds(readSegment(rst!)!, KEY, md5)).toBe(true);
+    expect([late(undefined), late(Secret.fromText('other'))]).toEqual([[], []]);
+    expect(host.counters).toMatchObject({ resets: 1, signature: 2 });
+    // Of others there is no secret, as ever.
+    for (const [unsigned] of [late(undefined, addr('10.1.0.77')), late(undefined, B, 4000)])
+      expect(readSegment(unsigned!)!.signature).toBeUndefined();
+    // A SYN begins nothing where nobody listens.
+    const ends = { source: B, destination: A, sourcePort: 179, destinationPort: 50_000 };
+    const syn = { ...ends, sequence: 7, acknowledgment: 0, flags: TCP_FLAG.syn, window: 0, md5Key: KEY };
+    expect(emitted(host.packet(writeSegment(syn, new Uint8Array(0), md5), 0)).map(flagsOf)).toEqual(['RST ACK']);
+    expect(host.size).toBe(0);
   });
 
   it('RFC 9293 §3.7.1: segments are so much smaller', () => {
