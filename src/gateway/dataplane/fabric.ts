@@ -6,7 +6,7 @@
  * Leaves to others: outer IP and UDP headers, which the sockets write.
  * Invariant: a VSID leads to the ports of its tenant only; each frame given is handed out, passed on or released.
  */
-import type { Deadline, Millis, Timed } from '../../core/index.ts';
+import type { AgendaEntry, Deadline, Millis, Timed } from '../../core/index.ts';
 import {
   type Address,
   beginCut,
@@ -32,6 +32,7 @@ export interface PortTaker {
 
 export class Fabric implements Timed {
   touched = false;
+  entry: AgendaEntry | undefined = undefined;
   readonly parameters: UnderlayParameters;
   readonly switch: VirtualSwitch;
   readonly #plane: DataPlane;

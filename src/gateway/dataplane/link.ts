@@ -7,7 +7,7 @@
  * A packet for the tenant's own external address goes out and comes back in (hairpinning), because compartment 1 routes it so.
  * Invariant: each packet given is refused to the compartment it comes from, or enters the other one.
  */
-import type { Deadline, Millis, Timed } from '../../core/index.ts';
+import type { AgendaEntry, Deadline, Millis, Timed } from '../../core/index.ts';
 import { DROP, ipVersion, ipv4IsFragment, PASS, type Packet } from '../../ip/index.ts';
 import { Nat } from '../../nat/index.ts';
 import { NAT_REFUSED_AT } from './cells.ts';
@@ -23,6 +23,7 @@ interface Side {
 
 export class PlaneLink implements Timed {
   touched = false;
+  entry: AgendaEntry | undefined = undefined;
   inside: Side | undefined;
   outside: Side | undefined;
   readonly #plane: DataPlane;

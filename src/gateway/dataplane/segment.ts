@@ -5,7 +5,7 @@
  * Read first: compartment/segment.ts. Invariant: an IP packet out of a segment enters the compartment it belongs to, and no other.
  */
 import { Segment, type SegmentSink } from '../../compartment/index.ts';
-import type { Bytes, Deadline, Millis, Timed } from '../../core/index.ts';
+import type { AgendaEntry, Bytes, Deadline, Millis, Timed } from '../../core/index.ts';
 import { type Address, formatPrefix, type Packet, type Prefix } from '../../ip/index.ts';
 import type { DataPlane } from './plane.ts';
 import type { PlaneTenant } from './tenant.ts';
@@ -26,6 +26,7 @@ export interface PlaneSegmentOptions {
 
 export class PlaneSegment implements Timed, SegmentSink {
   touched = false;
+  entry: AgendaEntry | undefined = undefined;
   readonly segment: Segment;
   /** What else is answered for, by the text of the prefix. */
   #answered: Map<string, Prefix> | undefined;

@@ -4,7 +4,7 @@
  * Invariant: nothing here refers to another tenant.
  */
 import { Compartment, type PingResult, type Sink } from '../../compartment/index.ts';
-import type { Deadline, Millis, Timed } from '../../core/index.ts';
+import type { AgendaEntry, Deadline, Millis, Timed } from '../../core/index.ts';
 import { type Address, DROP, type Packet } from '../../ip/index.ts';
 import type { NatSettings, PlaneCommand } from './contract.ts';
 import type { PlaneLink } from './link.ts';
@@ -16,6 +16,7 @@ type AddInterface = Extract<PlaneCommand, { do: 'add-interface' }>;
 
 export class PlaneTenant implements Timed, Sink {
   touched = false;
+  entry: AgendaEntry | undefined = undefined;
   /** TCP to own addresses is told to control. */
   hasTransport = false;
   readonly transportRate = transportBucket();
