@@ -58,6 +58,7 @@ export class PlaneLink implements Timed {
   reconfigure(settings: NatSettings): void {
     if (this.#parameters !== undefined) this.#parameters = { ...this.#parameters, ...settings };
     this.#nat?.reconfigure(settings);
+    this.#plane.touch(this);
     this.inside?.tenant.setNat(this.inside.interface, settings);
   }
 
@@ -90,7 +91,8 @@ export class PlaneLink implements Timed {
       return this.#plane.enter(to.tenant, to.interface, packet, now);
     }
     const verdict = outward ? nat.outbound(packet, now) : nat.inbound(packet, now);
-    this.#plane.touch(this);
+    // Only the first session, and a fragment that waits, are due before what is known already.
+    if (this.entry === undefined || verdict === DROP.fragment) this.#plane.touch(this);
     if (verdict !== PASS) {
       if (verdict === DROP.natNoPort) this.#noteRefusal(NAT_REFUSED_AT, now);
       else if (verdict === DROP.natLimit) this.#noteRefusal(NAT_REFUSED_AT + 1, now);
