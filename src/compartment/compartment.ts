@@ -67,6 +67,7 @@ import {
   COMPARTMENT_DROPS,
   type Counters,
   dropCells,
+  FORWARDED,
   newCounters,
   readCounters,
 } from './counters.ts';
@@ -87,8 +88,9 @@ export interface CompartmentOptions {
   /** For the identification of IP packets, and for which of equal ways a flow goes. */
   readonly random: Random;
   readonly limits?: Partial<CompartmentLimits>;
-  /** Where its counters stand: COMPARTMENT_CELLS doubles. Default: its own. */
+  /** Where its counters stand: COMPARTMENT_CELLS doubles from `first` on, which is 0 by default. Default: its own. */
   readonly cells?: Float64Array;
+  readonly first?: number;
 }
 
 /** `into` of `Sink.dropped` for packets of the compartment's own. */
@@ -103,6 +105,7 @@ export class Compartment {
   readonly #interfaces = new Map<number, Interface>();
   readonly #routes: RoutingTable;
   readonly #cells: Float64Array;
+  readonly #first: number;
   readonly #counters: Counters;
   readonly #random: Random;
   /** Made when they are first needed: most compartments forward and nothing else. */
@@ -116,7 +119,8 @@ export class Compartment {
     this.number = options.number;
     this.limits = options.limits === undefined ? COMPARTMENT_LIMITS : { ...COMPARTMENT_LIMITS, ...options.limits };
     this.#cells = options.cells ?? new Float64Array(COMPARTMENT_CELLS);
-    this.#counters = newCounters(this.#cells);
+    this.#first = options.first ?? 0;
+    this.#counters = newCounters(this.#cells, this.#first);
     this.#pool = options.pool;
     this.#sink = options.sink;
     this.#random = options.random;
@@ -130,13 +134,18 @@ export class Compartment {
 
   /**
    * Its number, from 1 and never used twice: the next one, or the one asked for. It is up. `cells`: where its counters stand,
-   * INTERFACE_CELLS doubles.
+   * INTERFACE_CELLS doubles from `first` on.
    */
-  addInterface(config: InterfaceConfig, number = this.#lastInterface + 1, cells?: Float64Array): number {
+  addInterface(
+    config: InterfaceConfig,
+    number = this.#lastInterface + 1,
+    cells?: Float64Array,
+    first?: number,
+  ): number {
     invariant(this.#interfaces.size < this.limits.interfaces, 'the document keeps to the limit of interfaces');
     invariant(!this.#interfaces.has(number), 'an interface number is used once');
     this.#lastInterface = Math.max(this.#lastInterface, number);
-    const added = new Interface(number, config, cells);
+    const added = new Interface(number, config, cells, first);
     this.#interfaces.set(added.number, added);
     this.#routes.connect(added);
     return added.number;
@@ -219,7 +228,7 @@ export class Compartment {
 
   /** One counter a DROP code, live. */
   get drops(): Float64Array {
-    return dropCells(this.#cells);
+    return dropCells(this.#cells, this.#first);
   }
 
   get counters(): CompartmentCounters {
@@ -332,7 +341,7 @@ export class Compartment {
     setHopLimit(buf, start, hops - 1);
     if (into.clampMss || out.clampMss) this.#clamp(packet, Math.min(linkMtu(packet, into), mtu));
     const sent = fits ? this.#emit(packet, entry) : this.#parts.exit.cut(packet, entry, mtu);
-    if (sent === PASS) this.#counters.forwarded += packets;
+    if (sent === PASS) this.#cells[this.#first + FORWARDED]! += packets;
     return sent;
   }
 
@@ -420,7 +429,7 @@ export class Compartment {
   }
 
   #drop(packet: Packet, reason: number, into: number): void {
-    this.#cells[COMPARTMENT_DROPS + reason]! += wirePackets(packet);
+    this.#cells[this.#first + COMPARTMENT_DROPS + reason]! += wirePackets(packet);
     this.#sink.dropped?.(packet, reason, into);
     this.#release(packet);
   }

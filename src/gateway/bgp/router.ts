@@ -18,7 +18,15 @@ import {
   suberrorName,
 } from '../../bgp/index.ts';
 import type { BgpConfig, BgpPeerConfig } from '../../config/index.ts';
-import { type AgendaEntry, type Bytes, type Deadline, earliest, type Millis, type Secret, type Timed } from '../../core/index.ts';
+import {
+  type AgendaEntry,
+  type Bytes,
+  type Deadline,
+  earliest,
+  type Millis,
+  type Secret,
+  type Timed,
+} from '../../core/index.ts';
 import { md5 } from '../../crypto/index.ts';
 import { type Address, contains, formatPrefix, parsePrefix } from '../../ip/index.ts';
 import type { Books } from '../books.ts';

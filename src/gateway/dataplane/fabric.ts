@@ -80,7 +80,7 @@ export class Fabric implements Timed {
       this.switch.setRecords(tenant, records);
       this.switch.setRoutes(tenant, routes);
     } else {
-      this.switch.addTenant({ tenant, name, subnets, records, routes, cells: this.#plane.cellsAt(cells) });
+      this.switch.addTenant({ tenant, name, subnets, records, routes, ...this.#plane.placeOf(cells) });
     }
     this.#networks.set(tenant, network);
     this.#plane.touch(this);

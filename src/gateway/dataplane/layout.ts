@@ -157,7 +157,7 @@ export class Layout {
   #addInterface(command: Of<'add-interface'>, now: Millis): void {
     const tenant = this.tenants.get(command.compartment);
     if (tenant === undefined) return;
-    tenant.add(command, this.#plane.cellsAt(command.cells));
+    tenant.add(command, this.#plane.placeOf(command.cells));
     const way = this.#wayOf(tenant, command);
     tenant.ways.set(command.interface, way);
     if (!this.#plane.likeness && way.kind === 'segment') this.#announce(way.segment, now);

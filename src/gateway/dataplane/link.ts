@@ -50,7 +50,7 @@ export class PlaneLink implements Timed {
   get nat(): Nat | undefined {
     if (this.#nat !== undefined || this.#parameters === undefined) return this.#nat;
     const { cells, ...settings } = this.#parameters;
-    this.#nat = new Nat({ ...settings, random: this.#plane.random, cells: this.#plane.cellsAt(cells) });
+    this.#nat = new Nat({ ...settings, random: this.#plane.random, ...this.#plane.placeOf(cells) });
     return this.#nat;
   }
 

@@ -30,7 +30,7 @@ import {
   type PacketPool,
 } from '../../ip/index.ts';
 import { trace } from '../trace/index.ts';
-import { type Cells, LocalCells, POOL_AT } from './cells.ts';
+import { type CellPlace, type Cells, LocalCells, POOL_AT } from './cells.ts';
 import type { PlaneCommand, PlaneEvent, PlaneOutput, SaPair, SaPhase } from './contract.ts';
 import { Egress } from './egress.ts';
 import { Ingress } from './ingress.ts';
@@ -214,6 +214,10 @@ export class DataPlane {
 
   cellsAt(slot: number): Float64Array {
     return this.#cells.at(slot);
+  }
+
+  placeOf(slot: number): CellPlace {
+    return this.#cells.place(slot);
   }
 
   touch(item: Timed): void {

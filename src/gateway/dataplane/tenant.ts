@@ -6,6 +6,7 @@
 import { Compartment, type PingResult, type Sink } from '../../compartment/index.ts';
 import type { AgendaEntry, Deadline, Millis, Timed } from '../../core/index.ts';
 import { type Address, DROP, type Packet } from '../../ip/index.ts';
+import type { CellPlace } from './cells.ts';
 import type { NatSettings, PlaneCommand } from './contract.ts';
 import type { PlaneLink } from './link.ts';
 import type { DataPlane } from './plane.ts';
@@ -31,7 +32,7 @@ export class PlaneTenant implements Timed, Sink {
   constructor(plane: DataPlane, name: string, number: number, cells: number) {
     const { pool, random } = plane;
     this.#plane = plane;
-    this.compartment = new Compartment({ name, number, pool, random, sink: this, cells: plane.cellsAt(cells) });
+    this.compartment = new Compartment({ name, number, pool, random, sink: this, ...plane.placeOf(cells) });
     this.#cells = cells;
   }
 
@@ -63,8 +64,8 @@ export class PlaneTenant implements Timed, Sink {
     this.#plane.tell({ type: 'pinged', compartment: this.compartment.number, result });
   }
 
-  add(command: AddInterface, cells: Float64Array): void {
-    this.compartment.addInterface(command.config, command.interface, cells);
+  add(command: AddInterface, { cells, first }: CellPlace): void {
+    this.compartment.addInterface(command.config, command.interface, cells, first);
   }
 
   /** The NAT of a link is another one now. */
