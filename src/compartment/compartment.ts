@@ -171,6 +171,11 @@ export class Compartment {
     this.#routes.refresh(changed);
   }
 
+  /** For `receiveBy`. */
+  interfaceAt(number: number): Interface {
+    return this.#interface(number);
+  }
+
   interfaces(): InterfaceView[] {
     return [...this.#interfaces.values()].map((i) => i.view());
   }
@@ -240,12 +245,14 @@ export class Compartment {
   /** Takes a packet that came in by an interface; it is emitted, consumed or released. */
   receive(packet: Packet, from: number, now: Millis): void {
     const into = this.#interfaces.get(from);
-    if (into?.up !== true) {
-      this.#drop(packet, DROP.linkDown, from);
-      return;
-    }
-    const verdict = this.#forward(packet, into, into.countReceived(packet), now);
-    if (verdict !== PASS) this.#drop(packet, verdict, from);
+    if (into === undefined) this.#drop(packet, DROP.linkDown, from);
+    else this.receiveBy(packet, into, now);
+  }
+
+  /** The same for whoever keeps the interface, which may be gone meanwhile. */
+  receiveBy(packet: Packet, into: Interface, now: Millis): void {
+    const verdict = into.up ? this.#forward(packet, into, into.countReceived(packet), now) : DROP.linkDown;
+    if (verdict !== PASS) this.#drop(packet, verdict, into.number);
   }
 
   /**

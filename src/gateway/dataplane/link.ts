@@ -7,6 +7,7 @@
  * A packet for the tenant's own external address goes out and comes back in (hairpinning), because compartment 1 routes it so.
  * Invariant: each packet given is refused to the compartment it comes from, or enters the other one.
  */
+import type { Interface } from '../../compartment/index.ts';
 import type { AgendaEntry, Deadline, Millis, Timed } from '../../core/index.ts';
 import { DROP, ipVersion, ipv4IsFragment, PASS, type Packet } from '../../ip/index.ts';
 import { Nat } from '../../nat/index.ts';
@@ -15,10 +16,10 @@ import type { NatParameters, NatSettings } from './contract.ts';
 import type { DataPlane } from './plane.ts';
 import type { PlaneTenant } from './tenant.ts';
 
-/** One side: a compartment, and the number of its interface. */
+/** One side: a compartment, and its interface. */
 interface Side {
   readonly tenant: PlaneTenant;
-  readonly interface: number;
+  readonly into: Interface;
 }
 
 export class PlaneLink implements Timed {
@@ -59,7 +60,7 @@ export class PlaneLink implements Timed {
     if (this.#parameters !== undefined) this.#parameters = { ...this.#parameters, ...settings };
     this.#nat?.reconfigure(settings);
     this.#plane.touch(this);
-    this.inside?.tenant.setNat(this.inside.interface, settings);
+    this.inside?.tenant.setNat(this.inside.into.number, settings);
   }
 
   /** From the tenant. */
@@ -88,7 +89,7 @@ export class PlaneLink implements Timed {
     if (to === undefined) return compartment.refuse(packet, DROP.linkDown, now);
     if (nat === undefined) {
       if (this.#plane.tapping) this.#plane.tap.passed(packet);
-      return this.#plane.enter(to.tenant, to.interface, packet, now);
+      return this.#plane.enter(to.tenant, to.into, packet, now);
     }
     const verdict = outward ? nat.outbound(packet, now) : nat.inbound(packet, now);
     // Only the first session, and a fragment that waits, are due before what is known already.
@@ -100,7 +101,7 @@ export class PlaneLink implements Timed {
     }
     if (this.#plane.tapping) this.#plane.tap.translated(packet, outward);
     const first = ipVersion(packet.buf, packet.start) === 4 && ipv4IsFragment(packet.buf, packet.start);
-    this.#plane.enter(to.tenant, to.interface, packet, now);
+    this.#plane.enter(to.tenant, to.into, packet, now);
     if (first) this.#follow(nat, to, outward, now);
   }
 
@@ -115,7 +116,7 @@ export class PlaneLink implements Timed {
       const packet = pool.take();
       if (packet === undefined) return;
       if (!(outward ? nat.followOutbound(packet, now) : nat.followInbound(packet, now))) return pool.release(packet);
-      this.#plane.enter(to.tenant, to.interface, packet, now);
+      this.#plane.enter(to.tenant, to.into, packet, now);
     }
   }
 }

@@ -9,6 +9,7 @@
  * Invariants: each packet taken is given to the output or released, once; an event is kept until `takeEvents`, but IKE messages,
  * TCP and strays beyond EVENTS are dropped like packets, and counted; of TCP a tenant's share is what leaves room for others and for IKE.
  */
+import type { Interface } from '../../compartment/index.ts';
 import {
   Agenda,
   type Bytes,
@@ -184,22 +185,22 @@ export class DataPlane {
   // Between the parts of the data plane.
 
   /** A packet enters a compartment by an interface. */
-  enter(tenant: PlaneTenant, number: number, packet: Packet, now: Millis): void {
-    if (this.tapping) this.tap.entered(tenant, number, packet, now);
-    tenant.compartment.receive(packet, number, now);
+  enter(tenant: PlaneTenant, into: Interface, packet: Packet, now: Millis): void {
+    if (this.tapping) this.tap.entered(tenant, into.number, packet, now);
+    tenant.compartment.receiveBy(packet, into, now);
     this.#agenda.touch(tenant);
   }
 
   /** The same out of a virtual subnet: it may wait for others of its flow until the batch ends. */
-  join(tenant: PlaneTenant, number: number, packet: Packet, now: Millis): void {
+  join(tenant: PlaneTenant, into: Interface, packet: Packet, now: Millis): void {
     // Who watches sees each packet by itself.
-    if (this.tapping) this.enter(tenant, number, packet, now);
-    else this.#joining.add(tenant, number, packet, now);
+    if (this.tapping) this.enter(tenant, into, packet, now);
+    else this.#joining.add(tenant, into, packet, now);
   }
 
   /** An opened packet enters the compartment of its tunnel. */
   deliver(tunnel: PlaneTunnel, packet: Packet, now: Millis): void {
-    this.enter(tunnel.tenant, tunnel.interface, packet, now);
+    this.enter(tunnel.tenant, tunnel.into, packet, now);
   }
 
   toTunnel(tunnel: PlaneTunnel, packet: Packet, now: Millis): void {
