@@ -272,6 +272,17 @@ export class Compartment {
     return hopLimit(buf, start) > 1 && end - start <= linkMtu(packet, out);
   }
 
+  // What each packet needs, to be read before it is needed; of no meaning otherwise.
+
+  touch(): number {
+    return this.#cells[this.#first + FORWARDED]! + this.number + this.#lastInterface + this.#routes.fib.size;
+  }
+
+  /** The interface by which packets to an IPv4 address leave, or others like them. */
+  touchWay(address: number): Interface | undefined {
+    return this.#routes.fib.lookup4(address)?.out;
+  }
+
   /** Takes a packet of this compartment's own and routes it: PASS, or the DROP code that was counted. Causes no ICMP error. */
   send(packet: Packet, now: Millis): number {
     const verdict = this.#originate(packet, now);

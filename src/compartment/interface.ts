@@ -51,6 +51,11 @@ export class Interface {
     return countWire(packet, this.#cells, this.#first + 2);
   }
 
+  /** Reads what each packet needs, to be read before it is needed; of no meaning otherwise. */
+  touch(): number {
+    return this.#cells[this.#first]! + this.number + this.#mtu;
+  }
+
   get mtu(): number {
     return this.#mtu;
   }

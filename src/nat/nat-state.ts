@@ -63,6 +63,11 @@ export class NatState {
     this.reconfigure(options);
   }
 
+  /** For `Nat.touch`. */
+  touch(): number {
+    return this.#udp + this.#now + (this.table.chunks[0]?.length ?? 0);
+  }
+
   /** The session of a packet from inside; a new one if there is none and the packet `opens` one. */
   outbound(
     protocol: number,

@@ -58,6 +58,11 @@ export class Nat {
     this.#fragments = new FragmentTable(options.limits.fragments, this.state.keys, this.#cells, this.#first);
   }
 
+  /** Reads what each packet needs, to be read before it is needed; of no meaning otherwise. */
+  touch(): number {
+    return this.#cells[this.#first + NAT_CELL.packetsOut]! + this.state.touch();
+  }
+
   /** From the tenant: source address and port become the external ones. */
   outbound(packet: Packet, now: Millis): number {
     return this.#count(isFragment(packet) ? this.#fragmentOut(packet, now) : this.#wholeOut(packet, now));

@@ -149,6 +149,11 @@ export class LookupPolicy implements Keeper {
     return this.#subnets.values();
   }
 
+  /** Reads what both of the next need, for `VirtualNetwork.touch`. */
+  touch(): number {
+    return this.#stations.touch() + this.#bindings.touch();
+  }
+
   /** By (VSID, MAC), the latter in the packet. */
   station(vsid: number, buf: Bytes, at: number): Station | undefined {
     return this.#stations.find(vsid, macHigh(buf, at), macLow(buf, at), 0, 0);

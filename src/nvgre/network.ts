@@ -82,6 +82,11 @@ export class VirtualNetwork {
     return dropCells(this.cells, this.first);
   }
 
+  /** Reads what each frame from the fabric needs, to be read before it is needed; of no meaning otherwise. */
+  touch(): number {
+    return this.cells[this.first + CELL.fromFabric]! + this.policy.touch();
+  }
+
   /** An Ethernet frame that a station with a port here has sent. */
   fromPort(from: Station, frame: Packet, now: Millis): void {
     this.cells[this.first + CELL.fromPorts]! += 1;

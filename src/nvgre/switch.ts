@@ -147,9 +147,14 @@ export class VirtualSwitch {
     door.network.fromFabric(door.place, pa, packet, now);
   }
 
+  /** Tenants that there are. */
+  get tenants(): number {
+    return this.#networks.size;
+  }
+
   /** Whose virtual subnet that is. */
-  tenantOf(vsid: number): number | undefined {
-    return this.#subnets.get(vsid)?.network.tenant;
+  networkOf(vsid: number): VirtualNetwork | undefined {
+    return this.#subnets.get(vsid)?.network;
   }
 
   /** Forgets dynamic records that have grown old. */

@@ -133,11 +133,6 @@ export class DataPlane {
     return this.#layout.segment(compartment, number)?.segment;
   }
 
-  /** The NAT by which a tenant's packets leave, where some have. */
-  natOf(compartment: number) {
-    return this.#layout.tenants.get(compartment)?.outside?.natInUse;
-  }
-
   /** The virtual switch, where there is an underlay. */
   get switch() {
     return this.#layout.fabric?.switch;

@@ -46,6 +46,15 @@ export class PlaneSegment implements Timed, SegmentSink {
     this.segment = new Segment({ mac, pool: plane.pool, addresses, random: plane.random, cells, sink: this });
   }
 
+  get tenant(): PlaneTenant {
+    return this.#tenant;
+  }
+
+  /** Reads what each frame needs: see `look-ahead.ts`. */
+  touch(): number {
+    return this.segment.touch() + this.#into.touch();
+  }
+
   // For the segment: what comes of frames and packets.
 
   ip(packet: Packet, now: Millis): void {

@@ -3,7 +3,7 @@
  *
  * Invariant: nothing here refers to another tenant.
  */
-import { Compartment, type PingResult, type Sink } from '../../compartment/index.ts';
+import { Compartment, type Interface, type PingResult, type Sink } from '../../compartment/index.ts';
 import type { AgendaEntry, Deadline, Millis, Timed } from '../../core/index.ts';
 import { type Address, DROP, type Packet } from '../../ip/index.ts';
 import type { CellPlace } from './cells.ts';
@@ -44,6 +44,11 @@ export class PlaneTenant implements Timed, Sink {
     if (tapping) tap.left(this, out, nextHop, packet, now);
     if (way === undefined) this.compartment.refuse(packet, DROP.linkDown, now);
     else way.transmit(packet, nextHop, now);
+  }
+
+  /** Reads where packets go that leave by an interface: see `look-ahead.ts`. */
+  touchWay(out: Interface): number {
+    return this.ways.get(out.number)?.command === undefined ? 0 : 1;
   }
 
   dropped(packet: Packet, reason: number): void {
