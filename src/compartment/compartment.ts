@@ -62,6 +62,7 @@ import {
   COMPARTMENT_DROPS,
   type Counters,
   dropCells,
+  FORWARDED,
   newCounters,
   readCounters,
 } from './counters.ts';
@@ -83,8 +84,9 @@ export interface CompartmentOptions {
   /** For the identification of IP packets, and for which of equal ways a flow goes. */
   readonly random: Random;
   readonly limits?: Partial<CompartmentLimits>;
-  /** Where its counters stand: COMPARTMENT_CELLS doubles. Default: its own. */
+  /** Where its counters stand: COMPARTMENT_CELLS doubles from `first` on, which is 0 by default. Default: its own. */
   readonly cells?: Float64Array;
+  readonly first?: number;
 }
 
 /** `into` of `Sink.dropped` for packets of the compartment's own. */
@@ -99,6 +101,7 @@ export class Compartment {
   readonly #interfaces = new Map<number, Interface>();
   readonly #routes: RoutingTable;
   readonly #cells: Float64Array;
+  readonly #first: number;
   readonly #counters: Counters;
   readonly #random: Random;
   /** Made when they are first needed: most compartments forward and nothing else. */
@@ -112,7 +115,8 @@ export class Compartment {
     this.number = options.number;
     this.limits = options.limits === undefined ? COMPARTMENT_LIMITS : { ...COMPARTMENT_LIMITS, ...options.limits };
     this.#cells = options.cells ?? new Float64Array(COMPARTMENT_CELLS);
-    this.#counters = newCounters(this.#cells);
+    this.#first = options.first ?? 0;
+    this.#counters = newCounters(this.#cells, this.#first);
     this.#pool = options.pool;
     this.#sink = options.sink;
     this.#random = options.random;
@@ -126,13 +130,18 @@ export class Compartment {
 
   /**
    * Its number, from 1 and never used twice: the next one, or the one asked for. It is up. `cells`: where its counters stand,
-   * INTERFACE_CELLS doubles.
+   * INTERFACE_CELLS doubles from `first` on.
    */
-  addInterface(config: InterfaceConfig, number = this.#lastInterface + 1, cells?: Float64Array): number {
+  addInterface(
+    config: InterfaceConfig,
+    number = this.#lastInterface + 1,
+    cells?: Float64Array,
+    first?: number,
+  ): number {
     invariant(this.#interfaces.size < this.limits.interfaces, 'the document keeps to the limit of interfaces');
     invariant(!this.#interfaces.has(number), 'an interface number is used once');
     this.#lastInterface = Math.max(this.#lastInterface, number);
-    const added = new Interface(number, config, cells);
+    const added = new Interface(number, config, cells, first);
     this.#interfaces.set(added.number, added);
     this.#routes.connect(added);
     return added.number;
@@ -156,6 +165,11 @@ export class Compartment {
     if (changed.up === up) return;
     changed.up = up;
     this.#routes.refresh(changed);
+  }
+
+  /** For `receiveBy`. */
+  interfaceAt(number: number): Interface {
+    return this.#interface(number);
   }
 
   interfaces(): InterfaceView[] {
@@ -219,7 +233,7 @@ export class Compartment {
 
   /** One counter a DROP code, live. */
   get drops(): Float64Array {
-    return dropCells(this.#cells);
+    return dropCells(this.#cells, this.#first);
   }
 
   get counters(): CompartmentCounters {
@@ -231,12 +245,14 @@ export class Compartment {
   /** Takes a packet that came in by an interface; it is emitted, consumed or released. */
   receive(packet: Packet, from: number, now: Millis): void {
     const into = this.#interfaces.get(from);
-    if (into?.up !== true) {
-      this.#drop(packet, DROP.linkDown, from);
-      return;
-    }
-    const verdict = this.#forward(packet, into, into.countReceived(packet), now);
-    if (verdict !== PASS) this.#drop(packet, verdict, from);
+    if (into === undefined) this.#drop(packet, DROP.linkDown, from);
+    else this.receiveBy(packet, into, now);
+  }
+
+  /** The same for whoever keeps the interface, which may be gone meanwhile. */
+  receiveBy(packet: Packet, into: Interface, now: Millis): void {
+    const verdict = into.up ? this.#forward(packet, into, into.countReceived(packet), now) : DROP.linkDown;
+    if (verdict !== PASS) this.#drop(packet, verdict, into.number);
   }
 
   /**
@@ -254,6 +270,17 @@ export class Compartment {
     const { out } = entry;
     if (out.kind === 'connection' || (out === into && out.pointToPoint)) return false;
     return hopLimit(buf, start) > 1 && end - start <= linkMtu(packet, out);
+  }
+
+  // What each packet needs, to be read before it is needed; of no meaning otherwise.
+
+  touch(): number {
+    return this.#cells[this.#first + FORWARDED]! + this.number + this.#lastInterface + this.#routes.fib.size;
+  }
+
+  /** The interface by which packets to an IPv4 address leave, or others like them. */
+  touchWay(address: number): Interface | undefined {
+    return this.#routes.fib.lookup4(address)?.out;
   }
 
   /** Takes a packet of this compartment's own and routes it: PASS, or the DROP code that was counted. Causes no ICMP error. */
@@ -334,7 +361,7 @@ export class Compartment {
     if ((into.clampMss || out.clampMss) && clampToMtu(packet, Math.min(linkMtu(packet, into), mtu)))
       this.#counters.mssClamped += 1;
     const sent = fits ? this.#emit(packet, entry) : this.#parts.exit.cut(packet, entry, mtu);
-    if (sent === PASS) this.#counters.forwarded += packets;
+    if (sent === PASS) this.#cells[this.#first + FORWARDED]! += packets;
     return sent;
   }
 
@@ -414,7 +441,7 @@ export class Compartment {
   }
 
   #drop(packet: Packet, reason: number, into: number): void {
-    this.#cells[COMPARTMENT_DROPS + reason]! += wirePackets(packet);
+    this.#cells[this.#first + COMPARTMENT_DROPS + reason]! += wirePackets(packet);
     this.#sink.dropped?.(packet, reason, into);
     this.#release(packet);
   }

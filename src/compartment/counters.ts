@@ -47,6 +47,8 @@ const OF_SEGMENT = [
   'configurationRefused',
 ] as const satisfies readonly (keyof SegmentCounters)[];
 
+/** Where packets that were forwarded are counted, which each packet does. */
+export const FORWARDED = COUNTERS.indexOf('forwarded');
 /** Doubles that the counters and drops of a compartment take. */
 export const COMPARTMENT_CELLS = COUNTERS.length + DROP_COUNT;
 /** Where the drops of a compartment begin, and those of a segment. */
@@ -70,32 +72,37 @@ export const readCounters = (counters: Counters): CompartmentCounters => copy(CO
 export const readSegmentCounters = (counters: CountersOfSegment): SegmentCounters => copy(OF_SEGMENT, counters);
 
 /** One counter a DROP code, behind the others. */
-export const dropCells = (cells: Float64Array): Float64Array => cells.subarray(COUNTERS.length, COMPARTMENT_CELLS);
+export const dropCells = (cells: Float64Array, first = 0): Float64Array =>
+  cells.subarray(first + COMPARTMENT_DROPS, first + COMPARTMENT_CELLS);
 export const segmentDropCells = (cells: Float64Array): Float64Array => cells.subarray(OF_SEGMENT.length, SEGMENT_CELLS);
 
 /** What makes counters of these names over cells that have room for them and for the drops. */
-function over<C extends object>(names: readonly (keyof C & string)[]): (cells?: Float64Array) => Written<C> {
+function over<C extends object>(
+  names: readonly (keyof C & string)[],
+): (cells?: Float64Array, first?: number) => Written<C> {
   const size = names.length + DROP_COUNT;
   class CellCounters {
     readonly cells: Float64Array;
+    readonly first: number;
 
-    constructor(cells: Float64Array) {
+    constructor(cells: Float64Array, first: number) {
       this.cells = cells;
+      this.first = first;
     }
   }
   for (const [index, name] of names.entries()) {
     Object.defineProperty(CellCounters.prototype, name, {
       get(this: CellCounters) {
-        return this.cells[index];
+        return this.cells[this.first + index];
       },
       set(this: CellCounters, value: number) {
-        this.cells[index] = value;
+        this.cells[this.first + index] = value;
       },
     });
   }
-  return (cells = new Float64Array(size)) => {
-    invariant(cells.length >= size, 'cells have room for the counters and the drops');
-    return new CellCounters(cells) as unknown as Written<C>;
+  return (cells = new Float64Array(size), first = 0) => {
+    invariant(cells.length >= first + size, 'cells have room for the counters and the drops');
+    return new CellCounters(cells, first) as unknown as Written<C>;
   };
 }
 

@@ -17,6 +17,7 @@ export {
   type Sink,
 } from './contract.ts';
 export { COMPARTMENT_CELLS, INTERFACE_CELLS, SEGMENT_CELLS } from './counters.ts';
+export type { Interface } from './interface.ts';
 export { COMPARTMENT_LIMITS, SEGMENT_LIMITS } from './limits.ts';
 export { Segment } from './segment.ts';
 export type {

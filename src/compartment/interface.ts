@@ -22,10 +22,17 @@ export class Interface {
   readonly addresses: readonly Prefix[];
   up = true;
   readonly #cells: Float64Array;
+  readonly #first: number;
   #mtu: number;
 
-  constructor(number: number, config: InterfaceConfig, cells: Float64Array = new Float64Array(INTERFACE_CELLS)) {
+  constructor(
+    number: number,
+    config: InterfaceConfig,
+    cells: Float64Array = new Float64Array(INTERFACE_CELLS),
+    first = 0,
+  ) {
     this.#cells = cells;
+    this.#first = first;
     this.number = number;
     this.name = config.name;
     this.kind = config.kind;
@@ -37,11 +44,16 @@ export class Interface {
 
   /** A superframe counts as the packets it is on the wire, here and below: how many they are. */
   countReceived(packet: Packet): number {
-    return countWire(packet, this.#cells, 0);
+    return countWire(packet, this.#cells, this.#first);
   }
 
   countSent(packet: Packet): number {
-    return countWire(packet, this.#cells, 2);
+    return countWire(packet, this.#cells, this.#first + 2);
+  }
+
+  /** Reads what each packet needs, to be read before it is needed; of no meaning otherwise. */
+  touch(): number {
+    return this.#cells[this.#first]! + this.number + this.#mtu;
   }
 
   get mtu(): number {
@@ -60,7 +72,7 @@ export class Interface {
 
   view(): InterfaceView {
     const { number, name, kind, mtu, up, addresses } = this;
-    const [rxPackets = 0, rxBytes = 0, txPackets = 0, txBytes = 0] = this.#cells;
+    const [rxPackets = 0, rxBytes = 0, txPackets = 0, txBytes = 0] = this.#cells.subarray(this.#first);
     return { number, name, kind, mtu, up, addresses, rxPackets, rxBytes, txPackets, txBytes };
   }
 }

@@ -90,6 +90,11 @@ export class Segment {
     this.#own.set(options.addresses);
   }
 
+  /** Reads what each frame needs, to be read before it is needed; of no meaning otherwise. */
+  touch(): number {
+    return this.#mac[0]! + (this.#announcements === undefined ? 0 : 1);
+  }
+
   get mac(): Bytes {
     return this.#mac.slice();
   }

@@ -12,18 +12,20 @@ export interface Timed {
   tick(now: Millis): void;
   /** Kept by the agenda, of which an item has one: it is to be asked. */
   touched?: boolean;
+  /** Kept by the agenda: when it is asked at the latest. */
+  entry?: AgendaEntry | undefined;
 }
 
-interface Entry {
+export interface AgendaEntry {
   readonly item: Timed;
   readonly at: Millis;
 }
 
 export class Agenda {
-  readonly #heap: Entry[] = [];
-  /** The earliest entry of each item that is in the heap; others are leftovers. */
-  readonly #entries = new Map<Timed, Entry>();
-  /** Those of them that are `touched` are to be asked, once. */
+  /** Of each item the `entry` it has, and leftovers, which are no item's. */
+  readonly #heap: AgendaEntry[] = [];
+  #size = 0;
+  /** Those of them that are still `touched` are to be asked, once. */
   readonly #touched: Timed[] = [];
 
   /** `item` may have a new deadline; it is asked when the agenda is next looked at. */
@@ -36,12 +38,12 @@ export class Agenda {
   /** Never wakes `item` again, unless it is touched. */
   forget(item: Timed): void {
     item.touched = false;
-    this.#entries.delete(item);
+    this.#remove(item);
   }
 
   get size(): number {
     this.#settle();
-    return this.#entries.size;
+    return this.#size;
   }
 
   /** Wakes everything due at `now`. An item whose deadline stays due after its tick is woken once a call. */
@@ -50,7 +52,7 @@ export class Agenda {
     const woken = new Set<Timed>();
     for (let top = this.#top(); top !== undefined && top.at <= now; top = this.#top()) {
       this.#pop();
-      this.#entries.delete(top.item);
+      this.#remove(top.item);
       const deadline = top.item.deadline();
       if (deadline === undefined) continue;
       if (deadline.at > now || woken.has(top.item)) this.touch(top.item);
@@ -68,7 +70,7 @@ export class Agenda {
       const deadline = top.item.deadline();
       if (deadline !== undefined && deadline.at <= top.at) return deadline;
       this.#pop();
-      this.#entries.delete(top.item);
+      this.#remove(top.item);
       if (deadline !== undefined) this.#insert(top.item, deadline.at);
     }
     return undefined;
@@ -79,24 +81,25 @@ export class Agenda {
       if (item.touched !== true) continue;
       item.touched = false;
       const deadline = item.deadline();
-      const known = this.#entries.get(item);
+      const known = item.entry;
       if (deadline !== undefined && (known === undefined || deadline.at < known.at)) this.#insert(item, deadline.at);
     }
     this.#touched.length = 0;
   }
 
   /** The first entry that still counts. */
-  #top(): Entry | undefined {
+  #top(): AgendaEntry | undefined {
     for (;;) {
       const top = this.#heap[0];
-      if (top === undefined || this.#entries.get(top.item) === top) return top;
+      if (top === undefined || top.item.entry === top) return top;
       this.#pop();
     }
   }
 
   #insert(item: Timed, at: Millis): void {
     const entry = { item, at };
-    this.#entries.set(item, entry);
+    if (item.entry === undefined) this.#size += 1;
+    item.entry = entry;
     const heap = this.#heap;
     let i = heap.push(entry) - 1;
     while (i > 0) {
@@ -106,6 +109,12 @@ export class Agenda {
       i = parent;
     }
     heap[i] = entry;
+  }
+
+  #remove(item: Timed): void {
+    if (item.entry === undefined) return;
+    item.entry = undefined;
+    this.#size -= 1;
   }
 
   #pop(): void {

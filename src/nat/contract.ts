@@ -51,8 +51,9 @@ export interface NatOptions {
   readonly random: Random;
   /** Dynamic mappings take these ports and query identifiers, both ends included. Default: all but port 0. */
   readonly ports?: { readonly first: number; readonly last: number };
-  /** `NAT_CELLS` doubles for the counters, zero; default: its own. */
+  /** `NAT_CELLS` doubles for the counters, zero, from `first` on, which is 0 by default; default: its own. */
   readonly cells?: Float64Array;
+  readonly first?: number;
 }
 
 /** What `New-NetNat` of the original has. RFC 4787 REQ-5, RFC 5382 REQ-5 and RFC 5508 REQ-2 ask for 120, 7440, 240 and 60 at least. */

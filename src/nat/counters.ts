@@ -33,14 +33,15 @@ export const NAT_DROPS = COUNTERS.length;
 /** Doubles that the counters of a NAT take. */
 export const NAT_CELLS = COUNTERS.length + DROP_COUNT;
 
-export function natCells(cells: Float64Array = new Float64Array(NAT_CELLS)): Float64Array {
-  invariant(cells.length >= NAT_CELLS, 'cells have room for the counters of a NAT');
+export function natCells(cells: Float64Array = new Float64Array(NAT_CELLS), first = 0): Float64Array {
+  invariant(cells.length >= first + NAT_CELLS, 'cells have room for the counters of a NAT');
   return cells;
 }
 
 /** A copy of all counters, for whoever has the cells. */
-export const readNatCounters = (cells: Float64Array): NatCounters =>
-  Object.fromEntries(COUNTERS.map((name, index) => [name, cells[index]])) as unknown as NatCounters;
+export const readNatCounters = (cells: Float64Array, first = 0): NatCounters =>
+  Object.fromEntries(COUNTERS.map((name, index) => [name, cells[first + index]])) as unknown as NatCounters;
 
 /** One counter a DROP code, behind the others. */
-export const natDrops = (cells: Float64Array): Float64Array => cells.subarray(COUNTERS.length, NAT_CELLS);
+export const natDrops = (cells: Float64Array, first = 0): Float64Array =>
+  cells.subarray(first + NAT_DROPS, first + NAT_CELLS);

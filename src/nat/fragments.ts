@@ -51,13 +51,15 @@ export class FragmentTable {
   readonly #sets: number;
   readonly #keys: HashKeys;
   readonly #cells: Float64Array;
+  readonly #first: number;
   #rows: Int32Array | undefined;
 
   /** Remembers at most `packets`, rounded up to a power of two, four at least. Memory is taken with the first. */
-  constructor(packets: number, keys: HashKeys, cells: Float64Array) {
+  constructor(packets: number, keys: HashKeys, cells: Float64Array, first = 0) {
     this.#sets = 2 ** Math.ceil(Math.log2(Math.max(packets, WAYS) / WAYS));
     this.#keys = keys;
     this.#cells = cells;
+    this.#first = first;
   }
 
   get octets(): number {
@@ -93,7 +95,7 @@ export class FragmentTable {
       if (((rows[at + EXPIRES]! - rows[place + EXPIRES]!) | 0) < 0) place = at;
     }
     const taken = rows[place + FLAGS] !== 0 && !this.#holds(rows, place, key);
-    if (taken && ((rows[place + EXPIRES]! - now) | 0) > 0) this.#cells[NAT_CELL.fragmentsEvicted]! += 1;
+    if (taken && ((rows[place + EXPIRES]! - now) | 0) > 0) this.#cells[this.#first + NAT_CELL.fragmentsEvicted]! += 1;
     rows[place + ADDRESSES] = key.source;
     rows[place + ADDRESSES + 1] = key.destination;
     rows[place + FLAGS] = flagsOf(key);
@@ -119,13 +121,15 @@ export class FragmentTable {
 export class WaitingFragments {
   #limit: number;
   readonly #cells: Float64Array;
+  readonly #first: number;
   /** In order of arrival. */
   #entries: WaitingFragment[] = [];
   #octets = 0;
 
-  constructor(limit: number, cells: Float64Array) {
+  constructor(limit: number, cells: Float64Array, first = 0) {
     this.#limit = limit;
     this.#cells = cells;
+    this.#first = first;
   }
 
   get size(): number {
@@ -144,7 +148,7 @@ export class WaitingFragments {
 
   add(key: FragmentKey, { buf, start, end }: Packet, now: Millis): void {
     if (this.#limit === 0) {
-      this.#cells[NAT_CELL.waitingLost]! += 1;
+      this.#cells[this.#first + NAT_CELL.waitingLost]! += 1;
       return;
     }
     while (this.size >= this.#limit || this.#octets + end - start > WAITING_OCTETS) this.#giveUpOldest();
@@ -171,7 +175,7 @@ export class WaitingFragments {
 
   #giveUpOldest(): void {
     this.#octets -= this.#entries.shift()!.octets.length;
-    this.#cells[NAT_CELL.waitingLost]! += 1;
+    this.#cells[this.#first + NAT_CELL.waitingLost]! += 1;
   }
 }
 

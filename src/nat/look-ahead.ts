@@ -23,10 +23,13 @@ export class LookAhead {
     this.#hashes = new Int32Array(most);
   }
 
-  /** A packet that is likely to go out by `nat`: its IP header is at `at`, and nothing of it is checked. */
-  outbound(nat: Nat, { view, end }: Packet, at: number): void {
+  /**
+   * A packet that is likely to go out by `nat`: its IP header is at `at`, and nothing of it is checked. `cold`: even of a small table
+   * no cache has anything.
+   */
+  outbound(nat: Nat, { view, end }: Packet, at: number, cold = false): void {
     const { table } = nat.state;
-    if (table.count < SESSIONS_WORTH_IT || this.#count === this.#hashes.length) return;
+    if ((table.count < SESSIONS_WORTH_IT && !cold) || this.#count === this.#hashes.length) return;
     if (end - at < IPV4_HEADER + PORTS || view.getUint8(at) !== PLAIN_IPV4) return;
     const protocol = view.getUint8(at + 9);
     if (protocol !== IP_PROTOCOL.udp && protocol !== IP_PROTOCOL.tcp) return;

@@ -34,6 +34,7 @@ export class NatState {
   rules = NO_RULES;
   readonly #ports: Readonly<Record<'tcp' | 'udp' | 'icmp', PortMap>>;
   readonly #cells: Float64Array;
+  readonly #first: number;
   readonly #sweep = new Sweep();
   /** The last time this NAT was told. */
   #now: Millis = 0;
@@ -46,6 +47,7 @@ export class NatState {
   #shortest = 0;
 
   constructor(options: NatOptions, cells: Float64Array) {
+    this.#first = options.first ?? 0;
     const { first, last } = options.ports ?? { first: 1, last: 0xffff };
     const draw = drawsFrom(options.random);
     this.keys = drawHashKeys(options.random);
@@ -59,6 +61,11 @@ export class NatState {
     this.filtering = options.filtering;
     this.limits = options.limits;
     this.reconfigure(options);
+  }
+
+  /** For `Nat.touch`. */
+  touch(): number {
+    return this.#udp + this.#now + (this.table.chunks[0]?.length ?? 0);
   }
 
   /** The session of a packet from inside; a new one if there is none and the packet `opens` one. */
@@ -113,7 +120,7 @@ export class NatState {
     const octets = (chunk[at + ROW.octetsOut]! + length) | 0;
     chunk[at + ROW.octetsOut] = octets;
     if (octets >>> 0 < length) chunk[at + ROW.octetsHigh]! += 0x1_0000;
-    this.#cells[NAT_CELL.packetsOut]! += 1;
+    this.#cells[this.#first + NAT_CELL.packetsOut]! += 1;
     this.#now = now;
   }
 
@@ -129,7 +136,7 @@ export class NatState {
     const octets = (chunk[at + ROW.octetsIn]! + length) | 0;
     chunk[at + ROW.octetsIn] = octets;
     if (octets >>> 0 < length) chunk[at + ROW.octetsHigh]! += 1;
-    this.#cells[NAT_CELL.packetsIn]! += 1;
+    this.#cells[this.#first + NAT_CELL.packetsIn]! += 1;
     this.#now = now;
   }
 
@@ -244,8 +251,8 @@ export class NatState {
     now: Millis,
   ): number {
     if (this.table.count === 0) this.#sweep.begin(now, this.#shortest);
-    this.#cells[NAT_CELL.created]! += 1;
-    this.#cells[NAT_CELL.sessions]! += 1;
+    this.#cells[this.#first + NAT_CELL.created]! += 1;
+    this.#cells[this.#first + NAT_CELL.sessions]! += 1;
     return this.table.add(head, protocol, inner, innerPort, external, remote, remotePort, state, now + timeout);
   }
 
@@ -254,8 +261,8 @@ export class NatState {
     const external = this.externalPort(row);
     const last = this.table.remove(row);
     if (last && this.rules.find(protocol, external) === undefined) this.portsOf(protocol).free(external);
-    this.#cells[counter]! += 1;
-    this.#cells[NAT_CELL.sessions]! -= 1;
+    this.#cells[this.#first + counter]! += 1;
+    this.#cells[this.#first + NAT_CELL.sessions]! -= 1;
   }
 
   readonly #expired = (row: number): void => this.#remove(row, NAT_CELL.expired);
@@ -271,7 +278,7 @@ export class NatState {
   }
 
   #refuse(reason: typeof DROP.natLimit | typeof DROP.natNoPort): number {
-    this.#cells[reason === DROP.natLimit ? NAT_CELL.refusedLimit : NAT_CELL.refusedNoPort]! += 1;
+    this.#cells[this.#first + (reason === DROP.natLimit ? NAT_CELL.refusedLimit : NAT_CELL.refusedNoPort)]! += 1;
     return -reason;
   }
 

@@ -42,6 +42,7 @@ export class Nat {
   /** For `explain.ts`: what there is, to be looked at. */
   readonly state: NatState;
   readonly #cells: Float64Array;
+  readonly #first: number;
   #fragments: FragmentTable;
   /** While fragments wait. */
   #waiting: WaitingFragments | undefined;
@@ -50,10 +51,16 @@ export class Nat {
 
   constructor(options: NatOptions) {
     this.external = options.external;
-    this.#cells = natCells(options.cells);
+    this.#cells = natCells(options.cells, options.first);
+    this.#first = options.first ?? 0;
     this.state = new NatState(options, this.#cells);
     this.#identification = u32(options.random(4), 0) & 0xffff;
-    this.#fragments = new FragmentTable(options.limits.fragments, this.state.keys, this.#cells);
+    this.#fragments = new FragmentTable(options.limits.fragments, this.state.keys, this.#cells, this.#first);
+  }
+
+  /** Reads what each packet needs, to be read before it is needed; of no meaning otherwise. */
+  touch(): number {
+    return this.#cells[this.#first + NAT_CELL.packetsOut]! + this.state.touch();
   }
 
   /** From the tenant: source address and port become the external ones. */
@@ -85,7 +92,7 @@ export class Nat {
     const { fragments } = this.state.limits;
     this.state.reconfigure(options);
     if (fragments !== options.limits.fragments) {
-      this.#fragments = new FragmentTable(options.limits.fragments, this.state.keys, this.#cells);
+      this.#fragments = new FragmentTable(options.limits.fragments, this.state.keys, this.#cells, this.#first);
     }
     this.#waiting?.limitTo(options.limits.waiting);
   }
@@ -116,12 +123,12 @@ export class Nat {
   }
 
   get counters(): NatCounters {
-    return readNatCounters(this.#cells);
+    return readNatCounters(this.#cells, this.#first);
   }
 
   /** Packets dropped, by reason. */
   get drops(): Partial<Record<DropReason, number>> {
-    return dropsByName(natDrops(this.#cells));
+    return dropsByName(natDrops(this.#cells, this.#first));
   }
 
   /** Octets of memory in tables. */
@@ -130,7 +137,7 @@ export class Nat {
   }
 
   #count(verdict: number): number {
-    if (verdict !== PASS) this.#cells[NAT_DROPS + verdict]! += 1;
+    if (verdict !== PASS) this.#cells[this.#first + NAT_DROPS + verdict]! += 1;
     return verdict;
   }
 
@@ -227,7 +234,7 @@ export class Nat {
     if (row < 0 || packet.view.getInt32(packet.start + DESTINATION) !== source) return DROP.natNoSession;
     rewriteQuote(packet, at, quote, DESTINATION, this.external | 0, this.state.externalPort(row));
     rewriteAddress(packet, SOURCE, this.external | 0);
-    this.#cells[NAT_CELL.icmpErrors]! += 1;
+    this.#cells[this.#first + NAT_CELL.icmpErrors]! += 1;
     return PASS;
   }
 
@@ -244,7 +251,7 @@ export class Nat {
     const inner = this.state.innerAddress(row);
     rewriteQuote(packet, at, quote, SOURCE, inner, this.state.innerPort(row));
     rewriteAddress(packet, DESTINATION, inner);
-    this.#cells[NAT_CELL.icmpErrors]! += 1;
+    this.#cells[this.#first + NAT_CELL.icmpErrors]! += 1;
     return PASS;
   }
 
@@ -265,7 +272,7 @@ export class Nat {
     if (place < 0) return this.#wait(packet, now);
     rewriteIdentification(packet, this.#fragments.value(place));
     rewriteAddress(packet, SOURCE, this.external | 0);
-    this.#cells[NAT_CELL.fragments]! += 1;
+    this.#cells[this.#first + NAT_CELL.fragments]! += 1;
     return PASS;
   }
 
@@ -283,12 +290,12 @@ export class Nat {
     const place = this.#fragments.find(key, now);
     if (place < 0) return this.#wait(packet, now);
     rewriteAddress(packet, DESTINATION, this.#fragments.value(place));
-    this.#cells[NAT_CELL.fragments]! += 1;
+    this.#cells[this.#first + NAT_CELL.fragments]! += 1;
     return PASS;
   }
 
   #wait(packet: Packet, now: Millis): number {
-    this.#waiting ??= new WaitingFragments(this.state.limits.waiting, this.#cells);
+    this.#waiting ??= new WaitingFragments(this.state.limits.waiting, this.#cells, this.#first);
     this.#waiting.add(KEY, packet, now);
     return DROP.fragment;
   }
@@ -298,14 +305,14 @@ export class Nat {
       const octets = this.#waiting.take(outbound);
       if (octets === undefined) return false;
       if (octets.length > into.buf.length - into.start) {
-        this.#cells[NAT_CELL.waitingLost]! += 1;
+        this.#cells[this.#first + NAT_CELL.waitingLost]! += 1;
         continue;
       }
       into.buf.set(octets, into.start);
       into.end = into.start + octets.length;
       // The first fragment may have been driven out again meanwhile.
       if ((outbound ? this.#fragmentOut(into, now) : this.#fragmentIn(into, now)) !== PASS) return false;
-      this.#cells[NAT_CELL.waitingFollowed]! += 1;
+      this.#cells[this.#first + NAT_CELL.waitingFollowed]! += 1;
       return true;
     }
     return false;

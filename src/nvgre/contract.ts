@@ -51,8 +51,9 @@ export interface TenantConfig {
   readonly subnets: readonly VirtualSubnet[];
   readonly records?: readonly LookupRecord[];
   readonly routes?: readonly CustomerRoute[];
-  /** Where its counters stand: TENANT_CELLS doubles. Default: its own. */
+  /** Where its counters stand: TENANT_CELLS doubles from `first` on, which is 0 by default. Default: its own. */
   readonly cells?: Float64Array;
+  readonly first?: number;
 }
 
 /** `gateway`: the compartment's own interface in that virtual subnet; it may send from any CA, because it routes. */

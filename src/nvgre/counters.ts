@@ -35,13 +35,14 @@ export const TENANT_DROPS = COUNTERS.length;
 export const TENANT_CELLS = COUNTERS.length + DROP_COUNT;
 
 /** Cells from zero: its own, or those given. */
-export function beginCells(cells: Float64Array = new Float64Array(TENANT_CELLS)): Float64Array {
-  invariant(cells.length >= TENANT_CELLS, 'cells have room for the counters of a tenant');
-  return cells.fill(0);
+export function beginCells(cells: Float64Array = new Float64Array(TENANT_CELLS), first = 0): Float64Array {
+  invariant(cells.length >= first + TENANT_CELLS, 'cells have room for the counters of a tenant');
+  return cells.fill(0, first, first + TENANT_CELLS);
 }
 
 /** One counter a DROP code, behind the others. */
-export const dropCells = (cells: Float64Array): Float64Array => cells.subarray(COUNTERS.length, TENANT_CELLS);
+export const dropCells = (cells: Float64Array, first = 0): Float64Array =>
+  cells.subarray(first + TENANT_DROPS, first + TENANT_CELLS);
 
-export const readCounters = (cells: Float64Array): TenantCounters =>
-  Object.fromEntries(COUNTERS.map((name, index) => [name, cells[index]!])) as unknown as TenantCounters;
+export const readCounters = (cells: Float64Array, first = 0): TenantCounters =>
+  Object.fromEntries(COUNTERS.map((name, index) => [name, cells[first + index]!])) as unknown as TenantCounters;

@@ -36,8 +36,9 @@ export interface PolicyOptions {
   readonly addresses: ProviderAddresses;
   /** Wakes dynamic records that grow old. */
   readonly agenda: Agenda;
-  /** Counters of the tenant. */
+  /** Counters of the tenant, from `first` on, which is 0 by default. */
   readonly cells: Float64Array;
+  readonly first?: number;
 }
 
 export class LookupPolicy implements Keeper {
@@ -48,6 +49,7 @@ export class LookupPolicy implements Keeper {
   readonly #addresses: ProviderAddresses;
   readonly #agenda: Agenda;
   readonly #cells: Float64Array;
+  readonly #first: number;
   readonly #stations: KeyTable<Station>;
   readonly #bindings: KeyTable<Binding>;
   readonly #subnets = new Map<number, Subnet>();
@@ -58,6 +60,7 @@ export class LookupPolicy implements Keeper {
     this.#addresses = options.addresses;
     this.#agenda = options.agenda;
     this.#cells = options.cells;
+    this.#first = options.first ?? 0;
     this.#stations = new KeyTable(options.seed);
     this.#bindings = new KeyTable(options.seed);
   }
@@ -88,7 +91,7 @@ export class LookupPolicy implements Keeper {
 
   setRecords(records: readonly LookupRecord[]): void {
     const accepted = records.slice(0, this.#limits.records);
-    this.#cells[CELL.recordsRefused]! += records.length - accepted.length;
+    this.#cells[this.#first + CELL.recordsRefused]! += records.length - accepted.length;
     for (const station of this.#stations.values()) {
       station.remote = undefined;
       station.known = false;
@@ -112,7 +115,7 @@ export class LookupPolicy implements Keeper {
 
   setRoutes(routes: readonly CustomerRoute[]): void {
     const accepted = routes.slice(0, this.#limits.routes);
-    this.#cells[CELL.routesRefused]! += routes.length - accepted.length;
+    this.#cells[this.#first + CELL.routesRefused]! += routes.length - accepted.length;
     this.routes.setRoutes(accepted);
   }
 
@@ -144,6 +147,11 @@ export class LookupPolicy implements Keeper {
 
   subnets(): IterableIterator<Subnet> {
     return this.#subnets.values();
+  }
+
+  /** Reads what both of the next need, for `VirtualNetwork.touch`. */
+  touch(): number {
+    return this.#stations.touch() + this.#bindings.touch();
   }
 
   /** By (VSID, MAC), the latter in the packet. */
@@ -230,10 +238,10 @@ export class LookupPolicy implements Keeper {
     const { subnet } = station;
     const full = before === undefined && subnet.learned >= this.#limits.dynamicPerSubnet;
     if (full || station.learned >= this.#limits.dynamicPerMac) {
-      this.#cells[CELL.learnRefused]! += 1;
+      this.#cells[this.#first + CELL.learnRefused]! += 1;
       return false;
     }
-    this.#cells[before === undefined ? CELL.learned : CELL.moved]! += 1;
+    this.#cells[this.#first + (before === undefined ? CELL.learned : CELL.moved)]! += 1;
     if (before !== undefined) this.#unbind(before);
     this.#bind(station, ca, ORIGIN.learned, now);
     return true;
@@ -241,7 +249,7 @@ export class LookupPolicy implements Keeper {
 
   /** A learned binding has grown old. */
   forget(binding: Binding): void {
-    this.#cells[CELL.aged]! += 1;
+    this.#cells[this.#first + CELL.aged]! += 1;
     this.#unbind(binding);
   }
 

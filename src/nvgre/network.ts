@@ -52,13 +52,16 @@ export interface NetworkOptions {
   readonly sink: SwitchSink;
   readonly limits: SwitchLimits;
   readonly cells: Float64Array;
+  readonly first: number;
 }
 
 export class VirtualNetwork {
   readonly tenant: number;
   readonly name: string;
   readonly policy: LookupPolicy;
+  /** Its counters, from `first` on. */
   readonly cells: Float64Array;
+  readonly first: number;
   readonly #pool: PacketPool;
   readonly #sink: SwitchSink;
   readonly #replicator: Replicator;
@@ -68,26 +71,32 @@ export class VirtualNetwork {
     this.name = options.name;
     this.policy = options.policy;
     this.cells = options.cells;
+    this.first = options.first;
     this.#pool = options.pool;
     this.#sink = options.sink;
-    this.#replicator = new Replicator(options.pool, options.sink, options.cells, options.limits);
+    this.#replicator = new Replicator(options.pool, options.sink, options.cells, options.first, options.limits);
   }
 
   /** One counter a DROP code, live. */
   get drops(): Float64Array {
-    return dropCells(this.cells);
+    return dropCells(this.cells, this.first);
+  }
+
+  /** Reads what each frame from the fabric needs, to be read before it is needed; of no meaning otherwise. */
+  touch(): number {
+    return this.cells[this.first + CELL.fromFabric]! + this.policy.touch();
   }
 
   /** An Ethernet frame that a station with a port here has sent. */
   fromPort(from: Station, frame: Packet, now: Millis): void {
-    this.cells[CELL.fromPorts]! += 1;
+    this.cells[this.first + CELL.fromPorts]! += 1;
     const verdict = this.#fromPort(from, frame, now);
     if (verdict !== PASS) this.#drop(frame, verdict, from.port, now);
   }
 
   /** The Ethernet frame out of an NVGRE frame of that VSID, which came from `pa`. */
   fromFabric(subnet: Subnet, pa: ProviderAddress, frame: Packet, now: Millis): void {
-    this.cells[CELL.fromFabric]! += 1;
+    this.cells[this.first + CELL.fromFabric]! += 1;
     const verdict = this.#fromFabric(subnet, pa, frame, now);
     if (verdict !== PASS) this.#drop(frame, verdict, undefined, now);
   }
@@ -150,7 +159,7 @@ export class VirtualNetwork {
     if (hops <= 1) return DROP.hopLimit;
     setHopLimit(buf, ip, hops - 1);
     writeMacs(buf, start, next.mac, ROUTER_MAC);
-    this.cells[CELL.routed]! += 1;
+    this.cells[this.first + CELL.routed]! += 1;
     return this.#deliver(next, frame, now);
   }
 
@@ -165,7 +174,7 @@ export class VirtualNetwork {
     answerEcho(buf, ip, upper.at);
     writeMacs(buf, start, from.mac, ROUTER_MAC);
     frame.segment = 0;
-    this.cells[CELL.echoReplies]! += 1;
+    this.cells[this.first + CELL.echoReplies]! += 1;
     return this.#deliver(from, frame, now);
   }
 
@@ -176,7 +185,7 @@ export class VirtualNetwork {
     }
     if (outcome !== ANSWERED) return outcome;
     frame.segment = 0;
-    this.cells[CELL.neighboursAnswered]! += 1;
+    this.cells[this.first + CELL.neighboursAnswered]! += 1;
     return this.#deliver(from, frame, now);
   }
 
@@ -184,20 +193,20 @@ export class VirtualNetwork {
   #deliver(to: Station, frame: Packet, now: Millis): number {
     if (to.remote === undefined) {
       if (to.port === NO_PORT) return DROP.linkDown;
-      this.cells[CELL.toPorts]! += 1;
+      this.cells[this.first + CELL.toPorts]! += 1;
       this.#sink.toPort(to.port, frame, now);
       return PASS;
     }
     const { vsid } = to.subnet;
     const verdict = encapsulate(frame, vsid, flowIdFor(frame.buf, frame.start, frame.end));
     if (verdict !== PASS) return verdict;
-    this.cells[CELL.toFabric]! += 1;
+    this.cells[this.first + CELL.toFabric]! += 1;
     this.#sink.toFabric(to.remote, vsid, frame, now);
     return PASS;
   }
 
   #drop(frame: Packet, reason: number, port: number | undefined, now: Millis): void {
-    this.cells[TENANT_DROPS + reason]! += 1;
+    this.cells[this.first + TENANT_DROPS + reason]! += 1;
     this.#sink.dropped?.(frame, reason, this.tenant, port, now);
     this.#pool.release(frame);
   }

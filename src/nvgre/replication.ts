@@ -16,13 +16,15 @@ export class Replicator {
   readonly #pool: PacketPool;
   readonly #sink: SwitchSink;
   readonly #cells: Float64Array;
+  readonly #first: number;
   readonly #copies: number;
   readonly #budget: Budget;
 
-  constructor(pool: PacketPool, sink: SwitchSink, cells: Float64Array, limits: SwitchLimits) {
+  constructor(pool: PacketPool, sink: SwitchSink, cells: Float64Array, first: number, limits: SwitchLimits) {
     this.#pool = pool;
     this.#sink = sink;
     this.#cells = cells;
+    this.#first = first;
     this.#copies = limits.copies;
     this.#budget = new Budget(limits.copiesPerSecond, limits.copyBurst);
   }
@@ -31,14 +33,14 @@ export class Replicator {
   flood(subnet: Subnet, from: Station | undefined, frame: Packet, now: Millis): number {
     let wanted = from === undefined ? 0 : subnet.peers.length;
     for (const station of subnet.local) if (station !== from && station.isHere) wanted += 1;
-    this.#cells[CELL.replicated]! += 1;
+    this.#cells[this.#first + CELL.replicated]! += 1;
     if (wanted === 0) {
       this.#pool.release(frame);
       return PASS;
     }
     const granted = this.#budget.take(Math.min(wanted, this.#copies), now);
     // The caller counts the drop of the frame itself.
-    this.#cells[TENANT_DROPS + DROP.replication]! += wanted - Math.max(granted, 1);
+    this.#cells[this.#first + TENANT_DROPS + DROP.replication]! += wanted - Math.max(granted, 1);
     if (granted === 0) return DROP.replication;
     const left = this.#toPorts(subnet, from, frame, granted, now);
     return left === 0 ? PASS : this.#toPeers(subnet, frame, left, now);
@@ -53,8 +55,8 @@ export class Replicator {
       left -= 1;
       const copy = left === 0 ? frame : this.#copyOf(frame);
       if (copy === undefined) continue;
-      this.#cells[CELL.copies]! += 1;
-      this.#cells[CELL.toPorts]! += 1;
+      this.#cells[this.#first + CELL.copies]! += 1;
+      this.#cells[this.#first + CELL.toPorts]! += 1;
       this.#sink.toPort(station.port, copy, now);
     }
     return left;
@@ -66,8 +68,8 @@ export class Replicator {
     for (let i = 0; i < granted; i++) {
       const copy = i === granted - 1 ? frame : this.#copyOf(frame);
       if (copy === undefined) continue;
-      this.#cells[CELL.copies]! += 1;
-      this.#cells[CELL.toFabric]! += 1;
+      this.#cells[this.#first + CELL.copies]! += 1;
+      this.#cells[this.#first + CELL.toFabric]! += 1;
       this.#sink.toFabric(subnet.peers[i]!, subnet.vsid, copy, now);
     }
     return PASS;
@@ -76,7 +78,7 @@ export class Replicator {
   #copyOf(frame: Packet): Packet | undefined {
     const copy = this.#pool.copyOf(frame, frame.start, frame.end);
     if (copy === undefined) {
-      this.#cells[TENANT_DROPS + DROP.noBuffer]! += 1;
+      this.#cells[this.#first + TENANT_DROPS + DROP.noBuffer]! += 1;
       return undefined;
     }
     copy.segment = frame.segment;

@@ -69,13 +69,13 @@ export class VirtualSwitch {
   // Tenants and ports.
 
   addTenant(config: TenantConfig): void {
-    const { tenant, name } = config;
+    const { tenant, name, first = 0 } = config;
     invariant(!this.#networks.has(tenant), 'a tenant is added once');
-    const cells = beginCells(config.cells);
+    const cells = beginCells(config.cells, first);
     const { limits } = this;
     const seed = u32(this.#random(4), 0);
-    const policy = new LookupPolicy({ limits, seed, cells, addresses: this.#addresses, agenda: this.#agenda });
-    const options = { tenant, name, policy, cells, limits, pool: this.#pool, sink: this.#sink };
+    const policy = new LookupPolicy({ limits, seed, cells, first, addresses: this.#addresses, agenda: this.#agenda });
+    const options = { tenant, name, policy, cells, first, limits, pool: this.#pool, sink: this.#sink };
     this.#networks.set(tenant, new VirtualNetwork(options));
     this.setSubnets(tenant, config.subnets);
     policy.setRecords(config.records ?? []);
@@ -147,9 +147,14 @@ export class VirtualSwitch {
     door.network.fromFabric(door.place, pa, packet, now);
   }
 
+  /** Tenants that there are. */
+  get tenants(): number {
+    return this.#networks.size;
+  }
+
   /** Whose virtual subnet that is. */
-  tenantOf(vsid: number): number | undefined {
-    return this.#subnets.get(vsid)?.network.tenant;
+  networkOf(vsid: number): VirtualNetwork | undefined {
+    return this.#subnets.get(vsid)?.network;
   }
 
   /** Forgets dynamic records that have grown old. */
@@ -164,7 +169,8 @@ export class VirtualSwitch {
   // For people.
 
   counters(tenant: number): TenantCounters {
-    return readCounters(this.#network(tenant).cells);
+    const { cells, first } = this.#network(tenant);
+    return readCounters(cells, first);
   }
 
   /** Of a tenant, one counter a DROP code, live. */

@@ -21,7 +21,15 @@ import {
   suberrorName,
 } from '../../bgp/index.ts';
 import type { BgpConfig, BgpPeerConfig } from '../../config/index.ts';
-import { type Bytes, type Deadline, earliest, type Millis, type Secret, type Timed } from '../../core/index.ts';
+import {
+  type AgendaEntry,
+  type Bytes,
+  type Deadline,
+  earliest,
+  type Millis,
+  type Secret,
+  type Timed,
+} from '../../core/index.ts';
 import { md5 } from '../../crypto/index.ts';
 import { type Address, contains, formatPrefix, parsePrefix } from '../../ip/index.ts';
 import type { Books } from '../books.ts';
@@ -53,6 +61,7 @@ interface PeerPlan extends PeerIdentity {
 
 export class TenantRouter implements Timed {
   touched = false;
+  entry: AgendaEntry | undefined = undefined;
   config: BgpConfig;
   readonly speaker: Speaker;
   /** What its path attributes take of what all tenants' may. */

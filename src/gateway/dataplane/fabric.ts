@@ -6,7 +6,7 @@
  * Leaves to others: outer IP and UDP headers, which the sockets write.
  * Invariant: a VSID leads to the ports of its tenant only; each frame given is handed out, passed on or released.
  */
-import type { Deadline, Millis, Timed } from '../../core/index.ts';
+import type { AgendaEntry, Deadline, Millis, Timed } from '../../core/index.ts';
 import {
   type Address,
   beginCut,
@@ -20,9 +20,9 @@ import {
   segmentLength,
   writeSegment,
 } from '../../ip/index.ts';
-import { LookAhead, type Nat } from '../../nat/index.ts';
-import { NVGRE_HEADER, type ProviderAddress, VirtualSwitch, vsidOf } from '../../nvgre/index.ts';
+import { NVGRE_HEADER, type ProviderAddress, VirtualSwitch } from '../../nvgre/index.ts';
 import type { MachineParameters, NetworkParameters, PlaneCommand, SubnetPort, UnderlayParameters } from './contract.ts';
+import { LookAhead } from './look-ahead.ts';
 import type { DataPlane } from './plane.ts';
 
 /** Takes over a frame from the switch. */
@@ -32,6 +32,7 @@ export interface PortTaker {
 
 export class Fabric implements Timed {
   touched = false;
+  entry: AgendaEntry | undefined = undefined;
   readonly parameters: UnderlayParameters;
   readonly switch: VirtualSwitch;
   readonly #plane: DataPlane;
@@ -43,7 +44,7 @@ export class Fabric implements Timed {
   readonly #frames: Packet[] = [];
   readonly #remotes: Address[] = [];
   #held = 0;
-  readonly #ahead = new LookAhead(BATCH);
+  readonly #ahead: LookAhead;
 
   constructor(plane: DataPlane, parameters: UnderlayParameters) {
     this.parameters = parameters;
@@ -68,6 +69,7 @@ export class Fabric implements Timed {
         },
       },
     });
+    this.#ahead = new LookAhead(BATCH, this.switch, this.#takers);
   }
 
   // What there is.
@@ -79,7 +81,7 @@ export class Fabric implements Timed {
       this.switch.setRecords(tenant, records);
       this.switch.setRoutes(tenant, routes);
     } else {
-      this.switch.addTenant({ tenant, name, subnets, records, routes, cells: this.#plane.cellsAt(cells) });
+      this.switch.addTenant({ tenant, name, subnets, records, routes, ...this.#plane.placeOf(cells) });
     }
     this.#networks.set(tenant, network);
     this.#plane.touch(this);
@@ -171,7 +173,7 @@ export class Fabric implements Timed {
   flush(now: Millis): void {
     const held = this.#held;
     if (held === 0) return;
-    if (held >= WORTH_LOOKING_AHEAD) this.#lookAhead(held);
+    if (held >= WORTH_LOOKING_AHEAD) this.#ahead.run(this.#frames, held);
     for (let i = 0; i < held; i++) this.#take(this.#remotes[i]!, this.#frames[i]!, now);
     this.#held = 0;
     this.#plane.touch(this);
@@ -190,24 +192,6 @@ export class Fabric implements Timed {
     this.#remotes[this.#held] = remote;
     this.#held += 1;
     if (this.#held === BATCH) this.flush(now);
-  }
-
-  /** Most of what comes goes out by the NAT of its tenant. */
-  #lookAhead(held: number): void {
-    let vsid = -1;
-    let nat: Nat | undefined;
-    for (let i = 0; i < held; i++) {
-      const frame = this.#frames[i]!;
-      const { buf, start, end } = frame;
-      if (end - start < HEADERS) continue;
-      if (vsid !== vsidOf(buf, start)) {
-        vsid = vsidOf(buf, start);
-        const tenant = this.switch.tenantOf(vsid);
-        nat = tenant === undefined ? undefined : this.#plane.natOf(tenant);
-      }
-      if (nat !== undefined) this.#ahead.outbound(nat, frame, start + HEADERS);
-    }
-    this.#ahead.finish();
   }
 
   #take(remote: Address, frame: Packet, now: Millis): void {

@@ -7,6 +7,7 @@
  * Deliberate limit: TCP only, as Linux does for what it forwards: where a device takes no superframes of UDP they would be cut again.
  * Invariants: packets of two compartments, and of two ports of one, never become one; those of a TCP flow keep their order.
  */
+import type { Interface } from '../../compartment/index.ts';
 import type { Millis } from '../../core/index.ts';
 import {
   Coalescer,
@@ -25,8 +26,8 @@ export class Joining {
   readonly #plane: DataPlane;
   readonly #coalescer: Coalescer | undefined;
   /** Whose packets the coalescer holds: the compartment, and the interface they come by. */
-  #into: PlaneTenant | undefined;
-  #interface = 0;
+  #tenant: PlaneTenant | undefined;
+  #into: Interface | undefined;
   /** What leaves may come in again by another port: it is not held. */
   #leaving = false;
   /** Begins without a value: see `DataPlane`. */
@@ -39,10 +40,10 @@ export class Joining {
         pool: plane.pool,
         emit: (packet) => {
           this.#leaving = true;
-          plane.enter(this.#into!, this.#interface, packet, this.#now!);
+          plane.enter(this.#tenant!, this.#into!, packet, this.#now!);
           this.#leaving = false;
         },
-        grows: (packet) => this.#into!.compartment.forwards(packet, this.#interface),
+        grows: (packet) => this.#tenant!.compartment.forwards(packet, this.#into!.number),
       });
   }
 
@@ -52,13 +53,13 @@ export class Joining {
   }
 
   /** An IP packet enters a compartment by an interface, now or at `flush`. */
-  add(tenant: PlaneTenant, number: number, packet: Packet, now: Millis): void {
+  add(tenant: PlaneTenant, into: Interface, packet: Packet, now: Millis): void {
     if (this.#coalescer === undefined || this.#leaving || !mayJoin(packet))
-      return this.#plane.enter(tenant, number, packet, now);
-    if (tenant !== this.#into || number !== this.#interface) {
+      return this.#plane.enter(tenant, into, packet, now);
+    if (into !== this.#into) {
       this.flush(now);
-      this.#into = tenant;
-      this.#interface = number;
+      this.#tenant = tenant;
+      this.#into = into;
     }
     this.#now = now;
     this.#coalescer.add(packet);

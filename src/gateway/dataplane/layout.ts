@@ -162,7 +162,7 @@ export class Layout {
   #addInterface(command: Of<'add-interface'>, now: Millis): void {
     const tenant = this.tenants.get(command.compartment);
     if (tenant === undefined) return;
-    tenant.add(command, this.#plane.cellsAt(command.cells));
+    tenant.add(command, this.#plane.placeOf(command.cells));
     const way = this.#wayOf(tenant, command);
     tenant.ways.set(command.interface, way);
     if (!this.#plane.likeness && way.kind === 'segment') this.#announce(way.segment, now);
@@ -222,9 +222,10 @@ export class Layout {
 
   #portWay(tenant: PlaneTenant, command: Of<'add-interface'>, port: number): PortWay {
     const plane = this.#plane;
+    const into = tenant.compartment.interfaceAt(command.interface);
     this.#doors.set(port, (packet, now) => {
       if (plane.tapping) plane.tap.fromPort(port, packet, now);
-      plane.enter(tenant, command.interface, packet, now);
+      plane.enter(tenant, into, packet, now);
     });
     return new PortWay(command, port, plane);
   }
@@ -242,7 +243,7 @@ export class Layout {
     const segment = new PlaneSegment({
       plane,
       tenant,
-      interface: number,
+      into: tenant.compartment.interfaceAt(number),
       mac: way.mac,
       addresses: config.addresses,
       cells: plane.cellsAt(way.segmentCells),
@@ -275,7 +276,7 @@ export class Layout {
   #linkWay(tenant: PlaneTenant, command: Of<'add-interface'>, { link: number, side, nat }: LinkEnd): LinkWay {
     const link = this.#links.get(number) ?? new PlaneLink(this.#plane);
     this.#links.set(number, link);
-    link[side] = { tenant, interface: command.interface };
+    link[side] = { tenant, into: tenant.compartment.interfaceAt(command.interface) };
     if (side === 'inside') tenant.outside = link;
     if (nat !== undefined) link.translate(nat);
     return new LinkWay(command, link, side);

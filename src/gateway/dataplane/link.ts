@@ -7,7 +7,8 @@
  * A packet for the tenant's own external address goes out and comes back in (hairpinning), because compartment 1 routes it so.
  * Invariant: each packet given is refused to the compartment it comes from, or enters the other one.
  */
-import type { Deadline, Millis, Timed } from '../../core/index.ts';
+import type { Interface } from '../../compartment/index.ts';
+import type { AgendaEntry, Deadline, Millis, Timed } from '../../core/index.ts';
 import { DROP, ipVersion, ipv4IsFragment, PASS, type Packet } from '../../ip/index.ts';
 import { Nat } from '../../nat/index.ts';
 import { NAT_REFUSED_AT } from './cells.ts';
@@ -15,14 +16,15 @@ import type { NatParameters, NatSettings } from './contract.ts';
 import type { DataPlane } from './plane.ts';
 import type { PlaneTenant } from './tenant.ts';
 
-/** One side: a compartment, and the number of its interface. */
+/** One side: a compartment, and its interface. */
 interface Side {
   readonly tenant: PlaneTenant;
-  readonly interface: number;
+  readonly into: Interface;
 }
 
 export class PlaneLink implements Timed {
   touched = false;
+  entry: AgendaEntry | undefined = undefined;
   inside: Side | undefined;
   outside: Side | undefined;
   readonly #plane: DataPlane;
@@ -49,7 +51,7 @@ export class PlaneLink implements Timed {
   get nat(): Nat | undefined {
     if (this.#nat !== undefined || this.#parameters === undefined) return this.#nat;
     const { cells, ...settings } = this.#parameters;
-    this.#nat = new Nat({ ...settings, random: this.#plane.random, cells: this.#plane.cellsAt(cells) });
+    this.#nat = new Nat({ ...settings, random: this.#plane.random, ...this.#plane.placeOf(cells) });
     return this.#nat;
   }
 
@@ -57,7 +59,8 @@ export class PlaneLink implements Timed {
   reconfigure(settings: NatSettings): void {
     if (this.#parameters !== undefined) this.#parameters = { ...this.#parameters, ...settings };
     this.#nat?.reconfigure(settings);
-    this.inside?.tenant.setNat(this.inside.interface, settings);
+    this.#plane.touch(this);
+    this.inside?.tenant.setNat(this.inside.into.number, settings);
   }
 
   /** From the tenant. */
@@ -89,7 +92,8 @@ export class PlaneLink implements Timed {
       return this.#enter(from, to, outward, packet, now);
     }
     const verdict = outward ? nat.outbound(packet, now) : nat.inbound(packet, now);
-    this.#plane.touch(this);
+    // Only the first session, and a fragment that waits, are due before what is known already.
+    if (this.entry === undefined || verdict === DROP.fragment) this.#plane.touch(this);
     if (verdict !== PASS) {
       if (verdict === DROP.natNoPort) this.#noteRefusal(NAT_REFUSED_AT, now);
       else if (verdict === DROP.natLimit) this.#noteRefusal(NAT_REFUSED_AT + 1, now);
@@ -103,8 +107,8 @@ export class PlaneLink implements Timed {
 
   /** In compartment 1 a packet stays its tenant's. */
   #enter(from: Side, to: Side, outward: boolean, packet: Packet, now: Millis): void {
-    if (outward) this.#plane.enterFrom(from.tenant, to.tenant, to.interface, packet, now);
-    else this.#plane.enter(to.tenant, to.interface, packet, now);
+    if (outward) this.#plane.enterFrom(from.tenant, to.tenant, to.into, packet, now);
+    else this.#plane.enter(to.tenant, to.into, packet, now);
   }
 
   #noteRefusal(cell: number, now: Millis): void {

@@ -9,6 +9,7 @@
  * Invariants: each packet taken is given to the output or released, once; an event is kept until `takeEvents`, but IKE messages,
  * TCP and strays beyond EVENTS are dropped like packets, and counted (`repeated.ts`).
  */
+import type { Interface } from '../../compartment/index.ts';
 import {
   Agenda,
   type Bytes,
@@ -31,7 +32,7 @@ import {
   type PacketPool,
 } from '../../ip/index.ts';
 import { trace } from '../trace/index.ts';
-import { type Cells, LocalCells, POOL_AT } from './cells.ts';
+import { type CellPlace, type Cells, LocalCells, POOL_AT } from './cells.ts';
 import type { PlaneCommand, PlaneEvent, PlaneOutput, SaPair, SaPhase } from './contract.ts';
 import { Egress } from './egress.ts';
 import { Ingress } from './ingress.ts';
@@ -191,17 +192,17 @@ export class DataPlane {
   // Between the parts of the data plane.
 
   /** A packet enters a compartment by an interface. */
-  enter(tenant: PlaneTenant, number: number, packet: Packet, now: Millis): void {
-    if (this.tapping) this.tap.entered(tenant, number, packet, now);
-    tenant.compartment.receive(packet, number, now);
+  enter(tenant: PlaneTenant, into: Interface, packet: Packet, now: Millis): void {
+    if (this.tapping) this.tap.entered(tenant, into.number, packet, now);
+    tenant.compartment.receiveBy(packet, into, now);
     this.#agenda.touch(tenant);
   }
 
   /** A packet of another tenant's enters: what waits on its way counts as that one's. */
-  enterFrom(sender: PlaneTenant, tenant: PlaneTenant, number: number, packet: Packet, now: Millis): void {
+  enterFrom(sender: PlaneTenant, tenant: PlaneTenant, into: Interface, packet: Packet, now: Millis): void {
     const before = this.#sender;
     this.#sender = sender.compartment.number;
-    this.enter(tenant, number, packet, now);
+    this.enter(tenant, into, packet, now);
     this.#sender = before;
   }
 
@@ -211,15 +212,15 @@ export class DataPlane {
   }
 
   /** The same out of a virtual subnet: it may wait for others of its flow until the batch ends. */
-  join(tenant: PlaneTenant, number: number, packet: Packet, now: Millis): void {
+  join(tenant: PlaneTenant, into: Interface, packet: Packet, now: Millis): void {
     // Who watches sees each packet by itself.
-    if (this.tapping) this.enter(tenant, number, packet, now);
-    else this.#joining.add(tenant, number, packet, now);
+    if (this.tapping) this.enter(tenant, into, packet, now);
+    else this.#joining.add(tenant, into, packet, now);
   }
 
   /** An opened packet enters the compartment of its tunnel. */
   deliver(tunnel: PlaneTunnel, packet: Packet, now: Millis): void {
-    this.enter(tunnel.tenant, tunnel.interface, packet, now);
+    this.enter(tunnel.tenant, tunnel.into, packet, now);
   }
 
   toTunnel(tunnel: PlaneTunnel, packet: Packet, now: Millis): void {
@@ -234,6 +235,10 @@ export class DataPlane {
 
   cellsAt(slot: number): Float64Array {
     return this.#cells.at(slot);
+  }
+
+  placeOf(slot: number): CellPlace {
+    return this.#cells.place(slot);
   }
 
   touch(item: Timed): void {

@@ -4,8 +4,8 @@
  *
  * Read first: compartment/segment.ts. Invariant: an IP packet out of a segment enters the compartment it belongs to, and no other.
  */
-import { Segment, type SegmentSink } from '../../compartment/index.ts';
-import type { Bytes, Deadline, Millis, Timed } from '../../core/index.ts';
+import { type Interface, Segment, type SegmentSink } from '../../compartment/index.ts';
+import type { AgendaEntry, Bytes, Deadline, Millis, Timed } from '../../core/index.ts';
 import { type Address, formatPrefix, type Packet, type Prefix } from '../../ip/index.ts';
 import type { DataPlane } from './plane.ts';
 import type { PlaneTenant } from './tenant.ts';
@@ -13,8 +13,8 @@ import type { PlaneTenant } from './tenant.ts';
 export interface PlaneSegmentOptions {
   readonly plane: DataPlane;
   readonly tenant: PlaneTenant;
-  /** Number of the interface in the tenant's compartment. */
-  readonly interface: number;
+  /** The interface of the tenant's compartment. */
+  readonly into: Interface;
   readonly mac: Bytes;
   readonly addresses: readonly Prefix[];
   readonly cells: Float64Array;
@@ -26,6 +26,7 @@ export interface PlaneSegmentOptions {
 
 export class PlaneSegment implements Timed, SegmentSink {
   touched = false;
+  entry: AgendaEntry | undefined = undefined;
   readonly segment: Segment;
   /** What else is answered for, by the text of the prefix. */
   #answered: Map<string, Prefix> | undefined;
@@ -33,23 +34,32 @@ export class PlaneSegment implements Timed, SegmentSink {
   readonly frame: (frame: Packet) => void;
   readonly #plane: DataPlane;
   readonly #tenant: PlaneTenant;
-  readonly #interface: number;
+  readonly #into: Interface;
   readonly #joins: boolean;
 
-  constructor({ plane, tenant, interface: number, mac, addresses, cells, out, joins }: PlaneSegmentOptions) {
+  constructor({ plane, tenant, into, mac, addresses, cells, out, joins }: PlaneSegmentOptions) {
     this.#plane = plane;
     this.#tenant = tenant;
-    this.#interface = number;
+    this.#into = into;
     this.#joins = joins;
     this.frame = out;
     this.segment = new Segment({ mac, pool: plane.pool, addresses, random: plane.random, cells, sink: this });
   }
 
+  get tenant(): PlaneTenant {
+    return this.#tenant;
+  }
+
+  /** Reads what each frame needs: see `look-ahead.ts`. */
+  touch(): number {
+    return this.segment.touch() + this.#into.touch();
+  }
+
   // For the segment: what comes of frames and packets.
 
   ip(packet: Packet, now: Millis): void {
-    if (this.#joins) this.#plane.join(this.#tenant, this.#interface, packet, now);
-    else this.#plane.enter(this.#tenant, this.#interface, packet, now);
+    if (this.#joins) this.#plane.join(this.#tenant, this.#into, packet, now);
+    else this.#plane.enter(this.#tenant, this.#into, packet, now);
   }
 
   refuse(packet: Packet, reason: number, now: Millis): void {
@@ -58,7 +68,7 @@ export class PlaneSegment implements Timed, SegmentSink {
 
   conflict(address: Address, mac: Bytes): void {
     const compartment = this.#tenant.compartment.number;
-    this.#plane.tell({ type: 'conflict', compartment, interface: this.#interface, address, mac });
+    this.#plane.tell({ type: 'conflict', compartment, interface: this.#into.number, address, mac });
   }
 
   /** What else is answered for. */

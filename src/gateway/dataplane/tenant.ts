@@ -3,9 +3,10 @@
  *
  * Invariant: nothing here refers to another tenant.
  */
-import { Compartment, type PingResult, type Sink } from '../../compartment/index.ts';
-import type { Deadline, Millis, Timed } from '../../core/index.ts';
+import { Compartment, type Interface, type PingResult, type Sink } from '../../compartment/index.ts';
+import type { AgendaEntry, Deadline, Millis, Timed } from '../../core/index.ts';
 import { type Address, DROP, type Packet } from '../../ip/index.ts';
+import type { CellPlace } from './cells.ts';
 import type { NatSettings, PlaneCommand } from './contract.ts';
 import type { PlaneLink } from './link.ts';
 import type { DataPlane } from './plane.ts';
@@ -16,6 +17,7 @@ type AddInterface = Extract<PlaneCommand, { do: 'add-interface' }>;
 
 export class PlaneTenant implements Timed, Sink {
   touched = false;
+  entry: AgendaEntry | undefined = undefined;
   /** TCP to own addresses is told to control. */
   hasTransport = false;
   readonly transportRate = transportBucket();
@@ -30,7 +32,7 @@ export class PlaneTenant implements Timed, Sink {
   constructor(plane: DataPlane, name: string, number: number, cells: number) {
     const { pool, random } = plane;
     this.#plane = plane;
-    this.compartment = new Compartment({ name, number, pool, random, sink: this, cells: plane.cellsAt(cells) });
+    this.compartment = new Compartment({ name, number, pool, random, sink: this, ...plane.placeOf(cells) });
     this.#cells = cells;
   }
 
@@ -42,6 +44,11 @@ export class PlaneTenant implements Timed, Sink {
     if (tapping) tap.left(this, out, nextHop, packet, now);
     if (way === undefined) this.compartment.refuse(packet, DROP.linkDown, now);
     else way.transmit(packet, nextHop, now);
+  }
+
+  /** Reads where packets go that leave by an interface: see `look-ahead.ts`. */
+  touchWay(out: Interface): number {
+    return this.ways.get(out.number)?.command === undefined ? 0 : 1;
   }
 
   dropped(packet: Packet, reason: number): void {
@@ -62,8 +69,8 @@ export class PlaneTenant implements Timed, Sink {
     this.#plane.tell({ type: 'pinged', compartment: this.compartment.number, result });
   }
 
-  add(command: AddInterface, cells: Float64Array): void {
-    this.compartment.addInterface(command.config, command.interface, cells);
+  add(command: AddInterface, { cells, first }: CellPlace): void {
+    this.compartment.addInterface(command.config, command.interface, cells, first);
   }
 
   /** The NAT of a link is another one now. */

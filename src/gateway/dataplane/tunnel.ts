@@ -5,6 +5,7 @@
  * Invariants: an SA belongs to one tunnel and so to one compartment; the newest active SA whose selectors admit a packet
  * carries it; a waiting packet is sent, refused or released, never kept.
  */
+import type { Interface } from '../../compartment/index.ts';
 import type { Millis, Random, Shares } from '../../core/index.ts';
 import { type Engine, lazyProtection } from '../../crypto/index.ts';
 import { InboundSa, innerMtu, OutboundSa, SA_CELLS } from '../../esp/index.ts';
@@ -38,6 +39,7 @@ export class PlaneTunnel {
   readonly parameters: TunnelParameters;
   /** Number of the interface in the tenant's compartment. */
   readonly interface: number;
+  readonly into: Interface;
   /** By inbound SPI; the newest active one is last. */
   sas: Map<number, PlaneSa> = NO_SAS;
   readonly waiting: Packet[] = [];
@@ -52,6 +54,7 @@ export class PlaneTunnel {
     this.tenant = tenant;
     this.parameters = parameters;
     this.interface = interfaceNumber;
+    this.into = tenant.compartment.interfaceAt(interfaceNumber);
     this.#mtu = parameters.mtu === 'auto' ? UNKNOWN_MTU : parameters.mtu;
   }
 

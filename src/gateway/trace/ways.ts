@@ -53,7 +53,7 @@ function throughLink(walk: Walk, link: PlaneLink, side: 'inside' | 'outside'): v
   if (to === undefined) return walk.drop('nat', 'linkDown', 'the other end of the link is gone');
   if (link.nat === undefined) {
     walk.note('nat', 'not translated', 'the tenant is routed directly');
-    return enter(walk, to.tenant, to.interface, 'the link leads there');
+    return enter(walk, to.tenant, to.into.number, 'the link leads there');
   }
   const { flow } = walk;
   if (flow.source.length !== 4) return walk.drop('nat', 'natProtocol', 'NAT is for IPv4');
@@ -79,7 +79,7 @@ function throughLink(walk: Walk, link: PlaneLink, side: 'inside' | 'outside'): v
   const shown =
     translated.port === undefined ? `${formatAddress(address)}, a port by chance` : formatEndpoint({ address, port });
   walk.note('nat', `${outward ? 'source' : 'destination'} becomes ${shown}`, why, words.slice(0, -1));
-  enter(walk, to.tenant, to.interface, outward ? 'behind the NAT' : 'the NAT address is the tenant’s');
+  enter(walk, to.tenant, to.into.number, outward ? 'behind the NAT' : 'the NAT address is the tenant’s');
 }
 
 /** An SA carries it, or it waits for one. */
