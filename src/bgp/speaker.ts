@@ -4,7 +4,8 @@
  * Read first: RFC 4271 §3, §9; RFC 4724 §4; RFC 7313; RFC 9494 §4. The session says what is Established and what may stay stale, the
  * tables what is chosen and what each peer is owed; here is who is given what, and when stale routes go.
  * A peer is given at most WINDOW octets that its transport has not taken: a slow one waits in the tables, where its queue is bounded, and
- * slows nobody. After each event everything that has changed is decided once.
+ * slows nobody. After each event what has changed is decided once: of much (a session with a full feed is lost, a next hop goes) a part at
+ * each `tick`, which is due at once, so that whoever calls has time for others.
  * Deliberate limits: no MinRouteAdvertisementInterval (as other speakers by default: RFC 4271 §9.2.1.1 lets it be set, and zero is what
  * labs and data centres use); a restarting speaker does not wait with its choice for all End-of-RIBs.
  * Invariants: a peer that is not Established is given nothing; the time of stale routes is finite.
@@ -29,6 +30,10 @@ import { Session, type Watch } from './session/index.ts';
 import type { SessionRecord, SpeakerAction, SpeakerEvent } from './speaker-contract.ts';
 import { longLived, lost, outlivesLoss, type Retained, type Stale, spoken } from './stale.ts';
 import { Unanswered } from './unanswered.ts';
+
+/** What is decided after one event, and what forwards is told of: a few milliseconds. */
+export const DECIDED_AT_ONCE = 8192;
+export const ROUTES_AT_ONCE = 4096;
 
 /** Octets given to a transport that it has not taken. */
 export const WINDOW = 262_144;
@@ -61,6 +66,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
   readonly #random: Random;
   readonly #entries = new Map<string, Entry>();
   #actions: SpeakerAction[] = [];
+  /** Something waits for its turn, since then. */
+  #owedSince: Millis | undefined;
 
   constructor(options: RibOptions, random: Random) {
     this.rib = new Rib(options);
@@ -92,13 +99,16 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
         this.#tick(now);
     }
     const isDrained = event.type === 'session' && event.event.type === 'drained';
-    if (isDrained && this.rib.isSettled) this.#feedOne(event.peer, now);
+    const waits = this.#owedSince !== undefined && event.type !== 'tick';
+    if (isDrained && (waits || this.rib.isSettled)) this.#feedOne(event.peer, now);
+    else if (waits) this.#feedAll(now);
     else this.#settle(now);
     return this.#actions;
   }
 
   deadline(): Deadline | undefined {
     let next: Deadline | undefined;
+    if (this.#owedSince !== undefined) next = { at: this.#owedSince, why: 'changes of routes wait for their turn' };
     for (const { session, stale, unanswered } of this.#entries.values()) {
       next = earliest(next, session.deadline());
       for (const { until } of stale.values()) next = earliest(next, { at: until, why: 'stale routes are given up' });
@@ -394,10 +404,15 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
 
   /** Decides, tells the peers, and what forwards. */
   #settle(now: Millis): void {
-    this.rib.flush();
-    for (const [name, entry] of this.#entries) this.#feed(name, entry, now);
-    const changes = this.rib.takeRoutes(Number.POSITIVE_INFINITY);
+    const decided = this.rib.flush(DECIDED_AT_ONCE);
+    this.#feedAll(now);
+    const changes = this.rib.takeRoutes(ROUTES_AT_ONCE);
     if (changes.length > 0) this.#actions.push({ do: 'routes', changes });
+    this.#owedSince = decided && this.rib.routesWaiting === 0 ? undefined : now;
+  }
+
+  #feedAll(now: Millis): void {
+    for (const [name, entry] of this.#entries) this.#feed(name, entry, now);
   }
 
   /** Room with one transport gives nothing to the others: hundreds of peers each take hundreds of times. */

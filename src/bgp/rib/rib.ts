@@ -46,6 +46,8 @@ export class Rib {
   readonly #memberships = new Map<number, string[]>();
   /** Numbers of peers that have gone since the last flush: groups may still know them. */
   readonly #leaving: number[] = [];
+  /** Peers whose import policy is another, and how far their paths have been asked again. */
+  readonly #rejudging: { readonly number: number; readonly rib: FamilyRib; from: number }[] = [];
   readonly #free: number[] = [];
   readonly #intake: Intake;
   /** For all that puts sets together; nobody leaves it half done. */
@@ -153,8 +155,8 @@ export class Rib {
     const old = this.#peer(number);
     const peer = { ...old, ...change, number } as Peer;
     this.#peers[number] = peer;
-    for (const rib of this.#families.values()) this.#rejudge(peer, rib);
-    this.flush();
+    this.#rejudge(number);
+    for (const rib of this.#families.values()) rib.flush(Number.POSITIVE_INFINITY);
     this.#regroup(old, peer);
     return peer.maximumPrefixes === old.maximumPrefixes ? [] : this.#intake.recount(peer);
   }
@@ -201,18 +203,31 @@ export class Rib {
     for (const rib of this.#families.values()) rib.reuse(now);
   }
 
-  /** Decides every prefix that has changed and encodes what groups are told of it. */
-  flush(): void {
-    for (const rib of this.#families.values()) rib.flush();
+  /** Decides every prefix that has changed and encodes what groups are told of it. False: `limit` of them, and there may be more. */
+  flush(limit: number = Number.POSITIVE_INFINITY): boolean {
+    this.#judgeSome(limit);
+    let left = limit;
+    for (const rib of this.#families.values()) if (left > 0) left -= rib.flush(left);
+    if (left <= 0 || this.#rejudging.length > 0) return false;
     for (const number of this.#leaving.splice(0)) {
       this.#peers[number] = undefined;
       this.#free.push(number);
     }
+    return true;
   }
 
   /** Nothing waits for `flush`. */
   get isSettled(): boolean {
-    return [...this.#families.values()].every((rib) => rib.waiting === 0);
+    if (this.#rejudging.length > 0) return false;
+    for (const rib of this.#families.values()) if (rib.waiting > 0) return false;
+    return true;
+  }
+
+  /** Changes that wait for `takeRoutes`. */
+  get routesWaiting(): number {
+    let waiting = 0;
+    for (const { fib } of this.#families.values()) waiting += fib?.waiting ?? 0;
+    return waiting;
   }
 
   /** Octets for a peer, whole UPDATEs: about `room` of them. They are shared between peers and may not be changed. */
@@ -318,13 +333,29 @@ export class Rib {
     for (const family of [...receive.families, ...send.families]) this.family(family);
   }
 
-  #rejudge(peer: Peer, rib: FamilyRib): void {
-    rib.paths.each(peer.number, (path) => {
-      if (rib.paths.before[path] === 0) return;
-      const { after, flags } = this.#intake.judge(peer, rib, path);
-      rib.rejudge(path, after, flags);
-      this.store.release(after);
-    });
+  /** Of a large table the rest waits for `flush`. */
+  #rejudge(number: number): void {
+    const others = this.#rejudging.filter((each) => each.number !== number);
+    this.#rejudging.splice(0, this.#rejudging.length, ...others);
+    for (const rib of this.#families.values()) this.#rejudging.push({ number, rib, from: 0 });
+    this.#judgeSome(JUDGED_AT_ONCE);
+  }
+
+  #judgeSome(limit: number): void {
+    let left = limit;
+    while (left > 0 && this.#rejudging.length > 0) {
+      const next = this.#rejudging[0]!;
+      const { number, rib } = next;
+      const peer = this.#peer(number);
+      next.from = rib.paths.some(number, next.from, left, (path) => {
+        left--;
+        if (rib.paths.before[path] === 0) return;
+        const { after, flags } = this.#intake.judge(peer, rib, path);
+        rib.rejudge(path, after, flags);
+        this.store.release(after);
+      });
+      if (next.from === 0) this.#rejudging.shift();
+    }
   }
 
   /** A peer that is told something else now leaves its groups with what it has been told. */
@@ -420,6 +451,7 @@ export class Rib {
 
 const familyOfPrefix = ({ address }: Prefix): Family => (address.length === 4 ? IPV4_UNICAST : IPV6_UNICAST);
 
+const JUDGED_AT_ONCE = 8192;
 const FAMILIES: readonly Family[] = [IPV4_UNICAST, IPV6_UNICAST];
 /** What others give routes of their own, so that a learned one never replaces them by chance. */
 const OWN_WEIGHT = 32_768;

@@ -10,7 +10,9 @@
 import {
   CEASE,
   ERROR,
+  type Peer,
   type PeerSettings,
+  ROUTES_AT_ONCE,
   type RouteChange,
   Speaker,
   type SpeakerAction,
@@ -33,6 +35,12 @@ import { Troubles } from './troubles.ts';
 
 /** Secrets of peers, by name. */
 export type PeerSecrets = (peer: string) => Secret | undefined;
+
+/** What the compartment is told of a route of a peer. */
+interface Source {
+  readonly preference: number;
+  readonly why: string;
+}
 
 interface PeerPlan extends PeerIdentity {
   readonly settings: PeerSettings;
@@ -63,6 +71,10 @@ export class TenantRouter implements Timed {
   /** Until the first document has been applied, where that is the first of the process. */
   #restarting: boolean;
   #running = false;
+  /** When routes that wait for their turn last had one. */
+  #proceededAt: Millis = 0;
+  /** Says of the routes of a peer, as the tables know it, what the compartment is told. */
+  readonly #sources = new WeakMap<Peer, Source>();
   /** How often what forwards has been told of a change. */
   tableVersion = 0;
 
@@ -144,7 +156,7 @@ export class TenantRouter implements Timed {
     this.#installed.reconsider();
     this.#events.push({ type: 'next-hops' });
     this.#run(now);
-    this.#installed.reinstall();
+    this.#proceed(now);
   }
 
   /** A packet to an own address. */
@@ -154,13 +166,16 @@ export class TenantRouter implements Timed {
   }
 
   deadline(): Deadline | undefined {
-    return earliest(this.#pace.deadline(), earliest(this.speaker.deadline(), this.transport.deadline()));
+    const own = this.#installed.owes ? { at: this.#proceededAt, why: 'routes wait for their turn' } : undefined;
+    const others = earliest(this.#pace.deadline(), earliest(this.speaker.deadline(), this.transport.deadline()));
+    return earliest(own, others);
   }
 
   tick(now: Millis): void {
     this.transport.tick(now);
     this.#events.push({ type: 'tick' });
     this.#run(now);
+    this.#proceed(now);
     for (const said of this.#pace.takeDue(now)) this.#say(said);
     this.#books.touch(this);
   }
@@ -231,6 +246,14 @@ export class TenantRouter implements Timed {
     this.#pace.forget(name);
   }
 
+  /** What concerns many prefixes at once is done in parts: the sessions of other tenants have their turn between two. */
+  #proceed(now: Millis): void {
+    if (!this.#installed.owes) return;
+    this.#installed.proceed(ROUTES_AT_ONCE);
+    this.#proceededAt = now;
+    this.#sayFull();
+  }
+
   /** Until nothing follows from anything. */
   #run(now: Millis): void {
     if (this.#running) return;
@@ -278,7 +301,7 @@ export class TenantRouter implements Timed {
   }
 
   #sayFull(): void {
-    const now = this.#installed.settle();
+    const now = this.#installed.settle(ROUTES_AT_ONCE);
     if (now === undefined) return;
     const { name, compartment } = this.#tenant;
     const words =
@@ -288,13 +311,24 @@ export class TenantRouter implements Timed {
     this.#books.report(now === 'full' ? 'warn' : 'info', undefined, `bgp-table-${now}`, words);
   }
 
-  #install({ prefix, nextHops, peer, discard }: RouteChange): void {
-    if (discard) return this.#installed.discard(prefix, AGGREGATE, 'BGP aggregate: nothing longer matches');
-    const from = this.speaker.rib.peer(peer);
-    const external = from?.kind === 'external';
-    const why = `BGP route of ${external ? 'external' : 'internal'} peer ${from?.name ?? ''}`;
+  #install({ row, prefix, nextHops, peer, discard }: RouteChange): void {
+    if (discard) return this.#installed.discard(row, prefix, AGGREGATE, 'BGP aggregate: nothing longer matches');
     // Those of our own are in the table already, or are a promise of the document.
-    this.#installed.set(prefix, peer === 0 ? [] : nextHops, external ? EXTERNAL : INTERNAL, why);
+    const from = peer === 0 ? undefined : this.speaker.rib.peer(peer);
+    const { preference, why } = from === undefined ? NOBODY : this.#sourceOf(from);
+    this.#installed.set(row, prefix, from === undefined ? [] : nextHops, preference, why);
+  }
+
+  #sourceOf(peer: Peer): Source {
+    let known = this.#sources.get(peer);
+    if (known === undefined) {
+      const { kind, name } = peer;
+      const external = kind === 'external';
+      const why = `BGP route of ${external ? 'external' : 'internal'} peer ${name}`;
+      known = { preference: external ? EXTERNAL : INTERNAL, why };
+      this.#sources.set(peer, known);
+    }
+    return known;
   }
 
   #aggregate({ aggregates }: BgpConfig): void {
@@ -381,6 +415,7 @@ const WARNINGS: ReadonlySet<string> = new Set([
 /** What others give external and internal routes. */
 const EXTERNAL = 20;
 const INTERNAL = 200;
+const NOBODY: Source = { preference: INTERNAL, why: '' };
 /** Of the discard route of an aggregate: any other route to its very prefix goes before it. */
 const AGGREGATE = 254;
 /** RFC 4486. */
