@@ -12,7 +12,7 @@
  */
 import { concat, type Deadline, earliest, type Machine, type Millis, type Random } from '../core/index.ts';
 import type { Prefix } from '../ip/index.ts';
-import type { ConnectionId, Negotiated, SessionAction, SessionEvent } from './contract.ts';
+import type { Negotiated, SessionAction, SessionEvent } from './contract.ts';
 import {
   CEASE,
   describeFamily,
@@ -28,8 +28,8 @@ import type { RibOptions } from './rib/options.ts';
 import { Rib } from './rib/rib.ts';
 import { Session, type Watch } from './session/index.ts';
 import type { SessionRecord, SpeakerAction, SpeakerEvent } from './speaker-contract.ts';
+import { type Entry, newEntry } from './speaker-entry.ts';
 import { longLived, lost, outlivesLoss, type Retained, type Stale, spoken } from './stale.ts';
-import { Unanswered } from './unanswered.ts';
 
 /** What is decided after one event, and what forwards is told of: a few milliseconds. */
 export const DECIDED_AT_ONCE = 8192;
@@ -37,25 +37,6 @@ export const ROUTES_AT_ONCE = 4096;
 
 /** Octets given to a transport that it has not taken. */
 export const WINDOW = 262_144;
-
-interface Entry {
-  settings: PeerSettings;
-  session: Session;
-  /** Among the tables' peers, as long as they have something of it. */
-  number: number | undefined;
-  negotiated: Negotiated | undefined;
-  /** Of the transport of `connection`, the one that is Established. */
-  queued: number;
-  connection: ConnectionId | undefined;
-  readonly stale: Map<Family, Stale>;
-  /** Families whose long-lived time has ended in this session, before End-of-RIB. */
-  readonly expired: Set<Family>;
-  /** Families whose End-of-RIB a peer with graceful restart has not said yet. */
-  readonly awaited: Set<Family>;
-  readonly unanswered: Unanswered;
-  /** When what was said last, in this session. */
-  readonly spoken: Map<string, { readonly at: Millis; untold: number }>;
-}
 
 export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
   readonly rib: Rib;
@@ -160,19 +141,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     if (this.#entries.has(settings.name)) return;
     const session = new Session(settings.session, this.#random);
     session.watch = (...message) => this.watch?.(settings.name, ...message);
-    this.#entries.set(settings.name, {
-      settings,
-      session,
-      number: undefined,
-      negotiated: undefined,
-      queued: 0,
-      connection: undefined,
-      stale: new Map(),
-      expired: new Set(),
-      awaited: new Set(),
-      unanswered: new Unanswered(),
-      spoken: new Map(),
-    });
+    this.#entries.set(settings.name, newEntry(settings, session));
   }
 
   #configure(settings: PeerSettings, now: Millis): void {

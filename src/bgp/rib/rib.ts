@@ -28,6 +28,7 @@ import { NextHops } from './next-hops.ts';
 import type { Origination, PeerChange, RibOptions } from './options.ts';
 import { ourselves, type Peer, type PeerOptions } from './peer.ts';
 
+import { Rejudging } from './rejudging.ts';
 import type { Resync } from './resync.ts';
 import { UpdateEncoder } from './update-encoder.ts';
 import { UpdateGroup } from './update-group.ts';
@@ -46,8 +47,7 @@ export class Rib {
   readonly #memberships = new Map<number, string[]>();
   /** Numbers of peers that have gone since the last flush: groups may still know them. */
   readonly #leaving: number[] = [];
-  /** Peers whose import policy is another, and how far their paths have been asked again. */
-  readonly #rejudging: { readonly number: number; readonly rib: FamilyRib; from: number }[] = [];
+  readonly #rejudging = new Rejudging((number, rib, path) => this.#rejudge(number, rib, path));
   readonly #free: number[] = [];
   readonly #intake: Intake;
   /** For all that puts sets together; nobody leaves it half done. */
@@ -155,7 +155,8 @@ export class Rib {
     const old = this.#peer(number);
     const peer = { ...old, ...change, number } as Peer;
     this.#peers[number] = peer;
-    this.#rejudge(number);
+    this.#rejudging.begin(number, this.families);
+    this.#rejudging.proceed(JUDGED_AT_ONCE);
     for (const rib of this.#families.values()) rib.flush(Number.POSITIVE_INFINITY);
     this.#regroup(old, peer);
     return peer.maximumPrefixes === old.maximumPrefixes ? [] : this.#intake.recount(peer);
@@ -205,10 +206,10 @@ export class Rib {
 
   /** Decides every prefix that has changed and encodes what groups are told of it. False: `limit` of them, and there may be more. */
   flush(limit: number = Number.POSITIVE_INFINITY): boolean {
-    this.#judgeSome(limit);
+    this.#rejudging.proceed(limit);
     let left = limit;
     for (const rib of this.#families.values()) if (left > 0) left -= rib.flush(left);
-    if (left <= 0 || this.#rejudging.length > 0) return false;
+    if (left <= 0 || this.#rejudging.waits) return false;
     for (const number of this.#leaving.splice(0)) {
       this.#peers[number] = undefined;
       this.#free.push(number);
@@ -218,7 +219,7 @@ export class Rib {
 
   /** Nothing waits for `flush`. */
   get isSettled(): boolean {
-    if (this.#rejudging.length > 0) return false;
+    if (this.#rejudging.waits) return false;
     for (const rib of this.#families.values()) if (rib.waiting > 0) return false;
     return true;
   }
@@ -333,29 +334,10 @@ export class Rib {
     for (const family of [...receive.families, ...send.families]) this.family(family);
   }
 
-  /** Of a large table the rest waits for `flush`. */
-  #rejudge(number: number): void {
-    const others = this.#rejudging.filter((each) => each.number !== number);
-    this.#rejudging.splice(0, this.#rejudging.length, ...others);
-    for (const rib of this.#families.values()) this.#rejudging.push({ number, rib, from: 0 });
-    this.#judgeSome(JUDGED_AT_ONCE);
-  }
-
-  #judgeSome(limit: number): void {
-    let left = limit;
-    while (left > 0 && this.#rejudging.length > 0) {
-      const next = this.#rejudging[0]!;
-      const { number, rib } = next;
-      const peer = this.#peer(number);
-      next.from = rib.paths.some(number, next.from, left, (path) => {
-        left--;
-        if (rib.paths.before[path] === 0) return;
-        const { after, flags } = this.#intake.judge(peer, rib, path);
-        rib.rejudge(path, after, flags);
-        this.store.release(after);
-      });
-      if (next.from === 0) this.#rejudging.shift();
-    }
+  #rejudge(number: number, rib: FamilyRib, path: number): void {
+    const { after, flags } = this.#intake.judge(this.#peer(number), rib, path);
+    rib.rejudge(path, after, flags);
+    this.store.release(after);
   }
 
   /** A peer that is told something else now leaves its groups with what it has been told. */
@@ -451,6 +433,7 @@ export class Rib {
 
 const familyOfPrefix = ({ address }: Prefix): Family => (address.length === 4 ? IPV4_UNICAST : IPV6_UNICAST);
 
+/** Of a large table the rest waits for `flush`. */
 const JUDGED_AT_ONCE = 8192;
 const FAMILIES: readonly Family[] = [IPV4_UNICAST, IPV6_UNICAST];
 /** What others give routes of their own, so that a learned one never replaces them by chance. */
