@@ -4,14 +4,15 @@
  * Read first: RFC 4271 §3, §9; RFC 4724 §4; RFC 7313; RFC 9494 §4. The session says what is Established and what may stay stale, the
  * tables what is chosen and what each peer is owed; here is who is given what, and when stale routes go.
  * A peer is given at most WINDOW octets that its transport has not taken: a slow one waits in the tables, where its queue is bounded, and
- * slows nobody. After each event everything that has changed is decided once.
+ * slows nobody. After each event what has changed is decided once: of much (a session with a full feed is lost, a next hop goes) a part at
+ * each `tick`, which is due at once, so that whoever calls has time for others.
  * Deliberate limits: no MinRouteAdvertisementInterval (as other speakers by default: RFC 4271 §9.2.1.1 lets it be set, and zero is what
  * labs and data centres use).
  * Invariants: a peer that is not Established is given nothing; the time of stale routes is finite.
  */
 import { concat, type Deadline, earliest, type Machine, type Millis, type Random } from '../core/index.ts';
 import type { Prefix } from '../ip/index.ts';
-import type { ConnectionId, Negotiated, SessionAction, SessionEvent } from './contract.ts';
+import type { Negotiated, SessionAction, SessionEvent } from './contract.ts';
 import { SelectionDeferral } from './deferral.ts';
 import {
   CEASE,
@@ -26,33 +27,17 @@ import { ABSENT, changeable, optionsOf, type PeerSettings, restartFamilies } fro
 import type { RibEvent } from './rib/intake.ts';
 import type { RibOptions } from './rib/options.ts';
 import { Rib } from './rib/rib.ts';
-import { Seldom } from './seldom.ts';
 import { Session, type Watch } from './session/index.ts';
 import type { SessionRecord, SpeakerAction, SpeakerEvent } from './speaker-contract.ts';
+import { type Entry, newEntry } from './speaker-entry.ts';
 import { longLived, lost, missed, outlivesLoss, type Retained, type Stale, spoken } from './stale.ts';
-import { Unanswered } from './unanswered.ts';
+
+/** What is decided after one event, and what forwards is told of: a few milliseconds. */
+export const DECIDED_AT_ONCE = 8192;
+export const ROUTES_AT_ONCE = 4096;
 
 /** Octets given to a transport that it has not taken. */
 export const WINDOW = 262_144;
-
-interface Entry {
-  settings: PeerSettings;
-  session: Session;
-  /** Among the tables' peers, as long as they have something of it. */
-  number: number | undefined;
-  negotiated: Negotiated | undefined;
-  /** Of the transport of `connection`, the one that is Established. */
-  queued: number;
-  connection: ConnectionId | undefined;
-  readonly stale: Map<Family, Stale>;
-  /** Families whose long-lived time has ended in this session, before End-of-RIB. */
-  readonly expired: Set<Family>;
-  /** Families whose End-of-RIB a peer with graceful restart has not said yet. */
-  readonly awaited: Set<Family>;
-  readonly unanswered: Unanswered;
-  /** Of what is logged, in this session. */
-  readonly seldom: Seldom;
-}
 
 export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
   readonly rib: Rib;
@@ -64,6 +49,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
   readonly #entries = new Map<string, Entry>();
   #deferral: SelectionDeferral | undefined;
   #actions: SpeakerAction[] = [];
+  /** Something waits for its turn, since then. */
+  #owedSince: Millis | undefined;
 
   constructor(options: RibOptions, random: Random) {
     this.rib = new Rib(options);
@@ -98,13 +85,16 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
         this.#tick(now);
     }
     const isDrained = event.type === 'session' && event.event.type === 'drained';
-    if (isDrained && this.rib.isSettled) this.#feedOne(event.peer, now);
+    const waits = this.#owedSince !== undefined && event.type !== 'tick';
+    if (isDrained && (waits || this.rib.isSettled)) this.#feedOne(event.peer, now);
+    else if (waits) this.#feedAll(now);
     else this.#settle(now);
     return this.#actions;
   }
 
   deadline(): Deadline | undefined {
     let next: Deadline | undefined;
+    if (this.#owedSince !== undefined) next = { at: this.#owedSince, why: 'changes of routes wait for their turn' };
     for (const { session, stale, unanswered } of this.#entries.values()) {
       next = earliest(next, session.deadline());
       for (const { until } of stale.values()) next = earliest(next, { at: until, why: 'stale routes are given up' });
@@ -163,19 +153,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     if (this.#entries.has(settings.name)) return;
     const session = new Session(settings.session, this.#random);
     session.watch = (...message) => this.watch?.(settings.name, ...message);
-    this.#entries.set(settings.name, {
-      settings,
-      session,
-      number: undefined,
-      negotiated: undefined,
-      queued: 0,
-      connection: undefined,
-      stale: new Map(),
-      expired: new Set(),
-      awaited: new Set(),
-      unanswered: new Unanswered(),
-      seldom: new Seldom(),
-    });
+    this.#entries.set(settings.name, newEntry(settings, session));
   }
 
   #configure(settings: PeerSettings, now: Millis): void {
@@ -400,10 +378,15 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
   /** Decides, tells the peers, and what forwards. */
   #settle(now: Millis): void {
     this.#choose(now);
-    this.rib.flush();
-    for (const [name, entry] of this.#entries) this.#feed(name, entry, now);
-    const changes = this.rib.takeRoutes(Number.POSITIVE_INFINITY);
+    const decided = this.rib.flush(DECIDED_AT_ONCE);
+    this.#feedAll(now);
+    const changes = this.rib.takeRoutes(ROUTES_AT_ONCE);
     if (changes.length > 0) this.#actions.push({ do: 'routes', changes });
+    this.#owedSince = decided && this.rib.routesWaiting === 0 ? undefined : now;
+  }
+
+  #feedAll(now: Millis): void {
+    for (const [name, entry] of this.#entries) this.#feed(name, entry, now);
   }
 
   #choose(now: Millis): void {

@@ -270,25 +270,25 @@ export class FamilyRib {
     return this.deferred ? 0 : this.#dirtyCount;
   }
 
-  flush(): void {
-    if (this.deferred || this.#dirtyCount === 0) return;
-    let rows = this.#decide();
+  /** Decides what has changed, or about `limit` rows of it, those that have waited longest; how many those were. */
+  flush(limit: number): number {
+    if (this.deferred || this.#dirtyCount === 0) return 0;
+    let rows = this.#decide(limit);
     this.aggregates.decided(rows);
     // An aggregate may contribute to a shorter one, and each row is told of once.
-    while (this.#dirtyCount > 0) {
-      const more = this.#decide();
+    while (this.#dirtyCount > 0 && rows.length < limit) {
+      const more = this.#decide(limit);
       this.aggregates.decided(more);
       rows = Uint32Array.from(new Set([...rows, ...more]));
     }
     for (const audience of this.audiences) this.tell(audience, rows);
     this.#tidy(rows);
+    return rows.length;
   }
 
-  /** Decides what is dirty; which rows those were. */
-  #decide(): Uint32Array {
-    const rows = this.#dirty.subarray(0, this.#dirtyCount);
-    this.#dirty = new Uint32Array(8);
-    this.#dirtyCount = 0;
+  /** Decides what is dirty, at most `limit` rows; which rows those were. */
+  #decide(limit: number): Uint32Array {
+    const rows = this.#takeDirty(limit);
     const { best, paths, marks } = this.table;
     for (let i = 0; i < rows.length; i++) {
       const row = rows[i]!;
@@ -297,6 +297,20 @@ export class FamilyRib {
       this.fib?.decide(row, this.decision, this.aggregates.standFor(row));
     }
     return rows;
+  }
+
+  #takeDirty(limit: number): Uint32Array {
+    const all = this.#dirty;
+    const count = this.#dirtyCount;
+    if (count > limit) {
+      const rows = all.slice(0, limit);
+      all.copyWithin(0, limit, count);
+      this.#dirtyCount = count - limit;
+      return rows;
+    }
+    this.#dirty = new Uint32Array(Math.min(count + 8, KEPT));
+    this.#dirtyCount = 0;
+    return all.subarray(0, count);
   }
 
   /** Tells a group what it should know of these rows. */
@@ -414,3 +428,5 @@ function isPinned(groups: readonly UpdateGroup[], unit: number, isPath: boolean)
 const DEFAULT_ID = 1;
 /** As `Audience.best`: as many as there are. */
 export const ALL_PATHS = 0xffff;
+/** Rows that may wait without a new array. */
+const KEPT = 8192;

@@ -14,7 +14,9 @@ import type { PrefixTable } from './prefix-table.ts';
 
 export interface RouteChange {
   readonly prefix: Prefix;
-  /** Empty: the route is gone, or discards. */
+  /** Of the prefix among those of its family, as long as it has next hops or discards; then it may be another's. */
+  readonly row: number;
+  /** Empty: the route is gone, or discards. Prefixes with the same next hops mostly have the same list. */
   readonly nextHops: readonly Address[];
   /** What the prefix matches is to be discarded: an aggregate stands for it. */
   readonly discard: boolean;
@@ -22,6 +24,15 @@ export interface RouteChange {
 }
 
 export const WAITS = 2;
+
+/** Next hops of multipath. */
+interface Group {
+  readonly key: string;
+  readonly hops: readonly number[];
+  readonly addresses: readonly Address[];
+  /** That have it. */
+  rows: number;
+}
 
 export class Fib {
   readonly #store: AttributeStore;
@@ -31,8 +42,10 @@ export class Fib {
   #waiting: Uint32Array = new Uint32Array(8);
   #count = 0;
   /** Groups of next hops, by number without GROUP and by text. */
-  readonly #groups: ({ readonly key: string; readonly hops: readonly number[]; rows: number } | undefined)[] = [];
+  readonly #groups: (Group | undefined)[] = [];
   readonly #numbers = new Map<string, number>();
+  /** Lists that were handed out, by the number of their one next hop. */
+  readonly #lists: (readonly Address[] | undefined)[] = [];
 
   constructor(store: AttributeStore, table: PrefixTable, paths: PathTable) {
     this.#store = store;
@@ -65,11 +78,11 @@ export class Fib {
     for (let i = 0; i < count; i++) {
       const row = this.#waiting[i]!;
       this.#table.marks[row]! &= ~WAITS;
-      const hops = this.#members(this.#installed[row]!).map((hop) => this.#store.hops.at(hop).address);
       const best = this.#table.best[row]!;
       out.push({
         prefix: this.#table.prefix(row),
-        nextHops: hops,
+        row,
+        nextHops: this.#addressesOf(this.#installed[row]!),
         discard: this.#installed[row] === DISCARDS,
         peer: best === 0 ? 0 : this.#paths.owner(best),
       });
@@ -105,16 +118,24 @@ export class Fib {
       number = this.#groups.indexOf(undefined);
       if (number < 0) number = this.#groups.length;
       for (const hop of members) this.#store.hops.retain(hop);
-      this.#groups[number] = { key, hops: members, rows: 0 };
+      const addresses = members.map((hop) => this.#store.hops.at(hop).address);
+      this.#groups[number] = { key, hops: members, addresses, rows: 0 };
       this.#numbers.set(key, number);
     }
     this.#groups[number]!.rows++;
     return (number | GROUP) >>> 0;
   }
 
-  #members(number: number): readonly number[] {
-    if (number === 0 || number === DISCARDS) return [];
-    return number < GROUP_FROM ? [number] : this.#groups[number - GROUP_FROM]!.hops;
+  #addressesOf(number: number): readonly Address[] {
+    if (number === 0 || number === DISCARDS) return NONE;
+    if (number >= GROUP_FROM) return this.#groups[number - GROUP_FROM]!.addresses;
+    const { address } = this.#store.hops.at(number);
+    const known = this.#lists[number];
+    // The number may have been another next hop's.
+    if (known?.[0] === address) return known;
+    const list = [address];
+    this.#lists[number] = list;
+    return list;
   }
 
   #release(number: number): void {
@@ -135,6 +156,7 @@ export class Fib {
   }
 }
 
+const NONE: readonly Address[] = [];
 const GROUP = 0x8000_0000;
 const GROUP_FROM = 0x8000_0000;
 /** No group has this number, and no next hop. */

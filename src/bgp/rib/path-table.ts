@@ -112,6 +112,23 @@ export class PathTable {
     }
   }
 
+  /**
+   * The same in parts of about `limit` paths: from a block, 0 for the first one; the answer is the block to go on from, 0 at the end. What
+   * comes between two parts may change the paths: new ones are visited or not.
+   */
+  some(peer: number, from: number, limit: number, visit: (path: number) => void): number {
+    let block = from === 0 ? (this.#peers[peer]?.first ?? 0) : from;
+    for (let left = limit; block !== 0 && left > 0; left -= BLOCK) {
+      // Where the peer has had no path at all meanwhile, its blocks may be another's.
+      if (this.#owners[block] !== peer) return 0;
+      const next = this.#blocks[block]!;
+      const start = block << SHIFT;
+      for (let path = start; path < start + BLOCK; path++) if (this.rows[path] !== 0) visit(path);
+      block = next;
+    }
+    return block;
+  }
+
   #of(peer: number): PeerPaths {
     let own = this.#peers[peer];
     if (own === undefined) {

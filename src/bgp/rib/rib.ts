@@ -27,7 +27,7 @@ import { NextHops } from './next-hops.ts';
 import type { Origination, PeerChange, RibOptions } from './options.ts';
 import { OWN_WEIGHT, ownSet } from './origination.ts';
 import { ourselves, type Peer, type PeerOptions } from './peer.ts';
-
+import { Rejudging } from './rejudging.ts';
 import type { Resync } from './resync.ts';
 import { UpdateEncoder } from './update-encoder.ts';
 import { UpdateGroup } from './update-group.ts';
@@ -46,6 +46,7 @@ export class Rib {
   readonly #memberships = new Map<number, string[]>();
   /** Numbers of peers that have gone since the last flush: groups may still know them. */
   readonly #leaving: number[] = [];
+  readonly #rejudging = new Rejudging((number, rib, path) => this.#rejudge(number, rib, path));
   readonly #free: number[] = [];
   readonly #intake: Intake;
   /** For all that puts sets together; nobody leaves it half done. */
@@ -153,8 +154,9 @@ export class Rib {
     const old = this.#peer(number);
     const peer = { ...old, ...change, number } as Peer;
     this.#peers[number] = peer;
-    for (const rib of this.#families.values()) this.#rejudge(peer, rib);
-    this.flush();
+    this.#rejudging.begin(number, this.families);
+    this.#rejudging.proceed(JUDGED_AT_ONCE);
+    for (const rib of this.#families.values()) rib.flush(Number.POSITIVE_INFINITY);
     this.#regroup(old, peer);
     return peer.maximumPrefixes === old.maximumPrefixes ? [] : this.#intake.recount(peer);
   }
@@ -219,21 +221,32 @@ export class Rib {
     this.#families.get(family)!.deferred = false;
   }
 
-  /** Decides every prefix that has changed and encodes what groups are told of it. */
-  flush(): void {
-    for (const rib of this.#families.values()) rib.flush();
+  /** Decides every prefix that has changed and encodes what groups are told of it. False: `limit` of them, and there may be more. */
+  flush(limit: number = Number.POSITIVE_INFINITY): boolean {
+    this.#rejudging.proceed(limit);
+    let left = limit;
+    for (const rib of this.#families.values()) if (left > 0) left -= rib.flush(left);
+    this.store.report();
+    if (left <= 0 || this.#rejudging.waits) return false;
     // What has not been decided still has the numbers of peers that have gone.
-    if (this.families.some(({ deferred }) => deferred)) return;
+    if (this.families.some(({ deferred }) => deferred)) return true;
     for (const number of this.#leaving.splice(0)) {
       this.#peers[number] = undefined;
       this.#free.push(number);
     }
-    this.store.report();
+    return true;
   }
 
   /** Nothing waits for `flush`. */
   get isSettled(): boolean {
-    return [...this.#families.values()].every((rib) => rib.waiting === 0);
+    return !this.#rejudging.waits && this.families.every(({ waiting }) => waiting === 0);
+  }
+
+  /** Changes that wait for `takeRoutes`. */
+  get routesWaiting(): number {
+    let waiting = 0;
+    for (const { fib } of this.#families.values()) waiting += fib?.waiting ?? 0;
+    return waiting;
   }
 
   /** Octets for a peer, whole UPDATEs: about `room` of them. They are shared between peers and may not be changed. */
@@ -343,13 +356,10 @@ export class Rib {
     for (const family of [...receive.families, ...send.families]) this.family(family);
   }
 
-  #rejudge(peer: Peer, rib: FamilyRib): void {
-    rib.paths.each(peer.number, (path) => {
-      if (rib.paths.before[path] === 0) return;
-      const { after, flags } = this.#intake.judge(peer, rib, path);
-      rib.rejudge(path, after, flags);
-      this.store.release(after);
-    });
+  #rejudge(number: number, rib: FamilyRib, path: number): void {
+    const { after, flags } = this.#intake.judge(this.#peer(number), rib, path);
+    rib.rejudge(path, after, flags);
+    this.store.release(after);
   }
 
   /** A peer that is told something else now leaves its groups with what it has been told. */
@@ -433,4 +443,6 @@ export class Rib {
 
 const familyOfPrefix = ({ address }: Prefix): Family => (address.length === 4 ? IPV4_UNICAST : IPV6_UNICAST);
 
+/** Of a large table the rest waits for `flush`. */
+const JUDGED_AT_ONCE = 8192;
 const FAMILIES: readonly Family[] = [IPV4_UNICAST, IPV6_UNICAST];

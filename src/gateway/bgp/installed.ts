@@ -4,58 +4,46 @@
  * Read first: RFC 4271 §9.1.2.1. A next hop is looked up among routes that are not BGP's own. On a point-to-point interface (a tunnel, a TUN)
  * it means no more than the interface; on a segment it is who forwards, or whom the route to it names. What would be discarded on its way
  * there cannot be reached. RFC 4632 §5.1: what an aggregate of ours matches and nothing longer does is discarded.
- * What a full table refuses is known, and tried again by `settle`.
+ * A prefix is known by its row in the tables: here it is two entries of a list, its plan (`plans.ts`) and its octets, which its routes share.
+ * What a full table refuses is known, and tried again. What concerns many prefixes at once, a way that is another or room in a table that was
+ * full, is done in parts (`proceed`), so that nobody else waits for all of it.
  */
 import type { Resolution } from '../../bgp/index.ts';
 import { DISCARD, type Route } from '../../compartment/index.ts';
 import { type Address, formatAddress, formatPrefix, type Prefix } from '../../ip/index.ts';
 import type { Tenant } from '../tenant.ts';
-
-interface Entry {
-  readonly prefix: Prefix;
-  readonly nextHops: readonly Address[];
-  /** It has no next hops, and is a discard route. */
-  readonly discard: boolean;
-  readonly preference: number;
-  readonly why: string;
-  routes: readonly Route[];
-}
+import { DISCARDED, latest, NOTHING, newWay, type Plan, Plans, type Way } from './plans.ts';
 
 /** What is asked of a tenant. */
 export type Placing = Pick<Tenant, 'number' | 'compartment' | 'command'>;
 
-/** How a next hop is reached. */
-interface Way {
-  /** What a route by it says of its way. */
-  readonly out: { readonly interface: number; readonly nextHop?: Address };
-  readonly text: string;
-}
-
-interface Hop {
-  readonly address: Address;
-  /** Prefixes that have it. */
-  users: number;
-  way: Way | undefined;
+/** Of one family, by row. */
+interface Rows {
+  readonly plans: Plan[];
+  readonly prefixes: (Prefix | undefined)[];
 }
 
 export class Installed {
   readonly #tenant: Placing;
-  readonly #entries = new Map<string, Entry>();
-  /** How the next hops of routes are reached, by their text. */
-  readonly #hops = new Map<string, Hop>();
-  /** Next hops that are reached otherwise, and whose routes may not know it yet. */
-  readonly #moved = new Set<string>();
+  readonly #plans = new Plans((address) => this.#wayTo(address));
+  readonly #rows4: Rows = { plans: [], prefixes: [] };
+  readonly #rows6: Rows = { plans: [], prefixes: [] };
+  #size = 0;
+  /** How far plans have given way to their successors: this row of IPv4 is next, then those of IPv6. */
+  #next: { rows: Rows; row: number } | undefined;
 
-  /** Prefixes of which the table, which is full, has refused a route. */
-  readonly #refused = new Set<string>();
+  /** Prefixes of which the table, which is full, has refused a route: the ways it has none by. */
+  readonly #refused = new Map<Prefix, { readonly rows: Rows; readonly row: number; readonly ways: Set<Way> }>();
   #full = false;
+  /** There is room again, and it is not known yet for how many. */
+  #retries = false;
 
   constructor(tenant: Placing) {
     this.#tenant = tenant;
   }
 
   get size(): number {
-    return this.#entries.size;
+    return this.#size;
   }
 
   /** Prefixes that are not all in the table, because it is full. */
@@ -63,17 +51,9 @@ export class Installed {
     return this.#refused.size;
   }
 
-  /** After changes: what was refused is tried again. The answer is what is to be said: that the table is full, or has room for all again. */
-  settle(): 'full' | 'fits' | undefined {
-    for (const text of this.#refused) {
-      const entry = this.#entries.get(text)!;
-      this.#replace(entry, entry.routes);
-      if (this.#refused.has(text)) break;
-    }
-    const full = this.#refused.size > 0;
-    if (full === this.#full) return undefined;
-    this.#full = full;
-    return full ? 'full' : 'fits';
+  /** `proceed` has something to do. */
+  get owes(): boolean {
+    return this.#next !== undefined || this.#retries;
   }
 
   /** The best route to an address that BGP has not made. */
@@ -91,108 +71,131 @@ export class Installed {
     return { metric, usable: true, why: route.why };
   }
 
-  /** Makes the routes of a prefix exactly these; none: it goes. */
-  set(prefix: Prefix, nextHops: readonly Address[], preference: number, why: string): void {
-    this.#set({ prefix, nextHops, discard: false, preference, why, routes: [] });
+  /** Makes the routes of a prefix exactly these; none: it goes, and its row may be another's. */
+  set(row: number, prefix: Prefix, nextHops: readonly Address[], preference: number, why: string): void {
+    this.#set(row, prefix, nextHops.length === 0 ? NOTHING : this.#plans.take(nextHops, preference, why));
   }
 
   /** Makes the one route of a prefix a discard route. */
-  discard(prefix: Prefix, preference: number, why: string): void {
-    this.#set({ prefix, nextHops: [], discard: true, preference, why, routes: [] });
+  discard(row: number, prefix: Prefix, preference: number, why: string): void {
+    this.#set(row, prefix, this.#plans.take(DISCARDED, preference, why));
   }
 
-  #set(entry: Entry): void {
-    const { prefix, nextHops } = entry;
-    const text = formatPrefix(prefix);
-    const before = this.#entries.get(text);
-    for (const hop of nextHops) this.#hold(hop);
-    if (nextHops.length === 0 && !entry.discard) this.#entries.delete(text);
-    else this.#entries.set(text, entry);
-    this.#replace(entry, before?.routes ?? []);
-    for (const hop of before?.nextHops ?? []) this.#letGo(hop);
-  }
-
-  /** Next hops may be reached otherwise: `resolve` says so from here on, routes follow with `reinstall`. */
+  /** Next hops may be reached otherwise: `resolve` says so from here on, routes follow with `proceed`. */
   reconsider(): void {
-    for (const [text, hop] of this.#hops) {
-      const way = this.#wayTo(hop.address);
-      if (way?.text !== hop.way?.text) this.#moved.add(text);
-      hop.way = way;
-    }
+    if (this.#plans.reconsider()) this.#next = { rows: this.#rows4, row: 0 };
   }
 
-  /** After `reconsider`, and what the tables have made of it. */
-  reinstall(): void {
-    if (this.#moved.size === 0) return;
-    for (const entry of this.#entries.values())
-      if (entry.nextHops.some((hop) => this.#moved.has(formatAddress(hop)))) this.#replace(entry, entry.routes);
-    this.#moved.clear();
+  /** After changes: what was refused is tried again. The answer is what is to be said: that the table is full, or has room for all again. */
+  settle(limit: number = Number.POSITIVE_INFINITY): 'full' | 'fits' | undefined {
+    this.#retries = this.#refused.size > 0 && this.#retry(limit);
+    const full = this.#refused.size > 0;
+    if (full === this.#full) return undefined;
+    this.#full = full;
+    return full ? 'full' : 'fits';
+  }
+
+  /** After `reconsider`, and what the tables have made of it: at most so many prefixes get the routes that they are to have now. */
+  proceed(limit: number): void {
+    // Most prefixes have nothing to do with the ways that have changed.
+    for (let looks = LOOKS * limit, left = limit; this.#next !== undefined && looks > 0 && left > 0; looks--) {
+      const { rows, row } = this.#next;
+      if (row < rows.plans.length) {
+        this.#next.row += 1;
+        if (this.#follow(rows, row)) left -= 1;
+      } else this.#next = rows === this.#rows4 ? { rows: this.#rows6, row: 0 } : undefined;
+    }
   }
 
   clear(): void {
-    for (const entry of this.#entries.values()) this.#replace({ ...entry, nextHops: [], discard: false }, entry.routes);
-    this.#entries.clear();
-    this.#refused.clear();
-    this.#hops.clear();
+    for (const { prefixes } of [this.#rows4, this.#rows6])
+      for (const [row, prefix] of prefixes.entries()) if (prefix !== undefined) this.#set(row, prefix, NOTHING);
+    this.#next = undefined;
+    this.#retries = false;
   }
 
-  #replace(entry: Entry, before: readonly Route[]): void {
-    const { number: compartment } = this.#tenant;
-    const wanted = new Map<string, Route>();
-    const ways = entry.discard ? [NOWHERE] : entry.nextHops.map((hop) => this.#hops.get(formatAddress(hop))?.way);
-    for (const way of ways) {
-      if (way === undefined) continue;
-      const { prefix, preference, why } = entry;
-      wanted.set(way.text, { prefix, ...way.out, origin: 'bgp', preference, why });
+  #set(row: number, prefix: Prefix, plan: Plan): void {
+    const rows = prefix.address.length === 4 ? this.#rows4 : this.#rows6;
+    while (rows.plans.length <= row) {
+      rows.plans.push(NOTHING);
+      rows.prefixes.push(undefined);
     }
-    for (const route of before) {
-      const again = wanted.get(wayText(route));
-      if (again !== undefined) continue;
-      const { prefix, interface: out, origin, nextHop } = route;
-      const gone = { do: 'remove-route', compartment, prefix, interface: out, origin } as const;
-      this.#tenant.command(nextHop === undefined ? gone : { ...gone, nextHop });
-    }
-    let refused = false;
-    const had = new Map(before.map((route) => [wayText(route), route]));
-    for (const [text, route] of wanted) {
-      const same = had.get(text);
-      if (same?.preference === route.preference && same.why === route.why) continue;
-      if (this.#add(route)) continue;
-      refused = true;
-      wanted.delete(text);
-    }
-    entry.routes = [...wanted.values()];
-    if (refused) this.#refused.add(formatPrefix(entry.prefix));
-    else if (this.#refused.size > 0) this.#refused.delete(formatPrefix(entry.prefix));
+    const before = rows.plans[row]!;
+    const known = rows.prefixes[row] ?? prefix;
+    rows.plans[row] = plan;
+    rows.prefixes[row] = plan === NOTHING ? undefined : known;
+    this.#size += Number(plan !== NOTHING) - Number(before !== NOTHING);
+    this.#replace(rows, row, known, before, plan);
+    this.#plans.drop(before);
   }
 
-  #add(route: Route): boolean {
+  /** Whether its plan had a successor. */
+  #follow(rows: Rows, row: number): boolean {
+    const before = rows.plans[row]!;
+    if (before.successor === undefined) return false;
+    this.#renew(rows, row, rows.prefixes[row]!);
+    return true;
+  }
+
+  #renew(rows: Rows, row: number, prefix: Prefix): void {
+    const before = rows.plans[row]!;
+    const plan = latest(before);
+    rows.plans[row] = plan;
+    this.#replace(rows, row, prefix, before, plan);
+  }
+
+  #replace(rows: Rows, row: number, prefix: Prefix, before: Plan, after: Plan): void {
+    const lacks = this.#refused.get(prefix);
+    const isIn = (way: Way): boolean => lacks === undefined || !has(lacks.ways, way);
+    for (const way of before.ways) if (isIn(way) && !has(after.ways, way)) this.#remove(prefix, way);
+    const same = before.preference === after.preference && before.why === after.why;
+    let refused: Set<Way> | undefined;
+    for (const way of after.ways) {
+      const replaces = has(before.ways, way) && isIn(way);
+      if (replaces && same) continue;
+      if (this.#add(prefix, way, after) || replaces) continue;
+      refused ??= new Set();
+      refused.add(way);
+    }
+    if (refused !== undefined) this.#refused.set(prefix, { rows, row, ways: refused });
+    else if (lacks !== undefined) this.#refused.delete(prefix);
+  }
+
+  /** Until one is refused again; whether there are more behind `limit` of them. */
+  #retry(limit: number): boolean {
+    let left = limit;
+    for (const [prefix, { rows, row }] of this.#refused) {
+      if (left === 0) return true;
+      left -= 1;
+      this.#renew(rows, row, prefix);
+      if (this.#refused.has(prefix)) return false;
+    }
+    return false;
+  }
+
+  /** Whether the table has one route more. */
+  #add(prefix: Prefix, way: Way, { preference, why }: Plan): boolean {
     const { number: compartment, compartment: table } = this.#tenant;
-    const { routesRefused } = table.counters;
+    const { routeCount } = table;
+    const { interface: out, nextHop } = way;
+    const route: Route =
+      nextHop === undefined
+        ? { prefix, interface: out, origin: 'bgp', preference, why }
+        : { prefix, interface: out, origin: 'bgp', preference, why, nextHop };
     this.#tenant.command({ do: 'add-route', compartment, route });
-    return table.counters.routesRefused === routesRefused;
+    return table.routeCount > routeCount;
   }
 
-  #hold(address: Address): void {
-    const text = formatAddress(address);
-    const hop = this.#hops.get(text);
-    if (hop === undefined) this.#hops.set(text, { address, users: 1, way: this.#wayTo(address) });
-    else hop.users += 1;
-  }
-
-  #letGo(address: Address): void {
-    const text = formatAddress(address);
-    const hop = this.#hops.get(text)!;
-    hop.users -= 1;
-    if (hop.users === 0) this.#hops.delete(text);
+  #remove(prefix: Prefix, { interface: out, nextHop }: Way): void {
+    const { number: compartment } = this.#tenant;
+    const gone = { do: 'remove-route', compartment, prefix, interface: out, origin: 'bgp' } as const;
+    this.#tenant.command(nextHop === undefined ? gone : { ...gone, nextHop });
   }
 
   #wayTo(address: Address): Way | undefined {
     const by = this.routeTo(address);
     if (by === undefined || by.interface === DISCARD) return undefined;
-    const nextHop = this.#forwarder(by, address);
-    const out = nextHop === undefined ? { interface: by.interface } : { interface: by.interface, nextHop };
-    return { out, text: wayText(out) };
+    return newWay(by.interface, this.#forwarder(by, address));
   }
 
   /** Who takes packets on the interface of the way: nobody by name on a point-to-point one. */
@@ -205,7 +208,11 @@ export class Installed {
   }
 }
 
-const wayText = ({ interface: out, nextHop }: Way['out']): string =>
-  `${out} ${nextHop === undefined ? '' : formatAddress(nextHop)}`;
+/** By what it says: it may have been made twice. */
+function has(ways: Iterable<Way>, way: Way): boolean {
+  for (const each of ways) if (each === way || each.text === way.text) return true;
+  return false;
+}
 
-const NOWHERE: Way = { out: { interface: DISCARD }, text: wayText({ interface: DISCARD }) };
+/** Prefixes that are looked at for one that may be changed. */
+const LOOKS = 16;

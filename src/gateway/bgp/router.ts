@@ -10,16 +10,17 @@
 import {
   type AttributeAccount,
   CEASE,
-  describeFamily,
   ERROR,
   notification,
+  type Peer,
   type PeerSettings,
+  ROUTES_AT_ONCE,
   type RouteChange,
   Speaker,
   type SpeakerAction,
   type SpeakerEvent,
-  suberrorName,
 } from '../../bgp/index.ts';
+import type { Compartment } from '../../compartment/index.ts';
 import type { BgpConfig, BgpPeerConfig } from '../../config/index.ts';
 import {
   type AgendaEntry,
@@ -45,13 +46,20 @@ import {
   restarting,
 } from './compile.ts';
 import { Installed } from './installed.ts';
-import { LogPace, type PacedEvent } from './log-pace.ts';
+import { LogPace } from './log-pace.ts';
 import { originations } from './originations.ts';
+import { reportChosen, reportEvent, reportFull } from './reports.ts';
 import { BgpTransport, type TransportPeer } from './transport.ts';
 import { Troubles } from './troubles.ts';
 
 /** Secrets of peers, by name. */
 export type PeerSecrets = (peer: string) => Secret | undefined;
+
+/** What the compartment is told of a route of a peer. */
+interface Source {
+  readonly preference: number;
+  readonly why: string;
+}
 
 interface PeerPlan extends PeerIdentity {
   readonly settings: PeerSettings;
@@ -85,6 +93,10 @@ export class TenantRouter implements Timed {
   /** Until the first document has been applied, where that is the first of the process. */
   #restarting: boolean;
   #running = false;
+  /** When routes that wait for their turn last had one. */
+  #proceededAt: Millis = 0;
+  /** Says of the routes of a peer, as the tables know it, what the compartment is told. */
+  readonly #sources = new WeakMap<Peer, Source>();
   /** How often what forwards has been told of a change. */
   tableVersion = 0;
 
@@ -171,7 +183,7 @@ export class TenantRouter implements Timed {
     this.#installed.reconsider();
     this.#events.push({ type: 'next-hops' });
     this.#run(now);
-    this.#installed.reinstall();
+    this.#proceed(now);
   }
 
   /** A packet to an own address. */
@@ -181,14 +193,17 @@ export class TenantRouter implements Timed {
   }
 
   deadline(): Deadline | undefined {
-    return earliest(this.#pace.deadline(), earliest(this.speaker.deadline(), this.transport.deadline()));
+    const own = this.#installed.owes ? { at: this.#proceededAt, why: 'routes wait for their turn' } : undefined;
+    const others = earliest(this.#pace.deadline(), earliest(this.speaker.deadline(), this.transport.deadline()));
+    return earliest(own, others);
   }
 
   tick(now: Millis): void {
     this.transport.tick(now);
     this.#events.push({ type: 'tick' });
     this.#run(now);
-    for (const said of this.#pace.takeDue(now)) this.#say(said);
+    this.#proceed(now);
+    for (const said of this.#pace.takeDue(now)) reportEvent(this.#books, this.#tenant, said);
     this.#books.touch(this);
   }
 
@@ -243,7 +258,7 @@ export class TenantRouter implements Timed {
   }
 
   #plan(peer: BgpPeerConfig, secrets: PeerSecrets): PeerPlan {
-    const connected = this.#isConnected(peer.address);
+    const connected = isConnected(this.#tenant.compartment, peer.address);
     const settings = compilePeer(this.config, peer, connected, this.#otherAddress(peer));
     const transport = compileTransport(this.config, peer, connected, secrets(peer.name));
     return { settings, transport, shutdown: peer.shutdown, ...identityOf(settings, transport) };
@@ -275,6 +290,14 @@ export class TenantRouter implements Timed {
     this.#pace.forget(name);
   }
 
+  /** What concerns many prefixes at once is done in parts: the sessions of other tenants have their turn between two. */
+  #proceed(now: Millis): void {
+    if (!this.#installed.owes) return;
+    this.#installed.proceed(ROUTES_AT_ONCE);
+    this.#proceededAt = now;
+    this.#sayFull();
+  }
+
   /** Until nothing follows from anything. */
   #run(now: Millis): void {
     if (this.#running) return;
@@ -300,7 +323,7 @@ export class TenantRouter implements Timed {
         for (const change of action.changes) this.#install(change);
         return this.#sayFull();
       case 'chosen':
-        return this.#sayChosen(action);
+        return reportChosen(this.#books, this.#tenant, action);
       case 'log':
         return this.#log(action, now);
     }
@@ -312,41 +335,31 @@ export class TenantRouter implements Timed {
     this.troubles.note(peer, event, why, this.speaker.session(peer)?.counters, now);
     this.#books.bgpFollowers.event(this.#tenant.name, peer, event, why, now);
     const said = this.#pace.say(action, now);
-    if (said !== undefined) this.#say(said);
-  }
-
-  #say({ peer, event, why, often }: PacedEvent): void {
-    // RFC 4271 §6.8: of two connections one is always closed so.
-    const usual = event.startsWith('notification') && why.includes(COLLISION);
-    const level = WARNINGS.has(event) && !usual ? 'warn' : event === 'dial failed' ? 'debug' : 'info';
-    const what = often === undefined ? event : `${event}, ${often}`;
-    const words = `BGP peer ${this.#tenant.name}/${peer}: ${what}: ${why}`;
-    this.#books.report(level, undefined, `bgp-${event.replaceAll(' ', '-')}`, words);
-  }
-
-  #sayChosen({ family, why }: Extract<SpeakerAction, { do: 'chosen' }>): void {
-    const words = `BGP of ${this.#tenant.name}: ${describeFamily(family)}: routes are chosen: ${why}`;
-    this.#books.report('info', undefined, 'bgp-routes-chosen', words);
+    if (said !== undefined) reportEvent(this.#books, this.#tenant, said);
   }
 
   #sayFull(): void {
-    const now = this.#installed.settle();
-    if (now === undefined) return;
-    const { name, compartment } = this.#tenant;
-    const words =
-      now === 'full'
-        ? `the table of ${name} is full: it holds ${compartment.limits.routes} routes, and BGP has more`
-        : `the table of ${name} has all BGP routes again`;
-    this.#books.report(now === 'full' ? 'warn' : 'info', undefined, `bgp-table-${now}`, words);
+    const now = this.#installed.settle(ROUTES_AT_ONCE);
+    if (now !== undefined) reportFull(this.#books, this.#tenant, now);
   }
 
-  #install({ prefix, nextHops, peer, discard }: RouteChange): void {
-    if (discard) return this.#installed.discard(prefix, AGGREGATE, 'BGP aggregate: nothing longer matches');
-    const from = this.speaker.rib.peer(peer);
-    const external = from?.kind === 'external';
-    const why = `BGP route of ${external ? 'external' : 'internal'} peer ${from?.name ?? ''}`;
+  #install({ row, prefix, nextHops, peer, discard }: RouteChange): void {
+    if (discard) return this.#installed.discard(row, prefix, AGGREGATE, 'BGP aggregate: nothing longer matches');
     // Those of our own are in the table already, or are a promise of the document.
-    this.#installed.set(prefix, peer === 0 ? [] : nextHops, external ? EXTERNAL : INTERNAL, why);
+    const from = peer === 0 ? undefined : this.speaker.rib.peer(peer);
+    const { preference, why } = from === undefined ? NOBODY : this.#sourceOf(from);
+    this.#installed.set(row, prefix, from === undefined ? [] : nextHops, preference, why);
+  }
+
+  #sourceOf(peer: Peer): Source {
+    let known = this.#sources.get(peer);
+    if (known === undefined) {
+      const external = peer.kind === 'external';
+      const why = `BGP route of ${external ? 'external' : 'internal'} peer ${peer.name}`;
+      known = { preference: external ? EXTERNAL : INTERNAL, why };
+      this.#sources.set(peer, known);
+    }
+    return known;
   }
 
   #aggregate({ aggregates }: BgpConfig): void {
@@ -407,12 +420,6 @@ export class TenantRouter implements Timed {
     return this.#tenant.compartment.interfaces().find(({ number }) => number === route?.interface)?.mtu ?? SAFE_MTU;
   }
 
-  #isConnected(address: Address): boolean {
-    return this.#tenant.compartment
-      .interfaces()
-      .some(({ addresses }) => addresses.some((own) => contains(own, address)));
-  }
-
   /** For IPv6 routes over IPv4, and the other way round: an own address of the other family where the peer is. */
   #otherAddress({ address, families }: BgpPeerConfig): Address | undefined {
     if (families.every((family) => family === (address.length === 4 ? 'ipv4' : 'ipv6'))) return undefined;
@@ -425,19 +432,13 @@ export class TenantRouter implements Timed {
   }
 }
 
-const COLLISION = suberrorName(ERROR.CEASE, CEASE.COLLISION_RESOLUTION);
-const WARNINGS: ReadonlySet<string> = new Set([
-  'notification sent',
-  'notification received',
-  'treated as withdraw',
-  'near the limit of prefixes',
-  'send hold timer',
-  'stale routes removed',
-  'refresh not answered',
-]);
+const isConnected = (compartment: Compartment, address: Address): boolean =>
+  compartment.interfaces().some(({ addresses }) => addresses.some((own) => contains(own, address)));
+
 /** What others give external and internal routes. */
 const EXTERNAL = 20;
 const INTERNAL = 200;
+const NOBODY: Source = { preference: INTERNAL, why: '' };
 /** Of the discard route of an aggregate: any other route to its very prefix goes before it. */
 const AGGREGATE = 254;
 const OUT_OF_RESOURCES = notification(ERROR.CEASE, CEASE.OUT_OF_RESOURCES);

@@ -5,8 +5,7 @@
  * else. Here a route is its prefix and the number of what it shares with others: 6 octets for IPv4.
  * Limits: MOST_CHANGES a command, so that packets have their turn between two.
  */
-import { EMPTY } from '../../core/index.ts';
-import type { Prefix } from '../../ip/index.ts';
+import { type Prefix, sameAddress } from '../../ip/index.ts';
 import type { PlaneCommand } from './contract.ts';
 
 /** One route. */
@@ -25,7 +24,8 @@ export class RouteBatch {
   readonly plane: number;
   readonly compartment: number;
   readonly #templates: RouteTemplate[] = [];
-  readonly #numbers = new Map<string, number>();
+  /** Of the last change: the next one mostly has the same. */
+  #last = 0;
   #octets = new Uint8Array(32);
   #length = 0;
   #first: RouteCommand | undefined;
@@ -61,13 +61,16 @@ export class RouteBatch {
   }
 
   #numberOf(command: RouteCommand): number | undefined {
-    const { interface: out, origin, nextHop = EMPTY } = command.do === 'add-route' ? command.route : command;
-    const more = command.do === 'add-route' ? [command.route.preference, command.route.metric, command.route.why] : [];
-    const key = [command.do, out, origin, nextHop, ...more].join(' ');
-    const known = this.#numbers.get(key);
-    if (known !== undefined || this.#templates.length === MOST_TEMPLATES) return known;
-    this.#numbers.set(key, this.#templates.length);
-    return this.#templates.push(templateOf(command)) - 1;
+    const templates = this.#templates;
+    const last = templates[this.#last];
+    if (last !== undefined && isOf(last, command)) return this.#last;
+    let number = templates.findIndex((template) => isOf(template, command));
+    if (number < 0) {
+      if (templates.length === MOST_TEMPLATES) return undefined;
+      number = templates.push(templateOf(command)) - 1;
+    }
+    this.#last = number;
+    return number;
   }
 
   #reserve(more: number): void {
@@ -96,6 +99,27 @@ export function eachRoute({ compartment, templates, changes }: ChangeRoutes, vis
 
 const prefixOf = (command: RouteCommand): Prefix =>
   command.do === 'add-route' ? command.route.prefix : command.prefix;
+
+/** Whether a change is the template with a prefix. */
+function isOf(template: RouteTemplate, command: RouteCommand): boolean {
+  if (template.do === 'remove-route') return command.do === 'remove-route' && isSameWay(template, command);
+  if (command.do === 'remove-route') return false;
+  const { route } = command;
+  return (
+    template.preference === route.preference &&
+    template.metric === route.metric &&
+    template.why === route.why &&
+    isSameWay(template, route)
+  );
+}
+
+type WayOf = Pick<Extract<RouteTemplate, { do: 'remove-route' }>, 'interface' | 'origin' | 'nextHop'>;
+
+function isSameWay(a: WayOf, b: WayOf): boolean {
+  if (a.interface !== b.interface || a.origin !== b.origin) return false;
+  if (a.nextHop === b.nextHop) return true;
+  return a.nextHop !== undefined && b.nextHop !== undefined && sameAddress(a.nextHop, b.nextHop);
+}
 
 function templateOf(command: RouteCommand): RouteTemplate {
   if (command.do === 'add-route') {

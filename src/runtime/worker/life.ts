@@ -138,12 +138,13 @@ export class WorkerLife {
     Atomics.store(this.#signs, STARVED, 0);
   }
 
-  /** Takes the news; what is left after NEWS_A_TURN waits for the next turn of the event loop. */
+  /** Takes the news; what is left after NEWS_A_TURN or NEWS_MILLIS waits for the next turn of the event loop, behind timers. */
   #drain(): void {
     if (this.#state === 'over') return;
     Atomics.store(this.#signs, TOLD, 0);
     this.#refill();
-    for (let i = 0; i < NEWS_A_TURN; i++) if (!this.#hearOne()) return;
+    const until = performance.now() + NEWS_MILLIS;
+    for (let i = 0; i < NEWS_A_TURN && performance.now() < until; i++) if (!this.#hearOne()) return;
     setImmediate(() => this.#drain());
   }
 
@@ -179,6 +180,8 @@ const ORDER_RING = 1 << 20;
 const NEWS_RING = 1 << 21;
 const BACKLOG_OCTETS = 64 << 20;
 const NEWS_A_TURN = 256;
+/** A piece of news may bring hundreds of routes. */
+const NEWS_MILLIS = 10;
 /** With the pause between two looks and the loop's longest wait, under a second. */
 const STILL_MILLIS = 600;
 /** Modules, self-tests and packet memory, on a machine that has other things to do. */
