@@ -44,6 +44,15 @@ export const WORD = {
 export const BESIDE = { iv: 0, aad: 16, mac: 32, icv: 96 } as const;
 const BESIDE_SIZE = 128;
 
+/** The one queue of this library: what stands in its ring, two queues would know nothing of each other's. */
+export function jobQueueOf(library: IpsecMb): JobQueue {
+  const queue = queues.get(library) ?? new JobQueue(library);
+  queues.set(library, queue);
+  return queue;
+}
+
+const queues = new WeakMap<IpsecMb, JobQueue>();
+
 export class JobQueue {
   /** The memory of the jobs as words; `at(i)` is where job i of the burst begins. */
   readonly words: Uint32Array;

@@ -20,11 +20,11 @@ import {
 import { Block, Memories, type Memory } from './block.ts';
 import { checkBounds } from './bounds.ts';
 import { GCM_KEY_DATA, type IpsecMb, MAX_BURST } from './ipsec-mb-library.ts';
-import { BESIDE, JobQueue, type JobTemplate, newTemplate, WORD } from './ipsec-mb-queue.ts';
+import { BESIDE, type JobQueue, type JobTemplate, jobQueueOf, newTemplate, WORD } from './ipsec-mb-queue.ts';
 import { type Traits, traitsOf } from './native-protection.ts';
 
 export function ipsecMbEngine(library: IpsecMb): Engine {
-  const queue = new JobQueue(library);
+  const queue = jobQueueOf(library);
   const memories = new Memories(library.koffi);
   return {
     name: 'ipsec-mb',
