@@ -31,10 +31,15 @@ export class BurstQueue<S extends { readonly protection: Protection }> {
   }
 
   get full(): boolean {
-    return this.burst.count === this.burst.capacity;
+    return this.room === 0;
   }
 
-  /** The packet added as number i. */
+  /** How many more packets it takes. */
+  get room(): number {
+    return this.burst.capacity - this.burst.count;
+  }
+
+  /** The packet added as number i, or the train that it was added with. */
   packetAt(i: number): Packet {
     return this.#packets[i]!;
   }
@@ -56,7 +61,12 @@ export class BurstQueue<S extends { readonly protection: Protection }> {
 
   /** Takes an ESP packet whose bounds are as on the wire. Gives its index. */
   protected push(sa: S, packet: Packet, high: number): number {
-    const { base, start, end } = packet;
+    return this.pushPart(sa, packet, packet.start, packet.end, high);
+  }
+
+  /** The same for the octets [start, end) of a train. */
+  protected pushPart(sa: S, packet: Packet, start: number, end: number, high: number): number {
+    const { base } = packet;
     invariant(packet.memory === this.burst.buf, 'a packet lies in the memory of its queue');
     const from = base + start;
     const i = this.burst.add(from, from + ESP_HEADER_LENGTH, base + end - sa.protection.icvLength, high);

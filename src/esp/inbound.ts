@@ -6,7 +6,7 @@
  * Invariants: window and counters of an SA change only after the ICV verified; what passes lies within the SA's selectors.
  */
 import type { Millis } from '../core/index.ts';
-import { checkIp, DROP, ipLength, ipVersion, PASS, type Packet } from '../ip/index.ts';
+import { checkIp, DROP, ipLength, ipVersion, PASS, type Packet, resembles } from '../ip/index.ts';
 import { combineEcn } from './outer.ts';
 import { checkLength, ESP_HEADER_LENGTH, NEXT_HEADER, sequenceOf, spiOf, stripTrailer, unframe } from './packet.ts';
 import { type InboundSa, refuse, type Sad } from './sad.ts';
@@ -39,20 +39,40 @@ export function admit(sa: InboundSa, packet: Packet, sequence: number): number {
 
 /** From the decrypted packet to the inner one: lifetime, trailer, inner header, selectors, ECN. Changes nothing of the window. */
 export function deliver(sa: InboundSa, packet: Packet, outerTos: number, now: Millis): number {
-  const { buf } = packet;
   unframe(packet, sa.protection);
   const length = packet.end - packet.start;
   if (!sa.usage.admits(length)) return DROP.espExpired;
   sa.usage.count(length, now);
+  const verdict = unwrap(sa, packet, outerTos);
+  if (verdict === PASS) sa.usage.innerBytes += packet.end - packet.start;
+  return verdict;
+}
+
+/** All of `deliver` but lifetime and counters, for what `unframe` left. */
+export function unwrap(sa: InboundSa, packet: Packet, outerTos: number): number {
+  const { buf } = packet;
   const nextHeader = buf[packet.end - 1]!;
   let verdict = stripTrailer(packet);
   if (verdict === PASS) verdict = checkInner(packet, nextHeader);
   if (verdict !== PASS) return verdict;
-  if (!sa.selectors.match(buf, packet.start, packet.end, false)) return DROP.espSelector;
-  verdict = combineEcn(buf, packet.start, outerTos);
+  return sa.selectors.match(buf, packet.start, packet.end, false)
+    ? combineEcn(buf, packet.start, outerTos)
+    : DROP.espSelector;
+}
+
+/** `unwrap` for a packet of the same SA and with the same `outerTos` as `before`, which passed: mostly that is all there is to say. */
+export function unwrapLike(before: Packet, sa: InboundSa, packet: Packet, outerTos: number): number {
+  const { buf, start, end } = packet;
+  if (buf[end - 1] !== NEXT_HEADER.ipv4) return unwrap(sa, packet, outerTos);
+  const verdict = stripTrailer(packet);
   if (verdict !== PASS) return verdict;
-  sa.usage.innerBytes += packet.end - packet.start;
-  return PASS;
+  if (resembles(before, packet)) {
+    // Checked, admitted and marked like the other one: RFC 6040 §4.2 makes of a marked field what it is already.
+    packet.end = start + ipLength(buf, start);
+    return PASS;
+  }
+  packet.end = end;
+  return unwrap(sa, packet, outerTos);
 }
 
 /** The payload is the IP packet Next Header promises; TFC padding behind it is cut off (RFC 4303 §2.7). */

@@ -14,6 +14,7 @@ export {
   type Measures,
   NEXT_HEADER,
   protectedLength,
+  runLength,
   sequenceOf,
   spiOf,
   stripTrailer,

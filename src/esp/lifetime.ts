@@ -65,9 +65,9 @@ export class Usage {
     return this.stopped || (this.packets + packets <= hardPackets && this.protectedBytes + octets <= hardBytes);
   }
 
-  count(protectedBytes: number, now: Millis): void {
+  count(protectedBytes: number, now: Millis, packets = 1): void {
     const cells = this.#cells;
-    cells[SA_CELL.packets]! += 1;
+    cells[SA_CELL.packets]! += packets;
     cells[SA_CELL.protectedBytes]! += protectedBytes;
     cells[SA_CELL.lastUsedAt] = now;
     const { softBytes, softPackets } = this.#limits;

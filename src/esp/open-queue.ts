@@ -10,9 +10,10 @@ import type { Millis } from '../core/index.ts';
 import { BURST_PACKETS } from '../crypto/index.ts';
 import { DROP, PASS, type Packet } from '../ip/index.ts';
 import { BurstQueue, RUN_FIRST } from './burst-queue.ts';
-import { admit, deliver, locate, numberOf } from './inbound.ts';
+import { admit, deliver, locate, numberOf, unwrap, unwrapLike } from './inbound.ts';
+import { ESP_HEADER_LENGTH, spiOf, unframe } from './packet.ts';
 import { type InboundSa, refuse, type Sad } from './sad.ts';
-import { cipherHigh } from './sequence.ts';
+import { cipherHigh, LAST_EXTENDED_SEQUENCE } from './sequence.ts';
 
 export class OpenQueue extends BurstQueue<InboundSa> {
   /** Octets of packets that have not been run. */
@@ -50,6 +51,34 @@ export class OpenQueue extends BurstQueue<InboundSa> {
     return PASS;
   }
 
+  /**
+   * `add` for `count` packets of one length and SPI, with numbers in a row, that are parts[from] and so on, where there is `room`. True:
+   * all of them wait. False: nothing has happened, and they have to go one by one.
+   */
+  addRun(sad: Sad, parts: readonly Packet[], from: number, count: number, outerTos: number): boolean {
+    const packet = parts[from]!;
+    const sa = sad.find(spiOf(packet.buf, packet.start));
+    if (sa === undefined) return false;
+    const sequence = numberOf(sa, packet);
+    const { top } = sa.window;
+    // So each number is fresh, and none of them needs the window elsewhere.
+    if (sequence <= top || sequence + count - top > HALF_A_SUBSPACE) return false;
+    if (admit(sa, packet, sequence) !== PASS || sequence + count > LAST_EXTENDED_SEQUENCE) return false;
+    const highest = sa.esn ? this.#highestOf(sa) : 0;
+    if (sa.esn && sequence <= highest - sa.window.size) return false;
+    for (let n = 0; n < count; n++) {
+      const i = this.push(sa, parts[from + n]!, cipherHigh(sa.esn, sequence + n));
+      this.#tos[i] = outerTos;
+      this.#sequence[i] = sequence + n;
+      this.#highest[i] = Math.max(highest, sequence + n);
+    }
+    this.#octets += count * (packet.end - packet.start);
+    sad.last = sa;
+    sad.authentic = false;
+    sad.newest = false;
+    return true;
+  }
+
   /** Opens what was added since the last time; `now` is when. */
   run(now: Millis): void {
     const { burst, count, done } = this;
@@ -58,7 +87,11 @@ export class OpenQueue extends BurstQueue<InboundSa> {
       this.saAt(first).protection.openBurst(burst, first, stop);
       first = stop;
     }
-    for (let i = done; i < count; i++) this.#conclude(i, now);
+    for (let i = done; i < count; ) {
+      const stop = this.#concludeRun(i, now);
+      if (stop === i) this.#conclude(i, now);
+      i = Math.max(stop, i + 1);
+    }
     this.done = count;
     this.#octets = 0;
   }
@@ -105,9 +138,67 @@ export class OpenQueue extends BurstQueue<InboundSa> {
     this.#verdict[i] = verdict === PASS ? PASS : refuse(sa.drops, verdict);
   }
 
+  /** The same for packets from `first` on that continue each other, while nothing is to be said of one that is not of all. Gives where they end. */
+  #concludeRun(first: number, now: Millis): number {
+    const sa = this.saAt(first);
+    const stop = this.#runEnd(sa, first);
+    const count = stop - first;
+    if (count === 1 || this.#sequence[first]! <= sa.window.top) return first;
+    const { ivLength, icvLength } = sa.protection;
+    let octets = -count * (ESP_HEADER_LENGTH + ivLength + icvLength);
+    for (let i = first; i < stop; i++) octets += this.packetAt(i).end - this.packetAt(i).start;
+    if (sa.usage.stopped || !sa.usage.settled(count, octets)) return first;
+    sa.acceptRun(this.#sequence[first]!, count);
+    sa.usage.count(octets, now, count);
+    this.#unwrapRun(sa, first, stop);
+    return stop;
+  }
+
+  #unwrapRun(sa: InboundSa, first: number, stop: number): void {
+    let before: Packet | undefined;
+    let tos = 0;
+    let octets = 0;
+    for (let i = first; i < stop; i++) {
+      const packet = this.packetAt(i);
+      const outerTos = this.#tos[i]!;
+      unframe(packet, sa.protection);
+      const verdict =
+        before !== undefined && outerTos === tos
+          ? unwrapLike(before, sa, packet, outerTos)
+          : unwrap(sa, packet, outerTos);
+      this.#newest[i] = 1;
+      this.#verdict[i] = verdict;
+      if (verdict === PASS) {
+        octets += packet.end - packet.start;
+        before = packet;
+        tos = outerTos;
+      } else refuse(sa.drops, verdict);
+    }
+    sa.usage.innerBytes += octets;
+  }
+
+  /** Where the packets end that have the numbers after that of `first`, one by one, and are authentic. */
+  #runEnd(sa: InboundSa, first: number): number {
+    const { authentic } = this.burst;
+    const sequence = this.#sequence;
+    const { count } = this;
+    if (authentic[first] === 0) return first + 1;
+    let stop = first + 1;
+    while (
+      stop < count &&
+      authentic[stop] === 1 &&
+      sequence[stop] === sequence[stop - 1]! + 1 &&
+      this.saAt(stop) === sa
+    )
+      stop += 1;
+    return stop;
+  }
+
   /** As far as the window's top may get by what waits; 0 when nothing of this SA does. */
   #highestOf(sa: InboundSa): number {
     for (let i = this.count - 1; i >= this.done; i--) if (this.saAt(i) === sa) return this.#highest[i]!;
     return 0;
   }
 }
+
+const HALF_A_SUBSPACE = 0x8000_0000;

@@ -5,7 +5,7 @@
  * with `sa.high` (`processing.ts` packet by packet, `seal-queue.ts` in bursts).
  * Invariants: no sequence number is used twice; a packet that is refused is as before. Drops are counted in the SA.
  */
-import type { Millis } from '../core/index.ts';
+import { invariant, type Millis } from '../core/index.ts';
 import { DROP, IPV4_HEADER, ipVersion, PASS, type Packet } from '../ip/index.ts';
 import { outerDf, outerTos } from './outer.ts';
 import { fits, frame, NEXT_HEADER, protectedLength } from './packet.ts';
@@ -20,10 +20,36 @@ export function prepare(sa: OutboundSa, packet: Packet, now: Millis, padTo: numb
   if (version !== 4 && version !== 6) return refuse(sa.drops, DROP.version);
   sa.tos = outerTos(buf, start, sa.copyDscp);
   sa.dontFragment = outerDf(buf, start, sa.df);
-  const verdict = protect(sa, packet, version === 4 ? NEXT_HEADER.ipv4 : NEXT_HEADER.ipv6, padTo, now);
+  const verdict = protect(sa, packet, nextHeaderOf(version), padTo, now);
   if (verdict !== PASS) return refuse(sa.drops, verdict);
   sa.usage.innerBytes += end - start;
   return PASS;
+}
+
+export const nextHeaderOf = (version: number): number => (version === 4 ? NEXT_HEADER.ipv4 : NEXT_HEADER.ipv6);
+
+/**
+ * For `count` IP packets under an SA that `carries` them, of which the first one stands at `start`: they differ in length and in what no
+ * outer header wants. `octets` are all of theirs, `length` are those protected. Gives the number of the first one.
+ */
+export function prepareTrain(
+  sa: OutboundSa,
+  buf: Uint8Array,
+  start: number,
+  count: number,
+  octets: number,
+  length: number,
+  now: Millis,
+): number {
+  const { usage, esn } = sa;
+  const sequence = sa.nextSequence(count);
+  invariant(sequence > 0, 'an SA has the numbers for what it carries');
+  sa.tos = outerTos(buf, start, sa.copyDscp);
+  sa.dontFragment = outerDf(buf, start, sa.df);
+  usage.count(length, now, count);
+  if (sequence + count > lastSequence(esn) - SEQUENCE_MARGIN) usage.ask();
+  usage.innerBytes += octets;
+  return sequence;
 }
 
 /** For a dummy packet: see `sealDummy`. */

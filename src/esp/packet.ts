@@ -25,6 +25,19 @@ export const spiOf = (buf: Uint8Array, start: number): number => u32(buf, start)
 /** The low half of the sequence number. */
 export const sequenceOf = (buf: Uint8Array, start: number): number => u32(buf, start + 4);
 
+/** How many of at most so many ESP packets, of which one begins each `stride` octets from `start` on, have one SPI and numbers in a row. */
+export function runLength({ view }: Packet, start: number, stride: number, most: number): number {
+  if (most < 2) return most;
+  const spi = view.getInt32(start);
+  let low = view.getInt32(start + 4);
+  let count = 1;
+  for (let at = start + stride; count < most; at += stride, count++) {
+    low = (low + 1) | 0;
+    if (low === 0 || view.getInt32(at) !== spi || view.getInt32(at + 4) !== low) break;
+  }
+  return count;
+}
+
 /** RFC 4303 §2.4: the trailer ends on a four-octet boundary and on a block of the cipher. */
 export const alignmentOf = (measures: Measures): number => Math.max(4, measures.blockSize);
 
@@ -77,21 +90,36 @@ export function frame(
   length: number,
   writeIv: IvWriter,
 ): void {
-  const { buf } = packet;
-  const iv = packet.start - measures.ivLength;
-  const start = iv - ESP_HEADER_LENGTH;
-  const end = packet.start + length;
-  putU32(buf, start, spi);
-  putU32(buf, start + 4, low);
+  const { buf, start } = packet;
+  if (start + padded > packet.end) buf.fill(0, packet.end, start + padded);
+  frameAt(buf, start, measures, spi, high, low, nextHeader, padded, length, writeIv);
+  packet.start = start - measures.ivLength - ESP_HEADER_LENGTH;
+  packet.end = start + length + measures.icvLength;
+}
+
+/** The octets of `frame` around a payload that stands at `at` with its TFC padding. */
+export function frameAt(
+  buf: Uint8Array,
+  at: number,
+  measures: Measures,
+  spi: number,
+  high: number,
+  low: number,
+  nextHeader: number,
+  padded: number,
+  length: number,
+  writeIv: IvWriter,
+): void {
+  const iv = at - measures.ivLength;
+  putU32(buf, iv - ESP_HEADER_LENGTH, spi);
+  putU32(buf, iv - ESP_HEADER_LENGTH + 4, low);
   writeIv(buf, iv, high === NO_ESN ? 0 : high, low);
-  const padding = packet.start + padded;
-  if (padding > packet.end) buf.fill(0, packet.end, padding);
+  const padding = at + padded;
+  const end = at + length;
   const padLength = end - TRAILER_LENGTH - padding;
   for (let i = 0; i < padLength; i++) buf[padding + i] = i + 1;
   buf[end - 2] = padLength;
   buf[end - 1] = nextHeader;
-  packet.start = start;
-  packet.end = end + measures.icvLength;
 }
 
 /** The cipher, for a packet that `frame` left. */

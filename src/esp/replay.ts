@@ -57,6 +57,22 @@ export class ReplayWindow {
     return newest;
   }
 
+  /** The same for `count` numbers from `first` on, all of which are higher than any so far. */
+  acceptRun(first: number, count: number): void {
+    const last = first + count - 1;
+    this.#clear(Math.floor(this.#top / WORD_BITS), Math.floor(last / WORD_BITS));
+    this.#top = last;
+    const words = this.#words;
+    // One word of the ring stands for the newest numbers only.
+    const oldest = (Math.floor(last / WORD_BITS) - words.length + 1) * WORD_BITS;
+    for (let next = Math.max(first, oldest); next <= last; ) {
+      const bit = next & 31;
+      const bits = Math.min(WORD_BITS - bit, last - next + 1);
+      words[(next >>> 5) & this.#mask]! |= (ALL >>> (WORD_BITS - bits)) << bit;
+      next += bits;
+    }
+  }
+
   /** Empties the words after `from` up to `to`; never more than the ring has, however far the jump. */
   #clear(from: number, to: number): void {
     const last = Math.min(to, from + this.#words.length);
@@ -65,3 +81,4 @@ export class ReplayWindow {
 }
 
 const WORD_BITS = 32;
+const ALL = 0xffff_ffff;

@@ -65,6 +65,12 @@ export class InboundSa extends Sa {
     this.cells[SA_CELL.sequence] = this.window.top;
     return newest;
   }
+
+  /** The same for `count` numbers from `first` on, all of which are higher than any so far. */
+  acceptRun(first: number, count: number): void {
+    this.window.acceptRun(first, count);
+    this.cells[SA_CELL.sequence] = this.window.top;
+  }
 }
 
 export class OutboundSa extends Sa {
@@ -100,11 +106,11 @@ export class OutboundSa extends Sa {
     return this.#numbers.last;
   }
 
-  /** The number of the next packet; 0: all are used up. */
-  nextSequence(): number {
-    const sequence = this.#numbers.next(lastSequence(this.esn));
-    if (sequence > 0) this.cells[SA_CELL.sequence] = sequence;
-    return sequence;
+  /** The number of the next packet, or of the first of the next ones; 0: there are not as many left. */
+  nextSequence(count = 1): number {
+    const first = this.#numbers.take(count, lastSequence(this.esn));
+    if (first > 0) this.cells[SA_CELL.sequence] = first + count - 1;
+    return first;
   }
 
   /** Whether the packet buf[start, end) is within the selectors, as RFC 4301 §5.1 asks before it is sealed. */

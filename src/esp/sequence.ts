@@ -18,8 +18,8 @@ export const SEQUENCE_MARGIN = 0x100_0000;
 export interface SequenceSource {
   /** The last number taken, by whomever; 0 before the first. */
   readonly last: number;
-  /** The next number, which nobody else is given; 0: there is none up to `limit`. Numbers never cycle (RFC 4303 §3.3.3). */
-  next(limit: number): number;
+  /** The first of the next `count` numbers, which nobody else is given; 0: there are not as many up to `limit`. They never cycle (RFC 4303 §3.3.3). */
+  take(count: number, limit: number): number;
   /** Leaves out the numbers up to this one, if they have not been taken already. */
   advanceTo(sequence: number): void;
 }
@@ -32,10 +32,10 @@ export class SequenceCounter implements SequenceSource {
     return this.#last;
   }
 
-  next(limit: number): number {
-    if (this.#last >= limit) return 0;
-    this.#last += 1;
-    return this.#last;
+  take(count: number, limit: number): number {
+    if (this.#last > limit - count) return 0;
+    this.#last += count;
+    return this.#last - count + 1;
   }
 
   advanceTo(sequence: number): void {

@@ -7,9 +7,12 @@
 import type { Bytes } from '../core/index.ts';
 import { u16 } from '../core/index.ts';
 import type { Address } from './address.ts';
+import { foldSum } from './checksum.ts';
 import { IP_PROTOCOL } from './iana.ts';
 import { destinationOf, findUpperLayer, ipVersion, sourceOf } from './ip.ts';
+import { IPV4_HEADER, IPV4_MF } from './ipv4.ts';
 import { newUpperLayer } from './ipv6.ts';
+import type { Packet } from './packet.ts';
 import { PASS } from './verdict.ts';
 
 /** Not a port: the packet shows none, so only ANY and OPAQUE selectors match. */
@@ -82,6 +85,42 @@ export function readFlow(buf: Bytes, start: number, end: number, flow: Flow): nu
   }
   return PASS;
 }
+
+/**
+ * Whether `packet` is like `before` but for length, identification and checksum: TCP or UDP over IPv4, without options and whole. If `before`
+ * passed `checkIp`, `packet` does, and shows the same flow and traffic class. False: it takes more to say.
+ */
+export function resembles(before: Packet, packet: Packet): boolean {
+  const { view: a, start: i } = before;
+  const { view: b, start: j, end } = packet;
+  if (end - j < PORTS_END) return false;
+  const [first, second, third] = [b.getInt32(j), b.getInt32(j + 4), b.getInt32(j + 8)];
+  const [source, destination] = [b.getInt32(j + 12), b.getInt32(j + 16)];
+  const length = first & 0xffff;
+  const protocol = (third >>> 16) & 0xff;
+  if (first >>> 24 !== PLAIN || length > end - j || length < PORTS_END || a.getUint16(i + 2) < PORTS_END) return false;
+  if ((second & (IPV4_MF | OFFSET)) !== 0 || (protocol !== IP_PROTOCOL.tcp && protocol !== IP_PROTOCOL.udp))
+    return false;
+  const differs =
+    ((first ^ a.getInt32(i)) & HIGH) |
+    ((second ^ a.getInt32(i + 4)) & ~HIGH) |
+    ((third ^ a.getInt32(i + 8)) & HIGH) |
+    (source ^ a.getInt32(i + 12)) |
+    (destination ^ a.getInt32(i + 16)) |
+    (b.getInt32(j + IPV4_HEADER) ^ a.getInt32(i + IPV4_HEADER));
+  if (differs !== 0) return false;
+  const sum = halves(first) + halves(second) + halves(third) + halves(source) + halves(destination);
+  return foldSum(sum) === 0xffff;
+}
+
+const halves = (word: number): number => (word >>> 16) + (word & 0xffff);
+
+/** Version 4, five words of header. */
+const PLAIN = 0x45;
+const PORTS_END = IPV4_HEADER + 4;
+/** The fragment offset in the word of flags. */
+const OFFSET = 0x1fff;
+const HIGH = 0xffff_0000;
 
 /** A flow as the control plane keeps it. */
 export interface FlowRecord {

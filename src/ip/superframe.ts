@@ -8,14 +8,14 @@
  * repeated in each; IPv4 identifications count up. All checksums are computed from nothing: an owed one is never read.
  * Deliberate limits: no SYN, RST or URG, which belong to one octet of the stream; no routing headers; nothing in tunnels.
  */
-import { putU16, putU32, u16 } from '../core/index.ts';
+import { putU16, u16 } from '../core/index.ts';
 import { foldSum, pseudoHeaderSum } from './checksum.ts';
 import { IP_PROTOCOL } from './iana.ts';
 import { IPV6_HEADER } from './ipv6.ts';
 import type { Packet, PacketPool } from './packet.ts';
 import { measure, newLayout } from './superframe-layout.ts';
 import { copySum, sumOctets } from './superframe-sum.ts';
-import { TCP_FLAG, tcpFlags, tcpSequence } from './tcp.ts';
+import { TCP_FLAG, tcpFlags } from './tcp.ts';
 import { DROP, PASS } from './verdict.ts';
 
 /** Octets of payload a TCP segment of a superframe has at least: TCP_MIN_GSO_SIZE of Linux. */
@@ -131,41 +131,60 @@ function sumHeaders(packet: Packet): void {
 }
 
 /** Writes the segment of that index with its headers at `to` of the other packet's octets: how many they are. */
-export function writeSegment(packet: Packet, index: number, into: Packet, to: number): number {
-  const { buf, view } = into;
-  const { start, segment } = packet;
+export const writeSegment = (packet: Packet, index: number, into: Packet, to: number): number =>
+  writeSegments(packet, index, 1, into, to, 0);
+
+/** The same for `count` segments from that one on, each `stride` octets behind the one before: how many octets the last has. */
+export function writeSegments(
+  packet: Packet,
+  index: number,
+  count: number,
+  into: Packet,
+  to: number,
+  stride: number,
+): number {
+  const { view } = into;
+  const { view: from, start, segment } = packet;
   const { version, protocol, transport, payload, end } = cutting;
-  const last = end - payload <= (index + 1) * segment;
   const headers = payload - start;
-  const done = index * segment;
-  const length = Math.min(segment, end - payload - done);
-  // Both families and both protocols have headers of whole words.
-  for (let o = 0; o < headers; o += 4) view.setInt32(to + o, packet.view.getInt32(start + o));
-  const dataSum = copySum(packet, payload + done, into, to + headers, length);
-  const total = headers + length;
-  if (version === 4) {
-    const identification = (u16(packet.buf, start + 4) + index) & 0xffff;
-    putU16(buf, to + 2, total);
-    putU16(buf, to + 4, identification);
-    putU16(buf, to + 10, ~foldSum(ipSum + total + identification) & 0xffff);
-  } else {
-    putU16(buf, to + 4, total - IPV6_HEADER);
+  const upper = transport - start;
+  let total = 0;
+  for (let i = index, at = to; i < index + count; i++, at += stride) {
+    const done = i * segment;
+    const length = Math.min(segment, end - payload - done);
+    // Both families and both protocols have headers of whole words.
+    for (let o = 0; o < headers; o += 4) view.setInt32(at + o, from.getInt32(start + o));
+    const dataSum = copySum(packet, payload + done, into, at + headers, length);
+    total = headers + length;
+    if (version === 4) {
+      const identification = (from.getUint16(start + 4) + i) & 0xffff;
+      view.setInt32(at + 2, (total << 16) | identification);
+      view.setInt16(at + 10, ~foldSum(ipSum + total + identification));
+    } else view.setInt16(at + 4, total - IPV6_HEADER);
+    const sum = transportSum + dataSum;
+    if (protocol === IP_PROTOCOL.tcp) finishTcp(packet, i, view, at + upper, total - upper, sum);
+    else finishUdp(view, at + upper, total - upper, sum);
   }
-  const at = to + transport - start;
-  const upperLength = to + total - at;
-  if (protocol === IP_PROTOCOL.udp) {
-    putU16(buf, at + 4, upperLength);
-    putU16(buf, at + 6, checksumOf(transportSum + dataSum + 2 * upperLength, protocol));
-    return total;
-  }
-  const sequence = (tcpSequence(packet.buf, transport) + done) >>> 0;
-  const word =
-    u16(packet.buf, transport + 12) & ~((last ? 0 : TCP_FLAG.fin | TCP_FLAG.psh) | (index === 0 ? 0 : TCP_FLAG.cwr));
-  putU32(buf, at + 4, sequence);
-  putU16(buf, at + 12, word);
-  const sum = transportSum + dataSum + upperLength + (sequence >>> 16) + (sequence & 0xffff) + word;
-  putU16(buf, at + 16, checksumOf(sum, protocol));
   return total;
+}
+
+function finishUdp(view: DataView, at: number, length: number, sum: number): void {
+  view.setInt16(at + 4, length);
+  view.setInt16(at + 6, checksumOf(sum + 2 * length, IP_PROTOCOL.udp));
+}
+
+/** Of the segment of that index, whose TCP header stands at `at`. */
+function finishTcp(packet: Packet, index: number, view: DataView, at: number, length: number, sum: number): void {
+  const { view: from, segment } = packet;
+  const { transport, payload, end } = cutting;
+  const last = end - payload <= (index + 1) * segment;
+  const sequence = (from.getInt32(transport + 4) + index * segment) | 0;
+  const leftOut = (last ? 0 : TCP_FLAG.fin | TCP_FLAG.psh) | (index === 0 ? 0 : TCP_FLAG.cwr);
+  const word = from.getUint16(transport + 12) & ~leftOut;
+  view.setInt32(at + 4, sequence);
+  view.setInt16(at + 12, word);
+  const all = sum + length + (sequence >>> 16) + (sequence & 0xffff) + word;
+  view.setInt16(at + 16, checksumOf(all, IP_PROTOCOL.tcp));
 }
 
 /** RFC 768: an all zero checksum means none was computed, so 0 is sent as its other form. */

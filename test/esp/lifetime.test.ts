@@ -223,7 +223,7 @@ describe('RFC 4303 §3.3.3: sequence numbers never cycle', () => {
   });
 
   it('no number left for it, the packet stays as it was', () => {
-    const sa = outbound({ protection, numbers: { last: 7, next: () => 0, advanceTo: () => {} } });
+    const sa = outbound({ protection, numbers: { last: 7, take: () => 0, advanceTo: () => {} } });
     const packet = packetOf(DATA);
     expect(seal(sa, packet, 0)).toBe(DROP.espSequence);
     expect(copyOf(packet)).toEqual(DATA);

@@ -21,6 +21,8 @@ import {
   open,
   RUN_FIRST,
   type Sad,
+  sequenceOf,
+  spiOf,
 } from '../../src/esp/index.ts';
 import { octetsOf, PASS, type Packet } from '../../src/ip/index.ts';
 import { Arena, type Maker, tell } from './queue-support.ts';
@@ -229,6 +231,8 @@ class Queued {
   readonly outcomes: Outcome[] = [];
   /** Bursts that RUN_FIRST ended. */
   cut = 0;
+  /** Runs that were taken as one. */
+  runs = 0;
   readonly #sad: Sad;
   readonly #queue: OpenQueue;
   readonly #waiting: number[] = [];
@@ -252,6 +256,23 @@ class Queued {
     else this.outcomes[at] = outcome(packet, verdict, last, authentic, newest);
   }
 
+  /** Packets of a train, of which the first is number `at`. */
+  addRun(packets: readonly Packet[], tos: number, at: number, now: number): void {
+    const [queue, before] = [this.#queue, [...this.#sad].map(tell)];
+    if (queue.room < packets.length) this.run(now);
+    const taken = queue.addRun(this.#sad, packets, 0, packets.length, tos);
+    if (!taken) return packets.forEach((packet, n) => void this.add(packet, tos, at + n, now));
+    this.runs += 1;
+    expect(queue.count).toBe(this.#waiting.length + packets.length);
+    expect([this.#sad.last, this.#sad.authentic, this.#sad.newest]).toEqual([
+      queue.saAt(queue.count - 1),
+      false,
+      false,
+    ]);
+    if (this.#waiting.length > 0) expect([...this.#sad].map(tell)).toEqual(before);
+    this.#waiting.push(...packets.map((_, n) => at + n));
+  }
+
   run(now: number): void {
     const queue = this.#queue;
     expect(queue.count).toBe(this.#waiting.length);
@@ -264,8 +285,21 @@ class Queued {
   }
 }
 
-/** Gives how often a burst was cut. */
-export function compare(maker: Maker, plans: readonly SaPlan[], sequence: readonly Step[]): number {
+/** How many packets of the wire from `at` up to `stop` stand in a row as a train would have them. */
+function rowLength(wire: readonly Bytes[], sequence: readonly Step[], at: number, stop: number): number {
+  const first = wire[at]!;
+  if (first.length < ESP_HEADER_LENGTH) return 1;
+  let next = at + 1;
+  const continues = (octets: Bytes): boolean =>
+    octets.length === first.length &&
+    spiOf(octets, 0) === spiOf(first, 0) &&
+    sequenceOf(octets, 0) === sequenceOf(first, 0) + next - at;
+  while (next < stop && next - at < 64 && sequence[next]!.tos === sequence[at]!.tos && continues(wire[next]!)) next++;
+  return next - at;
+}
+
+/** Gives how often a burst was cut; and, where packets that stand in a row are offered as `trains`, how many of those were taken. */
+export function compare(maker: Maker, plans: readonly SaPlan[], sequence: readonly Step[], trains = false): number {
   const wire = wireOf(maker, plans, sequence);
   const [single, queued] = [sadFor(maker, plans), sadFor(maker, plans)];
   const room = Math.max(...wire.map((octets) => octets.length));
@@ -274,11 +308,18 @@ export function compare(maker: Maker, plans: readonly SaPlan[], sequence: readon
   const outcomes: Outcome[] = [];
   let first = 0;
   const end = (stop: number): void => {
+    for (let at = first; at < stop; ) {
+      const row = trains ? rowLength(wire, sequence, at, stop) : 1;
+      const { tos } = sequence[at]!;
+      const packets = wire.slice(at, at + row).map((octets, n) => theirs.place(at + n, octets));
+      if (row > 1) queue.addRun(packets, tos, at, stop);
+      else queue.add(packets[0]!, tos, at, stop);
+      at += row;
+    }
     for (let at = first; at < stop; at++) {
       const packet = mine.place(at, wire[at]!);
       const verdict = open(single, packet, sequence[at]!.tos, stop);
       outcomes.push(outcome(packet, verdict, single.last, single.authentic, single.newest));
-      queue.add(theirs.place(at, wire[at]!), sequence[at]!.tos, at, stop);
     }
     queue.run(stop);
     expect(queue.outcomes).toEqual(outcomes);
@@ -293,7 +334,7 @@ export function compare(maker: Maker, plans: readonly SaPlan[], sequence: readon
     if (fetch) for (const sad of [single, queued]) for (const sa of sad) sa.usage.takeSignal();
   }
   for (const sad of [single, queued]) for (const sa of sad) sa.protection.dispose?.();
-  return queue.cut;
+  return trains ? queue.runs : queue.cut;
 }
 
 export const plain = (over: Partial<Step> = {}): Step => ({

@@ -1,14 +1,23 @@
 /** OpenQueue against `open`: the same verdicts, octets, windows and counters, whatever arrives. */
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
-import type { Bytes } from '../../src/core/index.ts';
+import { type Bytes, putU16 } from '../../src/core/index.ts';
 import { BURST_PACKETS } from '../../src/crypto/index.ts';
 import { OpenQueue, RUN_FIRST, SIGNAL } from '../../src/esp/index.ts';
-import { DROP, octetsOf, PASS, type Packet } from '../../src/ip/index.ts';
+import {
+  buildTcp,
+  DROP,
+  fillIpv4Checksum,
+  octetsOf,
+  PASS,
+  type Packet,
+  parseAddress,
+  TCP_FLAG,
+} from '../../src/ip/index.ts';
 import { draws } from '../support/draws.ts';
 import { anySa, compare, craft, MOVES, plain, SPI, saPlans, steps, V4 } from './open-queue-model.ts';
 import { Arena, MAKERS, tell } from './queue-support.ts';
-import { inbound, keyed, NO_LIMIT, sadOf, suite } from './support.ts';
+import { inbound, inner, keyed, NO_LIMIT, sadOf, suite } from './support.ts';
 
 describe.each(MAKERS)('RFC 4303 §3.4: a queue opens as one by one: $name', (maker) => {
   it('any packets for several SAs, in any bursts', () => {
@@ -20,6 +29,35 @@ describe.each(MAKERS)('RFC 4303 §3.4: a queue opens as one by one: $name', (mak
       ),
       { numRuns: draws(maker.runs * 2), seed: 4303 },
     );
+  });
+
+  it('RFC 4303 §3.4.3: trains of packets with numbers in a row, between any others', () => {
+    let taken = 0;
+    const trains = fc
+      .tuple(fc.nat({ max: 3 }), fc.integer({ min: 2, max: 40 }), steps, fc.constantFrom(V4, TCP, ECT))
+      .map(([sa, count, { tos, move }, payload]) =>
+        Array.from({ length: count }, (_, n) =>
+          plain({
+            sa,
+            tos,
+            move: n === 0 ? Math.max(1, move) : 1,
+            contents: { payload: numbered(payload, n), nextHeader: 4 },
+          }),
+        ),
+      );
+    const wire = fc.array(fc.oneof(trains, trains, fc.array(steps, { maxLength: 3 })), { minLength: 1, maxLength: 8 });
+    // What differs within a train is spoilt now and then.
+    const spoilt = fc.array(fc.tuple(fc.nat({ max: 200 }), steps), { maxLength: 3 });
+    fc.assert(
+      fc.property(fc.array(saPlans, { minLength: 1, maxLength: 3 }), wire, spoilt, (plans, parts, others) => {
+        const sequence = parts.flat();
+        for (const [at, { damage, contents, tos }] of others)
+          if (at < sequence.length) sequence[at] = { ...sequence[at]!, damage, contents, tos };
+        if (sequence.length > 0) taken += compare(maker, plans, sequence, true);
+      }),
+      { numRuns: draws(maker.runs), seed: 4303 },
+    );
+    expect(taken).toBeGreaterThan(maker.runs / 4);
   });
 
   it('every length from 0 to 70, and more packets than a burst has', () => {
@@ -34,6 +72,21 @@ describe.each(MAKERS)('RFC 4303 §3.4: a queue opens as one by one: $name', (mak
     }
   });
 });
+
+const ENDS = { source: parseAddress('10.1.0.4')!, destination: parseAddress('10.2.0.7')! };
+const TCP = buildTcp(
+  { ...ENDS, sourcePort: 5001, destinationPort: 80, flags: TCP_FLAG.ack },
+  new Uint8Array(40).fill(7),
+);
+const ECT = inner('10.1.0.4', '10.2.0.7', { length: 60, trafficClass: 2 });
+
+/** The same IP packet with another identification. */
+function numbered(packet: Bytes, identification: number): Bytes {
+  const octets = packet.slice();
+  putU16(octets, 4, identification);
+  fillIpv4Checksum(octets, 0);
+  return octets;
+}
 
 /** The engine that needs nothing; what follows is about order, not about ciphers. */
 const NODE = MAKERS.find(({ name }) => name === 'node')!;

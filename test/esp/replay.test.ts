@@ -79,6 +79,26 @@ describe('RFC 4303 §3.4.3, RFC 6479: anti-replay window', () => {
     expect(() => new ReplayWindow(MAX_REPLAY_WINDOW + 1)).toThrow('replay window');
   });
 
+  it('accepts a run as it accepts its numbers one by one', () => {
+    const runs = fc.array(fc.tuple(fc.integer({ min: 1, max: 90 }), fc.integer({ min: 1, max: 130 })), {
+      maxLength: 6,
+    });
+    const starts = fc.constantFrom(0, 2 ** 32 - 50, 2 ** 40);
+    fc.assert(
+      fc.property(fc.constantFrom(0, 32, 64, 1024), starts, runs, (size, start, all) => {
+        const [together, single] = [new ReplayWindow(size), new ReplayWindow(size)];
+        if (start > 0) for (const window of [together, single]) window.accept(start);
+        for (const [skipped, count] of all) {
+          const first = single.top + skipped;
+          together.acceptRun(first, count);
+          for (let n = 0; n < count; n++) expect(single.accept(first + n)).toBe(true);
+          expect(together.top).toBe(single.top);
+          for (let n = single.top - 1100; n < single.top + 100; n++) expect(together.fresh(n)).toBe(single.fresh(n));
+        }
+      }),
+    );
+  });
+
   it('reaches back exactly its size', () => {
     const window = new ReplayWindow(64);
     window.accept(1000);

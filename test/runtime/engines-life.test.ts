@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { chooseEngine, NO_ESN, nobleEngine, nodeEngine, SUITES } from '../../src/crypto/index.ts';
 import { engineCandidates } from '../../src/runtime/engines/index.ts';
-import { bindIpsecMb, loadIpsecMb } from '../../src/runtime/engines/ipsec-mb-library.ts';
+import { bindIpsecMb, loadIpsecMb, RING_JOBS } from '../../src/runtime/engines/ipsec-mb-library.ts';
 import { opensslEngine } from '../../src/runtime/engines/openssl.ts';
 import { loadOpenSsl, type OpenSsl } from '../../src/runtime/engines/openssl-library.ts';
 import { type Koffi, loadKoffi } from '../../src/runtime/koffi.ts';
@@ -58,6 +58,24 @@ describe.skipIf(!loaded.ok)('contexts of OpenSSL', () => {
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
     expect(alive.size).toBe(0);
+  });
+});
+
+describe.skipIf(!loadIpsecMb().ok)('engines over one ipsec-mb', () => {
+  test("two of one thread share its ring of jobs, and neither takes the other's jobs for its own", () => {
+    const [one, other] = [engineCandidates()[0]!, engineCandidates()[0]!];
+    if ('why' in one || 'why' in other) throw new Error('it was there a moment ago');
+    for (const suite of SUITES.filter(({ encryption, integrity }) => one.supports(encryption, integrity))) {
+      const keys = keysOf(suite, 1);
+      const sealing = one.protection(suite.encryption, suite.integrity, keys);
+      const opening = other.protection(suite.encryption, suite.integrity, keys);
+      // Around the ring and back, so that each finds jobs that the other one wrote last.
+      for (let i = 0; i < 2 * RING_JOBS + 1; i++) {
+        const f = frame(suite, 8, 48, i);
+        sealing.seal(f.buf, f.from, f.iv, f.end, NO_ESN);
+        expect(opening.open(f.buf, f.from, f.iv, f.end, NO_ESN)).toBe(true);
+      }
+    }
   });
 });
 

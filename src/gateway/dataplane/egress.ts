@@ -6,7 +6,7 @@
  * sends them. Others become packets of their own.
  * Invariant: each packet taken is handed out, refused to its compartment, or waits for its tunnel.
  */
-import { invariant, type Millis } from '../../core/index.ts';
+import type { Millis } from '../../core/index.ts';
 import { BURST_PACKETS } from '../../crypto/index.ts';
 import { ESP_HEADER_LENGTH, protectedLength, RUN_FIRST, SealQueue, SIGNAL } from '../../esp/index.ts';
 import {
@@ -17,13 +17,10 @@ import {
   DROP,
   type Endpoint,
   flowRecord,
-  newPart,
   PASS,
   type Packet,
-  type Part,
-  placePart,
   segmentLength,
-  writeSegment,
+  writeSegments,
 } from '../../ip/index.ts';
 import type { DataPlane } from './plane.ts';
 import { type PlaneSa, type PlaneTunnel, sends } from './tunnel.ts';
@@ -32,16 +29,14 @@ export class Egress {
   readonly #plane: DataPlane;
   readonly #queue: SealQueue;
   readonly #pieces: Packet[] = [];
-  /** One for each place in the queue. */
-  readonly #parts: readonly Part[] = Array.from({ length: BURST_PACKETS }, newPart);
-  /** Of each packet in the queue: what leaves with it, which is itself, or the train of which it is the last; or nothing. */
-  readonly #leaving: (Packet | undefined)[] = [];
-  /** And what its datagram is to be. */
+  /** What leaves once the queue was run: packets and trains, and what their datagrams are to be. */
+  readonly #leaving: Packet[] = [];
   readonly #sas: PlaneSa[] = [];
   readonly #locals: Endpoint[] = [];
   readonly #remotes: Endpoint[] = [];
   readonly #tos = new Uint8Array(BURST_PACKETS);
   readonly #flags = new Uint8Array(BURST_PACKETS);
+  #departures = 0;
 
   constructor(plane: DataPlane) {
     this.#plane = plane;
@@ -77,25 +72,24 @@ export class Egress {
   flush(): void {
     const queue = this.#queue;
     const { output } = this.#plane;
-    const { count } = queue;
+    const count = this.#departures;
     if (count === 0) return;
     queue.run();
     for (let i = 0; i < count; i++) {
-      const leaving = this.#leaving[i];
-      if (leaving === undefined) continue;
       const flags = this.#flags[i]!;
       const { tunnel } = this.#sas[i]!;
       output.datagram(
         (flags & UDP) !== 0,
         this.#locals[i]!,
         this.#remotes[i]!,
-        leaving,
+        this.#leaving[i]!,
         this.#tos[i]!,
         (flags & DONT_FRAGMENT) !== 0,
         tunnel.parameters.tunnel,
       );
     }
     queue.clear();
+    this.#departures = 0;
   }
 
   /** Only here, where the wire begins, a superframe is cut and an owed checksum computed. */
@@ -142,23 +136,16 @@ export class Egress {
     if (!outbound.carries(pieces, pieces * length)) return false;
     for (let first = 0; first < pieces; first += most) {
       const count = Math.min(most, pieces - first);
-      if (this.#queue.count + count > BURST_PACKETS) {
+      if (this.#queue.room < count) {
         this.flush();
         // Whoever was handed a datagram may have cut something else.
         beginCut(packet);
       }
       const train = pool.take()!;
-      for (let i = 0; i < count; i++) {
-        const part = this.#parts[this.#queue.count]!;
-        const at = train.start + i * stride + before;
-        placePart(part, train, at, at + writeSegment(packet, first + i, train, at));
-        const verdict = this.#queue.add(outbound, part, now);
-        invariant(verdict === PASS, 'an SA seals what it said that it carries');
-        this.#note(sa, undefined, true);
-        train.end = part.end;
-      }
+      const last = writeSegments(packet, first, count, train, train.start + before, stride);
+      this.#queue.addTrain(outbound, train, count, stride, largest, last, now);
       train.segment = count === 1 ? 0 : stride;
-      this.#leaving[this.#queue.count - 1] = train;
+      this.#note(sa, train, true);
     }
     if (this.#plane.tapping) this.#plane.tap.sealed(sa, packet);
     pool.release(packet);
@@ -183,10 +170,10 @@ export class Egress {
     }
   }
 
-  /** What is to become of the packet that was queued last. */
-  #note(sa: PlaneSa, leaving: Packet | undefined, fits: boolean): void {
+  /** What is to become of the packet or train that was queued last. */
+  #note(sa: PlaneSa, leaving: Packet, fits: boolean): void {
     const { outbound } = sa;
-    const i = this.#queue.count - 1;
+    const i = this.#departures++;
     this.#leaving[i] = leaving;
     this.#sas[i] = sa;
     this.#locals[i] = outbound.localEndpoint;

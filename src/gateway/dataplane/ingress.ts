@@ -8,7 +8,7 @@
  */
 import type { Bytes, Millis } from '../../core/index.ts';
 import { BURST_PACKETS } from '../../crypto/index.ts';
-import { type InboundSa, OpenQueue, RUN_FIRST, SIGNAL } from '../../esp/index.ts';
+import { ESP_HEADER_LENGTH, type InboundSa, OpenQueue, RUN_FIRST, runLength, SIGNAL } from '../../esp/index.ts';
 import {
   Coalescer,
   DROP,
@@ -80,12 +80,35 @@ export class Ingress {
     this.#release(packet);
   }
 
-  /** The same for the octets [start, end) of a train; behind the last one of it comes `end`. */
-  addPart(remote: Endpoint, train: Packet, start: number, end: number, outerTos: number, now: Millis): void {
+  /**
+   * The same for ESP packets in the octets [start, end) of a train, one each `segment` octets: how many it took, one at least. Behind the
+   * last one of a train comes `end`.
+   */
+  addParts(remote: Endpoint, train: Packet, start: number, end: number, outerTos: number, now: Millis): number {
+    const taken = this.#plane.tapping ? 0 : this.#addRun(remote, train, start, end, outerTos);
+    if (taken > 0) return taken;
     const part = this.#parts[this.#nextPart]!;
     this.#nextPart = (this.#nextPart + 1) % this.#parts.length;
-    placePart(part, train, start, end);
+    placePart(part, train, start, Math.min(start + train.segment, end));
     this.add(remote, part, outerTos, now);
+    return 1;
+  }
+
+  /** Those of one SA, of one length and with numbers in a row, as far as they may be taken all at once: how many. */
+  #addRun(remote: Endpoint, train: Packet, start: number, end: number, outerTos: number): number {
+    const queue = this.#queue;
+    const parts = this.#parts;
+    const { segment } = train;
+    const most = Math.min(queue.room, RUN_MAX, Math.floor((end - start) / segment));
+    const count = segment < ESP_HEADER_LENGTH ? 0 : runLength(train, start, segment, most);
+    if (count < 2) return 0;
+    // They stand side by side; of those that wait, none is among the first ones then.
+    const from = this.#nextPart + count > parts.length ? 0 : this.#nextPart;
+    for (let i = 0, at = start; i < count; i++, at += segment) placePart(parts[from + i]!, train, at, at + segment);
+    if (!queue.addRun(this.#plane.sad, parts, from, count, outerTos < 0 ? NO_TOS : outerTos)) return 0;
+    this.#nextPart = (from + count) % parts.length;
+    for (let i = queue.count - count; i < queue.count; i++) this.#remotes[i] = remote;
+    return count;
   }
 
   /** Takes over a train whose parts were added. */
@@ -103,7 +126,7 @@ export class Ingress {
     queue.run(now);
     for (let i = 0; i < count; i++) {
       const packet = queue.packetAt(i);
-      this.#heed(queue.saAt(i), queue.authenticAt(i), queue.newestAt(i), this.#remotes[i]!, now);
+      if (!this.#repeats(i)) this.#heed(queue.saAt(i), queue.authenticAt(i), queue.newestAt(i), this.#remotes[i]!, now);
       if (queue.verdictAt(i) === PASS && this.#sa !== undefined) this.#pass(this.#sa, packet, i);
       else this.#release(packet);
     }
@@ -155,6 +178,18 @@ export class Ingress {
     if (packet.slot >= 0) this.#plane.pool.release(packet);
   }
 
+  /** Packet i tells nothing that the one before it did not tell. */
+  #repeats(i: number): boolean {
+    const queue = this.#queue;
+    return (
+      i > 0 &&
+      queue.newestAt(i) &&
+      queue.newestAt(i - 1) &&
+      queue.saAt(i) === queue.saAt(i - 1) &&
+      this.#remotes[i] === this.#remotes[i - 1]
+    );
+  }
+
   /** What a packet tells control beside its contents. */
   #heed(inbound: InboundSa, authentic: boolean, newest: boolean, remote: Endpoint, now: Millis): void {
     const { spi, usage } = inbound;
@@ -184,5 +219,7 @@ const TELL_ALIVE: Millis = 1000;
 const TELL_AGAIN: Millis = 10;
 /** Where nobody looks. */
 const NOTHING = new Uint8Array(0);
+/** Packets of one run, so that half of the parts are enough for those that wait. */
+const RUN_MAX = BURST_PACKETS / 2;
 /** Outer TOS where the socket does not tell it. */
 const NO_TOS = 0;

@@ -416,12 +416,14 @@ export class DataPlane {
   #train(local: Endpoint, remote: Endpoint, train: Packet, tos: number, natt: boolean, now: Millis): void {
     const { pool, drops } = this;
     const { buf, segment, end } = train;
-    for (let at = train.start; at < end; at += segment) {
+    let taken = 1;
+    for (let at = train.start; at < end; at += taken * segment) {
       const to = Math.min(at + segment, end);
       if (natt && classify(buf, at, to) === DATAGRAM.esp && this.#isOwn(buf, at)) {
-        this.#ingress.addPart(remote, train, at, to, tos, now);
+        taken = this.#ingress.addParts(remote, train, at, end, tos, now);
         continue;
       }
+      taken = 1;
       const datagram = pool.copyOf(train, at, to);
       if (datagram === undefined) drops[DROP.noBuffer]! += 1;
       else this.udp(local, remote, datagram, tos, natt, now);

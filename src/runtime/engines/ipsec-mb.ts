@@ -20,11 +20,11 @@ import {
 import { Block, Memories, type Memory } from './block.ts';
 import { checkBounds } from './bounds.ts';
 import { GCM_KEY_DATA, type IpsecMb, MAX_BURST } from './ipsec-mb-library.ts';
-import { BESIDE, JobQueue, type JobTemplate, newTemplate, WORD } from './ipsec-mb-queue.ts';
+import { BESIDE, type JobQueue, type JobTemplate, jobQueueOf, newTemplate, WORD } from './ipsec-mb-queue.ts';
 import { type Traits, traitsOf } from './native-protection.ts';
 
 export function ipsecMbEngine(library: IpsecMb): Engine {
-  const queue = new JobQueue(library);
+  const queue = jobQueueOf(library);
   const memories = new Memories(library.koffi);
   return {
     name: 'ipsec-mb',
@@ -62,9 +62,8 @@ class IpsecMbProtection implements Protection {
   readonly #cipher: number;
   /** The IV stands beside the job, behind the salt; otherwise the packet's own is pointed at. */
   readonly #ivBeside: boolean;
-  /** Of the directions, an SA uses one. */
-  #sealing: JobTemplate | undefined;
-  #opening: JobTemplate | undefined;
+  /** By direction, and whether sequence numbers are extended: an SA uses one of the four. */
+  readonly #templates: (JobTemplate | undefined)[] = [undefined, undefined, undefined, undefined];
 
   constructor(
     queue: JobQueue,
@@ -153,8 +152,7 @@ class IpsecMbProtection implements Protection {
 
   #sealJob(i: number, memory: Memory, from: number, iv: number, end: number, high: number): void {
     const queue = this.#queue;
-    this.#sealing ??= this.#keys.template(SEAL);
-    if (queue.fill(i, this.#sealing)) this.#fillBeside(i);
+    if (queue.fill(i, this.#template(SEAL, high))) this.#fillBeside(i, high);
     this.#job(i, memory, from, iv, end, high);
     queue.put(queue.at(i) + WORD.tag, memory.base + end);
     // RFC 4303 §2.2.1, as in `#openJob`; the MAC is written over it.
@@ -163,9 +161,8 @@ class IpsecMbProtection implements Protection {
 
   #openJob(i: number, memory: Memory, from: number, iv: number, end: number, high: number): void {
     const queue = this.#queue;
-    this.#opening ??= this.#keys.template(OPEN);
-    if (queue.fill(i, this.#opening)) {
-      this.#fillBeside(i);
+    if (queue.fill(i, this.#template(OPEN, high))) {
+      this.#fillBeside(i, high);
       queue.put(queue.at(i) + WORD.tag, queue.besideAddress(i) + BESIDE.mac);
     }
     this.#job(i, memory, from, iv, end, high);
@@ -175,10 +172,20 @@ class IpsecMbProtection implements Protection {
     memory.view.setUint32(end, high);
   }
 
+  #template(direction: number, high: number): JobTemplate {
+    const kind = high === NO_ESN ? direction - SEAL : direction - SEAL + 2;
+    const known = this.#templates[kind];
+    if (known !== undefined) return known;
+    const made = this.#keys.template(direction, high !== NO_ESN);
+    this.#templates[kind] = made;
+    return made;
+  }
+
   /** What stays beside a job as long as its template: salt, and the block counter of CTR (RFC 3686 §4), which AEADs do not read. */
-  #fillBeside(i: number): void {
-    if (!this.#ivBeside) return;
+  #fillBeside(i: number, high: number): void {
     const queue = this.#queue;
+    if (this.#aead && high !== NO_ESN) queue.put(queue.at(i) + WORD.hash1, queue.besideAddress(i) + BESIDE.aad);
+    if (!this.#ivBeside) return;
     const { beside } = queue;
     const at = queue.besideAt(i) + BESIDE.iv;
     const { salt } = this.#keys;
@@ -196,7 +203,6 @@ class IpsecMbProtection implements Protection {
     const start = iv + this.ivLength;
     queue.put(at + WORD.source, base + from);
     queue.put(at + WORD.destination, base + start);
-    words[at + WORD.cipherOffset] = start - from;
     words[at + WORD.cipherLength] = end - start;
     if (this.#ivBeside) {
       const nonce = queue.besideAt(i) + BESIDE.iv + SALT;
@@ -204,25 +210,25 @@ class IpsecMbProtection implements Protection {
       beside.setInt32(nonce + 4, view.getInt32(iv + 4));
     } else queue.put(at + WORD.iv, base + iv);
 
-    if (!this.#aead) {
-      words[at + WORD.cipher] = end > start ? this.#cipher : CIPHER.null;
-      words[at + WORD.hashLength] = high === NO_ESN ? end - from : end - from + 4;
+    if (this.#aead && high !== NO_ESN) {
+      // RFC 4106 §5: SPI | 64-bit sequence number, of which the packet carries the low half only.
+      const aad = queue.besideAt(i) + BESIDE.aad;
+      beside.setInt32(aad, view.getInt32(from));
+      beside.setUint32(aad + 4, high);
+      beside.setInt32(aad + 8, view.getInt32(from + 4));
+      words[at + WORD.hashLength] = end - start;
       return;
     }
-    words[at + WORD.hashOffset] = start - from;
-    words[at + WORD.hashLength] = end - start;
-    if (high === NO_ESN) {
+    words[at + WORD.cipherOffset] = start - from;
+    if (this.#aead) {
+      words[at + WORD.hashOffset] = start - from;
+      words[at + WORD.hashLength] = end - start;
       queue.put(at + WORD.hash1, base + from);
       words[at + WORD.hash2] = iv - from;
       return;
     }
-    // RFC 4106 §5: SPI | 64-bit sequence number, of which the packet carries the low half only.
-    const aad = queue.besideAt(i) + BESIDE.aad;
-    beside.setInt32(aad, view.getInt32(from));
-    beside.setUint32(aad + 4, high);
-    beside.setInt32(aad + 8, view.getInt32(from + 4));
-    queue.put(at + WORD.hash1, queue.besideAddress(i) + BESIDE.aad);
-    words[at + WORD.hash2] = 12;
+    words[at + WORD.cipher] = end > start ? this.#cipher : CIPHER.null;
+    words[at + WORD.hashLength] = high === NO_ESN ? end - from : end - from + 4;
   }
 
   /** Compares the ICVs; the plaintext of a packet that is refused is erased. */
@@ -264,7 +270,7 @@ class Keys {
     raw.wipe();
   }
 
-  template(direction: number): JobTemplate {
+  template(direction: number, extended: boolean): JobTemplate {
     const { ivLength, saltLength, keyLength, word, aead, icvLength } = this.#encryption;
     const { base } = this.#memory;
     const template = newTemplate();
@@ -281,6 +287,12 @@ class Keys {
       put(WORD.hash1, base + OFFSET.hash1);
       put(WORD.hash2, base + OFFSET.hash2);
       put(WORD.hash3, base + OFFSET.hash3);
+    }
+    if (aead && extended) {
+      // An ESP header is before the IV, and the AAD is beside the job.
+      template[WORD.cipherOffset] = ESP_HEADER + ivLength;
+      template[WORD.hashOffset] = ESP_HEADER + ivLength;
+      template[WORD.hash2] = EXTENDED_AAD;
     }
     template[WORD.cipher] = cipherOf(this.#encryption)!;
     template[WORD.direction] = direction;
@@ -357,6 +369,9 @@ const HASH_THEN_CIPHER = 2;
 /** Measured by `bench/crypto.ts`: with AVX-512, fewer are faster one by one in OpenSSL. */
 const LEAST_MACS = 4;
 const SALT = 4;
+/** RFC 4303 §2; with an extended sequence number its upper half is authenticated, too (RFC 4106 §5). */
+const ESP_HEADER = 8;
+const EXTENDED_AAD = 12;
 /** Where keys stand: round keys of both directions at 0, then what the hash needs. */
 const OFFSET = { decryption: 256, hash1: 512, hash2: 704, hash3: 768, end: 784 } as const;
 /** The longest block of a hash; or a key and round keys nobody reads. */
