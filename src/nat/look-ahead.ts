@@ -29,7 +29,7 @@ export class LookAhead {
    */
   outbound(nat: Nat, { view, end }: Packet, at: number, cold = false): void {
     const { table } = nat.state;
-    if ((table.count < SESSIONS_WORTH_IT && !cold) || this.#count === this.#hashes.length) return;
+    if ((!cold && !isLarge(nat)) || this.#count === this.#hashes.length) return;
     if (end - at < IPV4_HEADER + PORTS || view.getUint8(at) !== PLAIN_IPV4) return;
     const protocol = view.getUint8(at + 9);
     if (protocol !== IP_PROTOCOL.udp && protocol !== IP_PROTOCOL.tcp) return;
@@ -57,6 +57,9 @@ export class LookAhead {
     this.#count = 0;
   }
 }
+
+/** Looking its sessions up before is worth it. */
+export const isLarge = ({ state }: Nat): boolean => state.table.count >= SESSIONS_WORTH_IT;
 
 /** Rows and index of fewer are in the second cache. */
 export const SESSIONS_WORTH_IT = 1 << 15;

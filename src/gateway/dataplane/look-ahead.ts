@@ -9,7 +9,7 @@
  */
 import type { Interface } from '../../compartment/index.ts';
 import { ETHER_TYPE, ETHERNET_HEADER, etherType, IPV4_HEADER, type Packet } from '../../ip/index.ts';
-import { type Nat, LookAhead as SessionLookAhead } from '../../nat/index.ts';
+import { isLarge, type Nat, LookAhead as SessionLookAhead } from '../../nat/index.ts';
 import { NVGRE_HEADER, type VirtualNetwork, type VirtualSwitch, vsidOf } from '../../nvgre/index.ts';
 import type { PortTaker } from './fabric.ts';
 import type { PlaneLink } from './link.ts';
@@ -45,7 +45,7 @@ export class LookAhead {
 
   /** GRE header first; nothing of the frames is checked. */
   run(frames: readonly Packet[], count: number): void {
-    for (let i = 0; i < count; i++) this.#placeOf[i] = this.#place(frames[i]!);
+    this.#findPlaces(frames, count);
     const cold = this.#switch.tenants >= TENANTS_WORTH_IT;
     if (cold) this.#touchSwitch();
     this.#findNats();
@@ -53,15 +53,21 @@ export class LookAhead {
       this.#touchCompartments();
       this.#touchOutside();
     }
-    for (let i = 0; i < count; i++) {
-      const frame = frames[i]!;
-      const place = this.#placeOf[i]!;
-      const nat = place === NONE ? undefined : this.#nats[place];
-      if (nat === undefined) continue;
-      this.#sessions.outbound(nat, frame, frame.start + HEADERS, cold && frame === this.#frames[place]);
-    }
-    this.#sessions.finish();
+    if (cold || this.#hasLargeNat()) this.#lookUpSessions(frames, count, cold);
     this.#forget();
+  }
+
+  #findPlaces(frames: readonly Packet[], count: number): void {
+    let vsid = -1;
+    let place = NONE;
+    for (let i = 0; i < count; i++) {
+      const { buf, start } = frames[i]!;
+      if (vsidOf(buf, start) !== vsid || place === NONE) {
+        vsid = vsidOf(buf, start);
+        place = this.#place(frames[i]!);
+      }
+      this.#placeOf[i] = place;
+    }
   }
 
   #place(frame: Packet): number {
@@ -79,6 +85,23 @@ export class LookAhead {
     this.#frames[place] = frame;
     this.#count += 1;
     return place;
+  }
+
+  #hasLargeNat(): boolean {
+    for (let i = 0; i < this.#count; i++) if (this.#nats[i] !== undefined && isLarge(this.#nats[i]!)) return true;
+    return false;
+  }
+
+  /** Of a tenant that has few, those of its first frame. */
+  #lookUpSessions(frames: readonly Packet[], count: number, cold: boolean): void {
+    for (let i = 0; i < count; i++) {
+      const frame = frames[i]!;
+      const place = this.#placeOf[i]!;
+      const nat = place === NONE ? undefined : this.#nats[place];
+      if (nat === undefined) continue;
+      this.#sessions.outbound(nat, frame, frame.start + HEADERS, cold && frame === this.#frames[place]);
+    }
+    this.#sessions.finish();
   }
 
   /** Whom a frame is from and for, and who has its source. */
