@@ -14,7 +14,7 @@
  * Invariants: each packet given is emitted or released exactly once; forwarding allocates nothing.
  */
 import type { Deadline, Millis, Random } from '../core/index.ts';
-import { invariant, putU16, u16, u32 } from '../core/index.ts';
+import { invariant, u16, u32 } from '../core/index.ts';
 import {
   type Address,
   checkIp,
@@ -27,10 +27,8 @@ import {
   IPV6_MIN_MTU,
   ipLength,
   ipVersion,
-  ipv4Checksum,
   ipv4DestinationAt,
   ipv4DontFragment,
-  ipv4Identification,
   ipv4SourceAt,
   ipv6DestinationAt,
   ipv6SourceAt,
@@ -41,7 +39,6 @@ import {
   type Prefix,
   segmentLength,
   setHopLimit,
-  updateChecksum16,
   wirePackets,
 } from '../ip/index.ts';
 import {
@@ -69,6 +66,7 @@ import {
 import { Exit } from './exit.ts';
 import { LocalHost, UNPOOLED } from './host.ts';
 import { IcmpErrors, REFUSALS } from './icmp-errors.ts';
+import { Identification } from './identification.ts';
 import { Interface } from './interface.ts';
 import { COMPARTMENT_LIMITS } from './limits.ts';
 import { clampToMtu } from './mss.ts';
@@ -107,7 +105,7 @@ export class Compartment {
   /** Made when they are first needed: most compartments forward and nothing else. */
   #made: { readonly errors: IcmpErrors; readonly host: LocalHost; readonly exit: Exit } | undefined;
   #lastInterface = NO_INTERFACE;
-  #identification: number;
+  readonly #identification: Identification;
   readonly #flowSeed: number;
 
   constructor(options: CompartmentOptions) {
@@ -121,7 +119,7 @@ export class Compartment {
     this.#sink = options.sink;
     this.#random = options.random;
     const chance = options.random(4);
-    this.#identification = u16(chance, 0);
+    this.#identification = new Identification(u16(chance, 0));
     this.#flowSeed = mixLast(u32(chance, 0));
     this.#routes = new RoutingTable(this.limits.routes);
   }
@@ -149,19 +147,19 @@ export class Compartment {
 
   /** Its addresses and all routes by it go with it. */
   removeInterface(number: number): void {
-    const removed = this.#interface(number);
+    const removed = this.interfaceAt(number);
     this.#interfaces.delete(number);
     removed.up = false;
     this.#routes.disconnect(removed);
   }
 
   setMtu(number: number, mtu: number): void {
-    this.#interface(number).mtu = mtu;
+    this.interfaceAt(number).mtu = mtu;
   }
 
   /** Routes by an interface that is down are not used; its own addresses stay this compartment's. */
   setUp(number: number, up: boolean): void {
-    const changed = this.#interface(number);
+    const changed = this.interfaceAt(number);
     if (changed.up === up) return;
     changed.up = up;
     this.#routes.refresh(changed);
@@ -169,7 +167,9 @@ export class Compartment {
 
   /** For `receiveBy`. */
   interfaceAt(number: number): Interface {
-    return this.#interface(number);
+    const found = this.#interfaces.get(number);
+    invariant(found !== undefined, 'an interface number is one that addInterface gave');
+    return found;
   }
 
   interfaces(): InterfaceView[] {
@@ -197,7 +197,7 @@ export class Compartment {
 
   /** False, and counted, when the table is full. The same prefix, interface, next hop and origin is replaced. */
   addRoute(route: Route): boolean {
-    const added = this.#routes.add(route, route.interface === DISCARD ? DISCARDING : this.#interface(route.interface));
+    const added = this.#routes.add(route, route.interface === DISCARD ? DISCARDING : this.interfaceAt(route.interface));
     if (!added) this.#counters.routesRefused += 1;
     return added;
   }
@@ -374,7 +374,7 @@ export class Compartment {
     if (entry === undefined) return isLinkScoped(buf, start) ? DROP.notForwarded : DROP.noRoute;
     if (entry.kind === ENTRY.broadcast || isGroup(buf, start)) return DROP.notForwarded;
     if (entry.kind === ENTRY.discard) return DROP.discarded;
-    if (isIpv4(packet)) this.#stampIdentification(packet);
+    if (isIpv4(packet)) this.#identification.stamp(packet);
     const pooled = packet.slot !== UNPOOLED;
     if (entry.kind === ENTRY.local) return pooled ? this.#parts.host.deliver(packet, undefined, now) : DROP.noBuffer;
     const mtu = linkMtu(packet, entry.out);
@@ -432,14 +432,6 @@ export class Compartment {
       : fib.lookup6(buf, ipv6SourceAt(start));
   }
 
-  /** RFC 6864 §4.3: no two packets of ours in flight share an identification; a counter lasts longest. */
-  #stampIdentification({ buf, start }: Packet): void {
-    this.#identification = (this.#identification + 1) & 0xffff;
-    const checksum = updateChecksum16(ipv4Checksum(buf, start), ipv4Identification(buf, start), this.#identification);
-    putU16(buf, start + 4, this.#identification);
-    putU16(buf, start + 10, checksum);
-  }
-
   #drop(packet: Packet, reason: number, into: number): void {
     this.#cells[this.#first + COMPARTMENT_DROPS + reason]! += wirePackets(packet);
     this.#sink.dropped?.(packet, reason, into);
@@ -448,12 +440,6 @@ export class Compartment {
 
   #release(packet: Packet): void {
     if (packet.slot !== UNPOOLED) this.#pool.release(packet);
-  }
-
-  #interface(number: number): Interface {
-    const found = this.#interfaces.get(number);
-    invariant(found !== undefined, 'an interface number is one that addInterface gave');
-    return found;
   }
 }
 
