@@ -293,7 +293,8 @@ export class TenantRouter implements Timed {
   /** What concerns many prefixes at once is done in parts: the sessions of other tenants have their turn between two. */
   #proceed(now: Millis): void {
     if (!this.#installed.owes) return;
-    this.#installed.proceed(ROUTES_AT_ONCE);
+    // One goes and one comes for each.
+    this.#installed.proceed(ROUTES_AT_ONCE / 2);
     this.#proceededAt = now;
     this.#sayFull();
   }

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DISCARD } from '../../../src/compartment/index.ts';
 import { Installed } from '../../../src/gateway/bgp/installed.ts';
@@ -131,5 +132,69 @@ describe('RFC 4271 §9.1.2.1: routes of BGP in the compartment', () => {
     discard('10.0.0.0/8');
     installed.clear();
     expect(fib()).toEqual([]);
+  });
+
+  it('whatever comes between the parts of a change of many, the end is the same as done at once', () => {
+    const hops = ['10.2.0.1', '10.2.0.2', '10.1.0.9', '10.8.0.1'];
+    const step = fc.oneof(
+      fc.record({ do: fc.constant('set'), prefix: fc.nat(11), hops: fc.subarray(hops) }),
+      fc.record({ do: fc.constant('discard'), prefix: fc.nat(11), hops: fc.constant([]) }),
+      fc.record({ do: fc.constant('way'), prefix: fc.nat(3), hops: fc.constant([]) }),
+      fc.record({ do: fc.constant('proceed'), prefix: fc.nat(3), hops: fc.constant([]) }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), fc.integer({ min: 6, max: 20 }), (steps, room) => {
+        const parts = world(room);
+        const wanted = new Map<string, readonly string[] | 'discard'>();
+        let way = 0;
+        const turn = ({ add, compartment, tunnel, segment }: ReturnType<typeof world>, to: number): void => {
+          if (to === way) return;
+          if (way > 0) compartment.removeRoute(net('10.2.0.0/24'), way === 1 ? tunnel : segment, 'static');
+          if (to === 1) add('10.2.0.0/24', tunnel);
+          else if (to > 1) add('10.2.0.0/24', segment, `10.1.0.${to}`);
+        };
+        for (const { do: what, prefix, hops: by } of steps) {
+          const text = `10.${50 + prefix}.0.0/16`;
+          if (what === 'set') {
+            parts.set(text, ...by);
+            wanted.set(text, by);
+          } else if (what === 'discard') {
+            parts.discard(text);
+            wanted.set(text, 'discard');
+          } else if (what === 'way') {
+            turn(parts, prefix);
+            way = prefix;
+            parts.installed.reconsider();
+          } else {
+            parts.installed.proceed(prefix);
+            parts.installed.settle(prefix);
+          }
+        }
+        while (parts.installed.owes) {
+          parts.installed.proceed(1);
+          parts.installed.settle(1);
+        }
+        const whole = world(100);
+        const last = way;
+        way = 0;
+        turn(whole, last);
+        for (const [text, by] of wanted) {
+          if (by === 'discard') whole.discard(text);
+          else whole.set(text, ...by);
+        }
+        const [got, all] = [parts.fib(), whole.fib()];
+        expect(parts.installed.size).toBe(whole.installed.size);
+        // The table is full: as many as it holds, and none that it should not have.
+        const others = parts.compartment.routeCount - got.length;
+        if (others + all.length <= room) expect([...got].sort()).toEqual([...all].sort());
+        else {
+          expect(got).toHaveLength(room - others);
+          for (const route of got) expect(all).toContain(route);
+          expect(parts.installed.refused).toBeGreaterThan(0);
+        }
+        for (const text of wanted.keys()) parts.set(text);
+        expect([parts.fib(), parts.installed.size, parts.installed.refused]).toEqual([[], 0, 0]);
+      }),
+    );
   });
 });
