@@ -14,6 +14,10 @@ export interface BgpConfig {
   readonly redistribute: readonly Redistributed[];
   /** Whether what one peer says is told to others. */
   readonly transit: boolean;
+  /** RFC 4456 §7: shared by the reflectors of one cluster; undefined: the router identifier. */
+  readonly clusterId: number | undefined;
+  /** RFC 4456 §6: false where the clients of a cluster have sessions with each other. */
+  readonly clientToClient: boolean;
   /** Equal paths that share the flows. */
   readonly maxPaths: number;
   readonly aggregates: readonly AggregateConfig[];

@@ -56,7 +56,8 @@ export interface TenantDraft {
 }
 
 /** `bgp` with its peers one by one. */
-export interface BgpDraft extends Omit<BgpShape, 'peers' | 'dampening'> {
+export interface BgpDraft extends Omit<BgpShape, 'peers' | 'dampening' | 'clusterId'> {
+  readonly clusterId: number | undefined;
   readonly dampening: DampeningConfig | undefined;
   readonly peers: readonly Placed<Named<BgpPeerConfig>>[];
 }

@@ -15,6 +15,8 @@ export const plainBgpRouter = (bgp: BgpConfig): Plain => ({
   networks: bgp.networks.map(formatPrefix),
   redistribute: [...bgp.redistribute],
   transit: bgp.transit,
+  ...(bgp.clusterId === undefined ? {} : { clusterId: formatRouterId(bgp.clusterId) }),
+  clientToClient: bgp.clientToClient,
   maxPaths: bgp.maxPaths,
   aggregates: bgp.aggregates.map(({ prefix, summaryOnly, asSet }) => ({
     prefix: formatPrefix(prefix),

@@ -26,6 +26,7 @@ export function readBgp(value: unknown, path: Path, reader: Reader): Perhaps<Bgp
     path,
     value: {
       ...shape,
+      clusterId: shape.clusterId,
       dampening: dampening && { ...dampening, unreachableHalfLifeSeconds: withdrawn! },
       peers,
     },

@@ -2,7 +2,7 @@
 import { u32 } from '../core/index.ts';
 import { type Address, familyOf, formatAddress, formatPrefix, sameAddress } from '../ip/index.ts';
 import type { AggregateConfig, BgpPeerConfig } from './contract-bgp.ts';
-import { configsOf, ownAddressesOf, type Placed, type TenantDraft, unique } from './draft.ts';
+import { type BgpDraft, configsOf, ownAddressesOf, type Placed, type TenantDraft, unique } from './draft.ts';
 import type { IssueList } from './issue.ts';
 import { weakness } from './secrets.ts';
 import type { Path } from './source.ts';
@@ -41,7 +41,16 @@ export function checkBgp(tenant: TenantDraft, issues: IssueList): void {
     (address, first) => `${address} is a peer already (${issues.line(first)})`,
     issues,
   );
+  checkReflection(bgp.value, bgp.path, issues);
   for (const peer of configsOf(peers)) checkPeer(peer, asn, own, issues);
+}
+
+/** RFC 4456: a reflector is one by its clients. */
+function checkReflection({ clusterId, clientToClient, peers }: BgpDraft, path: Path, issues: IssueList): void {
+  if (configsOf(peers).some(({ value }) => value.routeReflectorClient)) return;
+  const key = clusterId !== undefined ? 'clusterId' : clientToClient ? undefined : 'clientToClient';
+  if (key === undefined) return;
+  issues.warning([...path, key], 'means nothing yet: no peer is a routeReflectorClient (RFC 4456)');
 }
 
 function checkAggregates(aggregates: readonly AggregateConfig[], path: Path, issues: IssueList): void {

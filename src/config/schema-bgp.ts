@@ -17,6 +17,8 @@ export const bgpSchema = section({
   networks: z.array(leaf(words.readPrefix)).default([]),
   redistribute: z.array(leaf(words.choice(['connected', 'static', 'connection']))).default([]),
   transit: boolean.default(true),
+  clusterId: leaf(bgp.readClusterId).optional(),
+  clientToClient: boolean.default(true),
   maxPaths: leaf(words.wholeNumber(1, 16)).default(1),
   aggregates: z
     .array(

@@ -40,6 +40,8 @@ describe('the router', () => {
       networks: [],
       redistribute: [],
       transit: true,
+      clusterId: undefined,
+      clientToClient: true,
       maxPaths: 1,
       aggregates: [],
       selectionDeferralSeconds: 0,
@@ -77,6 +79,18 @@ describe('the router', () => {
     ['{ asn: 4294967296 }', 'asn: an AS number like 65010 or 1.10 is needed, not "4294967296"'],
     ['{ asn: 1.10 }', 'asn: an AS number like 65010 or 1.10 is needed, not "1.1"'],
     ['{ asn: 65010, routerId: 0.0.0.0 }', 'routerId: the router ID 0.0.0.0 means none (RFC 6286 §2.1)'],
+    [
+      '{ asn: 65010, clusterId: "fd00::1", peers: [{ name: a, address: 10.2.0.1, asn: 65010, routeReflectorClient: true }] }',
+      'clusterId: a cluster ID is written like an IPv4 address, or is a number, not "fd00::1"',
+    ],
+    [
+      '{ asn: 65010, clusterId: 192.0.2.99 }',
+      'clusterId: means nothing yet: no peer is a routeReflectorClient (RFC 4456)',
+    ],
+    [
+      '{ asn: 65010, clientToClient: false }',
+      'clientToClient: means nothing yet: no peer is a routeReflectorClient (RFC 4456)',
+    ],
     ['{ asn: 65010, maxPaths: 17 }', 'maxPaths: a whole number from 1 to 16 is needed, not 17'],
     [
       '{ asn: 65010, redistribute: [conected] }',

@@ -25,6 +25,8 @@ export const compileRib = (
   ...(account === undefined ? {} : { account }),
   localAs: config.asn,
   routerId: config.routerId,
+  ...(config.clusterId === undefined ? {} : { clusterId: config.clusterId }),
+  clientToClient: config.clientToClient,
   decision: { ...config.decision, multipath: config.maxPaths },
   ...(config.dampening === undefined ? {} : { dampening: compileDampening(config.dampening) }),
   resolve,

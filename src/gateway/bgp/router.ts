@@ -150,8 +150,8 @@ export class TenantRouter implements Timed {
 
   /** Whether only a new router can take the document over. */
   needsNew(config: BgpConfig): boolean {
-    const text = ({ asn, routerId, decision, maxPaths }: BgpConfig) =>
-      JSON.stringify([asn, routerId, decision, maxPaths]);
+    const text = ({ asn, routerId, clusterId, clientToClient, decision, maxPaths }: BgpConfig) =>
+      JSON.stringify([asn, routerId, clusterId, clientToClient, decision, maxPaths]);
     return text(this.config) !== text(config);
   }
 

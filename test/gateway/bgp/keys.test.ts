@@ -330,6 +330,36 @@ describe('the routes of a peer', () => {
     expect(told(world('import: all, routeReflectorClient: true'))).toContain('10.50.0.0/16');
   });
 
+  /** Two clients; what the one is told of what the other has said. */
+  const clients = (router: string) => ({
+    asn: { east: 65010, west: 65010 },
+    networks: { east: '[10.50.0.0/16]', west: '[10.60.0.0/16]' },
+    peers: { east: 'import: all, routeReflectorClient: true', west: 'import: all, routeReflectorClient: true' },
+    router,
+  });
+  const reflected = (world: Gateways) =>
+    world.gw.gateway.bgp
+      .advertised('contoso', 'west', { offset: 0, limit: 9 })!
+      .find(({ prefix }) => prefix === '10.50.0.0/16')?.attributes;
+
+  it('RFC 4456 §8: clusterId: what CLUSTER_LIST has; without it the router identifier', () => {
+    const world = settledSites(clients(''));
+    expect(reflected(world)).toMatchObject({ originatorId: '10.2.0.1', clusterList: ['10.1.0.1'] });
+    for (const [written, list] of [
+      ['192.0.2.99', '192.0.2.99'],
+      ['7', '0.0.0.7'],
+    ] as const) {
+      world.gw.apply(resolveDocument(sitesDocument(clients(`clusterId: ${written}`))));
+      world.run(60_000);
+      expect(reflected(world)?.clusterList).toEqual([list]);
+    }
+  });
+
+  it('RFC 4456 §6: clientToClient: false: clients tell each other themselves', () => {
+    expect(reflected(settledSites(clients('clientToClient: true')))).toBeDefined();
+    expect(reflected(settledSites(clients('clientToClient: false')))).toBeUndefined();
+  });
+
   it('RFC 4271 §5.1.3: nextHop: our own to an external peer, or unchanged; our own to an internal one, if asked', () => {
     const hop = (asn: { west: number }, west: string) => {
       const world = settledSites({
