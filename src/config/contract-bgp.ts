@@ -45,6 +45,8 @@ export interface AggregateConfig {
   /** More specific routes are not told. */
   readonly summaryOnly: boolean;
   readonly asSet: boolean;
+  /** Of its own attributes, before any peer's export is asked. */
+  readonly set: PolicyEdits;
 }
 
 /** A withdrawal counts 1000, a change 500. */

@@ -1,6 +1,14 @@
 /** The section `bgp` as plain data in the words of the file. */
 import { formatAddress, formatPrefix } from '../ip/index.ts';
-import type { AsnRange, BgpConfig, BgpPeerConfig, PolicyClause, PolicyConfig, PrefixMatch } from './contract-bgp.ts';
+import type {
+  AsnRange,
+  BgpConfig,
+  BgpPeerConfig,
+  PolicyClause,
+  PolicyConfig,
+  PolicyEdits,
+  PrefixMatch,
+} from './contract-bgp.ts';
 import { type Plain, plainSecret, present } from './plain.ts';
 
 export const plainBgp = (bgp: BgpConfig): Plain => ({
@@ -18,10 +26,11 @@ export const plainBgpRouter = (bgp: BgpConfig): Plain => ({
   ...(bgp.clusterId === undefined ? {} : { clusterId: formatRouterId(bgp.clusterId) }),
   clientToClient: bgp.clientToClient,
   maxPaths: bgp.maxPaths,
-  aggregates: bgp.aggregates.map(({ prefix, summaryOnly, asSet }) => ({
+  aggregates: bgp.aggregates.map(({ prefix, summaryOnly, asSet, set }) => ({
     prefix: formatPrefix(prefix),
     summaryOnly,
     asSet,
+    set: plainEdits(set),
   })),
   selectionDeferralSeconds: bgp.selectionDeferralSeconds,
   ...(bgp.dampening === undefined ? {} : { dampening: { ...bgp.dampening } }),
@@ -74,20 +83,23 @@ function plainClause(clause: PolicyClause): Plain {
     nextHop: clause.nextHop && formatPrefix(clause.nextHop),
     med: clause.med,
     origin: clause.origin,
-    set: present({
-      localPreference: set.localPreference,
-      med: set.med,
-      nextHop: set.nextHop === undefined || set.nextHop === 'self' ? set.nextHop : formatAddress(set.nextHop),
-      weight: set.weight,
-      origin: set.origin,
-      prepend: set.prepend,
-      addCommunities: some(set.addCommunities),
-      removeCommunities: some(set.removeCommunities),
-      clearCommunities: set.clearCommunities,
-    }),
+    set: plainEdits(set),
     action: clause.action,
   });
 }
+
+const plainEdits = (set: PolicyEdits): Plain =>
+  present({
+    localPreference: set.localPreference,
+    med: set.med,
+    nextHop: set.nextHop === undefined || set.nextHop === 'self' ? set.nextHop : formatAddress(set.nextHop),
+    weight: set.weight,
+    origin: set.origin,
+    prepend: set.prepend,
+    addCommunities: some(set.addCommunities),
+    removeCommunities: some(set.removeCommunities),
+    clearCommunities: set.clearCommunities,
+  });
 
 const plainMatch = ({ prefix, ge, le }: PrefixMatch): Plain => ({ prefix: formatPrefix(prefix), ge, le });
 

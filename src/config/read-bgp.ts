@@ -3,7 +3,14 @@ import { ceilingOf } from '../bgp/index.ts';
 import { familyOf, formatAddress } from '../ip/index.ts';
 import * as words from './bgp-words.ts';
 import { checkClause } from './clause-record.ts';
-import type { BgpPeerConfig, DampeningConfig, PolicyClause, PolicyConfig, PrefixMatch } from './contract-bgp.ts';
+import type {
+  BgpPeerConfig,
+  DampeningConfig,
+  PolicyClause,
+  PolicyConfig,
+  PolicyEdits,
+  PrefixMatch,
+} from './contract-bgp.ts';
 import type { BgpDraft, Perhaps } from './draft.ts';
 import type { IssueList } from './issue.ts';
 import { keysOf, nameOf, type Reader } from './reader.ts';
@@ -27,6 +34,7 @@ export function readBgp(value: unknown, path: Path, reader: Reader): Perhaps<Bgp
     value: {
       ...shape,
       clusterId: shape.clusterId,
+      aggregates: shape.aggregates.map((each) => ({ ...each, set: editsOf(each.set) })),
       dampening: dampening && { ...dampening, unreachableHalfLifeSeconds: withdrawn! },
       peers,
     },
@@ -113,22 +121,24 @@ function readClause(value: unknown, path: Path, reader: Reader): PolicyClause | 
     nextHop,
     med,
     origin,
-    set: {
-      localPreference: set.localPreference,
-      med: set.med,
-      nextHop: set.nextHop,
-      weight: set.weight,
-      origin: set.origin,
-      prepend: set.prepend,
-      addCommunities: set.addCommunities ?? [],
-      removeCommunities: set.removeCommunities ?? [],
-      clearCommunities: set.clearCommunities,
-    },
+    set: editsOf(set),
     action,
   };
   checkClause(clause, path, issues);
   return clause;
 }
+
+const editsOf = (set: schema.EditsShape): PolicyEdits => ({
+  localPreference: set.localPreference,
+  med: set.med,
+  nextHop: set.nextHop,
+  weight: set.weight,
+  origin: set.origin,
+  prepend: set.prepend,
+  addCommunities: set.addCommunities ?? [],
+  removeCommunities: set.removeCommunities ?? [],
+  clearCommunities: set.clearCommunities,
+});
 
 /** A prefix, or a list of prefixes and of sections with lengths of their own. */
 function readPrefixes(

@@ -55,12 +55,15 @@ function checkReflection({ clusterId, clientToClient, peers }: BgpDraft, path: P
 
 function checkAggregates(aggregates: readonly AggregateConfig[], path: Path, issues: IssueList): void {
   const known = new Set<string>();
-  for (const [i, { prefix, asSet }] of aggregates.entries()) {
+  for (const [i, { prefix, asSet, set }] of aggregates.entries()) {
     const text = formatPrefix(prefix);
     if (prefix.length === prefix.address.length * 8)
       issues.error([...path, i, 'prefix'], `nothing is more specific than ${text}: no route contributes`);
     if (known.has(text)) issues.error([...path, i, 'prefix'], `${text} is an aggregate already`);
     known.add(text);
+    const { nextHop } = set;
+    if (nextHop instanceof Uint8Array && nextHop.length !== prefix.address.length)
+      issues.error([...path, i, 'set', 'nextHop'], `${formatAddress(nextHop)} is not of the family of ${text}`);
     if (asSet) issues.warning([...path, i, 'asSet'], 'RFC 9774: others may refuse a route with an AS_SET');
   }
 }

@@ -10,6 +10,18 @@ const community = oneOrMore(bgp.readCommunity);
 const boolean = leaf(words.readBoolean);
 const u32 = leaf(words.wholeNumber(0, 0xffffffff));
 
+const edits = section({
+  localPreference: u32.optional(),
+  med: leaf((input) => (input === 'none' ? ('none' as const) : words.wholeNumber(0, 0xffffffff)(input))).optional(),
+  nextHop: leaf(bgp.readNextHop).optional(),
+  weight: leaf(words.wholeNumber(0, 0xffff)).optional(),
+  origin: origin.optional(),
+  prepend: leaf(words.wholeNumber(0, 20)).default(0),
+  addCommunities: community.optional(),
+  removeCommunities: community.optional(),
+  clearCommunities: boolean.default(false),
+}).prefault({});
+
 /** Peers and policies are read entry by entry. */
 export const bgpSchema = section({
   asn: leaf(bgp.readAsn),
@@ -26,6 +38,7 @@ export const bgpSchema = section({
         prefix: leaf(words.readPrefix),
         summaryOnly: boolean.default(false),
         asSet: boolean.default(false),
+        set: edits,
       }),
     )
     .default([]),
@@ -89,17 +102,7 @@ export const clauseSchema = section({
   nextHop: leaf(words.readPrefix).optional(),
   med: u32.optional(),
   origin: origin.optional(),
-  set: section({
-    localPreference: u32.optional(),
-    med: leaf((input) => (input === 'none' ? ('none' as const) : words.wholeNumber(0, 0xffffffff)(input))).optional(),
-    nextHop: leaf(bgp.readNextHop).optional(),
-    weight: leaf(words.wholeNumber(0, 0xffff)).optional(),
-    origin: origin.optional(),
-    prepend: leaf(words.wholeNumber(0, 20)).default(0),
-    addCommunities: community.optional(),
-    removeCommunities: community.optional(),
-    clearCommunities: boolean.default(false),
-  }).prefault({}),
+  set: edits,
   action: leaf(words.choice(['accept', 'reject', 'next'])).default('accept'),
 });
 
@@ -108,3 +111,4 @@ export const prefixEntrySchema = section({ prefix: z.unknown(), ge: length, le: 
 export type BgpShape = z.output<typeof bgpSchema>;
 export type BgpPeerShape = z.output<typeof bgpPeerSchema>;
 export type ClauseShape = z.output<typeof clauseSchema>;
+export type EditsShape = z.output<typeof edits>;

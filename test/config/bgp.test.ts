@@ -113,6 +113,14 @@ describe('the router', () => {
       'aggregates[1].prefix: 10.0.0.0/8 is an aggregate already',
     ],
     [
+      '{ asn: 65010, aggregates: [{ prefix: 10.0.0.0/8, set: { nextHop: "fd00::1" } }] }',
+      'aggregates[0].set.nextHop: fd00::1 is not of the family of 10.0.0.0/8',
+    ],
+    [
+      '{ asn: 65010, aggregates: [{ prefix: 10.0.0.0/8, set: { prepend: 21 } }] }',
+      'aggregates[0].set.prepend: a whole number from 0 to 20 is needed, not 21',
+    ],
+    [
       '{ asn: 65010, aggregates: [{ prefix: 10.0.0.0/8, asSet: true }] }',
       'aggregates[0].asSet: RFC 9774: others may refuse a route with an AS_SET',
     ],
@@ -416,7 +424,7 @@ describe('what changed', () => {
     const peer = `{ name: a, address: 10.2.0.2, asn: 65020, md5: { file: a.md5 }, maxPrefixes: { limit: 9 }, ttlSecurityHops: 2, import: ${policy}, export: none }`;
     const { document } = readDocument(
       documentOf(
-        `bgp: { asn: 65010, networks: [10.1.0.0/24], aggregates: [{ prefix: 10.0.0.0/8 }], peers: [${peer}, ${PEER}] }`,
+        `bgp: { asn: 65010, networks: [10.1.0.0/24], clusterId: 192.0.2.9, clientToClient: false, aggregates: [{ prefix: 10.0.0.0/8, set: { med: none, addCommunities: [no-export], nextHop: self } }], peers: [${peer}, ${PEER}, { name: rr, address: 10.2.0.7, asn: 65010, routeReflectorClient: true }] }`,
       ),
       'g',
     );

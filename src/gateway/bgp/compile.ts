@@ -1,6 +1,7 @@
 /** From the document's words to what a speaker needs. The document was checked before it came here. */
 import {
   AFI,
+  type AggregateOptions,
   type AttributeAccount,
   type DampeningOptions,
   type Family,
@@ -11,7 +12,7 @@ import {
   type SessionConfiguration,
   sessionConfiguration,
 } from '../../bgp/index.ts';
-import type { BgpConfig, BgpPeerConfig, DampeningConfig } from '../../config/index.ts';
+import { type BgpConfig, type BgpPeerConfig, type DampeningConfig, editsRecord } from '../../config/index.ts';
 import type { Secret } from '../../core/index.ts';
 import { type Address, formatAddress, type TcpOptions } from '../../ip/index.ts';
 import { compilePolicy } from './policy.ts';
@@ -39,6 +40,9 @@ export const compileDampening = (config: DampeningConfig): DampeningOptions => (
   reuse: config.reuse,
   mostMillis: config.maxSuppressSeconds * 1000,
 });
+
+export const compileAggregates = ({ aggregates, asn }: BgpConfig): AggregateOptions[] =>
+  aggregates.map(({ set, ...aggregate }) => ({ ...aggregate, set: editsRecord(set, asn) }));
 
 /** `connected`: the peer is on a prefix of the compartment's own. */
 export function compilePeer(

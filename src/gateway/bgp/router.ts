@@ -28,6 +28,7 @@ import type { Books } from '../books.ts';
 import type { BgpCommand } from '../contract.ts';
 import type { Tenant } from '../tenant.ts';
 import {
+  compileAggregates,
   compileDampening,
   compilePeer,
   compileRib,
@@ -340,7 +341,8 @@ export class TenantRouter implements Timed {
     this.#installed.set(prefix, peer === 0 ? [] : nextHops, external ? EXTERNAL : INTERNAL, why);
   }
 
-  #aggregate({ aggregates }: BgpConfig): void {
+  #aggregate(config: BgpConfig): void {
+    const aggregates = compileAggregates(config);
     const text = JSON.stringify(aggregates.map(({ prefix, ...how }) => [formatPrefix(prefix), how]));
     if (text === this.#aggregates) return;
     this.#aggregates = text;

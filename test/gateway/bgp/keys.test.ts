@@ -73,6 +73,52 @@ describe('a router', () => {
   });
 });
 
+describe('aggregates with set', () => {
+  const PREFIX = '10.48.0.0/12';
+  const router = (set: string) => `aggregates: [{ prefix: ${PREFIX}, summaryOnly: true, set: { ${set} } }]`;
+  const parts = (set: string, west = 65022) => ({
+    router: router(set),
+    asn: { east: 65021, west },
+    networks: { east: '[10.50.0.0/16]', west: '[10.70.0.0/16]' },
+  });
+  const explained = (world: Gateways) => world.gw.gateway.bgp.explain('contoso', parsePrefix(PREFIX)!)!.paths[0]!;
+  const toldOf = (world: Gateways) =>
+    world.gw.gateway.bgp.advertised('contoso', 'west', { offset: 0, limit: 9 })!.find(({ prefix }) => prefix === PREFIX)
+      ?.attributes;
+
+  it('what is chosen, what `explain` shows and what a peer is told; changed under the session', () => {
+    const world = settledSites(parts('med: 50, addCommunities: ["65010:48"], localPreference: 300, prepend: 1'));
+    const common = { communities: ['65010:48'], med: 50 };
+    expect(explained(world)).toMatchObject({
+      best: true,
+      why: 'our own: an aggregate of what is more specific',
+      attributes: { ...common, localPreference: 300, weight: 32768, asPath: '65010 65021' },
+    });
+    expect(toldOf(world)).toMatchObject({ ...common, asPath: '65010 65010 65021', nextHop: '10.1.0.1' });
+    world.gw.apply(resolveDocument(sitesDocument(parts('med: 60, weight: 5, origin: egp'))));
+    world.run(100);
+    expect(explained(world).attributes).toMatchObject({ med: 60, weight: 5, origin: 'egp', communities: [] });
+    expect(toldOf(world)).toMatchObject({ med: 60, origin: 'egp', asPath: '65010 65021' });
+    expect(peerOf(world).connectionsEstablished).toBe(1);
+    expect(world.routes('west', world.sites)).toContain(`${PREFIX} cloud`);
+  });
+
+  it('RFC 1997: no-export keeps it in the AS; RFC 4271 §5.1.3: an internal peer gets the next hop, where that can be used', () => {
+    expect(toldOf(settledSites(parts('addCommunities: no-export')))).toBeUndefined();
+    expect(toldOf(settledSites(parts('addCommunities: no-export', 65010)))?.communities).toEqual(['no-export']);
+    expect(toldOf(settledSites(parts('nextHop: 10.1.0.77, localPreference: 7', 65010)))).toMatchObject({
+      nextHop: '10.1.0.77',
+      localPreference: 7,
+    });
+    const nowhere = settledSites(parts('nextHop: 192.0.2.200', 65010));
+    expect(toldOf(nowhere)).toBeUndefined();
+    expect(explained(nowhere)).toMatchObject({
+      best: false,
+      why: expect.stringContaining('192.0.2.200 cannot be used'),
+    });
+  });
+});
+
 describe('the session of a peer', () => {
   it('passive: two of them wait for ever, one is dialled', () => {
     expect(isUp(settled({ gwPeer: 'passive: true', sitePeer: 'passive: true' }, 100_000))).toBe(false);
