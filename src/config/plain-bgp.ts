@@ -46,8 +46,12 @@ export const plainBgpPeer = (peer: BgpPeerConfig): Plain =>
     port: peer.port,
     passive: peer.passive,
     shutdown: peer.shutdown,
+    start: peer.start,
     holdSeconds: peer.holdSeconds,
     connectRetrySeconds: peer.connectRetrySeconds,
+    idleHoldSeconds: peer.idleHoldSeconds,
+    delayOpenSeconds: peer.delayOpenSeconds,
+    sendHoldSeconds: peer.sendHoldSeconds,
     families: [...peer.families],
     ttl: peer.ttl,
     ttlSecurityHops: peer.ttlSecurityHops,
@@ -63,6 +67,7 @@ export const plainBgpPeer = (peer: BgpPeerConfig): Plain =>
     gracefulRestartSeconds: peer.gracefulRestartSeconds,
     longLivedStaleSeconds: peer.longLivedStaleSeconds,
     addPath: peer.addPath,
+    addPaths: peer.addPaths,
     tunnelDown: peer.tunnelDown,
   });
 

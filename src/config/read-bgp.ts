@@ -74,6 +74,13 @@ function readPeer(value: unknown, path: Path, reader: Reader): BgpPeerConfig | u
   if (ttlSecurityHops !== undefined && ttl !== 'auto') {
     issues.error([...path, 'ttl'], 'with ttlSecurityHops everything is sent with TTL 255 (RFC 5082 §3)');
   }
+  const { sendHoldSeconds, addPath, addPaths } = shape;
+  if (sendHoldSeconds !== undefined && sendHoldSeconds > 0 && sendHoldSeconds <= shape.holdSeconds) {
+    issues.error([...path, 'sendHoldSeconds'], `must be more than holdSeconds, ${shape.holdSeconds} (RFC 9687)`);
+  }
+  if (addPaths !== undefined && addPath !== 'send' && addPath !== 'both') {
+    issues.error([...path, 'addPaths'], `is how many are sent, and addPath is ${addPath}: send or both is needed`);
+  }
   if (shape.longLivedStaleSeconds > 0 && shape.gracefulRestartSeconds === 0) {
     issues.error([...path, 'longLivedStaleSeconds'], 'goes with gracefulRestartSeconds, which is 0 (RFC 9494 §4.1)');
   }
@@ -85,6 +92,8 @@ function readPeer(value: unknown, path: Path, reader: Reader): BgpPeerConfig | u
     ttlSecurityHops,
     md5,
     maxPrefixes,
+    sendHoldSeconds,
+    addPaths,
   };
 }
 

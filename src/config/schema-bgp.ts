@@ -66,8 +66,12 @@ export const bgpPeerSchema = section({
   port: leaf(words.wholeNumber(1, 0xffff)).default(179),
   passive: boolean.default(false),
   shutdown: boolean.default(false),
+  start: leaf(words.choice(['auto', 'manual'])).default('auto'),
   holdSeconds: leaf(bgp.readHoldSeconds).default(90),
   connectRetrySeconds: leaf(words.duration(1, 3600)).default(30),
+  idleHoldSeconds: leaf(words.duration(1, 3600)).default(2),
+  delayOpenSeconds: leaf(words.duration(1, 240, true)).default(0),
+  sendHoldSeconds: leaf(words.duration(4, 86400, true)).optional(),
   families: listOf(leaf(words.choice(['ipv4', 'ipv6']))).optional(),
   ttl: leaf((input) => (input === 'auto' ? ('auto' as const) : words.wholeNumber(1, 255)(input))).default('auto'),
   ttlSecurityHops: leaf(words.wholeNumber(1, 254)).optional(),
@@ -87,6 +91,7 @@ export const bgpPeerSchema = section({
   gracefulRestartSeconds: leaf(words.duration(1, 4095, true)).default(120),
   longLivedStaleSeconds: leaf(words.duration(1, 0xffffff, true)).default(0),
   addPath: leaf(words.choice(['off', 'receive', 'send', 'both'])).default('off'),
+  addPaths: leaf(words.wholeNumber(1, 64)).optional(),
   tunnelDown: leaf(words.choice(['drop', 'retain', 'ignore'])).default('drop'),
 });
 

@@ -140,6 +140,15 @@ describe('the router', () => {
 
 describe('a peer', () => {
   const peerOf = (peer: string) => read(`bgp: { asn: 65010, peers: [${peer}] }`).peers[0]!;
+  test.each([
+    ['sendHoldSeconds: 90', 'sendHoldSeconds: must be more than holdSeconds, 90 (RFC 9687)'],
+    ['addPaths: 2', 'addPaths: is how many are sent, and addPath is off: send or both is needed'],
+    ['addPath: receive, addPaths: 2', 'addPaths: is how many are sent, and addPath is receive: send or both is needed'],
+    ['start: demand', 'start: must be auto or manual, not "demand"'],
+  ])('%s is refused', (key, problem) => {
+    expect(problems(PEER.replace(' }', `, ${key} }`))).toEqual([`peers[0].${problem}`]);
+  });
+
   const problems = (...peers: string[]) =>
     issuesOf(`bgp: { asn: 65010, peers: [${peers.join(', ')}] }`).map((issue) =>
       issue.replace(/^.*tenants\[0\]\.bgp\.peers/, 'peers'),
@@ -154,8 +163,12 @@ describe('a peer', () => {
       port: 179,
       passive: false,
       shutdown: false,
+      start: 'auto',
       holdSeconds: 90,
       connectRetrySeconds: 30,
+      idleHoldSeconds: 2,
+      delayOpenSeconds: 0,
+      sendHoldSeconds: undefined,
       families: ['ipv4'],
       ttl: 'auto',
       ttlSecurityHops: undefined,
@@ -171,6 +184,7 @@ describe('a peer', () => {
       gracefulRestartSeconds: 120,
       longLivedStaleSeconds: 0,
       addPath: 'off',
+      addPaths: undefined,
       tunnelDown: 'drop',
     });
     expect(peerOf('{ name: six, address: "fd00:2::1", asn: 65010 }').families).toEqual(['ipv6']);

@@ -9,6 +9,7 @@ import {
   IPV6_UNICAST,
   type PeerSettings,
   type RibOptions,
+  SESSION_DEFAULTS,
   type SessionConfiguration,
   sessionConfiguration,
 } from '../../bgp/index.ts';
@@ -60,6 +61,7 @@ export function compilePeer(
     enforceFirstAs: peer.enforceFirstAs,
     nextHop: peer.nextHop,
     defaultOriginate: peer.defaultOriginate,
+    ...(peer.addPaths === undefined ? {} : { addPaths: peer.addPaths }),
     ...(otherAddress === undefined ? {} : { otherAddress }),
     ...(peer.import === undefined ? {} : { import: compilePolicy(peer.import, router, 'import') }),
     ...(peer.export === undefined && router.transit
@@ -99,7 +101,11 @@ function compileSession(router: BgpConfig, peer: BgpPeerConfig, connected: boole
     remoteAs: peer.asn,
     holdSeconds: peer.holdSeconds,
     connectRetryMillis: peer.connectRetrySeconds * 1000,
+    idleHold: idleHoldOf(peer),
+    delayOpenMillis: peer.delayOpenSeconds * 1000,
+    ...(peer.sendHoldSeconds === undefined ? {} : { sendHoldMillis: peer.sendHoldSeconds * 1000 }),
     passive: peer.passive,
+    automaticStart: peer.start === 'auto',
     families,
     extendedNextHop: extendedNextHop(peer),
     addPath: peer.addPath === 'off' ? [] : families.map((family) => ({ family, mode: ADD_PATH[peer.addPath] })),
@@ -119,6 +125,12 @@ function compileSession(router: BgpConfig, peer: BgpPeerConfig, connected: boole
           },
         }),
   });
+}
+
+function idleHoldOf({ idleHoldSeconds }: BgpPeerConfig): SessionConfiguration['idleHold'] {
+  const { idleHold } = SESSION_DEFAULTS;
+  const initialMillis = idleHoldSeconds * 1000;
+  return { ...idleHold, initialMillis, mostMillis: Math.max(initialMillis, idleHold.mostMillis) };
 }
 
 /** RFC 8950: over IPv6 an IPv4 prefix may have the next hop that there is. */

@@ -135,6 +135,95 @@ describe('the session of a peer', () => {
     expect(isUp(world)).toBe(true);
   });
 
+  const order = (world: BgpWorld, what: 'start' | 'stop' | 'refresh-out', at = world.gw, peer = 'hq') =>
+    at.dispatch({ type: 'bgp', tenant: 'contoso', peer, what, text: '' });
+
+  it('RFC 4271 §8.1.1: start: manual: begun by an operator alone, and again by one alone after a failure', () => {
+    const parts = { gwPeer: 'start: manual', start: 'boot', sitePeer: 'connectRetrySeconds: 5' };
+    const world = settled(parts, 100_000);
+    expect(peerOf(world)).toMatchObject({ state: 'Idle', peerState: 'Admin', connectionsEstablished: 0 });
+    order(world, 'start');
+    world.run(60_000);
+    expect(peerOf(world)).toMatchObject({ state: 'Established', peerState: 'OK' });
+    order(world, 'stop', world.sites, 'cloud');
+    order(world, 'start', world.sites, 'cloud');
+    world.run(300_000);
+    expect(peerOf(world)).toMatchObject({ state: 'Idle', connectionsEstablished: 1, why: /Cease/ });
+    expect(peerOf(world).nextTrySeconds).toBeUndefined();
+    order(world, 'start');
+    world.run(60_000);
+    expect(peerOf(world)).toMatchObject({ state: 'Established', connectionsEstablished: 2 });
+    // That the tunnel is up again is no reason to begin.
+    world.gw.dispatch({ type: 'down', tenant: 'contoso', connection: 'hq', what: 'ike' });
+    world.run(1000);
+    world.gw.dispatch({ type: 'up', tenant: 'contoso', connection: 'hq', what: 'ike' });
+    world.run(100_000);
+    expect(peerOf(world)).toMatchObject({ state: 'Idle', connectionsEstablished: 2 });
+    world.gw.apply(resolveDocument(gwDocument({ start: 'boot' })));
+    world.run(60_000);
+    expect(isUp(world)).toBe(true);
+  });
+
+  it('RFC 4271 §8.1.1: idleHoldSeconds: how long Idle is held after a failure, less a quarter at most', () => {
+    const next = (gwPeer: string) => {
+      const world = settled({ gwPeer });
+      order(world, 'stop', world.sites, 'cloud');
+      world.run(100);
+      return peerOf(world).nextTrySeconds!;
+    };
+    expect(next('')).toBeLessThanOrEqual(2);
+    expect(next('idleHoldSeconds: 400')).toBeGreaterThanOrEqual(299);
+    expect(next('idleHoldSeconds: 400')).toBeLessThanOrEqual(400);
+  });
+
+  it('RFC 4271 §8.1.1: delayOpenSeconds: the OPEN of the peer is waited for, and no longer', () => {
+    const delays = 'delayOpenSeconds: 30';
+    expect(isUp(settled({ gwPeer: delays }))).toBe(true);
+    const world = settled({ gwPeer: delays, sitePeer: delays }, 25_000);
+    expect(['Connect', 'Active']).toContain(peerOf(world).state);
+    world.run(15_000);
+    expect(isUp(world)).toBe(true);
+  });
+
+  it('RFC 9687: sendHoldSeconds: a peer that takes nothing is given up after so long; with 0 it is not', () => {
+    const lasts = (sendHoldSeconds: number, seconds: number): boolean => {
+      const keys = `holdSeconds: 0, tunnelDown: ignore, sendHoldSeconds: ${sendHoldSeconds}`;
+      const networks = Array.from({ length: 500 }, (_, i) => `10.${100 + (i >>> 8)}.${i & 0xff}.0/24`);
+      const world = settled({
+        gwPeer: keys,
+        sitePeer: 'holdSeconds: 0, tunnelDown: ignore',
+        gwRouter: `networks: [${networks.join(', ')}]`,
+      });
+      world.outer.filter = () => false;
+      // More than TCP keeps for the peer.
+      for (let i = 0; i < 50; i++) order(world, 'refresh-out');
+      world.run(1000 * seconds);
+      const said = world.reports().some((text) => text.includes('send hold timer'));
+      expect(said).toBe(!isUp(world));
+      return isUp(world);
+    };
+    expect([lasts(20, 19), lasts(20, 21), lasts(0, 60)]).toEqual([true, false, true]);
+  });
+
+  it('RFC 7911: addPaths: how many paths of a prefix are sent; changed under the session', () => {
+    const parts = (west: string) => ({
+      asn: { east: 65021, west: 65022 },
+      networks: { east: '[10.1.0.0/24]', west: '[10.60.0.0/16]' },
+      peers: { west: `import: all, addPath: send${west}` },
+      ofSites: { west: 'export: all, addPath: receive' },
+    });
+    const world = settledSites(parts(''));
+    const told = () =>
+      world.gw.gateway.bgp
+        .advertised('contoso', 'west', { offset: 0, limit: 9 })!
+        .flatMap(({ prefix, attributes }) => (prefix === '10.1.0.0/24' ? [attributes.asPath] : []));
+    expect(told()).toEqual(['65010', '65010 65021']);
+    world.gw.apply(resolveDocument(sitesDocument(parts(', addPaths: 1'))));
+    world.run(100);
+    expect(told()).toEqual(['65010']);
+    expect(world.gw.gateway.bgp.peers(world.timeline.now).map((each) => each.connectionsEstablished)).toEqual([1, 1]);
+  });
+
   it('RFC 4271 §4.2: holdSeconds: the smaller one holds, 0 is none', () => {
     expect(peerOf(settled({ gwPeer: 'holdSeconds: 30' }))).toMatchObject({ holdSeconds: 30, keepaliveSeconds: 10 });
     expect(peerOf(settled({ gwPeer: 'holdSeconds: 30', sitePeer: 'holdSeconds: 9' }))).toMatchObject({
