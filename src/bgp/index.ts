@@ -7,6 +7,7 @@ export * from './policy/as-path-expression.ts';
 export * from './policy/compile.ts';
 export type * from './policy/policy.ts';
 export type * from './policy/record.ts';
+export type { AggregateOptions } from './rib/aggregates.ts';
 export { AttributeAccount, AttributeBudget, BUDGET_OCTETS } from './rib/attribute-budget.ts';
 export { ATTRIBUTE_OCTETS } from './rib/attribute-store.ts';
 export { ceilingOf, DAMPENING, type DampeningOptions } from './rib/dampening.ts';

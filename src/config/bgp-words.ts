@@ -1,5 +1,6 @@
 /** The words of BGP, in the form of `words.ts`: each function gives the value or a `Problem`. */
 import { COMMUNITY_NAMES, formatCommunity, parseAsn, parseCommunity, parseOrigin } from '../bgp/index.ts';
+import { u32 } from '../core/index.ts';
 import { formatPrefix } from '../ip/index.ts';
 import type { AsnRange, PrefixMatch } from './contract-bgp.ts';
 import { choice, Problem, readAddress, readPrefix, readText, readUnicast, show, wholeNumber } from './words.ts';
@@ -32,6 +33,14 @@ export function readRouterId(input: unknown): number | Problem {
     return new Problem('a router ID is written like an IPv4 address, also where all else is IPv6');
   const id = new DataView(address.buffer, address.byteOffset).getUint32(0);
   return id === 0 ? new Problem('the router ID 0.0.0.0 means none (RFC 6286 §2.1)') : id;
+}
+
+/** RFC 4456 §8: 32 bits, as a number or written as an IPv4 address. */
+export function readClusterId(input: unknown): number | Problem {
+  if (typeof input === 'number') return wholeNumber(0, 0xffffffff)(input);
+  const address = readAddress(input);
+  if (!(address instanceof Problem) && address.length === 4) return u32(address, 0);
+  return new Problem(`a cluster ID is written like an IPv4 address, or is a number, not ${found(input)}`);
 }
 
 /** RFC 4271 §4.2: 0, or 3 and more. */

@@ -20,12 +20,12 @@ export function clauseRecord(clause: PolicyClause, asn: number): ClauseRecord {
     ...(originAs === undefined ? {} : { originAs: rangeOf(originAs) }),
     ...(communities.length === 0 ? {} : { community: communities }),
     ...(nextHop === undefined ? {} : { nextHop: formatPrefix(nextHop) }),
-    set: editsOf(set, asn),
+    set: editsRecord(set, asn),
     action,
   };
 }
 
-function editsOf(set: PolicyEdits, asn: number): NonNullable<ClauseRecord['set']> {
+export function editsRecord(set: PolicyEdits, asn: number): NonNullable<ClauseRecord['set']> {
   const { localPreference, med, weight, origin, nextHop, prepend } = set;
   return {
     ...present({ localPreference, med, weight, origin }),

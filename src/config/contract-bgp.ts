@@ -14,6 +14,10 @@ export interface BgpConfig {
   readonly redistribute: readonly Redistributed[];
   /** Whether what one peer says is told to others. */
   readonly transit: boolean;
+  /** RFC 4456 §7: shared by the reflectors of one cluster; undefined: the router identifier. */
+  readonly clusterId: number | undefined;
+  /** RFC 4456 §6: false where the clients of a cluster have sessions with each other. */
+  readonly clientToClient: boolean;
   /** Equal paths that share the flows. */
   readonly maxPaths: number;
   readonly aggregates: readonly AggregateConfig[];
@@ -41,6 +45,8 @@ export interface AggregateConfig {
   /** More specific routes are not told. */
   readonly summaryOnly: boolean;
   readonly asSet: boolean;
+  /** Of its own attributes, before any peer's export is asked. */
+  readonly set: PolicyEdits;
 }
 
 /** A withdrawal counts 1000, a change 500. */
@@ -66,9 +72,17 @@ export interface BgpPeerConfig {
   readonly passive: boolean;
   /** Not begun until an operator says so. */
   readonly shutdown: boolean;
+  /** RFC 4271 §8.1.1, AllowAutomaticStart: with `manual` it is begun by an operator alone, the first time and after each failure. */
+  readonly start: 'auto' | 'manual';
   /** 0, or 3 and more (RFC 4271 §4.2). */
   readonly holdSeconds: number;
   readonly connectRetrySeconds: number;
+  /** IdleHoldTime after a failure; after each further one it is twice as long, up to two minutes. */
+  readonly idleHoldSeconds: number;
+  /** DelayOpenTime: how long the peer's OPEN is waited for before ours. 0: not at all. */
+  readonly delayOpenSeconds: number;
+  /** RFC 9687: a peer that takes nothing for so long is given up; 0: never. Undefined: the larger of 8 minutes and twice the hold time. */
+  readonly sendHoldSeconds: number | undefined;
   readonly families: readonly ('ipv4' | 'ipv6')[];
   /** TTL of what is sent; default 1 for an external peer on a connected prefix, else 64. */
   readonly ttl: number | 'auto';
@@ -100,6 +114,8 @@ export interface BgpPeerConfig {
   readonly longLivedStaleSeconds: number;
   /** RFC 7911. */
   readonly addPath: 'off' | 'receive' | 'send' | 'both';
+  /** How many paths of a prefix are sent at most, the best ones; undefined: all. */
+  readonly addPaths: number | undefined;
   /** When the tunnel to the peer is down: its routes go at once, or stay as long as graceful restart lets them, or nothing follows. */
   readonly tunnelDown: 'drop' | 'retain' | 'ignore';
 }

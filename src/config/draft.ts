@@ -13,7 +13,7 @@ import type {
   UnderlayConfig,
   VmConfig,
 } from './contract.ts';
-import type { BgpPeerConfig, DampeningConfig } from './contract-bgp.ts';
+import type { AggregateConfig, BgpPeerConfig, DampeningConfig } from './contract-bgp.ts';
 import type { IssueList } from './issue.ts';
 import type { Mac } from './mac.ts';
 import type { AddressRange } from './range.ts';
@@ -56,7 +56,9 @@ export interface TenantDraft {
 }
 
 /** `bgp` with its peers one by one. */
-export interface BgpDraft extends Omit<BgpShape, 'peers' | 'dampening'> {
+export interface BgpDraft extends Omit<BgpShape, 'peers' | 'dampening' | 'clusterId' | 'aggregates'> {
+  readonly aggregates: readonly AggregateConfig[];
+  readonly clusterId: number | undefined;
   readonly dampening: DampeningConfig | undefined;
   readonly peers: readonly Placed<Named<BgpPeerConfig>>[];
 }

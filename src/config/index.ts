@@ -2,7 +2,7 @@
  * The document as a library: text to validated data with every issue at its place, secrets by reference, what changed, and the
  * document as it takes effect.
  */
-export { clauseRecord } from './clause-record.ts';
+export { clauseRecord, editsRecord } from './clause-record.ts';
 export type * from './contract.ts';
 export { DEFAULT_COMPARTMENT, DEFAULT_LISTEN, gatewayTenants } from './contract.ts';
 export type * from './contract-bgp.ts';

@@ -1,6 +1,14 @@
 /** The section `bgp` as plain data in the words of the file. */
 import { formatAddress, formatPrefix } from '../ip/index.ts';
-import type { AsnRange, BgpConfig, BgpPeerConfig, PolicyClause, PolicyConfig, PrefixMatch } from './contract-bgp.ts';
+import type {
+  AsnRange,
+  BgpConfig,
+  BgpPeerConfig,
+  PolicyClause,
+  PolicyConfig,
+  PolicyEdits,
+  PrefixMatch,
+} from './contract-bgp.ts';
 import { type Plain, plainSecret, present } from './plain.ts';
 
 export const plainBgp = (bgp: BgpConfig): Plain => ({
@@ -15,11 +23,14 @@ export const plainBgpRouter = (bgp: BgpConfig): Plain => ({
   networks: bgp.networks.map(formatPrefix),
   redistribute: [...bgp.redistribute],
   transit: bgp.transit,
+  ...(bgp.clusterId === undefined ? {} : { clusterId: formatRouterId(bgp.clusterId) }),
+  clientToClient: bgp.clientToClient,
   maxPaths: bgp.maxPaths,
-  aggregates: bgp.aggregates.map(({ prefix, summaryOnly, asSet }) => ({
+  aggregates: bgp.aggregates.map(({ prefix, summaryOnly, asSet, set }) => ({
     prefix: formatPrefix(prefix),
     summaryOnly,
     asSet,
+    set: plainEdits(set),
   })),
   selectionDeferralSeconds: bgp.selectionDeferralSeconds,
   ...(bgp.dampening === undefined ? {} : { dampening: { ...bgp.dampening } }),
@@ -35,8 +46,12 @@ export const plainBgpPeer = (peer: BgpPeerConfig): Plain =>
     port: peer.port,
     passive: peer.passive,
     shutdown: peer.shutdown,
+    start: peer.start,
     holdSeconds: peer.holdSeconds,
     connectRetrySeconds: peer.connectRetrySeconds,
+    idleHoldSeconds: peer.idleHoldSeconds,
+    delayOpenSeconds: peer.delayOpenSeconds,
+    sendHoldSeconds: peer.sendHoldSeconds,
     families: [...peer.families],
     ttl: peer.ttl,
     ttlSecurityHops: peer.ttlSecurityHops,
@@ -52,6 +67,7 @@ export const plainBgpPeer = (peer: BgpPeerConfig): Plain =>
     gracefulRestartSeconds: peer.gracefulRestartSeconds,
     longLivedStaleSeconds: peer.longLivedStaleSeconds,
     addPath: peer.addPath,
+    addPaths: peer.addPaths,
     tunnelDown: peer.tunnelDown,
   });
 
@@ -72,20 +88,23 @@ function plainClause(clause: PolicyClause): Plain {
     nextHop: clause.nextHop && formatPrefix(clause.nextHop),
     med: clause.med,
     origin: clause.origin,
-    set: present({
-      localPreference: set.localPreference,
-      med: set.med,
-      nextHop: set.nextHop === undefined || set.nextHop === 'self' ? set.nextHop : formatAddress(set.nextHop),
-      weight: set.weight,
-      origin: set.origin,
-      prepend: set.prepend,
-      addCommunities: some(set.addCommunities),
-      removeCommunities: some(set.removeCommunities),
-      clearCommunities: set.clearCommunities,
-    }),
+    set: plainEdits(set),
     action: clause.action,
   });
 }
+
+const plainEdits = (set: PolicyEdits): Plain =>
+  present({
+    localPreference: set.localPreference,
+    med: set.med,
+    nextHop: set.nextHop === undefined || set.nextHop === 'self' ? set.nextHop : formatAddress(set.nextHop),
+    weight: set.weight,
+    origin: set.origin,
+    prepend: set.prepend,
+    addCommunities: some(set.addCommunities),
+    removeCommunities: some(set.removeCommunities),
+    clearCommunities: set.clearCommunities,
+  });
 
 const plainMatch = ({ prefix, ge, le }: PrefixMatch): Plain => ({ prefix: formatPrefix(prefix), ge, le });
 

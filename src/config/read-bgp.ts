@@ -3,7 +3,14 @@ import { ceilingOf } from '../bgp/index.ts';
 import { familyOf, formatAddress } from '../ip/index.ts';
 import * as words from './bgp-words.ts';
 import { checkClause } from './clause-record.ts';
-import type { BgpPeerConfig, DampeningConfig, PolicyClause, PolicyConfig, PrefixMatch } from './contract-bgp.ts';
+import type {
+  BgpPeerConfig,
+  DampeningConfig,
+  PolicyClause,
+  PolicyConfig,
+  PolicyEdits,
+  PrefixMatch,
+} from './contract-bgp.ts';
 import type { BgpDraft, Perhaps } from './draft.ts';
 import type { IssueList } from './issue.ts';
 import { keysOf, nameOf, type Reader } from './reader.ts';
@@ -26,6 +33,8 @@ export function readBgp(value: unknown, path: Path, reader: Reader): Perhaps<Bgp
     path,
     value: {
       ...shape,
+      clusterId: shape.clusterId,
+      aggregates: shape.aggregates.map((each) => ({ ...each, set: editsOf(each.set) })),
       dampening: dampening && { ...dampening, unreachableHalfLifeSeconds: withdrawn! },
       peers,
     },
@@ -65,6 +74,13 @@ function readPeer(value: unknown, path: Path, reader: Reader): BgpPeerConfig | u
   if (ttlSecurityHops !== undefined && ttl !== 'auto') {
     issues.error([...path, 'ttl'], 'with ttlSecurityHops everything is sent with TTL 255 (RFC 5082 §3)');
   }
+  const { sendHoldSeconds, addPath, addPaths } = shape;
+  if (sendHoldSeconds !== undefined && sendHoldSeconds > 0 && sendHoldSeconds <= shape.holdSeconds) {
+    issues.error([...path, 'sendHoldSeconds'], `must be more than holdSeconds, ${shape.holdSeconds} (RFC 9687)`);
+  }
+  if (addPaths !== undefined && addPath !== 'send' && addPath !== 'both') {
+    issues.error([...path, 'addPaths'], `is how many are sent, and addPath is ${addPath}: send or both is needed`);
+  }
   if (shape.longLivedStaleSeconds > 0 && shape.gracefulRestartSeconds === 0) {
     issues.error([...path, 'longLivedStaleSeconds'], 'goes with gracefulRestartSeconds, which is 0 (RFC 9494 §4.1)');
   }
@@ -76,6 +92,8 @@ function readPeer(value: unknown, path: Path, reader: Reader): BgpPeerConfig | u
     ttlSecurityHops,
     md5,
     maxPrefixes,
+    sendHoldSeconds,
+    addPaths,
   };
 }
 
@@ -112,22 +130,24 @@ function readClause(value: unknown, path: Path, reader: Reader): PolicyClause | 
     nextHop,
     med,
     origin,
-    set: {
-      localPreference: set.localPreference,
-      med: set.med,
-      nextHop: set.nextHop,
-      weight: set.weight,
-      origin: set.origin,
-      prepend: set.prepend,
-      addCommunities: set.addCommunities ?? [],
-      removeCommunities: set.removeCommunities ?? [],
-      clearCommunities: set.clearCommunities,
-    },
+    set: editsOf(set),
     action,
   };
   checkClause(clause, path, issues);
   return clause;
 }
+
+const editsOf = (set: schema.EditsShape): PolicyEdits => ({
+  localPreference: set.localPreference,
+  med: set.med,
+  nextHop: set.nextHop,
+  weight: set.weight,
+  origin: set.origin,
+  prepend: set.prepend,
+  addCommunities: set.addCommunities ?? [],
+  removeCommunities: set.removeCommunities ?? [],
+  clearCommunities: set.clearCommunities,
+});
 
 /** A prefix, or a list of prefixes and of sections with lengths of their own. */
 function readPrefixes(

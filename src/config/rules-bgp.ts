@@ -2,7 +2,7 @@
 import { u32 } from '../core/index.ts';
 import { type Address, familyOf, formatAddress, formatPrefix, sameAddress } from '../ip/index.ts';
 import type { AggregateConfig, BgpPeerConfig } from './contract-bgp.ts';
-import { configsOf, ownAddressesOf, type Placed, type TenantDraft, unique } from './draft.ts';
+import { type BgpDraft, configsOf, ownAddressesOf, type Placed, type TenantDraft, unique } from './draft.ts';
 import type { IssueList } from './issue.ts';
 import { weakness } from './secrets.ts';
 import type { Path } from './source.ts';
@@ -41,17 +41,29 @@ export function checkBgp(tenant: TenantDraft, issues: IssueList): void {
     (address, first) => `${address} is a peer already (${issues.line(first)})`,
     issues,
   );
+  checkReflection(bgp.value, bgp.path, issues);
   for (const peer of configsOf(peers)) checkPeer(peer, asn, own, issues);
+}
+
+/** RFC 4456: a reflector is one by its clients. */
+function checkReflection({ clusterId, clientToClient, peers }: BgpDraft, path: Path, issues: IssueList): void {
+  if (configsOf(peers).some(({ value }) => value.routeReflectorClient)) return;
+  const key = clusterId !== undefined ? 'clusterId' : clientToClient ? undefined : 'clientToClient';
+  if (key === undefined) return;
+  issues.warning([...path, key], 'means nothing yet: no peer is a routeReflectorClient (RFC 4456)');
 }
 
 function checkAggregates(aggregates: readonly AggregateConfig[], path: Path, issues: IssueList): void {
   const known = new Set<string>();
-  for (const [i, { prefix, asSet }] of aggregates.entries()) {
+  for (const [i, { prefix, asSet, set }] of aggregates.entries()) {
     const text = formatPrefix(prefix);
     if (prefix.length === prefix.address.length * 8)
       issues.error([...path, i, 'prefix'], `nothing is more specific than ${text}: no route contributes`);
     if (known.has(text)) issues.error([...path, i, 'prefix'], `${text} is an aggregate already`);
     known.add(text);
+    const { nextHop } = set;
+    if (nextHop instanceof Uint8Array && nextHop.length !== prefix.address.length)
+      issues.error([...path, i, 'set', 'nextHop'], `${formatAddress(nextHop)} is not of the family of ${text}`);
     if (asSet) issues.warning([...path, i, 'asSet'], 'RFC 9774: others may refuse a route with an AS_SET');
   }
 }

@@ -10,6 +10,18 @@ const community = oneOrMore(bgp.readCommunity);
 const boolean = leaf(words.readBoolean);
 const u32 = leaf(words.wholeNumber(0, 0xffffffff));
 
+const edits = section({
+  localPreference: u32.optional(),
+  med: leaf((input) => (input === 'none' ? ('none' as const) : words.wholeNumber(0, 0xffffffff)(input))).optional(),
+  nextHop: leaf(bgp.readNextHop).optional(),
+  weight: leaf(words.wholeNumber(0, 0xffff)).optional(),
+  origin: origin.optional(),
+  prepend: leaf(words.wholeNumber(0, 20)).default(0),
+  addCommunities: community.optional(),
+  removeCommunities: community.optional(),
+  clearCommunities: boolean.default(false),
+}).prefault({});
+
 /** Peers and policies are read entry by entry. */
 export const bgpSchema = section({
   asn: leaf(bgp.readAsn),
@@ -17,6 +29,8 @@ export const bgpSchema = section({
   networks: z.array(leaf(words.readPrefix)).default([]),
   redistribute: z.array(leaf(words.choice(['connected', 'static', 'connection']))).default([]),
   transit: boolean.default(true),
+  clusterId: leaf(bgp.readClusterId).optional(),
+  clientToClient: boolean.default(true),
   maxPaths: leaf(words.wholeNumber(1, 16)).default(1),
   aggregates: z
     .array(
@@ -24,6 +38,7 @@ export const bgpSchema = section({
         prefix: leaf(words.readPrefix),
         summaryOnly: boolean.default(false),
         asSet: boolean.default(false),
+        set: edits,
       }),
     )
     .default([]),
@@ -51,8 +66,12 @@ export const bgpPeerSchema = section({
   port: leaf(words.wholeNumber(1, 0xffff)).default(179),
   passive: boolean.default(false),
   shutdown: boolean.default(false),
+  start: leaf(words.choice(['auto', 'manual'])).default('auto'),
   holdSeconds: leaf(bgp.readHoldSeconds).default(90),
   connectRetrySeconds: leaf(words.duration(1, 3600)).default(30),
+  idleHoldSeconds: leaf(words.duration(1, 3600)).default(2),
+  delayOpenSeconds: leaf(words.duration(1, 240, true)).default(0),
+  sendHoldSeconds: leaf(words.duration(4, 86400, true)).optional(),
   families: listOf(leaf(words.choice(['ipv4', 'ipv6']))).optional(),
   ttl: leaf((input) => (input === 'auto' ? ('auto' as const) : words.wholeNumber(1, 255)(input))).default('auto'),
   ttlSecurityHops: leaf(words.wholeNumber(1, 254)).optional(),
@@ -72,6 +91,7 @@ export const bgpPeerSchema = section({
   gracefulRestartSeconds: leaf(words.duration(1, 4095, true)).default(120),
   longLivedStaleSeconds: leaf(words.duration(1, 0xffffff, true)).default(0),
   addPath: leaf(words.choice(['off', 'receive', 'send', 'both'])).default('off'),
+  addPaths: leaf(words.wholeNumber(1, 64)).optional(),
   tunnelDown: leaf(words.choice(['drop', 'retain', 'ignore'])).default('drop'),
 });
 
@@ -87,17 +107,7 @@ export const clauseSchema = section({
   nextHop: leaf(words.readPrefix).optional(),
   med: u32.optional(),
   origin: origin.optional(),
-  set: section({
-    localPreference: u32.optional(),
-    med: leaf((input) => (input === 'none' ? ('none' as const) : words.wholeNumber(0, 0xffffffff)(input))).optional(),
-    nextHop: leaf(bgp.readNextHop).optional(),
-    weight: leaf(words.wholeNumber(0, 0xffff)).optional(),
-    origin: origin.optional(),
-    prepend: leaf(words.wholeNumber(0, 20)).default(0),
-    addCommunities: community.optional(),
-    removeCommunities: community.optional(),
-    clearCommunities: boolean.default(false),
-  }).prefault({}),
+  set: edits,
   action: leaf(words.choice(['accept', 'reject', 'next'])).default('accept'),
 });
 
@@ -106,3 +116,4 @@ export const prefixEntrySchema = section({ prefix: z.unknown(), ge: length, le: 
 export type BgpShape = z.output<typeof bgpSchema>;
 export type BgpPeerShape = z.output<typeof bgpPeerSchema>;
 export type ClauseShape = z.output<typeof clauseSchema>;
+export type EditsShape = z.output<typeof edits>;

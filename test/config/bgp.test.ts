@@ -40,6 +40,8 @@ describe('the router', () => {
       networks: [],
       redistribute: [],
       transit: true,
+      clusterId: undefined,
+      clientToClient: true,
       maxPaths: 1,
       aggregates: [],
       selectionDeferralSeconds: 0,
@@ -77,6 +79,18 @@ describe('the router', () => {
     ['{ asn: 4294967296 }', 'asn: an AS number like 65010 or 1.10 is needed, not "4294967296"'],
     ['{ asn: 1.10 }', 'asn: an AS number like 65010 or 1.10 is needed, not "1.1"'],
     ['{ asn: 65010, routerId: 0.0.0.0 }', 'routerId: the router ID 0.0.0.0 means none (RFC 6286 §2.1)'],
+    [
+      '{ asn: 65010, clusterId: "fd00::1", peers: [{ name: a, address: 10.2.0.1, asn: 65010, routeReflectorClient: true }] }',
+      'clusterId: a cluster ID is written like an IPv4 address, or is a number, not "fd00::1"',
+    ],
+    [
+      '{ asn: 65010, clusterId: 192.0.2.99 }',
+      'clusterId: means nothing yet: no peer is a routeReflectorClient (RFC 4456)',
+    ],
+    [
+      '{ asn: 65010, clientToClient: false }',
+      'clientToClient: means nothing yet: no peer is a routeReflectorClient (RFC 4456)',
+    ],
     ['{ asn: 65010, maxPaths: 17 }', 'maxPaths: a whole number from 1 to 16 is needed, not 17'],
     [
       '{ asn: 65010, redistribute: [conected] }',
@@ -99,6 +113,14 @@ describe('the router', () => {
       'aggregates[1].prefix: 10.0.0.0/8 is an aggregate already',
     ],
     [
+      '{ asn: 65010, aggregates: [{ prefix: 10.0.0.0/8, set: { nextHop: "fd00::1" } }] }',
+      'aggregates[0].set.nextHop: fd00::1 is not of the family of 10.0.0.0/8',
+    ],
+    [
+      '{ asn: 65010, aggregates: [{ prefix: 10.0.0.0/8, set: { prepend: 21 } }] }',
+      'aggregates[0].set.prepend: a whole number from 0 to 20 is needed, not 21',
+    ],
+    [
       '{ asn: 65010, aggregates: [{ prefix: 10.0.0.0/8, asSet: true }] }',
       'aggregates[0].asSet: RFC 9774: others may refuse a route with an AS_SET',
     ],
@@ -118,6 +140,15 @@ describe('the router', () => {
 
 describe('a peer', () => {
   const peerOf = (peer: string) => read(`bgp: { asn: 65010, peers: [${peer}] }`).peers[0]!;
+  test.each([
+    ['sendHoldSeconds: 90', 'sendHoldSeconds: must be more than holdSeconds, 90 (RFC 9687)'],
+    ['addPaths: 2', 'addPaths: is how many are sent, and addPath is off: send or both is needed'],
+    ['addPath: receive, addPaths: 2', 'addPaths: is how many are sent, and addPath is receive: send or both is needed'],
+    ['start: demand', 'start: must be auto or manual, not "demand"'],
+  ])('%s is refused', (key, problem) => {
+    expect(problems(PEER.replace(' }', `, ${key} }`))).toEqual([`peers[0].${problem}`]);
+  });
+
   const problems = (...peers: string[]) =>
     issuesOf(`bgp: { asn: 65010, peers: [${peers.join(', ')}] }`).map((issue) =>
       issue.replace(/^.*tenants\[0\]\.bgp\.peers/, 'peers'),
@@ -132,8 +163,12 @@ describe('a peer', () => {
       port: 179,
       passive: false,
       shutdown: false,
+      start: 'auto',
       holdSeconds: 90,
       connectRetrySeconds: 30,
+      idleHoldSeconds: 2,
+      delayOpenSeconds: 0,
+      sendHoldSeconds: undefined,
       families: ['ipv4'],
       ttl: 'auto',
       ttlSecurityHops: undefined,
@@ -149,6 +184,7 @@ describe('a peer', () => {
       gracefulRestartSeconds: 120,
       longLivedStaleSeconds: 0,
       addPath: 'off',
+      addPaths: undefined,
       tunnelDown: 'drop',
     });
     expect(peerOf('{ name: six, address: "fd00:2::1", asn: 65010 }').families).toEqual(['ipv6']);
@@ -402,7 +438,7 @@ describe('what changed', () => {
     const peer = `{ name: a, address: 10.2.0.2, asn: 65020, md5: { file: a.md5 }, maxPrefixes: { limit: 9 }, ttlSecurityHops: 2, import: ${policy}, export: none }`;
     const { document } = readDocument(
       documentOf(
-        `bgp: { asn: 65010, networks: [10.1.0.0/24], aggregates: [{ prefix: 10.0.0.0/8 }], peers: [${peer}, ${PEER}] }`,
+        `bgp: { asn: 65010, networks: [10.1.0.0/24], clusterId: 192.0.2.9, clientToClient: false, aggregates: [{ prefix: 10.0.0.0/8, set: { med: none, addCommunities: [no-export], nextHop: self } }], peers: [${peer}, ${PEER}, { name: rr, address: 10.2.0.7, asn: 65010, routeReflectorClient: true }] }`,
       ),
       'g',
     );

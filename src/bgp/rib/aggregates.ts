@@ -11,7 +11,9 @@
 import { type Bytes, concat, EMPTY } from '../../core/index.ts';
 import { formatPrefix, type Prefix } from '../../ip/index.ts';
 import { ATTRIBUTE } from '../message/iana.ts';
+import { type Action, compileAction } from '../policy/action.ts';
 import { matchesPrefix, type PrefixMatcher, prefixMatcher } from '../policy/prefix-matcher.ts';
+import type { ActionRecord } from '../policy/record.ts';
 import type { AttributeDraft } from './attribute-draft.ts';
 import { type AttributeStore, putWord, word } from './attribute-store.ts';
 import type { FamilyRib } from './family-rib.ts';
@@ -21,6 +23,8 @@ export interface AggregateOptions {
   /** Peers are not told what contributes. */
   readonly summaryOnly: boolean;
   readonly asSet: boolean;
+  /** Of the attributes that are made of the contributions, before anything is chosen. `self` as a next hop is what every aggregate has. */
+  readonly set?: ActionRecord;
 }
 
 /** Who aggregates, and with which weight. */
@@ -32,6 +36,7 @@ export interface Aggregator {
 
 interface Aggregate extends AggregateOptions {
   readonly matcher: PrefixMatcher;
+  readonly actions: readonly Action[];
   /** Attribute sets of contributions, by row. */
   readonly rows: Map<number, number>;
   /** How many rows a set has. */
@@ -65,6 +70,7 @@ export class Aggregates {
     this.#all = wanted.map((options) => ({
       ...options,
       matcher: matcherOf(options.prefix),
+      actions: compileAction(options.set ?? {}, refuse),
       rows: new Map(),
       sets: new Map(),
       changed: false,
@@ -140,8 +146,8 @@ export class Aggregates {
   }
 
   #announce(aggregate: Aggregate): void {
-    const { prefix, sets, asSet } = aggregate;
-    const set = this.#merge([...sets.keys()], asSet);
+    const { prefix, sets } = aggregate;
+    const set = this.#merge([...sets.keys()], aggregate);
     // What they have in common is more than an attribute holds.
     if (set === 0) return this.#withdraw(aggregate);
     const { table } = this.#rib;
@@ -156,7 +162,7 @@ export class Aggregates {
   }
 
   /** RFC 4271 §9.2.2.2, with one reference; 0: no set. */
-  #merge(sets: readonly number[], asSet: boolean): number {
+  #merge(sets: readonly number[], { asSet, actions }: Aggregate): number {
     const draft = this.#draft;
     const { localAs, routerId, weight } = this.#aggregator;
     let origin = 0;
@@ -183,6 +189,7 @@ export class Aggregates {
     // RFC 1997: the union, where no ATOMIC_AGGREGATE says that something was left out.
     if (!atomic && communities.size > 0)
       draft.set(ATTRIBUTE.COMMUNITIES, 0xc0, words([...communities].sort((a, b) => a - b)));
+    for (const act of actions) act(draft, EMPTY);
     return draft.commit();
   }
 }
@@ -245,6 +252,11 @@ function words(numbers: readonly number[]): Bytes {
   for (const [i, number] of numbers.entries()) putWord(out, i * 4, number);
   return out;
 }
+
+/** The document check has compiled the same record. */
+const refuse = (field: string, problem: string): never => {
+  throw new Error(`${field}: ${problem}`);
+};
 
 /** Everything longer. The document check has refused what nothing is longer than. */
 function matcherOf(prefix: Prefix): PrefixMatcher {

@@ -1,7 +1,7 @@
 /**
  * What two OPENs settle, or why the peer's cannot be accepted.
  *
- * Read first: RFC 4271 §6.2; RFC 6286 §2.2; RFC 5492 §3, §5; RFC 4760 §8; RFC 6793 §4.2.3; RFC 7607; RFC 7911 §4; RFC 8654 §4; RFC 8950 §4.
+ * Read first: RFC 4271 §6.2, §6.8; RFC 6286 §2.2, §2.3; RFC 5492 §3, §5; RFC 4760 §8; RFC 6793 §4.2.3; RFC 7607; RFC 7911 §4; RFC 8654 §4; RFC 8950 §4.
  * Octets are the codec's: an OPEN that cannot be read never comes here.
  */
 import { type Bytes, concat, EMPTY, encoded } from '../../core/index.ts';
@@ -148,3 +148,12 @@ const refusal = (subcode: number, why: string, data: Bytes = EMPTY): Refusal => 
   notification: notification(ERROR.OPEN, subcode, data),
   why,
 });
+
+/**
+ * RFC 4271 §6.8: the connection that the speaker with the higher identifier dialled stays; with equal ones, of the larger AS
+ * (RFC 6286 §2.3).
+ */
+export function preferredDirection(n: Negotiated, ownAs: number): 'out' | 'in' {
+  const [own, theirs] = [n.local.identifier, n.remote.identifier];
+  return (own === theirs ? ownAs > n.remoteAs : own > theirs) ? 'out' : 'in';
+}

@@ -11,6 +11,8 @@
  * positive names for what it accepts (ours are negative); nothing of a connection after `close`.
  * Where we differ: a dial that fails leads to Active as if Idle had been left at once by event 5; so does a lost session whose routes are
  * retained, for its peer is expected back soon. Every other way into Idle is held there for a while, never less than IdleHoldTime × 0.75.
+ * Without AllowAutomaticStart every failure leads to Idle, also where OpenSent would lead to Active, and no restart of the peer is waited for;
+ * a dial that nobody answers is no failure: it begins again with the ConnectRetryTimer (event 9).
  * Deliberate limits: no retry without capabilities after OPEN error 4; three connections at most, one of which is Established.
  * Invariants: one connection at most is Established; all deadlines are finite.
  */
@@ -22,6 +24,7 @@ import { Connection, type End, type Owner, type Phase, type Watch } from './conn
 import { type Counters, countMessage, newCounters } from './counters.ts';
 import { preserved, type Retained, retained, survivesLoss } from './graceful.ts';
 import { IdleHoldTime } from './idle-hold.ts';
+import { preferredDirection } from './negotiate.ts';
 import { cease } from './notice.ts';
 import { lineOf, type SessionLine, type SessionView, viewOf } from './view.ts';
 
@@ -221,11 +224,12 @@ export class Session implements Machine<SessionEvent, SessionAction>, Owner {
     }
     const waiting = this.#waiting;
     if (waiting.at !== 'trying') return;
-    if (waiting.dial !== undefined || active) {
+    const { automaticStart } = this.configuration;
+    if (waiting.dial !== undefined || (active && automaticStart)) {
       // Soon for a peer that comes back, since the tables wait for it.
       const time = end.counted ? this.#idleHold.oscillate() : this.configuration.connectRetryMillis;
       this.#try(waiting.dial, waiting.retryAt ?? now + this.jitter(time));
-    } else if (!this.configuration.automaticStart) {
+    } else if (!automaticStart) {
       this.#waiting = { at: 'stopped', why: end.why };
     } else {
       const time = end.counted ? this.#idleHold.oscillate() : this.#idleHold.millis;
@@ -341,8 +345,10 @@ export class Session implements Machine<SessionEvent, SessionAction>, Owner {
   #closed(id: ConnectionId, why: string, now: Millis): void {
     const waiting = this.#waiting;
     if (waiting.at === 'trying' && waiting.dial === id) {
-      const retryAt = this.#connections.size > 0 ? undefined : now + this.jitter(this.configuration.connectRetryMillis);
-      this.#waiting = { at: 'trying', dial: undefined, retryAt };
+      const { automaticStart, connectRetryMillis } = this.configuration;
+      const alone = this.#connections.size === 0;
+      const retryAt = alone ? now + this.jitter(connectRetryMillis) : undefined;
+      this.#waiting = alone && !automaticStart ? { at: 'stopped', why } : { at: 'trying', dial: undefined, retryAt };
       this.emit({ do: 'log', event: 'dial failed', why });
       for (const connection of [...this.#connections.values()]) connection.proceed(now);
     } else this.#of(id)?.fail(why, now);
@@ -360,7 +366,7 @@ export class Session implements Machine<SessionEvent, SessionAction>, Owner {
     this.#pathUp = up;
     if (up) return this.#pathIsUp(now);
     if (this.#waiting.at === 'stopped') return;
-    this.#leave({ at: 'severed', why });
+    this.#leave({ at: this.configuration.automaticStart ? 'severed' : 'stopped', why });
     for (const c of [...this.#connections.values()]) c.sever(why, pathDown === 'retain' ? 'lost' : 'hard', now);
   }
 
@@ -377,7 +383,7 @@ export class Session implements Machine<SessionEvent, SessionAction>, Owner {
       return;
     }
     if (idleMillis !== undefined) {
-      const ends = Number.isFinite(idleMillis);
+      const ends = this.configuration.automaticStart && Number.isFinite(idleMillis);
       this.#leave(ends ? { at: 'held', until: now + Math.max(0, idleMillis), why } : { at: 'stopped', why });
     }
     established.refuse(owed, why, now);
@@ -419,15 +425,6 @@ export class Session implements Machine<SessionEvent, SessionAction>, Owner {
     if (connection === undefined) this.counters.ignored += 1;
     return connection;
   }
-}
-
-/**
- * RFC 4271 §6.8: the connection that the speaker with the higher identifier dialled stays; with equal ones, of the larger AS
- * (RFC 6286 §2.3).
- */
-export function preferredDirection(n: Negotiated, ownAs: number): 'out' | 'in' {
-  const [own, theirs] = [n.local.identifier, n.remote.identifier];
-  return (own === theirs ? ownAs > n.remoteAs : own > theirs) ? 'out' : 'in';
 }
 
 const survives = (phase: Phase): boolean => phase.at === 'established' && survivesLoss(phase.negotiated);

@@ -1,6 +1,7 @@
 /** From the document's words to what a speaker needs. The document was checked before it came here. */
 import {
   AFI,
+  type AggregateOptions,
   type AttributeAccount,
   type DampeningOptions,
   type Family,
@@ -8,10 +9,11 @@ import {
   IPV6_UNICAST,
   type PeerSettings,
   type RibOptions,
+  SESSION_DEFAULTS,
   type SessionConfiguration,
   sessionConfiguration,
 } from '../../bgp/index.ts';
-import type { BgpConfig, BgpPeerConfig, DampeningConfig } from '../../config/index.ts';
+import { type BgpConfig, type BgpPeerConfig, type DampeningConfig, editsRecord } from '../../config/index.ts';
 import type { Secret } from '../../core/index.ts';
 import { type Address, formatAddress, type TcpOptions } from '../../ip/index.ts';
 import { compilePolicy } from './policy.ts';
@@ -25,6 +27,8 @@ export const compileRib = (
   ...(account === undefined ? {} : { account }),
   localAs: config.asn,
   routerId: config.routerId,
+  ...(config.clusterId === undefined ? {} : { clusterId: config.clusterId }),
+  clientToClient: config.clientToClient,
   decision: { ...config.decision, multipath: config.maxPaths },
   ...(config.dampening === undefined ? {} : { dampening: compileDampening(config.dampening) }),
   resolve,
@@ -37,6 +41,9 @@ export const compileDampening = (config: DampeningConfig): DampeningOptions => (
   reuse: config.reuse,
   mostMillis: config.maxSuppressSeconds * 1000,
 });
+
+export const compileAggregates = ({ aggregates, asn }: BgpConfig): AggregateOptions[] =>
+  aggregates.map(({ set, ...aggregate }) => ({ ...aggregate, set: editsRecord(set, asn) }));
 
 /** `connected`: the peer is on a prefix of the compartment's own. */
 export function compilePeer(
@@ -54,6 +61,7 @@ export function compilePeer(
     enforceFirstAs: peer.enforceFirstAs,
     nextHop: peer.nextHop,
     defaultOriginate: peer.defaultOriginate,
+    ...(peer.addPaths === undefined ? {} : { addPaths: peer.addPaths }),
     ...(otherAddress === undefined ? {} : { otherAddress }),
     ...(peer.import === undefined ? {} : { import: compilePolicy(peer.import, router, 'import') }),
     ...(peer.export === undefined && router.transit
@@ -93,7 +101,11 @@ function compileSession(router: BgpConfig, peer: BgpPeerConfig, connected: boole
     remoteAs: peer.asn,
     holdSeconds: peer.holdSeconds,
     connectRetryMillis: peer.connectRetrySeconds * 1000,
+    idleHold: idleHoldOf(peer),
+    delayOpenMillis: peer.delayOpenSeconds * 1000,
+    ...(peer.sendHoldSeconds === undefined ? {} : { sendHoldMillis: peer.sendHoldSeconds * 1000 }),
     passive: peer.passive,
+    automaticStart: peer.start === 'auto',
     families,
     extendedNextHop: extendedNextHop(peer),
     addPath: peer.addPath === 'off' ? [] : families.map((family) => ({ family, mode: ADD_PATH[peer.addPath] })),
@@ -113,6 +125,12 @@ function compileSession(router: BgpConfig, peer: BgpPeerConfig, connected: boole
           },
         }),
   });
+}
+
+function idleHoldOf({ idleHoldSeconds }: BgpPeerConfig): SessionConfiguration['idleHold'] {
+  const { idleHold } = SESSION_DEFAULTS;
+  const initialMillis = idleHoldSeconds * 1000;
+  return { ...idleHold, initialMillis, mostMillis: Math.max(initialMillis, idleHold.mostMillis) };
 }
 
 /** RFC 8950: over IPv6 an IPv4 prefix may have the next hop that there is. */

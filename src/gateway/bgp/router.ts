@@ -37,6 +37,7 @@ import type { Books } from '../books.ts';
 import type { BgpCommand } from '../contract.ts';
 import type { Tenant } from '../tenant.ts';
 import {
+  compileAggregates,
   compileDampening,
   compilePeer,
   compileRib,
@@ -64,7 +65,8 @@ interface Source {
 interface PeerPlan extends PeerIdentity {
   readonly settings: PeerSettings;
   readonly transport: TransportPeer;
-  readonly shutdown: boolean;
+  /** Not begun until an operator says so. */
+  readonly rests: boolean;
 }
 
 export class TenantRouter implements Timed {
@@ -141,9 +143,9 @@ export class TenantRouter implements Timed {
     const plans = new Map(config.peers.map((peer) => [peer.name, this.#plan(peer, secrets)]));
     for (const name of this.speaker.peers)
       if (rekeyed(name) || plans.get(name)?.fixed !== this.#plans.get(name)?.fixed) this.#removePeer(name, now);
-    for (const { name, shutdown } of config.peers) {
-      if (shutdown === (this.#plans.get(name)?.shutdown ?? false)) continue;
-      if (shutdown) this.#down.add(name);
+    for (const [name, { rests }] of plans) {
+      if (rests === (this.#plans.get(name)?.rests ?? false)) continue;
+      if (rests) this.#down.add(name);
       else this.#down.delete(name);
     }
     for (const [name, plan] of plans) {
@@ -171,8 +173,8 @@ export class TenantRouter implements Timed {
 
   /** Whether only a new router can take the document over. */
   needsNew(config: BgpConfig): boolean {
-    const text = ({ asn, routerId, decision, maxPaths }: BgpConfig) =>
-      JSON.stringify([asn, routerId, decision, maxPaths]);
+    const text = ({ asn, routerId, clusterId, clientToClient, decision, maxPaths }: BgpConfig) =>
+      JSON.stringify([asn, routerId, clusterId, clientToClient, decision, maxPaths]);
     return text(this.config) !== text(config);
   }
 
@@ -261,7 +263,8 @@ export class TenantRouter implements Timed {
     const connected = isConnected(this.#tenant.compartment, peer.address);
     const settings = compilePeer(this.config, peer, connected, this.#otherAddress(peer));
     const transport = compileTransport(this.config, peer, connected, secrets(peer.name));
-    return { settings, transport, shutdown: peer.shutdown, ...identityOf(settings, transport) };
+    const rests = peer.shutdown || peer.start === 'manual';
+    return { settings, transport, rests, ...identityOf(settings, transport) };
   }
 
   #addPeer({ settings, transport }: PeerPlan): void {
@@ -271,16 +274,16 @@ export class TenantRouter implements Timed {
       this.#events.push({ type: 'session', peer: settings.name, event: { type: 'start' } });
   }
 
-  #changePeer({ settings, shutdown, soft }: PeerPlan, old: PeerPlan): void {
+  #changePeer({ settings, rests, soft }: PeerPlan, old: PeerPlan): void {
     if (soft !== old.soft) this.#events.push({ type: 'configure-peer', peer: settings });
-    if (shutdown === old.shutdown) return;
-    const event = shutdown ? ({ type: 'stop', subcode: SHUTDOWN } as const) : ({ type: 'start' } as const);
+    if (rests === old.rests) return;
+    const event = rests ? ({ type: 'stop', subcode: SHUTDOWN } as const) : ({ type: 'start' } as const);
     this.#events.push({ type: 'session', peer: settings.name, event });
   }
 
   #removePeer(name: string, now: Millis): void {
     // What the document wanted, its successor says anew; what an operator wants stays.
-    if (this.#plans.get(name)?.shutdown === true) this.#down.delete(name);
+    if (this.#plans.get(name)?.rests === true) this.#down.delete(name);
     this.#plans.delete(name);
     this.#events.push({ type: 'remove-peer', peer: name });
     this.#run(now);
@@ -363,7 +366,8 @@ export class TenantRouter implements Timed {
     return known;
   }
 
-  #aggregate({ aggregates }: BgpConfig): void {
+  #aggregate(config: BgpConfig): void {
+    const aggregates = compileAggregates(config);
     const text = JSON.stringify(aggregates.map(({ prefix, ...how }) => [formatPrefix(prefix), how]));
     if (text === this.#aggregates) return;
     this.#aggregates = text;

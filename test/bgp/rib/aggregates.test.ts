@@ -64,6 +64,26 @@ describe('RFC 4271 §9.2.2.2: aggregates', () => {
     expect([...world.read().keys()]).toEqual(['16/0b01']);
   });
 
+  it('with `set`: of the attributes it has otherwise, as a clause of a policy sets them', () => {
+    const world = new World({
+      ...TEN,
+      set: {
+        med: 7,
+        origin: 'incomplete',
+        communities: { remove: ['65001:1'], add: ['65000:9'] },
+        prepend: { asn: 65_000, times: 2 },
+      },
+    });
+    const said = concat(attribute(0xc0, 8, ...word(0xfde90001), ...word(0xfde90002)), attribute(0x80, 4, ...word(3)));
+    world.say(1, [65_001], sixteen(1), said);
+    expect(world.read().get(AGGREGATE)).toBe(
+      '1=02 2=02040000fde80000fde80000fde80000fde9 3=c0000201 4=00000007 7=0000fde801010101 8=fde90002fde80009',
+    );
+    world.rib.aggregate([{ ...TEN, set: { communities: { clear: true } } }]);
+    expect(world.read().get(AGGREGATE)).toBe('1=00 2=02020000fde80000fde9 3=c0000201 7=0000fde801010101');
+    expect(() => world.rib.aggregate([{ ...TEN, set: { med: -1 } }])).toThrow('set.med: -1 is not between');
+  });
+
   it('equal AS paths: the same one, with nothing left out', () => {
     const world = new World(TEN);
     world.say(1, [65_001, 64_700], concat(sixteen(1), sixteen(2)));

@@ -138,6 +138,29 @@ path is up: dial -2 → connect, connect retry timer in 90 s
 ROUTE-REFRESH: nothing → active, connect retry timer in 89.999 s
 the tables send: nothing → active, connect retry timer in 89.999 s
 `,
+  'Active, DelayOpenTimer running': `
+1 ManualStart: nothing → active, OPEN, which was delayed in 4.999 s
+2 ManualStop: close 1 → idle
+8 AutomaticStop (maximum prefixes): nothing → active, OPEN, which was delayed in 4.999 s
+8 AutomaticStop (path): abort 1 → idle
+path is up: nothing → active, OPEN, which was delayed in 4.999 s
+9-13 the next timer: OPEN, which was delayed: send 1 OPEN → openSent, hold timer in 240 s
+10 HoldTimer_Expires (negotiated): send 1 OPEN → openSent, hold timer in 240 s
+10 HoldTimer_Expires (large): send 1 OPEN → openSent, hold timer in 240 s
+16 Tcp_CR_Acked: abort -1 → active, OPEN, which was delayed in 4.999 s
+17 TcpConnectionConfirmed: close 1 → active, OPEN, which was delayed in 5 s
+18 TcpConnectionFails: nothing → idle, idle hold timer in 1.5 s
+19 BGPOpen: send 1 OPEN, send 1 KEEPALIVE → openConfirm, KEEPALIVE in 22.5 s
+21 BGPHeaderErr: close 1 → idle, idle hold timer in 1.5 s
+22 BGPOpenMsgErr: send 1 OPEN, send 1 NOTIFICATION 2/2, close 1 → idle, idle hold timer in 1.5 s
+24 NotifMsgVerErr: close 1 → idle, idle hold timer in 1.5 s
+25 NotifMsg: close 1 → idle, idle hold timer in 1.5 s
+26 KeepAliveMsg: close 1 → idle, idle hold timer in 1.5 s
+27 UpdateMsg: close 1 → idle, idle hold timer in 1.5 s
+28 UpdateMsgErr: nothing → active, OPEN, which was delayed in 4.999 s
+ROUTE-REFRESH: close 1 → idle, idle hold timer in 1.5 s
+the tables send: nothing → active, OPEN, which was delayed in 4.999 s
+`,
   OpenSent: `
 1 ManualStart: nothing → openSent, hold timer in 239.999 s
 2 ManualStop: send -1 NOTIFICATION 6/2, close -1 → idle

@@ -28,14 +28,26 @@ const received = (connection: number, octets: Bytes): SessionEvent => ({ type: '
 
 const start: SessionEvent = { type: 'start' };
 
+interface Way {
+  readonly settings?: Partial<SessionConfiguration>;
+  readonly events: readonly SessionEvent[];
+  /** Where it is another: one that the peer has dialled. */
+  readonly connection?: number;
+}
+
 /** Ways into each state; the connection that matters is -1. */
-const STATES: Record<string, { settings?: Partial<SessionConfiguration>; events: readonly SessionEvent[] }> = {
+const STATES: Record<string, Way> = {
   Idle: { events: [] },
   'Idle, IdleHoldTimer running': { events: [start, connected(-1), received(-1, message(3, 6, 0))] },
   'Idle, path down': { events: [start, { type: 'path', up: false, why: 'tunnel' }] },
   Connect: { events: [start] },
   'Connect, DelayOpenTimer running': { settings: { delayOpenMillis: 5_000 }, events: [start, connected(-1)] },
   Active: { events: [start, { type: 'closed', connection: -1, why: 'refused' }] },
+  'Active, DelayOpenTimer running': {
+    settings: { delayOpenMillis: 5_000 },
+    events: [start, { type: 'closed', connection: -1, why: 'refused' }, connected(1)],
+    connection: 1,
+  },
   OpenSent: { events: [start, connected(-1)] },
   OpenConfirm: { events: [start, connected(-1), received(-1, open())] },
   Established: { events: [start, connected(-1), received(-1, open()), received(-1, keepalive)] },
@@ -106,12 +118,20 @@ function messageWord(octets: Bytes): string {
   return `${name} ${octets[19]}/${octets[20]}${data === '' ? '' : ` ${data}`}`;
 }
 
+/** Events of the connection that matters; what is new is a further one. */
+function ofConnection(event: SessionEvent, state: string): SessionEvent {
+  const { connection } = STATES[state]!;
+  if (connection === undefined || !('connection' in event)) return event;
+  if (event.type === 'connected') return event.direction === 'in' ? connected(connection + 1) : event;
+  return { ...event, connection };
+}
+
 function outcome(state: string, event: Happening): string {
   const { session, now } = inState(state);
   const due = session.deadline();
   if (event === 'due' && due === undefined) return 'none runs';
   const at = event === 'due' ? due!.at : typeof event === 'number' ? now - 1 + event * 1000 : now;
-  const actions = session.handle(typeof event === 'object' ? event : { type: 'tick' }, at);
+  const actions = session.handle(typeof event === 'object' ? ofConnection(event, state) : { type: 'tick' }, at);
   const done = actions.filter((a) => a.do !== 'log').map(wordOf);
   const next = session.deadline();
   const timer = next === undefined ? '' : `, ${next.why} in ${(next.at - at) / 1000} s`;

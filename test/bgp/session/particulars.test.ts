@@ -7,6 +7,7 @@ import {
   IPV6_UNICAST,
   KEEPALIVE,
   MESSAGE,
+  notification,
 } from '../../../src/bgp/message/index.ts';
 import { openOf } from '../../../src/bgp/session/configuration.ts';
 import {
@@ -294,5 +295,49 @@ describe('octets in pieces', () => {
     subject.give(1, update(1).subarray(0, 50));
     const actions = subject.give(1, update(1).subarray(50), update(2).subarray(0, 90));
     expect(actions).toEqual([{ do: 'update', octets: update(1) }]);
+  });
+});
+
+describe('RFC 4271 §8.1.1: without AllowAutomaticStart', () => {
+  const manual = { automaticStart: false, gracefulRestart };
+  const stopped = (subject: Subject): boolean => {
+    const { state, stopped: is, nextTryMillis } = subject.session.view(subject.now);
+    expect(subject.session.deadline()).toBeUndefined();
+    return state === 'idle' && is && nextTryMillis === undefined;
+  };
+
+  it('a dial that is refused ends in Idle; one that nobody answers begins again (event 9)', () => {
+    const subject = new Subject(manual);
+    subject.close(-1);
+    expect(stopped(subject)).toBe(true);
+    const unanswered = new Subject(manual);
+    expect(unanswered.wait(300_000).filter((action) => action.do === 'dial').length).toBeGreaterThan(1);
+  });
+
+  it.each([
+    ['in OpenSent', 0],
+    ['in OpenConfirm', 1],
+    ['in Established, whose routes stay', 2],
+  ])('a connection that fails %s ends in Idle, until `start`', (_where, messages) => {
+    const subject = new Subject(manual);
+    subject.connect(-1);
+    const said = [open({ gracefulRestart }), keepalive].slice(0, messages);
+    if (said.length > 0) subject.give(-1, ...said);
+    subject.close(-1);
+    expect(stopped(subject)).toBe(true);
+    expect(subject.session.handle({ type: 'start' }, subject.now)).toMatchObject([{ do: 'dial' }]);
+  });
+
+  it('a path that went, and too many prefixes, end in Idle too; that there is a path again begins nothing', () => {
+    const subject = new Subject(manual);
+    subject.session.handle({ type: 'path', up: false, why: 'tunnel' }, 0);
+    expect(stopped(subject)).toBe(true);
+    subject.session.handle({ type: 'path', up: true, why: 'tunnel' }, 0);
+    expect(stopped(subject)).toBe(true);
+    const full = new Subject(manual);
+    full.connect(-1);
+    full.give(-1, open(), keepalive);
+    full.session.handle({ type: 'fault', notification: notification(6, 1), why: 'many', idleMillis: 1000 }, full.now);
+    expect(stopped(full)).toBe(true);
   });
 });

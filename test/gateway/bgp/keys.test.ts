@@ -73,6 +73,52 @@ describe('a router', () => {
   });
 });
 
+describe('aggregates with set', () => {
+  const PREFIX = '10.48.0.0/12';
+  const router = (set: string) => `aggregates: [{ prefix: ${PREFIX}, summaryOnly: true, set: { ${set} } }]`;
+  const parts = (set: string, west = 65022) => ({
+    router: router(set),
+    asn: { east: 65021, west },
+    networks: { east: '[10.50.0.0/16]', west: '[10.70.0.0/16]' },
+  });
+  const explained = (world: Gateways) => world.gw.gateway.bgp.explain('contoso', parsePrefix(PREFIX)!)!.paths[0]!;
+  const toldOf = (world: Gateways) =>
+    world.gw.gateway.bgp.advertised('contoso', 'west', { offset: 0, limit: 9 })!.find(({ prefix }) => prefix === PREFIX)
+      ?.attributes;
+
+  it('what is chosen, what `explain` shows and what a peer is told; changed under the session', () => {
+    const world = settledSites(parts('med: 50, addCommunities: ["65010:48"], localPreference: 300, prepend: 1'));
+    const common = { communities: ['65010:48'], med: 50 };
+    expect(explained(world)).toMatchObject({
+      best: true,
+      why: 'our own: an aggregate of what is more specific',
+      attributes: { ...common, localPreference: 300, weight: 32768, asPath: '65010 65021' },
+    });
+    expect(toldOf(world)).toMatchObject({ ...common, asPath: '65010 65010 65021', nextHop: '10.1.0.1' });
+    world.gw.apply(resolveDocument(sitesDocument(parts('med: 60, weight: 5, origin: egp'))));
+    world.run(100);
+    expect(explained(world).attributes).toMatchObject({ med: 60, weight: 5, origin: 'egp', communities: [] });
+    expect(toldOf(world)).toMatchObject({ med: 60, origin: 'egp', asPath: '65010 65021' });
+    expect(peerOf(world).connectionsEstablished).toBe(1);
+    expect(world.routes('west', world.sites)).toContain(`${PREFIX} cloud`);
+  });
+
+  it('RFC 1997: no-export keeps it in the AS; RFC 4271 §5.1.3: an internal peer gets the next hop, where that can be used', () => {
+    expect(toldOf(settledSites(parts('addCommunities: no-export')))).toBeUndefined();
+    expect(toldOf(settledSites(parts('addCommunities: no-export', 65010)))?.communities).toEqual(['no-export']);
+    expect(toldOf(settledSites(parts('nextHop: 10.1.0.77, localPreference: 7', 65010)))).toMatchObject({
+      nextHop: '10.1.0.77',
+      localPreference: 7,
+    });
+    const nowhere = settledSites(parts('nextHop: 192.0.2.200', 65010));
+    expect(toldOf(nowhere)).toBeUndefined();
+    expect(explained(nowhere)).toMatchObject({
+      best: false,
+      why: expect.stringContaining('192.0.2.200 cannot be used'),
+    });
+  });
+});
+
 describe('the session of a peer', () => {
   it('passive: two of them wait for ever, one is dialled', () => {
     expect(isUp(settled({ gwPeer: 'passive: true', sitePeer: 'passive: true' }, 100_000))).toBe(false);
@@ -87,6 +133,95 @@ describe('the session of a peer', () => {
     world.gw.dispatch({ type: 'bgp', tenant: 'contoso', peer: 'hq', what: 'start', text: '' });
     world.run(60_000);
     expect(isUp(world)).toBe(true);
+  });
+
+  const order = (world: BgpWorld, what: 'start' | 'stop' | 'refresh-out', at = world.gw, peer = 'hq') =>
+    at.dispatch({ type: 'bgp', tenant: 'contoso', peer, what, text: '' });
+
+  it('RFC 4271 §8.1.1: start: manual: begun by an operator alone, and again by one alone after a failure', () => {
+    const parts = { gwPeer: 'start: manual', start: 'boot', sitePeer: 'connectRetrySeconds: 5' };
+    const world = settled(parts, 100_000);
+    expect(peerOf(world)).toMatchObject({ state: 'Idle', peerState: 'Admin', connectionsEstablished: 0 });
+    order(world, 'start');
+    world.run(60_000);
+    expect(peerOf(world)).toMatchObject({ state: 'Established', peerState: 'OK' });
+    order(world, 'stop', world.sites, 'cloud');
+    order(world, 'start', world.sites, 'cloud');
+    world.run(300_000);
+    expect(peerOf(world)).toMatchObject({ state: 'Idle', connectionsEstablished: 1, why: /Cease/ });
+    expect(peerOf(world).nextTrySeconds).toBeUndefined();
+    order(world, 'start');
+    world.run(60_000);
+    expect(peerOf(world)).toMatchObject({ state: 'Established', connectionsEstablished: 2 });
+    // That the tunnel is up again is no reason to begin.
+    world.gw.dispatch({ type: 'down', tenant: 'contoso', connection: 'hq', what: 'ike' });
+    world.run(1000);
+    world.gw.dispatch({ type: 'up', tenant: 'contoso', connection: 'hq', what: 'ike' });
+    world.run(100_000);
+    expect(peerOf(world)).toMatchObject({ state: 'Idle', connectionsEstablished: 2 });
+    world.gw.apply(resolveDocument(gwDocument({ start: 'boot' })));
+    world.run(60_000);
+    expect(isUp(world)).toBe(true);
+  });
+
+  it('RFC 4271 §8.1.1: idleHoldSeconds: how long Idle is held after a failure, less a quarter at most', () => {
+    const next = (gwPeer: string) => {
+      const world = settled({ gwPeer });
+      order(world, 'stop', world.sites, 'cloud');
+      world.run(100);
+      return peerOf(world).nextTrySeconds!;
+    };
+    expect(next('')).toBeLessThanOrEqual(2);
+    expect(next('idleHoldSeconds: 400')).toBeGreaterThanOrEqual(299);
+    expect(next('idleHoldSeconds: 400')).toBeLessThanOrEqual(400);
+  });
+
+  it('RFC 4271 §8.1.1: delayOpenSeconds: the OPEN of the peer is waited for, and no longer', () => {
+    const delays = 'delayOpenSeconds: 30';
+    expect(isUp(settled({ gwPeer: delays }))).toBe(true);
+    const world = settled({ gwPeer: delays, sitePeer: delays }, 25_000);
+    expect(['Connect', 'Active']).toContain(peerOf(world).state);
+    world.run(15_000);
+    expect(isUp(world)).toBe(true);
+  });
+
+  it('RFC 9687: sendHoldSeconds: a peer that takes nothing is given up after so long; with 0 it is not', () => {
+    const lasts = (sendHoldSeconds: number, seconds: number): boolean => {
+      const keys = `holdSeconds: 0, tunnelDown: ignore, sendHoldSeconds: ${sendHoldSeconds}`;
+      const networks = Array.from({ length: 500 }, (_, i) => `10.${100 + (i >>> 8)}.${i & 0xff}.0/24`);
+      const world = settled({
+        gwPeer: keys,
+        sitePeer: 'holdSeconds: 0, tunnelDown: ignore',
+        gwRouter: `networks: [${networks.join(', ')}]`,
+      });
+      world.outer.filter = () => false;
+      // More than TCP keeps for the peer.
+      for (let i = 0; i < 50; i++) order(world, 'refresh-out');
+      world.run(1000 * seconds);
+      const said = world.reports().some((text) => text.includes('send hold timer'));
+      expect(said).toBe(!isUp(world));
+      return isUp(world);
+    };
+    expect([lasts(20, 19), lasts(20, 21), lasts(0, 60)]).toEqual([true, false, true]);
+  });
+
+  it('RFC 7911: addPaths: how many paths of a prefix are sent; changed under the session', () => {
+    const parts = (west: string) => ({
+      asn: { east: 65021, west: 65022 },
+      networks: { east: '[10.1.0.0/24]', west: '[10.60.0.0/16]' },
+      peers: { west: `import: all, addPath: send${west}` },
+      ofSites: { west: 'export: all, addPath: receive' },
+    });
+    const world = settledSites(parts(''));
+    const told = () =>
+      world.gw.gateway.bgp
+        .advertised('contoso', 'west', { offset: 0, limit: 9 })!
+        .flatMap(({ prefix, attributes }) => (prefix === '10.1.0.0/24' ? [attributes.asPath] : []));
+    expect(told()).toEqual(['65010', '65010 65021']);
+    world.gw.apply(resolveDocument(sitesDocument(parts(', addPaths: 1'))));
+    world.run(100);
+    expect(told()).toEqual(['65010']);
+    expect(world.gw.gateway.bgp.peers(world.timeline.now).map((each) => each.connectionsEstablished)).toEqual([1, 1]);
   });
 
   it('RFC 4271 §4.2: holdSeconds: the smaller one holds, 0 is none', () => {
@@ -328,6 +463,36 @@ describe('the routes of a peer', () => {
       of.gw.gateway.bgp.advertised('contoso', 'west', { offset: 0, limit: 9 })!.map(({ prefix }) => prefix);
     expect(told(world('import: all'))).toEqual(['10.1.0.0/24', 'fd00:1::/64']);
     expect(told(world('import: all, routeReflectorClient: true'))).toContain('10.50.0.0/16');
+  });
+
+  /** Two clients; what the one is told of what the other has said. */
+  const clients = (router: string) => ({
+    asn: { east: 65010, west: 65010 },
+    networks: { east: '[10.50.0.0/16]', west: '[10.60.0.0/16]' },
+    peers: { east: 'import: all, routeReflectorClient: true', west: 'import: all, routeReflectorClient: true' },
+    router,
+  });
+  const reflected = (world: Gateways) =>
+    world.gw.gateway.bgp
+      .advertised('contoso', 'west', { offset: 0, limit: 9 })!
+      .find(({ prefix }) => prefix === '10.50.0.0/16')?.attributes;
+
+  it('RFC 4456 §8: clusterId: what CLUSTER_LIST has; without it the router identifier', () => {
+    const world = settledSites(clients(''));
+    expect(reflected(world)).toMatchObject({ originatorId: '10.2.0.1', clusterList: ['10.1.0.1'] });
+    for (const [written, list] of [
+      ['192.0.2.99', '192.0.2.99'],
+      ['7', '0.0.0.7'],
+    ] as const) {
+      world.gw.apply(resolveDocument(sitesDocument(clients(`clusterId: ${written}`))));
+      world.run(60_000);
+      expect(reflected(world)?.clusterList).toEqual([list]);
+    }
+  });
+
+  it('RFC 4456 §6: clientToClient: false: clients tell each other themselves', () => {
+    expect(reflected(settledSites(clients('clientToClient: true')))).toBeDefined();
+    expect(reflected(settledSites(clients('clientToClient: false')))).toBeUndefined();
   });
 
   it('RFC 4271 §5.1.3: nextHop: our own to an external peer, or unchanged; our own to an internal one, if asked', () => {
