@@ -94,8 +94,11 @@ export function resembles(before: Packet, packet: Packet): boolean {
   const { view: a, start: i } = before;
   const { view: b, start: j, end } = packet;
   if (end - j < PORTS_END) return false;
-  const [first, second, third] = [b.getInt32(j), b.getInt32(j + 4), b.getInt32(j + 8)];
-  const [source, destination] = [b.getInt32(j + 12), b.getInt32(j + 16)];
+  const first = b.getInt32(j);
+  const second = b.getInt32(j + 4);
+  const third = b.getInt32(j + 8);
+  const source = b.getInt32(j + 12);
+  const destination = b.getInt32(j + 16);
   const length = first & 0xffff;
   const protocol = (third >>> 16) & 0xff;
   if (first >>> 24 !== PLAIN || length > end - j || length < PORTS_END || a.getUint16(i + 2) < PORTS_END) return false;
