@@ -11,11 +11,10 @@ const boolean = leaf(words.readBoolean);
 const u32 = leaf(words.wholeNumber(0, 0xffffffff));
 
 /** Peers and policies are read entry by entry. */
-export const bgpSchema = section({
+const router = {
   asn: leaf(bgp.readAsn),
   routerId: leaf(bgp.readRouterId).optional(),
   networks: z.array(leaf(words.readPrefix)).default([]),
-  redistribute: z.array(leaf(words.choice(['connected', 'static', 'connection']))).default([]),
   transit: boolean.default(true),
   maxPaths: leaf(words.wholeNumber(1, 16)).default(1),
   aggregates: z
@@ -41,6 +40,17 @@ export const bgpSchema = section({
     compareRouterId: boolean.default(false),
   }).prefault({}),
   peers: z.unknown().optional(),
+};
+
+export const bgpSchema = section({
+  ...router,
+  redistribute: z.array(leaf(words.choice(['connected', 'static', 'connection']))).default([]),
+});
+
+/** Of `gateway.external`. */
+export const externalBgpSchema = section({
+  ...router,
+  redistribute: z.array(leaf(words.choice(['connected', 'nat', 'direct']))).default([]),
 });
 
 export const bgpPeerSchema = section({
@@ -103,6 +113,6 @@ export const clauseSchema = section({
 
 export const prefixEntrySchema = section({ prefix: z.unknown(), ge: length, le: length });
 
-export type BgpShape = z.output<typeof bgpSchema>;
+export type BgpShape = z.output<typeof bgpSchema> | z.output<typeof externalBgpSchema>;
 export type BgpPeerShape = z.output<typeof bgpPeerSchema>;
 export type ClauseShape = z.output<typeof clauseSchema>;

@@ -46,6 +46,9 @@ export function compilePeer(
   otherAddress: Address | undefined,
 ): PeerSettings {
   const { maxPrefixes } = peer;
+  // Where tenants' prefixes are kept from peers, an internal one has a policy in any case.
+  const isKept = router.tenantPrefixes.length > 0 && peer.asn === router.asn;
+  const imported = peer.import ?? (isKept ? 'all' : undefined);
   return {
     name: peer.name,
     session: compileSession(router, peer, connected),
@@ -55,7 +58,7 @@ export function compilePeer(
     nextHop: peer.nextHop,
     defaultOriginate: peer.defaultOriginate,
     ...(otherAddress === undefined ? {} : { otherAddress }),
-    ...(peer.import === undefined ? {} : { import: compilePolicy(peer.import, router, 'import') }),
+    ...(imported === undefined ? {} : { import: compilePolicy(imported, router, 'import') }),
     ...(peer.export === undefined && router.transit
       ? {}
       : { export: compilePolicy(peer.export ?? defaultExport(router, peer), router, 'export', router.transit) }),

@@ -1,11 +1,13 @@
 /**
- * The BGP router of one compartment: a speaker, its transport, and the routes between them and the compartment.
+ * The BGP router of one compartment, a tenant's or compartment 1: a speaker, its transport, and the routes between them and
+ * the compartment.
  *
  * Read first: RFC 4271 §3.2, §9.1.2.1 (next hops); docs/architecture.md.
  * It speaks from the compartment's own addresses by TCP of its own, so addresses of two tenants may be the same. A next hop is reached by
  * what the compartment knows without BGP: never by a route that it stands for itself, and a route learned through a tunnel never
  * leads to the tunnel's own end, which is in compartment 1.
- * Invariants: nothing here refers to another tenant; what BGP has put into the FIB is what the tables say, whatever order changes come in.
+ * Invariants: nothing here refers to another tenant, but that the router of compartment 1 may tell what links lead to; what BGP has put
+ * into the FIB is what the tables say, whatever order changes come in.
  */
 import {
   type AttributeAccount,
@@ -355,7 +357,10 @@ export class TenantRouter implements Timed {
   /** Networks of the document, and routes of the compartment that are to be told. */
   #originate(): void {
     const wanted = new Map<string, string>();
-    for (const { prefix, why } of originations(this.config, this.#tenant.compartment)) {
+    const { outside } = this.#books;
+    for (const { prefix, why } of originations(this.config, this.#tenant.compartment, (what) =>
+      outside.reached(what),
+    )) {
       const text = formatPrefix(prefix);
       if (wanted.has(text)) continue;
       wanted.set(text, why);
