@@ -1,8 +1,8 @@
 /** `bgp policy test`: a route, a peer of a document, and what the peer's policy makes of it. */
 import { envelope } from '../api/envelope.ts';
 import { parseOrigin, parsePath, splitCommunities } from '../bgp/index.ts';
-import { type BgpConfig, type BgpPeerConfig, gatewayTenants, type TenantConfig } from '../config/index.ts';
-import { type TrialRoute, tryRoute } from '../gateway/index.ts';
+import { type BgpConfig, type BgpPeerConfig, DEFAULT_COMPARTMENT, type Document } from '../config/index.ts';
+import { type TrialRoute, type TrialSpeaker, tryRoute } from '../gateway/index.ts';
 import type { BgpTrialStatus } from '../gateway/status-bgp.ts';
 import { parseAddress, parsePrefix } from '../ip/index.ts';
 import { type Call, CliError, EXIT, printJson, printLines, wantsJson } from './io.ts';
@@ -14,30 +14,44 @@ export async function testPolicy(call: Call): Promise<number> {
   if (typeof config !== 'string') throw usage('--config is needed');
   const route = routeOf(call);
   const { document } = await loadDocument(call.io, config);
-  const { tenant, router, peer } = peerOf(call, gatewayTenants(document));
-  const outcome = tryRoute(tenant, router, peer, direction === 'out' ? 'out' : 'in', route);
+  const { of, router, peer } = peerOf(call, routersOf(document));
+  const outcome = tryRoute(of, router, peer, direction === 'out' ? 'out' : 'in', route);
   if (typeof outcome === 'string') throw usage(outcome);
   if (wantsJson(call)) printJson(call.io, envelope('bgp-trial', [outcome]));
   else printLines(call.io.stdout, trialLines(outcome, text.paletteFor(call.io)));
   return outcome.accepted ? EXIT.ok : EXIT.error;
 }
 
-interface Found {
-  readonly tenant: TenantConfig;
+interface Speaking {
+  readonly of: TrialSpeaker;
   readonly router: BgpConfig;
+}
+
+interface Found extends Speaking {
   readonly peer: BgpPeerConfig;
 }
 
-function peerOf(call: Call, tenants: readonly TenantConfig[]): Found {
+/** Of compartment 1, and of tenants. */
+function routersOf(document: Document): readonly Speaking[] {
+  if (document.role === 'host') return [];
+  const { bgp, interface: outside } = document.gateway.external;
+  const of = { name: DEFAULT_COMPARTMENT, addresses: outside?.addresses ?? [] };
+  return [
+    ...(bgp === undefined ? [] : [{ of, router: bgp }]),
+    ...document.tenants.flatMap(({ name, interfaces, subnets, bgp: router }) => {
+      const addresses = [...interfaces, ...subnets].flatMap((each) => each.addresses);
+      return router === undefined ? [] : [{ of: { name, addresses }, router }];
+    }),
+  ];
+}
+
+function peerOf(call: Call, routers: readonly Speaking[]): Found {
   const { peer: word, tenant: only } = call.options;
   if (typeof word !== 'string') throw usage('--peer is needed');
-  const all = tenants.flatMap((tenant) => {
-    const { bgp: router } = tenant;
-    return router === undefined ? [] : router.peers.map((peer) => ({ tenant, router, peer }));
-  });
-  const labelOf = ({ tenant, peer }: Found): string => `${tenant.name}/${peer.name}`;
+  const all = routers.flatMap((each) => each.router.peers.map((peer) => ({ ...each, peer })));
+  const labelOf = ({ of, peer }: Found): string => `${of.name}/${peer.name}`;
   const found = all.filter(
-    (each) => (labelOf(each) === word || each.peer.name === word) && (only === undefined || each.tenant.name === only),
+    (each) => (labelOf(each) === word || each.peer.name === word) && (only === undefined || each.of.name === only),
   );
   if (found.length === 1) return found[0]!;
   const problem = found.length > 1 ? `several peers are called ${word}` : `the document has no BGP peer ${word}`;

@@ -3,7 +3,6 @@ import { readFileSync } from 'node:fs';
 import {
   type Document,
   formatIssue,
-  gatewayTenants,
   type Issue,
   placeIssues,
   type ReadResult,
@@ -75,7 +74,7 @@ export function fetchSecrets(
   const issue = placeIssues(text, file);
   const secrets = new Map<string, Secret>();
   const problems: Issue[] = [];
-  for (const { name, reference, path } of secretPlaces(gatewayTenants(document))) {
+  for (const { name, reference, path } of secretPlaces(document)) {
     const secret = resolveSecret(reference, source);
     if (secret instanceof Secret) secrets.set(name, secret);
     else problems.push(issue('error', path, secret));
@@ -90,7 +89,7 @@ export function fetchSecrets(
 export function secretIssues(document: Document, file: string, text: string, env: Io['env']): Issue[] {
   const source = secretSource(file, env);
   const issue = placeIssues(text, file === '-' ? 'stdin' : file);
-  return secretPlaces(gatewayTenants(document)).flatMap(({ reference, path }): Issue[] => {
+  return secretPlaces(document).flatMap(({ reference, path }): Issue[] => {
     if (reference.from === 'inline') return [];
     const secret = resolveSecret(reference, source);
     const message = typeof secret === 'string' ? secret : weakness(secret);

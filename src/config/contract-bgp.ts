@@ -1,4 +1,4 @@
-/** The `bgp` section of a tenant, as it is once read. */
+/** The `bgp` section of a tenant or of the external network, as it is once read. */
 import type { Address, Prefix } from '../ip/index.ts';
 import type { SecretReference } from './contract.ts';
 
@@ -35,9 +35,12 @@ export interface BgpConfig {
     readonly compareRouterId: boolean;
   };
   readonly peers: readonly BgpPeerConfig[];
+  /** Of the external network's router: the pool, and what directly routed tenants are. What a peer says of these and of parts of them is refused. */
+  readonly tenantPrefixes: readonly Prefix[];
 }
 
-export type Redistributed = 'connected' | 'static' | 'connection';
+/** Of a tenant: the first three. Of compartment 1: `connected`, `nat` (addresses that tenants have) and `direct` (prefixes of tenants). */
+export type Redistributed = 'connected' | 'static' | 'connection' | 'nat' | 'direct';
 
 /** RFC 4271 §9.2.2.2. */
 export interface AggregateConfig {

@@ -91,6 +91,8 @@ export interface ExternalConfig {
   readonly interface: ExternalInterfaceConfig | undefined;
   /** Handed to tenants for NAT: IPv4, disjoint, ascending; `nat-addresses.ts` says who gets which. */
   readonly pool: readonly AddressRange[];
+  /** Of compartment 1, with routers on the external network; there only with an interface that has addresses. */
+  readonly bgp: BgpConfig | undefined;
 }
 
 /** Where packets of NAT and direct routing leave and come; IKE and ESP keep their sockets. */

@@ -7,16 +7,17 @@
  */
 import { sameBytes } from '../core/index.ts';
 import { formatAddress, formatEndpoint, formatPrefix } from '../ip/index.ts';
-import type {
-  CustomerRoute,
-  Document,
-  HostTenantConfig,
-  LookupConfig,
-  NatConfig,
-  SecretReference,
-  StaticRoute,
-  SubnetConfig,
-  TenantConfig,
+import {
+  type CustomerRoute,
+  DEFAULT_COMPARTMENT,
+  type Document,
+  type HostTenantConfig,
+  type LookupConfig,
+  type NatConfig,
+  type SecretReference,
+  type StaticRoute,
+  type SubnetConfig,
+  type TenantConfig,
 } from './contract.ts';
 import type { BgpConfig } from './contract-bgp.ts';
 import { networkText } from './draft.ts';
@@ -37,7 +38,7 @@ import { plainBgpPeer, plainBgpRouter } from './plain-bgp.ts';
 import { formatRange } from './range.ts';
 
 export type ChangeKind =
-  /** The section but for the three that follow. */
+  /** The section but for what follows, and `bgp`. */
   | 'gateway'
   /** The section but for `underlay`. */
   | 'host'
@@ -58,7 +59,7 @@ export type ChangeKind =
   | 'nat'
   | 'routes'
   | 'connection'
-  /** Without its peers. */
+  /** Without its peers; that of compartment 1 is `default`'s. */
   | 'bgp'
   | 'bgp peer'
   | 'vm';
@@ -130,12 +131,14 @@ function globalUnits(document: Document): readonly Unit[] {
     return [{ kind: 'host', plain: { name } }, { kind: 'underlay', plain: plainUnderlay(underlay) }, api];
   }
   const { external, underlay } = document.gateway;
-  const { interface: outside, pool } = external;
-  const rest = { ...document.gateway, underlay: undefined, external: { ...external, interface: undefined, pool: [] } };
+  const { interface: outside, pool, bgp } = external;
+  const apart = { interface: undefined, pool: [], bgp: undefined };
+  const rest = { ...document.gateway, underlay: undefined, external: { ...external, ...apart } };
   return [
     { kind: 'gateway', plain: plainGateway(rest) },
     ...(outside === undefined ? [] : [{ kind: 'external', plain: plainExternalInterface(outside) } as const]),
     { kind: 'pool', plain: pool.length === 0 ? {} : { addresses: pool.map(formatRange).join(', ') }, isSet: true },
+    ...(bgp === undefined ? [] : bgpUnits(DEFAULT_COMPARTMENT, bgp)),
     ...(underlay === undefined ? [] : [{ kind: 'underlay', plain: plainUnderlay(underlay) } as const]),
     api,
   ];

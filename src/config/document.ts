@@ -8,14 +8,15 @@
 import { parseIdentity, parseProposal } from '../ike/index.ts';
 import { type Address, formatAddress, type Prefix, sameAddress } from '../ip/index.ts';
 import type { ConnectionConfig, Document, Issue } from './contract.ts';
-import type { Draft, TenantDraft } from './draft.ts';
-import { finishGateway, finishHost, finishHostTenant, finishTenant } from './finish.ts';
+import { type Draft, EXTERNAL_BGP, type TenantDraft } from './draft.ts';
+import { finishGateway, finishHost, finishHostTenant } from './finish.ts';
 import { formatPath, ISSUE_LIMIT, IssueList } from './issue.ts';
 import { readBgp } from './read-bgp.ts';
 import * as network from './read-network.ts';
 import { keysOf, nameOf, Reader } from './reader.ts';
 import { checkRules } from './rules.ts';
 import * as schema from './schema.ts';
+import { externalBgpSchema } from './schema-bgp.ts';
 import { type Path, parseSource } from './source.ts';
 import { kindOf } from './words.ts';
 
@@ -74,8 +75,7 @@ class Reading {
       ? {
           ...common,
           role: 'gateway',
-          gateway: finishGateway(draft),
-          tenants: draft.tenants.map((tenant) => finishTenant(tenant.value)),
+          ...finishGateway(draft),
         }
       : {
           ...common,
@@ -103,6 +103,7 @@ class Reading {
       host,
       external: network.readExternalInterface(outside.interface, reader),
       pool: network.readPool(outside.pool, reader),
+      bgp: readBgp(outside.bgp, EXTERNAL_BGP, reader, externalBgpSchema),
       underlay: network.readUnderlay(underlay, [role, 'underlay'], reader),
       tenants: reader.entries(root.tenants, ['tenants'], (entry, path) =>
         this.#tenant(entry, path, role, gateway?.external.addresses ?? []),

@@ -13,7 +13,7 @@ import type {
   UnderlayConfig,
   VmConfig,
 } from './contract.ts';
-import type { AggregateConfig, BgpPeerConfig, DampeningConfig } from './contract-bgp.ts';
+import type { AggregateConfig, BgpPeerConfig, DampeningConfig, Redistributed } from './contract-bgp.ts';
 import type { IssueList } from './issue.ts';
 import type { Mac } from './mac.ts';
 import type { AddressRange } from './range.ts';
@@ -36,6 +36,8 @@ export interface Draft {
   readonly external: Perhaps<ExternalInterfaceConfig>;
   /** Undefined: it could not be read. */
   readonly pool: readonly Placed<AddressRange>[] | undefined;
+  /** Of `gateway.external`. */
+  readonly bgp: Perhaps<BgpDraft>;
   readonly underlay: Perhaps<UnderlayConfig>;
   readonly tenants: readonly Placed<TenantDraft>[];
 }
@@ -56,9 +58,10 @@ export interface TenantDraft {
 }
 
 /** `bgp` with its peers one by one. */
-export interface BgpDraft extends Omit<BgpShape, 'peers' | 'dampening' | 'clusterId' | 'aggregates'> {
+export interface BgpDraft extends Omit<BgpShape, 'peers' | 'dampening' | 'clusterId' | 'aggregates' | 'redistribute'> {
   readonly aggregates: readonly AggregateConfig[];
   readonly clusterId: number | undefined;
+  readonly redistribute: readonly Redistributed[];
   readonly dampening: DampeningConfig | undefined;
   readonly peers: readonly Placed<Named<BgpPeerConfig>>[];
 }
@@ -79,6 +82,10 @@ export interface Named<T> {
 }
 
 export const POOL_PATH: Path = ['gateway', 'external', 'pool'];
+/** For what goes by the external interface where there is none. */
+export const ADD_INTERFACE =
+  'needs gateway.external.interface, by which packets leave: { driver: packet, device: …, addresses: […], gateway: … }';
+export const EXTERNAL_BGP: Path = ['gateway', 'external', 'bgp'];
 
 /** Entries of which one word may stand only once; `message` gets the place of the first. */
 export function unique<T>(
@@ -116,6 +123,10 @@ export const ownAddressesOf = (tenant: TenantDraft): readonly Address[] => [
   ...configsOf(tenant.interfaces).flatMap(({ value }) => value.addresses.map(({ address }) => address)),
   ...readable(tenant.subnets).flatMap(({ value }) => value.address ?? []),
 ];
+
+/** Addresses of the external interface. */
+export const externalAddressesOf = ({ external }: Draft): readonly Address[] =>
+  (external?.value?.addresses ?? []).map(({ address }) => address);
 
 /** `10.1.0.0/24` for 10.1.0.1/24. */
 export const networkText = (prefix: Prefix): string => `${formatAddress(networkOf(prefix))}/${prefix.length}`;

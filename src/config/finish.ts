@@ -1,7 +1,8 @@
 /** From a draft without errors, in which every part is there, to the document. */
-import { type Prefix, parseAddress } from '../ip/index.ts';
+import { type Address, type Prefix, parseAddress } from '../ip/index.ts';
 import type {
   GatewayConfig,
+  GatewayDocument,
   HostConfig,
   HostSubnetConfig,
   HostTenantConfig,
@@ -11,19 +12,40 @@ import type {
   TenantConfig,
 } from './contract.ts';
 import type { BgpConfig } from './contract-bgp.ts';
-import { configsOf, type Draft, type Placed, readable, type SubnetDraft, type TenantDraft } from './draft.ts';
-import { compareRanges } from './range.ts';
+import { directPrefixes } from './direct-prefixes.ts';
+import {
+  type BgpDraft,
+  configsOf,
+  type Draft,
+  externalAddressesOf,
+  ownAddressesOf,
+  type Placed,
+  readable,
+  type SubnetDraft,
+  type TenantDraft,
+} from './draft.ts';
+import { compareRanges, prefixesIn } from './range.ts';
 import { routerIdOf } from './rules-bgp.ts';
 
-export function finishGateway(draft: Draft): GatewayConfig {
+export function finishGateway(draft: Draft): Pick<GatewayDocument, 'gateway' | 'tenants'> {
+  const tenants = draft.tenants.map(({ value }) => finishTenant(value));
+  return { gateway: finishSection(draft, tenants), tenants };
+}
+
+function finishSection(draft: Draft, tenants: readonly TenantConfig[]): GatewayConfig {
   const { external, keyLog, ...same } = draft.gateway!;
+  const pool = draft.pool!.map(({ value }) => value).sort(compareRanges);
   return {
     ...same,
     external: {
       addresses: external.addresses,
       ports: external.ports,
       interface: draft.external?.value,
-      pool: draft.pool!.map(({ value }) => value).sort(compareRanges),
+      pool,
+      bgp: finishBgp(draft.bgp?.value, externalAddressesOf(draft), [
+        ...pool.flatMap(prefixesIn),
+        ...tenants.flatMap((tenant) => (tenant.direct ? directPrefixes(tenant) : [])),
+      ]),
     },
     underlay: draft.underlay?.value,
     keyLog,
@@ -32,7 +54,7 @@ export function finishGateway(draft: Draft): GatewayConfig {
 
 export const finishHost = ({ host, underlay }: Draft): HostConfig => ({ name: host!.name, underlay: underlay!.value! });
 
-export function finishTenant(draft: TenantDraft): TenantConfig {
+function finishTenant(draft: TenantDraft): TenantConfig {
   const interfaces = values(configsOf(draft.interfaces));
   return {
     ...virtualNetwork(draft),
@@ -50,7 +72,7 @@ export function finishTenant(draft: TenantDraft): TenantConfig {
       ({ prefix, via, metric }): StaticRoute => ({ prefix, via: finishWay(via, interfaces), metric }),
     ),
     connections: values(configsOf(draft.connections)),
-    bgp: finishBgp(draft),
+    bgp: finishBgp(draft.bgp?.value, ownAddressesOf(draft), []),
   };
 }
 
@@ -59,9 +81,12 @@ function finishWay(via: string | undefined, interfaces: readonly InterfaceDocume
   return interfaces.some(({ name }) => name === via) ? { interface: via } : { nextHop: parseAddress(via)! };
 }
 
-function finishBgp(draft: TenantDraft): BgpConfig | undefined {
-  const bgp = draft.bgp?.value;
-  return bgp && { ...bgp, routerId: routerIdOf(draft)!, peers: values(configsOf(bgp.peers)) };
+function finishBgp(
+  bgp: BgpDraft | undefined,
+  own: readonly Address[],
+  tenantPrefixes: readonly Prefix[],
+): BgpConfig | undefined {
+  return bgp && { ...bgp, routerId: routerIdOf(bgp, own)!, peers: values(configsOf(bgp.peers)), tenantPrefixes };
 }
 
 export function finishHostTenant(draft: TenantDraft): HostTenantConfig {

@@ -7,11 +7,12 @@ export type * from './contract.ts';
 export { DEFAULT_COMPARTMENT, DEFAULT_LISTEN, gatewayTenants } from './contract.ts';
 export type * from './contract-bgp.ts';
 export { type Change, type ChangeKind, diffDocuments, type FieldChange, formatChanges } from './diff.ts';
+export { directPrefixes } from './direct-prefixes.ts';
 export { type ReadResult, readDocument } from './document.ts';
 export { formatIssue, placeIssues } from './issue.ts';
 export { automaticMac, formatMac, type Mac, parseMac } from './mac.ts';
 export { assignNatAddresses } from './nat-addresses.ts';
-export { type AddressRange, formatRange } from './range.ts';
+export { type AddressRange, formatRange, prefixesIn } from './range.ts';
 export {
   formatReference,
   peerSecretName,

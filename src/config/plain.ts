@@ -43,7 +43,7 @@ export function plainDocument(document: Document): Plain {
 }
 
 export function plainGateway(gateway: GatewayConfig): Plain {
-  const { addresses, ports, interface: outside, pool } = gateway.external;
+  const { addresses, ports, interface: outside, pool, bgp } = gateway.external;
   return present({
     name: gateway.name,
     external: present({
@@ -51,6 +51,7 @@ export function plainGateway(gateway: GatewayConfig): Plain {
       ports: { ...ports },
       interface: outside && plainExternalInterface(outside),
       pool: pool.length === 0 ? undefined : pool.map(formatRange),
+      bgp: bgp && plainBgp(bgp),
     }),
     underlay: gateway.underlay && plainUnderlay(gateway.underlay),
     keyLog: gateway.keyLog,

@@ -1,5 +1,14 @@
 /** Ranges of IPv4 addresses, as the pool has them: `203.0.113.50-203.0.113.99`, a prefix, or one address. */
-import { type Address, formatAddress, ipv4Number, ipv4Octets, lastOf, parseAddress, parsePrefix } from '../ip/index.ts';
+import {
+  type Address,
+  formatAddress,
+  ipv4Number,
+  ipv4Octets,
+  lastOf,
+  type Prefix,
+  parseAddress,
+  parsePrefix,
+} from '../ip/index.ts';
 
 /** Both ends belong to it; `first` is not above `last`. */
 export interface AddressRange {
@@ -32,6 +41,19 @@ export const compareRanges = (a: AddressRange, b: AddressRange): number => ipv4N
 /** Ascending. */
 export function* addressesOf({ first, last }: AddressRange): Generator<Address> {
   for (let n = ipv4Number(first); n <= ipv4Number(last); n++) yield ipv4Octets(n);
+}
+
+/** The fewest prefixes that are the range together, ascending. */
+export function prefixesIn({ first, last }: AddressRange): Prefix[] {
+  const found: Prefix[] = [];
+  const end = ipv4Number(last) + 1;
+  for (let at = ipv4Number(first); at < end; ) {
+    let size = 1;
+    while (at % (2 * size) === 0 && at + 2 * size <= end) size *= 2;
+    found.push({ address: ipv4Octets(at), length: 32 - Math.log2(size) });
+    at += size;
+  }
+  return found;
 }
 
 function prefixEnds(text: string): readonly (Address | undefined)[] {

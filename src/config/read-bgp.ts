@@ -1,4 +1,4 @@
-/** The section `bgp` of a tenant: what one entry alone can tell is checked here. */
+/** The section `bgp` of a tenant or of the external network: what one entry alone can tell is checked here. */
 import { ceilingOf } from '../bgp/index.ts';
 import { familyOf, formatAddress } from '../ip/index.ts';
 import * as words from './bgp-words.ts';
@@ -18,13 +18,18 @@ import * as schema from './schema-bgp.ts';
 import type { Path } from './source.ts';
 import { kindOf, Problem, show } from './words.ts';
 
-export function readBgp(value: unknown, path: Path, reader: Reader): Perhaps<BgpDraft> {
+export function readBgp(
+  value: unknown,
+  path: Path,
+  reader: Reader,
+  shapeOf: typeof schema.bgpSchema | typeof schema.externalBgpSchema = schema.bgpSchema,
+): Perhaps<BgpDraft> {
   if (value === undefined) return undefined;
   const peers = reader.entries(keysOf(value).peers, [...path, 'peers'], (entry, at) => ({
     name: nameOf(entry),
     config: readPeer(entry, at, reader),
   }));
-  const shape = reader.parse(schema.bgpSchema, value, path);
+  const shape: schema.BgpShape | undefined = reader.parse(shapeOf, value, path);
   if (shape === undefined) return { path, value: undefined };
   const { dampening } = shape;
   if (dampening !== undefined) checkDampening(dampening, [...path, 'dampening'], reader.issues);

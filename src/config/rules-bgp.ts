@@ -1,37 +1,75 @@
-/** What must hold between a tenant's BGP router and the rest of the tenant: identifier, own addresses, peers that differ. */
+/** What must hold between a BGP router and the compartment it is in: identifier, own addresses, peers that differ. */
 import { u32 } from '../core/index.ts';
 import { type Address, familyOf, formatAddress, formatPrefix, sameAddress } from '../ip/index.ts';
 import type { AggregateConfig, BgpPeerConfig } from './contract-bgp.ts';
-import { type BgpDraft, configsOf, ownAddressesOf, type Placed, type TenantDraft, unique } from './draft.ts';
+import {
+  ADD_INTERFACE,
+  type BgpDraft,
+  configsOf,
+  type Draft,
+  externalAddressesOf,
+  ownAddressesOf,
+  type Perhaps,
+  type Placed,
+  type TenantDraft,
+  unique,
+} from './draft.ts';
 import type { IssueList } from './issue.ts';
+import { formatRange, inRange } from './range.ts';
 import { weakness } from './secrets.ts';
 import type { Path } from './source.ts';
 
 /** What is written, or the first own IPv4 address. */
-export function routerIdOf(tenant: TenantDraft): number | undefined {
-  const written = tenant.bgp?.value?.routerId;
-  if (written !== undefined) return written;
-  const own = ownAddressesOf(tenant).find((address) => familyOf(address) === 4);
-  return own && u32(own, 0);
+export function routerIdOf({ routerId }: BgpDraft, own: readonly Address[]): number | undefined {
+  const first = own.find((address) => familyOf(address) === 4);
+  return routerId ?? (first && u32(first, 0));
+}
+
+/** Whose router it is, for people, and where its addresses come from. */
+interface Speaking {
+  readonly whose: string;
+  readonly has: string;
 }
 
 export function checkBgp(tenant: TenantDraft, issues: IssueList): void {
-  const { bgp } = tenant;
+  checkRouter(tenant.bgp, ownAddressesOf(tenant), { whose: 'tenant', has: 'an interface or a subnet' }, issues);
+}
+
+/** Of the external network: no peer is where tenants are. */
+export function checkExternalBgp(draft: Draft, issues: IssueList): void {
+  const { bgp, external, pool } = draft;
+  if (draft.gateway === undefined || bgp === undefined) return;
+  if (external === undefined) return issues.error(bgp.path, ADD_INTERFACE, 'key');
+  if (external.value === undefined) return;
+  const speaking = { whose: 'external interface', has: 'addresses of gateway.external.interface' };
+  checkRouter(bgp, externalAddressesOf(draft), speaking, issues);
+  for (const { path, value } of configsOf(bgp.value?.peers ?? [])) {
+    const { address } = value;
+    const range = pool?.find((each) => inRange(each.value, address));
+    if (range === undefined) continue;
+    const there = `${formatRange(range.value)} of gateway.external.pool (${issues.line(range.path)})`;
+    issues.error([...path, 'address'], `${formatAddress(address)} is in ${there}: those are the tenants'`);
+  }
+}
+
+function checkRouter(
+  bgp: Perhaps<BgpDraft>,
+  own: readonly Address[],
+  { whose, has }: Speaking,
+  issues: IssueList,
+): void {
   if (bgp?.value === undefined) return;
   const { asn, aggregates, peers } = bgp.value;
   checkAggregates(aggregates, [...bgp.path, 'aggregates'], issues);
-  const own = ownAddressesOf(tenant);
-  if (routerIdOf(tenant) === undefined) {
-    issues.error([...bgp.path, 'routerId'], 'is needed where the tenant has no IPv4 address of its own');
+  if (routerIdOf(bgp.value, own) === undefined) {
+    issues.error([...bgp.path, 'routerId'], `is needed where the ${whose} has no IPv4 address of its own`);
   }
-  if (own.length === 0) {
-    issues.error(bgp.path, 'needs an address of its own to speak from: an interface or a subnet', 'key');
-  }
+  if (own.length === 0) issues.error(bgp.path, `needs an address of its own to speak from: ${has}`, 'key');
   unique(
     peers,
     (peer) => peer.name,
     'name',
-    (name) => `peer ${name} stands here a second time in this tenant`,
+    (name) => `peer ${name} stands here a second time${whose === 'tenant' ? ' in this tenant' : ''}`,
     issues,
   );
   unique(
@@ -42,7 +80,7 @@ export function checkBgp(tenant: TenantDraft, issues: IssueList): void {
     issues,
   );
   checkReflection(bgp.value, bgp.path, issues);
-  for (const peer of configsOf(peers)) checkPeer(peer, asn, own, issues);
+  for (const peer of configsOf(peers)) checkPeer(peer, asn, own, whose, issues);
 }
 
 /** RFC 4456: a reflector is one by its clients. */
@@ -72,17 +110,18 @@ function checkPeer(
   { path, value }: Placed<BgpPeerConfig>,
   asn: number,
   own: readonly Address[],
+  whose: string,
   issues: IssueList,
 ): void {
   const { address, localAddress, md5 } = value;
   const external = value.asn !== asn;
   if (own.some((each) => sameAddress(each, address))) {
-    issues.error([...path, 'address'], `${formatAddress(address)} is the tenant's own: a router is not its own peer`);
+    issues.error([...path, 'address'], `${formatAddress(address)} is the ${whose}'s own: a router is not its own peer`);
   }
   if (localAddress !== undefined && !own.some((each) => sameAddress(each, localAddress))) {
-    issues.error([...path, 'localAddress'], `${formatAddress(localAddress)} is not an address of this tenant`);
+    issues.error([...path, 'localAddress'], `${formatAddress(localAddress)} is not an address of this ${whose}`);
   } else if (!own.some((each) => each.length === address.length)) {
-    issues.error([...path, 'address'], `the tenant has no address of the family of ${formatAddress(address)}`);
+    issues.error([...path, 'address'], `the ${whose} has no address of the family of ${formatAddress(address)}`);
   }
   if (external && value.routeReflectorClient) {
     issues.error(

@@ -14,6 +14,7 @@ import {
 } from '../ip/index.ts';
 import type { NatConfig } from './contract.ts';
 import {
+  ADD_INTERFACE,
   clashes,
   configsOf,
   connectedOf,
@@ -29,6 +30,7 @@ import {
 } from './draft.ts';
 import type { IssueList } from './issue.ts';
 import { type AddressRange, formatRange, inRange, rangesOverlap, sizeOf } from './range.ts';
+import { checkExternalBgp } from './rules-bgp.ts';
 import type { Path } from './source.ts';
 
 export function checkExternal(draft: Draft, issues: IssueList): void {
@@ -39,6 +41,7 @@ export function checkExternal(draft: Draft, issues: IssueList): void {
     if (tenant.nat !== undefined) checkNat({ path, value: tenant }, tenant.nat.value, draft, issues);
     if (tenant.direct) checkDirect({ path, value: tenant }, draft, issues);
   }
+  checkExternalBgp(draft, issues);
   checkNatAddresses(draft, issues);
   checkDirectPrefixes(draft, issues);
 }
@@ -92,9 +95,6 @@ function reservedOf(
     }),
   ];
 }
-
-const ADD_INTERFACE =
-  'needs gateway.external.interface, by which packets leave: { driver: packet, device: …, addresses: […], gateway: … }';
 
 function checkNat(
   { path, value: tenant }: Placed<TenantDraft>,
@@ -188,7 +188,7 @@ function checkDirect({ path, value: tenant }: Placed<TenantDraft>, draft: Draft,
   issues.error(at, `goes without translation, and nat (${nat}) translates: one of the two`, 'key');
 }
 
-function checkDirectPrefixes({ gateway, external, pool, tenants }: Draft, issues: IssueList): void {
+function checkDirectPrefixes({ gateway, external, pool, bgp, tenants }: Draft, issues: IssueList): void {
   const own = external?.value?.addresses ?? [];
   const extents: Extent[] = [
     ...own.map((prefix, i) => ({
@@ -210,8 +210,14 @@ function checkDirectPrefixes({ gateway, external, pool, tenants }: Draft, issues
     const text = `${here} and ${there} (${issues.line(first.path)}) overlap: routed directly, they are in one table`;
     issues.error(second.path, text);
   }
-  for (const { prefix, group, path } of extents) {
+  const peers = configsOf(bgp?.value?.peers ?? []);
+  for (const { prefix, owner, group, path } of extents) {
     if (group === undefined) continue;
+    for (const { path: peer, value } of peers) {
+      if (!contains(prefix, value.address)) continue;
+      const there = `${networkText(prefix)} of ${owner} (${issues.line(path)})`;
+      issues.error([...peer, 'address'], `${formatAddress(value.address)} is in ${there}, and no router outside`);
+    }
     const whole = { first: networkOf(prefix), last: lastOf(prefix) };
     const clash = prefix.address.length === 4 ? pool?.find(({ value }) => rangesOverlap(value, whole)) : undefined;
     if (clash === undefined) continue;

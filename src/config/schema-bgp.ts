@@ -23,11 +23,10 @@ const edits = section({
 }).prefault({});
 
 /** Peers and policies are read entry by entry. */
-export const bgpSchema = section({
+const router = {
   asn: leaf(bgp.readAsn),
   routerId: leaf(bgp.readRouterId).optional(),
   networks: z.array(leaf(words.readPrefix)).default([]),
-  redistribute: z.array(leaf(words.choice(['connected', 'static', 'connection']))).default([]),
   transit: boolean.default(true),
   clusterId: leaf(bgp.readClusterId).optional(),
   clientToClient: boolean.default(true),
@@ -56,6 +55,17 @@ export const bgpSchema = section({
     compareRouterId: boolean.default(false),
   }).prefault({}),
   peers: z.unknown().optional(),
+};
+
+export const bgpSchema = section({
+  ...router,
+  redistribute: z.array(leaf(words.choice(['connected', 'static', 'connection']))).default([]),
+});
+
+/** Of `gateway.external`. */
+export const externalBgpSchema = section({
+  ...router,
+  redistribute: z.array(leaf(words.choice(['connected', 'nat', 'direct']))).default([]),
 });
 
 export const bgpPeerSchema = section({
@@ -113,7 +123,7 @@ export const clauseSchema = section({
 
 export const prefixEntrySchema = section({ prefix: z.unknown(), ge: length, le: length });
 
-export type BgpShape = z.output<typeof bgpSchema>;
+export type BgpShape = z.output<typeof bgpSchema> | z.output<typeof externalBgpSchema>;
 export type BgpPeerShape = z.output<typeof bgpPeerSchema>;
 export type ClauseShape = z.output<typeof clauseSchema>;
 export type EditsShape = z.output<typeof edits>;

@@ -101,6 +101,7 @@ export const gatewaySchema = section({
     ports: section({ ike: port.default(500), natt: port.default(4500) }).prefault({}),
     interface: z.unknown().optional(),
     pool: z.unknown().optional(),
+    bgp: z.unknown().optional(),
   }),
   underlay: z.unknown().optional(),
   keyLog: leaf(words.readText).optional(),

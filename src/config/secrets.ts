@@ -7,7 +7,8 @@
  *   everything else is the secret, octet for octet.
  */
 import { type Bytes, fromHex, Secret } from '../core/index.ts';
-import type { SecretReference, TenantConfig } from './contract.ts';
+import { DEFAULT_COMPARTMENT, type Document, type SecretReference, type TenantConfig } from './contract.ts';
+import type { BgpConfig } from './contract-bgp.ts';
 
 export interface SecretSource {
   /** Octets of a file, its name as it stands in the document; or a sentence. */
@@ -36,7 +37,7 @@ export function resolveSecret(reference: SecretReference, source: SecretSource):
 
 /** A secret that a document refers to. */
 export interface SecretPlace {
-  /** `tenant/connection`, or `tenant/bgp/peer`. */
+  /** `tenant/connection`, or `tenant/bgp/peer`; `default/bgp/peer` of a peer on the external network. */
   readonly name: string;
   readonly reference: SecretReference;
   /** Of its entry in the document. */
@@ -46,17 +47,28 @@ export interface SecretPlace {
 /** What the secret of a BGP peer is called; names of connections have one slash. */
 export const peerSecretName = (tenant: string, peer: string): string => `${tenant}/bgp/${peer}`;
 
-export const secretPlaces = (tenants: readonly TenantConfig[]): SecretPlace[] =>
-  tenants.flatMap(({ name: tenant, connections, bgp }, t) => [
-    ...connections.map(({ name, psk }, c): SecretPlace => {
-      return { name: `${tenant}/${name}`, reference: psk, path: ['tenants', t, 'connections', c, 'auth', 'psk'] };
-    }),
-    ...(bgp?.peers ?? []).flatMap(({ name, md5 }, p): SecretPlace[] =>
-      md5 === undefined
-        ? []
-        : [{ name: peerSecretName(tenant, name), reference: md5, path: ['tenants', t, 'bgp', 'peers', p, 'md5'] }],
-    ),
-  ]);
+export function secretPlaces(document: Document): SecretPlace[] {
+  if (document.role === 'host') return [];
+  const { external } = document.gateway;
+  return [
+    ...peerPlaces(DEFAULT_COMPARTMENT, external.bgp, ['gateway', 'external']),
+    ...document.tenants.flatMap(placesOf),
+  ];
+}
+
+const placesOf = ({ name: tenant, connections, bgp }: TenantConfig, t: number): SecretPlace[] => [
+  ...connections.map(({ name, psk }, c): SecretPlace => {
+    return { name: `${tenant}/${name}`, reference: psk, path: ['tenants', t, 'connections', c, 'auth', 'psk'] };
+  }),
+  ...peerPlaces(tenant, bgp, ['tenants', t]),
+];
+
+const peerPlaces = (tenant: string, bgp: BgpConfig | undefined, path: SecretPlace['path']): SecretPlace[] =>
+  (bgp?.peers ?? []).flatMap(({ name, md5 }, p): SecretPlace[] =>
+    md5 === undefined
+      ? []
+      : [{ name: peerSecretName(tenant, name), reference: md5, path: [...path, 'bgp', 'peers', p, 'md5'] }],
+  );
 
 /** Where a secret comes from, for people: `file hq.psk`, `inline`. */
 export const formatReference = (reference: SecretReference): string =>

@@ -16,7 +16,7 @@ export function planHost(document: HostDocument): HostPlan {
       api,
       gateway: {
         name: host.name,
-        external: { addresses: [], ports: { ike: 500, natt: 4500 }, interface: undefined, pool: [] },
+        external: { addresses: [], ports: { ike: 500, natt: 4500 }, interface: undefined, pool: [], bgp: undefined },
         underlay: host.underlay,
         keyLog: undefined,
         limits: { cookieThreshold: 30, halfOpen: 1000, packets: 1024, bgpAttributeOctets: 1 << 30 },

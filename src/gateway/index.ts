@@ -1,6 +1,6 @@
 /** The gateway as a library: one pure machine for all tenants, its events and actions, and what people see of it. */
 
-export { type Follower, type Recorded, records, type TrialRoute, tryRoute } from './bgp/index.ts';
+export { type Follower, type Recorded, records, type TrialRoute, type TrialSpeaker, tryRoute } from './bgp/index.ts';
 export { type GatewayOptions, MAX_PLANES, slotOf } from './books.ts';
 export type * from './contract.ts';
 export * from './dataplane/index.ts';

@@ -5,15 +5,19 @@
  * and stays with it: `natAddresses` of the gateway's options is what the last `nat-addresses` said.
  * Invariant: a route of compartment 1 into a link is that of one tenant.
  */
+import { DISCARD } from '../compartment/index.ts';
 import {
   assignNatAddresses,
   DEFAULT_COMPARTMENT,
+  directPrefixes,
   type ExternalInterfaceConfig,
   type GatewayDocument,
+  prefixesIn,
   type TenantConfig,
 } from '../config/index.ts';
 import { type Address, formatAddress, formatPrefix, IP_PROTOCOL, ipv4Number, type Prefix } from '../ip/index.ts';
 import { NAT_LIMITS } from '../nat/index.ts';
+import type { Originated } from './bgp/index.ts';
 import type { Books } from './books.ts';
 import type { NatSettings } from './dataplane/index.ts';
 import { macOf } from './network.ts';
@@ -30,6 +34,8 @@ export interface TenantOutside {
   /** Of a NAT. */
   readonly external: Address | undefined;
   readonly natCells: number | undefined;
+  /** What compartment 1 routes to it. */
+  readonly here: readonly Originated[];
   settings: string;
 }
 
@@ -38,6 +44,7 @@ export class Outside {
   readonly #books: Books;
   #addresses: ReadonlyMap<string, Address>;
   #interface: { readonly text: string; readonly number: number; readonly mtu: number } | undefined;
+  readonly #discarded = new Map<string, Prefix>();
   #lastLink = 0;
 
   constructor(books: Books) {
@@ -49,18 +56,28 @@ export class Outside {
     return this.#addresses;
   }
 
+  /** What is behind the links of tenants. */
+  reached(what: 'nat' | 'direct'): readonly Originated[] {
+    return [...this.tenants.values()]
+      .filter(({ external }) => (external === undefined ? 'direct' : 'nat') === what)
+      .flatMap(({ here }) => here);
+  }
+
+  /** Whether `apply` ends compartment 1 as it is. */
+  ends(document: GatewayDocument): boolean {
+    return this.#interface !== undefined && (this.#isDown || this.#interface.text !== textOf(document));
+  }
+
   /** Before tenants are applied: what is left of ways out that changed is gone, and the external interface is there. */
   apply(document: GatewayDocument): void {
     const { interface: config } = document.gateway.external;
     this.#assign(document);
-    const text = config === undefined ? '' : JSON.stringify(config, written);
-    // One that is down is tried once more.
-    const isDown = this.#books.tenants.get(DEFAULT_COMPARTMENT)?.interfaces.get('external')?.problem !== undefined;
-    if (this.#interface !== undefined && (isDown || this.#interface.text !== text)) {
+    if (this.ends(document)) {
       for (const name of [...this.tenants.keys()]) this.#remove(name);
       this.#close();
     }
-    if (config !== undefined && this.#interface === undefined) this.#open(config, text);
+    if (config !== undefined && this.#interface === undefined) this.#open(config, textOf(document));
+    this.#discardPool(document);
     const wanted = new Map(document.tenants.map((tenant) => [tenant.name, this.#textOf(tenant)]));
     for (const [name, { text: had }] of [...this.tenants]) if (wanted.get(name) !== had) this.#remove(name);
   }
@@ -98,11 +115,45 @@ export class Outside {
     this.#addresses = assigned;
   }
 
+  /** Then it is tried once more. */
+  get #isDown(): boolean {
+    return this.#books.tenants.get(DEFAULT_COMPARTMENT)?.interfaces.get('external')?.problem !== undefined;
+  }
+
+  /** RFC 4632 §5.1: of what may be told as one, what no tenant has goes nowhere, rather than back to who sent it. */
+  #discardPool({ gateway }: GatewayDocument): void {
+    const first = this.#books.tenants.get(DEFAULT_COMPARTMENT);
+    if (first === undefined) return;
+    const { bgp, pool } = gateway.external;
+    const wanted = new Map(
+      (bgp === undefined ? [] : pool.flatMap(prefixesIn)).map((each) => [formatPrefix(each), each]),
+    );
+    const { number: compartment } = first;
+    for (const [text, prefix] of this.#discarded) {
+      if (wanted.has(text)) continue;
+      first.command({ do: 'remove-route', compartment, prefix, interface: DISCARD, origin: 'nat' });
+      this.#discarded.delete(text);
+    }
+    for (const [text, prefix] of wanted) {
+      if (this.#discarded.has(text)) continue;
+      const route = {
+        prefix,
+        interface: DISCARD,
+        origin: 'nat',
+        preference: 254,
+        why: 'the pool: no tenant has it',
+      } as const;
+      first.command({ do: 'add-route', compartment, route });
+      this.#discarded.set(text, prefix);
+    }
+  }
+
   #open(config: ExternalInterfaceConfig, text: string): void {
     const books = this.#books;
     const { driver, device, mtu, addresses, gateways, hostRoutes } = config;
     const mac = macOf(config.mac, `${books.resolved!.document.gateway.name}/external`);
-    const tenant = new Tenant(books, { ...EMPTY, name: DEFAULT_COMPARTMENT }, 1);
+    const { bgp } = books.resolved!.document.gateway.external;
+    const tenant = new Tenant(books, { ...EMPTY, name: DEFAULT_COMPARTMENT, bgp }, 1);
     books.tenants.set(DEFAULT_COMPARTMENT, tenant);
     const iface = { name: 'external', driver, device, mtu, addresses, mac, hostAddresses: [], hostRoutes };
     const { number, port } = tenant.addInterface(iface);
@@ -131,9 +182,11 @@ export class Outside {
     const tenant = this.#books.tenants.get(DEFAULT_COMPARTMENT);
     if (tenant === undefined) return;
     this.#interface = undefined;
+    this.#discarded.clear();
     tenant.removeInterface('external');
     this.#books.emit({ do: 'close-interface', tenant: tenant.name, interface: 'external' });
     this.#books.tenants.delete(DEFAULT_COMPARTMENT);
+    this.#books.byCompartment.delete(tenant.number);
     tenant.command({ do: 'remove-compartment', compartment: tenant.number });
     this.#books.giveSlot(tenant.cells);
   }
@@ -147,7 +200,7 @@ export class Outside {
         ? undefined
         : `nat ${formatAddress(external)} ${nat.routes.map(formatPrefix).join()}`;
     }
-    return tenant.direct ? `direct ${prefixesOf(tenant).map(formatPrefix).join()}` : undefined;
+    return tenant.direct ? `direct ${directPrefixes(tenant).map(formatPrefix).join()}` : undefined;
   }
 
   #add(tenant: Tenant): void {
@@ -185,13 +238,13 @@ export class Outside {
     });
     const slots = [insideCells, outsideCells, ...(natCells === undefined ? [] : [natCells])];
     const settings = JSON.stringify(nat, written);
-    this.tenants.set(tenant.name, { text, link, inside, outside, slots, external, natCells, settings });
     tenant.ways.set(inside, { config: { name: 'outside' } });
     first.ways.set(outside, { config: { name: `tenant:${tenant.name}` } });
-    const here = external === undefined ? prefixesOf(tenant.config) : [{ address: external, length: 32 }];
+    const here = external === undefined ? directPrefixes(tenant.config) : [{ address: external, length: 32 }];
     const what = external === undefined ? 'directly routed' : 'NAT address';
-    for (const prefix of here) {
-      const why = `${what} of tenant ${tenant.name}`;
+    const reached = here.map((prefix) => ({ prefix, why: `${what} of tenant ${tenant.name}` }));
+    this.tenants.set(tenant.name, { text, link, inside, outside, slots, external, natCells, settings, here: reached });
+    for (const { prefix, why } of reached) {
       const route = { prefix, interface: outside, origin: 'nat', preference: 2, why } as const;
       first.command({ do: 'add-route', compartment: first.number, route });
       if (external !== undefined)
@@ -237,20 +290,6 @@ export class Outside {
   }
 }
 
-/**
- * What of a tenant the external network reaches without translation: its subnets, its interfaces, what lies behind them. Discard routes too:
- * the tenant's compartment discards what here would go back to where it came from.
- */
-export function prefixesOf({ subnets, interfaces, routes, customerRoutes }: TenantConfig): Prefix[] {
-  const all = [
-    ...subnets.flatMap(({ addresses }) => addresses),
-    ...interfaces.flatMap(({ addresses }) => addresses),
-    ...routes.map(({ prefix }) => prefix),
-    ...customerRoutes.map(({ prefix }) => prefix),
-  ];
-  return all.filter(({ length }) => length > 0);
-}
-
 function settingsOf({ nat }: TenantConfig): NatSettings {
   const { filtering, rules, timeouts, limits } = nat!;
   return {
@@ -266,12 +305,15 @@ function settingsOf({ nat }: TenantConfig): NatSettings {
   };
 }
 
+/** What of a document compartment 1 is made of. */
+const textOf = ({ gateway }: GatewayDocument): string => JSON.stringify(gateway.external.interface ?? '', written);
+
 const DEFAULT_ROUTES: readonly Prefix[] = [
   { address: new Uint8Array(4), length: 0 },
   { address: new Uint8Array(16), length: 0 },
 ];
 
-const EMPTY: Omit<TenantConfig, 'name'> = {
+const EMPTY: Omit<TenantConfig, 'name' | 'bgp'> = {
   rdid: undefined,
   subnets: [],
   lookup: [],
@@ -281,7 +323,6 @@ const EMPTY: Omit<TenantConfig, 'name'> = {
   interfaces: [],
   routes: [],
   connections: [],
-  bgp: undefined,
 };
 
 const written = (_key: string, value: unknown): unknown =>

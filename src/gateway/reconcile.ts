@@ -38,9 +38,12 @@ export class Reconciler {
     const { addresses } = resolved.document.gateway.external;
     this.#listen(addresses);
     this.#underlay(before, resolved);
+    const replaced = this.#dismissFirst(resolved, changed, now);
     books.outside.apply(resolved.document);
     this.#release(resolved, changed);
     for (const config of resolved.document.tenants) this.#tenant(config, resolved, changed, now);
+    const first = books.tenants.get(DEFAULT_COMPARTMENT);
+    if (first !== undefined) this.#router(first, resolved, changed, replaced, now);
     const tunnels = [...books.tunnels.values()];
     // Of a connection that is made anew the IKE SA goes, too, though nothing may have changed that IKE knows of.
     if (changed.connections.size > 0)
@@ -123,6 +126,17 @@ export class Reconciler {
     }
     router.dismiss(bgp, (peer) => changed.peerSecrets.has(peerSecretName(name, peer)), now);
     return undefined;
+  }
+
+  /** The router of compartment 1, before what it speaks from may go. */
+  #dismissFirst({ document }: ResolvedDocument, changed: Changed, now: Millis): TenantRouter | undefined {
+    const first = this.#books.tenants.get(DEFAULT_COMPARTMENT);
+    if (first === undefined) return undefined;
+    first.config = { ...first.config, bgp: document.gateway.external.bgp };
+    if (first.router === undefined || !this.#books.outside.ends(document)) return this.#dismiss(first, changed, now);
+    const { router } = first;
+    this.#closeRouter(first, now);
+    return router;
   }
 
   #router(

@@ -87,7 +87,7 @@ export function resolveDocument(text: string, secrets: ReadonlyMap<string, Secre
 
 function inlineSecrets(document: GatewayDocument, given: ReadonlyMap<string, Secret>): ReadonlyMap<string, Secret> {
   const secrets = new Map(given);
-  for (const { name, reference } of secretPlaces(document.tenants))
+  for (const { name, reference } of secretPlaces(document))
     if (reference.from === 'inline') secrets.set(name, reference.value);
   return secrets;
 }

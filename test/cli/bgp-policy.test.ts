@@ -176,3 +176,30 @@ describe('bgp policy test', () => {
     expect([exit, err.includes(problem), err]).toEqual([2, true, err]);
   });
 });
+
+test('the router of the external network: its peers are those of default, and what tenants are is refused', async () => {
+  const outside = join(folder, 'outside.yaml');
+  writeFileSync(
+    outside,
+    `version: 1
+gateway:
+  external:
+    addresses: [203.0.113.10]
+    interface: { driver: packet, device: eth1, addresses: [203.0.113.11/24] }
+    pool: 198.18.7.48/28
+    bgp: { asn: 65010, peers: [{ name: up, address: 203.0.113.1, asn: 65000, import: all, export: all }, { name: in, address: 203.0.113.2, asn: 65010 }] }
+tenants: [{ name: fabrikam, nat: {} }]
+`,
+  );
+  const ask = (words: string) => run(`bgp policy test -c ${outside} ${words}`.split(' '));
+  for (const peer of ['up', 'in']) {
+    const refused = {
+      exit: 1,
+      out: expect.stringMatching(`^198.18.7.50/32 from default/${peer}: refused: a tenant's prefix`),
+    };
+    expect(await ask(`--peer ${peer} --local-preference 100 198.18.7.50/32`)).toMatchObject(refused);
+    expect(await ask(`--peer ${peer} --local-preference 100 --tenant default 0.0.0.0/0`)).toMatchObject({ exit: 0 });
+  }
+  const told = await ask('--peer default/up --direction out 198.18.7.50/32');
+  expect(told).toMatchObject({ exit: 0, out: expect.stringMatching(/next hop +self +203\.0\.113\.11\n/) });
+});

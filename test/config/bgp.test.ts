@@ -38,6 +38,7 @@ describe('the router', () => {
       asn: 65010,
       routerId: 0x0a010001,
       networks: [],
+      tenantPrefixes: [],
       redistribute: [],
       transit: true,
       clusterId: undefined,

@@ -1,7 +1,17 @@
 import { describe, expect, test } from 'vitest';
-import { type Document, formatIssue, gatewayTenants, readDocument } from '../../src/config/index.ts';
+import {
+  type Document,
+  diffDocuments,
+  formatChanges,
+  formatIssue,
+  type GatewayDocument,
+  gatewayTenants,
+  readDocument,
+  secretPlaces,
+  showDocument,
+} from '../../src/config/index.ts';
 import { parseMac } from '../../src/config/mac.ts';
-import { parseAddress, parsePrefix } from '../../src/ip/index.ts';
+import { formatPrefix, parseAddress, parsePrefix } from '../../src/ip/index.ts';
 
 const INTERFACE = '{ driver: packet, device: eth0, addresses: [203.0.113.10/24], gateway: 203.0.113.1 }';
 const POOL = '203.0.113.50-203.0.113.99';
@@ -435,6 +445,80 @@ describe('direct routing', () => {
     ]);
     expect(issuesOf({ external }, blue('203.0.113.96/28'))).toEqual([
       'g:9:65: tenants[0].subnets[0].prefix: 203.0.113.96/28 and 203.0.113.50-203.0.113.99 of gateway.external.pool (line 6) overlap',
+    ]);
+  });
+});
+
+describe('the router of the external network', () => {
+  const bgpOf = (bgp: string, external = INTERFACE): string[] =>
+    issuesOf({ external: `${external}\n    bgp: ${bgp}` }, '{ name: blue, nat: {} }', GREEN).map((issue) =>
+      issue.replace('gateway.external.bgp', 'B'),
+    );
+  const GREEN = '{ name: green, direct: true, interfaces: [{ name: lan, addresses: [172.16.0.1/24] }] }';
+  const PEER = 'name: up, address: 203.0.113.1, asn: 65000, import: all, export: all';
+
+  test('defaults, and what no peer may say the way to: the pool and directly routed tenants', () => {
+    const parts = { external: `${INTERFACE}\n    bgp: { asn: 65010, redistribute: [connected, nat, direct] }` };
+    const { gateway } = read(parts, '{ name: blue, nat: {} }', GREEN) as GatewayDocument;
+    const { bgp } = gateway.external;
+    expect(bgp).toMatchObject({ asn: 65010, routerId: 0xcb00710a, redistribute: ['connected', 'nat', 'direct'] });
+    expect(bgp!.tenantPrefixes.map(formatPrefix)).toEqual([
+      '203.0.113.50/31',
+      '203.0.113.52/30',
+      '203.0.113.56/29',
+      '203.0.113.64/27',
+      '203.0.113.96/30',
+      '172.16.0.0/24',
+    ]);
+  });
+
+  test('a tenant has none of its words, and it none of a tenant’s', () => {
+    expect(bgpOf('{ asn: 65010, redistribute: [static] }')).toEqual([
+      'g:6:39: B.redistribute[0]: must be connected, nat or direct, not "static"',
+    ]);
+    expect(
+      issuesOf(
+        {},
+        '{ name: blue, interfaces: [{ name: lan, addresses: [10.1.0.1/24] }], bgp: { asn: 1, redistribute: [nat] } }',
+      ),
+    ).toEqual([expect.stringMatching(/must be connected, static or connection, not "nat"$/)]);
+  });
+
+  test('it speaks from addresses of the external interface, with a router that is on no tenant’s side', () => {
+    expect(bgpOf(`{ asn: 65010, peers: [{ ${PEER}, md5: { file: up.md5 } }] }`)).toEqual([]);
+    expect(issuesOf({ external: '', pool: `${POOL}\n    bgp: { asn: 65010 }` }, '{ name: blue }')).toEqual([
+      expect.stringMatching(/gateway\.external\.bgp: needs gateway\.external\.interface/),
+    ]);
+    expect(bgpOf('{ asn: 65010, routerId: 192.0.2.1 }', '{ driver: tun }')).toEqual([
+      expect.stringMatching(/B: needs an address of its own to speak from: addresses of gateway\.external\.interface$/),
+    ]);
+    const at = (address: string) => bgpOf(`{ asn: 65010, peers: [{ ${PEER.replace('203.0.113.1', address)} }] }`);
+    expect(at('203.0.113.60')).toEqual([
+      expect.stringMatching(
+        /203\.0\.113\.60 is in 203\.0\.113\.50-203\.0\.113\.99 of gateway\.external\.pool \(line 7\): those are the tenants'$/,
+      ),
+    ]);
+    expect(at('172.16.0.9')).toEqual([
+      expect.stringMatching(/172\.16\.0\.9 is in 172\.16\.0\.0\/24 of green \(line 11\), and no router outside$/),
+    ]);
+    expect(at('203.0.113.10')).toEqual([expect.stringMatching(/203\.0\.113\.10 is the external interface's own/)]);
+    expect(at('2001:db8::1')).toEqual([expect.stringMatching(/the external interface has no address of the family/)]);
+  });
+
+  test('it is what was read when it is written, what changed in it is named by the tenant default, and its secrets are found', () => {
+    const bgp = (rest: string) => ({
+      external: `${INTERFACE}\n    bgp: { asn: 65010, peers: [{ ${PEER}, md5: { file: up.md5 }${rest} }] }`,
+    });
+    const [before, after] = [read(bgp(''), GREEN), read(bgp(', holdSeconds: 30'), GREEN)];
+    expect(readDocument(showDocument(before), 'g').document).toEqual(before);
+    expect(formatChanges(diffDocuments(before, after))).toEqual(['~ bgp peer default/up: holdSeconds 90 → 30']);
+    expect(formatChanges(diffDocuments(before, read({}, GREEN)))).toEqual(['- bgp default', '- bgp peer default/up']);
+    expect(secretPlaces(before)).toEqual([
+      {
+        name: 'default/bgp/up',
+        reference: { from: 'file', value: 'up.md5' },
+        path: ['gateway', 'external', 'bgp', 'peers', 0, 'md5'],
+      },
     ]);
   });
 });

@@ -26,6 +26,8 @@ export interface DaemonSettings {
   readonly multihop?: boolean;
   /** What it tells has no communities. */
   readonly plain?: boolean;
+  /** What it hears is in the kernel's table, too (BIRD). */
+  readonly kernel?: boolean;
   /** Never dials. */
   readonly passive?: boolean;
   readonly holdSeconds?: number;

@@ -112,7 +112,7 @@ ${option(s.multihop, 'multihop')}${option(s.passive, 'passive')}${option(s.md5, 
 router id ${link.theirs};
 protocol device {}
 protocol direct { ipv4; ipv6; }
-protocol static static4 { ipv4; ${statics(v4Of(announced))} }
+${s.kernel === true ? 'protocol kernel { ipv4 { import none; export where source = RTS_BGP; }; }\n' : ''}protocol static static4 { ipv4; ${statics(v4Of(announced))} }
 protocol static static6 { ipv6; ${statics(v6Of(announced))} }
 ${peers.map(session).join('')}`;
 }

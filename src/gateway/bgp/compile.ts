@@ -53,6 +53,9 @@ export function compilePeer(
   otherAddress: Address | undefined,
 ): PeerSettings {
   const { maxPrefixes } = peer;
+  // Where tenants' prefixes are kept from peers, an internal one has a policy in any case.
+  const isKept = router.tenantPrefixes.length > 0 && peer.asn === router.asn;
+  const imported = peer.import ?? (isKept ? 'all' : undefined);
   return {
     name: peer.name,
     session: compileSession(router, peer, connected),
@@ -63,7 +66,7 @@ export function compilePeer(
     defaultOriginate: peer.defaultOriginate,
     ...(peer.addPaths === undefined ? {} : { addPaths: peer.addPaths }),
     ...(otherAddress === undefined ? {} : { otherAddress }),
-    ...(peer.import === undefined ? {} : { import: compilePolicy(peer.import, router, 'import') }),
+    ...(imported === undefined ? {} : { import: compilePolicy(imported, router, 'import') }),
     ...(peer.export === undefined && router.transit
       ? {}
       : { export: compilePolicy(peer.export ?? defaultExport(router, peer), router, 'export', router.transit) }),

@@ -3,13 +3,14 @@
  *
  * Read first: RFC 4271 §9.1.2.1. A next hop is looked up among routes that are not BGP's own. On a point-to-point interface (a tunnel, a TUN)
  * it means no more than the interface; on a segment it is who forwards, or whom the route to it names. What would be discarded on its way
- * there cannot be reached. RFC 4632 §5.1: what an aggregate of ours matches and nothing longer does is discarded.
+ * there cannot be reached; nor can, in compartment 1, what is behind a link: no router outside says what goes to a tenant.
+ * RFC 4632 §5.1: what an aggregate of ours matches and nothing longer does is discarded.
  * A prefix is known by its row in the tables: here it is two entries of a list, its plan (`plans.ts`) and its octets, which its routes share.
  * What a full table refuses is known, and tried again. What concerns many prefixes at once, a way that is another or room in a table that was
  * full, is done in parts (`proceed`), so that nobody else waits for all of it.
  */
 import type { Resolution } from '../../bgp/index.ts';
-import { DISCARD, type Route } from '../../compartment/index.ts';
+import { DISCARD, type InterfaceKind, type Route } from '../../compartment/index.ts';
 import { type Address, formatAddress, formatPrefix, type Prefix } from '../../ip/index.ts';
 import type { Tenant } from '../tenant.ts';
 import { DISCARDED, latest, NOTHING, newWay, type Plan, Plans, type Way } from './plans.ts';
@@ -66,6 +67,8 @@ export class Installed {
     if (route === undefined) return { metric: 0, usable: false, why: `no route to ${formatAddress(address)}` };
     if (route.interface === DISCARD)
       return { metric: 0, usable: false, why: `${formatPrefix(route.prefix)} is discarded` };
+    if (this.#leadsIntoTenant(route))
+      return { metric: 0, usable: false, why: `${formatPrefix(route.prefix)} is a tenant's` };
     // The metric of a connection says which of two with one route stands by, and no distance.
     const metric = route.origin === 'static' ? (route.metric ?? 0) : 0;
     return { metric, usable: true, why: route.why };
@@ -194,13 +197,21 @@ export class Installed {
 
   #wayTo(address: Address): Way | undefined {
     const by = this.routeTo(address);
-    if (by === undefined || by.interface === DISCARD) return undefined;
+    if (by === undefined || by.interface === DISCARD || this.#leadsIntoTenant(by)) return undefined;
     return newWay(by.interface, this.#forwarder(by, address));
+  }
+
+  #leadsIntoTenant(route: Route): boolean {
+    return this.#tenant.number === FIRST_COMPARTMENT && this.#kindOf(route) === 'link';
+  }
+
+  #kindOf(route: Route): InterfaceKind | undefined {
+    return this.#tenant.compartment.interfaces().find(({ number }) => number === route.interface)?.kind;
   }
 
   /** Who takes packets on the interface of the way: nobody by name on a point-to-point one. */
   #forwarder(by: Route, hop: Address): Address | undefined {
-    const kind = this.#tenant.compartment.interfaces().find(({ number }) => number === by.interface)?.kind;
+    const kind = this.#kindOf(by);
     if (kind === 'tun' || kind === 'connection' || kind === 'link') return undefined;
     const named = by.nextHop ?? hop;
     // RFC 8950: an IPv6 next hop of an IPv4 route is resolved by its own route only.
@@ -213,6 +224,9 @@ function has(ways: Iterable<Way>, way: Way): boolean {
   for (const each of ways) if (each === way || each.text === way.text) return true;
   return false;
 }
+
+/** Whose links lead into tenants. */
+const FIRST_COMPARTMENT = 1;
 
 /** Prefixes that are looked at for one that may be changed. */
 const LOOKS = 16;

@@ -2,8 +2,10 @@
 import { type ClauseRecord, compilePolicy as compileRecord, type Policy } from '../../bgp/index.ts';
 import { type BgpConfig, clauseRecord, type PolicyConfig } from '../../config/index.ts';
 import { invariant } from '../../core/index.ts';
+import { formatPrefix } from '../../ip/index.ts';
 
 /**
+ * No peer says where prefixes of tenants are: a part of one would win over the link to its tenant, by the longest match.
  * `transit`: whether routes that others have told us pass; a route of our own AS has an empty path. A clause is called what the document
  * calls it: `import[0]`.
  */
@@ -13,7 +15,7 @@ export function compilePolicy(
   where: 'import' | 'export',
   transit = true,
 ): Policy {
-  const own: readonly ClauseRecord[] = transit ? [] : [{ name: 'transit: false', asPath: '.', action: 'reject' }];
+  const own: readonly ClauseRecord[] = where === 'import' ? keepTenants(router) : transit ? [] : [NO_TRANSIT];
   const clauses =
     typeof config === 'string'
       ? config === 'all'
@@ -25,3 +27,20 @@ export function compilePolicy(
   invariant(compiled.ok, 'the document check compiled every clause');
   return compiled.policy;
 }
+
+const NO_TRANSIT: ClauseRecord = { name: 'transit: false', asPath: '.', action: 'reject' };
+
+const keepTenants = ({ tenantPrefixes }: BgpConfig): readonly ClauseRecord[] =>
+  tenantPrefixes.length === 0
+    ? []
+    : [
+        {
+          name: "a tenant's prefix",
+          prefixes: tenantPrefixes.map((prefix) => ({
+            prefix: formatPrefix(prefix),
+            ge: prefix.length,
+            le: prefix.address.length * 8,
+          })),
+          action: 'reject',
+        },
+      ];

@@ -1,11 +1,13 @@
 /**
- * The BGP router of one compartment: a speaker, its transport, and the routes between them and the compartment.
+ * The BGP router of one compartment, a tenant's or compartment 1: a speaker, its transport, and the routes between them and
+ * the compartment.
  *
  * Read first: RFC 4271 §3.2, §9.1.2.1 (next hops); docs/architecture.md.
  * It speaks from the compartment's own addresses by TCP of its own, so addresses of two tenants may be the same. A next hop is reached by
  * what the compartment knows without BGP: never by a route that it stands for itself, and a route learned through a tunnel never
  * leads to the tunnel's own end, which is in compartment 1.
- * Invariants: nothing here refers to another tenant; what BGP has put into the FIB is what the tables say, whatever order changes come in.
+ * Invariants: nothing here refers to another tenant, but that the router of compartment 1 may tell what links lead to; what BGP has put
+ * into the FIB is what the tables say, whatever order changes come in.
  */
 import {
   type AttributeAccount,
@@ -32,7 +34,7 @@ import {
   type Timed,
 } from '../../core/index.ts';
 import { md5 } from '../../crypto/index.ts';
-import { type Address, contains, formatPrefix, parsePrefix } from '../../ip/index.ts';
+import { type Address, contains, formatPrefix } from '../../ip/index.ts';
 import type { Books } from '../books.ts';
 import type { BgpCommand } from '../contract.ts';
 import type { Tenant } from '../tenant.ts';
@@ -48,7 +50,7 @@ import {
 } from './compile.ts';
 import { Installed } from './installed.ts';
 import { LogPace } from './log-pace.ts';
-import { originations } from './originations.ts';
+import { Originations, originations, type ReachedTenants } from './originations.ts';
 import { reportChosen, reportEvent, reportFull } from './reports.ts';
 import { BgpTransport, type TransportPeer } from './transport.ts';
 import { Troubles } from './troubles.ts';
@@ -81,8 +83,7 @@ export class TenantRouter implements Timed {
   readonly #tenant: Tenant;
   readonly #events: SpeakerEvent[] = [];
   readonly #installed: Installed;
-  /** What is originated: prefix to words. */
-  #originated = new Map<string, string>();
+  readonly #originations: Originations;
   /** Words of the way to each peer, where that is a tunnel: whether it was up. */
   readonly #paths = new Map<string, boolean>();
   readonly #plans = new Map<string, PeerPlan>();
@@ -116,6 +117,7 @@ export class TenantRouter implements Timed {
       compileRib(config, (address) => this.#installed.resolve(address), this.account),
       random,
     );
+    this.#originations = new Originations(this.speaker);
     this.transport = new BgpTransport({
       random,
       md5,
@@ -180,7 +182,8 @@ export class TenantRouter implements Timed {
 
   /** Routes, interfaces or tunnels of the compartment have changed. */
   settled(now: Millis): void {
-    this.#originate();
+    const reached: ReachedTenants = (what) => this.#books.outside.reached(what);
+    this.#originations.renew(originations(this.config, this.#tenant.compartment, reached));
     this.#followPaths();
     this.#installed.reconsider();
     this.#events.push({ type: 'next-hops' });
@@ -377,20 +380,6 @@ export class TenantRouter implements Timed {
   #dampen({ dampening }: BgpConfig, now: Millis): void {
     if (JSON.stringify(dampening) === JSON.stringify(this.config.dampening)) return;
     this.speaker.rib.dampen(dampening && compileDampening(dampening), now);
-  }
-
-  /** Networks of the document, and routes of the compartment that are to be told. */
-  #originate(): void {
-    const wanted = new Map<string, string>();
-    for (const { prefix, why } of originations(this.config, this.#tenant.compartment)) {
-      const text = formatPrefix(prefix);
-      if (wanted.has(text)) continue;
-      wanted.set(text, why);
-      if (this.#originated.get(text) !== why) this.speaker.originate(prefix, { why });
-      this.#originated.delete(text);
-    }
-    for (const text of this.#originated.keys()) this.speaker.withdraw(parsePrefix(text)!);
-    this.#originated = wanted;
   }
 
   /**

@@ -23,7 +23,7 @@ import {
   toldTo,
   whyTold,
 } from '../../bgp/index.ts';
-import type { BgpConfig, BgpPeerConfig, TenantConfig } from '../../config/index.ts';
+import type { BgpConfig, BgpPeerConfig } from '../../config/index.ts';
 import { concat, EMPTY, invariant } from '../../core/index.ts';
 import { type Address, formatPrefix, type Prefix } from '../../ip/index.ts';
 import type { BgpTrialStatus } from '../status-bgp.ts';
@@ -42,9 +42,15 @@ export interface TrialRoute {
   readonly communities: readonly string[];
 }
 
+/** Whose router it is, and its own addresses. */
+export interface TrialSpeaker {
+  readonly name: string;
+  readonly addresses: readonly Prefix[];
+}
+
 /** A sentence where there is no such community. */
 export function tryRoute(
-  tenant: TenantConfig,
+  of: TrialSpeaker,
   router: BgpConfig,
   peer: BgpPeerConfig,
   direction: 'in' | 'out',
@@ -57,10 +63,12 @@ export function tryRoute(
     communities.push(parsed);
   }
   const rib = new Rib(compileRib(router, () => ({ metric: 0, usable: true, why: 'a trial' })));
-  const of = { tenant: tenant.name, peer: peer.name, direction, prefix: formatPrefix(route.prefix) };
-  const number = rib.add(peerOptions(tenant, router, peer));
+  const number = rib.add(peerOptions(of, router, peer));
   return {
-    ...of,
+    tenant: of.name,
+    peer: peer.name,
+    direction,
+    prefix: formatPrefix(route.prefix),
     ...(direction === 'in' ? comesIn(rib, number, route, communities) : goesOut(rib, number, route, communities)),
   };
 }
@@ -134,8 +142,7 @@ function communityAttributes(communities: readonly Community[]): PathAttribute[]
   });
 }
 
-function peerOptions(tenant: TenantConfig, router: BgpConfig, peer: BgpPeerConfig): PeerOptions {
-  const own = [...tenant.interfaces, ...tenant.subnets].flatMap(({ addresses }) => addresses);
+function peerOptions({ addresses: own }: TrialSpeaker, router: BgpConfig, peer: BgpPeerConfig): PeerOptions {
   const at = (length: number) => own.find(({ address }) => address.length === length)?.address;
   const { address } = peer;
   const other = at(address.length === 4 ? 16 : 4);
