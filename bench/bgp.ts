@@ -3,13 +3,15 @@
  *
  * One sender → daemon → one receiver: the time until the receiver has all, and until all is withdrawn, of one attribute set and of a full
  * feed. A mesh: 256 peers that each say 10,000 prefixes, the same for all, and are told the best of each. In every round each daemon has its
- * turn, freshly started, with its peers in one process that is the same for all. Then routers of tenants, many in one process, of Bulkhead
- * alone. Needs root. Arguments: rounds, feeds (`one-set`, `full`, `mesh`, `tenants`), daemons.
+ * turn, freshly started, with its peers in one process that is the same for all. Then, of Bulkhead alone and in process, routers of many
+ * tenants, and a gateway from TCP to the FIB of a tenant. Needs root. Arguments: rounds, feeds (`one-set`, `full`, `mesh`, `tenants`,
+ * `gateway`), daemons.
  */
 import { loadavg } from 'node:os';
 import { join } from 'node:path';
 import { DAEMONS, type Daemon, isInstalled, type Places, versionOf } from './bgp/daemons.ts';
 import { FEED_NAMES, type FeedName, meshPeers, RECEIVER_AS, SENDER_AS } from './bgp/feeds.ts';
+import { gateway } from './bgp/gateway.ts';
 import { tenants } from './bgp/tenants.ts';
 import { type FeedTurn, feedTurn, type MeshTurn, meshTurn, type Taken } from './bgp/turn.ts';
 import { Wire } from './bgp/wire.ts';
@@ -18,7 +20,7 @@ import { machineFacts, median, print, printTable, ROOT } from './support.ts';
 const FEED_FILE = join(ROOT, 'test/vectors/bgp/jinx-20140530-as30844-fullview.as4.bgp.gz');
 const [ROUNDS, FEEDS, NAMES] = [
   Number(process.argv[2] ?? 3),
-  (process.argv[3] ?? 'one-set,full,mesh,tenants').split(','),
+  (process.argv[3] ?? 'one-set,full,mesh,tenants,gateway').split(','),
   process.argv[4]?.split(','),
 ];
 const DAEMON = '10.254.0.1';
@@ -133,7 +135,8 @@ async function main(): Promise<void> {
     if (known !== undefined) await feed(installed, known);
     else if (name.startsWith('mesh')) await mesh(installed, name);
     else if (name === 'tenants') tenants();
-    else print(`${name} is none of one-set, full, mesh, mesh:PEERSxROUTES, tenants`);
+    else if (name === 'gateway') for (const one of FEED_NAMES) gateway(ROUNDS, one, FEED_FILE);
+    else print(`${name} is none of one-set, full, mesh, mesh:PEERSxROUTES, tenants, gateway`);
   }
   print(`load average ${loadavg()[0]!.toFixed(1)} at the end`);
 }

@@ -16,7 +16,7 @@ import { addr } from '../../support/packets.ts';
 export const TENANTS = ['blue', 'red'] as const;
 export type TenantName = (typeof TENANTS)[number];
 export const PEER = addr('10.1.0.9');
-export const PEER_AS = 65_020;
+export const PEER_AS = 30_844;
 const GATEWAY = addr('10.1.0.1');
 const GATEWAY_AS = 64_900;
 
@@ -183,6 +183,7 @@ export class Load {
         if (packet !== undefined) this.handle({ type: 'packet', tenant, interface: 'inside', packet });
       }
       if (this.#toGateway.length > 0 || this.#toSites.length > 0) continue;
+      if (isDone()) return;
       const due = [this.gateway.deadline()?.at ?? until, ...Object.values(this.sites).map(({ dueAt }) => dueAt)];
       this.now = Math.min(until, Math.max(this.now, Math.min(...due)));
     }
