@@ -187,10 +187,11 @@ describe('commands', () => {
     });
     const summary = (await run('bgp', backend)).out.split('\n').filter((line) => line.startsWith('10.2.0.1'));
     expect(summary).toEqual([
-      '10.2.0.1  4  65020        5        7       0    0     0    never  Idle (Admin)       0  hq    stopped: back at noon',
+      '10.2.0.1  4  65020        5        7       0    0     0  00:00:00  Idle (Admin)       0  hq    stopped: back at noon',
       '10.2.0.1  4  65020        5        6       2    0     0  00:00:10             2       1  hq',
     ]);
-    expect((await run('bgp peers contoso/hq', backend)).exit).toBe(0);
+    const { exit, out } = await run('bgp peers contoso/hq', backend);
+    expect([exit, out.split('\n')[0]]).toEqual([0, 'contoso/hq  Idle (Admin)  for 00:00:00: stopped: back at noon']);
     const [far] = it.sites.gateway.bgp.peers(it.timeline.now);
     expect(far?.lastErrorReceived?.words).toBe('Hard Reset, Cease: Administrative Shutdown, "back at noon"');
     expect((await run('bgp up contoso/hq', backend)).err).not.toContain('stopped');
