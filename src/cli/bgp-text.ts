@@ -78,7 +78,8 @@ export function peerLines(peer: BgpPeerStatus, palette: Palette): string[] {
   const up = peer.state === 'Established';
   const style = up ? palette.good : peer.shutdown ? palette.dim : palette.bad;
   const state = peer.shutdown ? `${peer.state} (Admin)` : peer.state;
-  const since = up ? `for ${peer.peerUptime}` : (peer.why ?? '');
+  const held = peer.peerUptime === 'never' ? [] : [`for ${peer.peerUptime}`];
+  const since = [...held, ...(up || peer.why === undefined ? [] : [peer.why])].join(': ');
   const link = peer.kind === 'external' ? 'external' : peer.kind === 'client' ? 'internal, our client' : 'internal';
   const rows: readonly (readonly [string, string | undefined])[] = [
     ['remote', `${peer.address}, AS ${peer.remoteAs}${peer.remoteId === undefined ? '' : `, ID ${peer.remoteId}`}`],

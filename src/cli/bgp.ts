@@ -9,7 +9,7 @@ import type {
   BgpRouteStatus,
   BgpSummaryStatus,
 } from '../gateway/status-bgp.ts';
-import { formatAddress, parseAddress } from '../ip/index.ts';
+import { formatAddress, parseAddress, parsePrefix } from '../ip/index.ts';
 import * as words from './bgp-text.ts';
 import { type Client, clientFor } from './client.ts';
 import { type Call, CliError, EXIT, printJson, printLines, wantsJson } from './io.ts';
@@ -64,7 +64,11 @@ export async function showAdvertised(call: Call): Promise<number> {
 /** Exit 1 when the tables have nothing for it. */
 export async function explain(call: Call): Promise<number> {
   const path = `/v1/tenants/${encodeURIComponent(requiredTenant(call))}/bgp/explain`;
-  const query = `?to=${encodeURIComponent(call.args[0]!)}`;
+  const to = call.args[0]!;
+  if ((parseAddress(to) ?? parsePrefix(to)) === undefined) {
+    throw usage(`${to} is neither an address nor a prefix without bits of a host`, 'See: bulkhead bgp explain --help');
+  }
+  const query = `?to=${encodeURIComponent(to)}`;
   const items = await clientFor(call).call<BgpExplanationStatus>('GET', `${path}${query}`);
   const explanation = items[0]!;
   if (wantsJson(call)) printJson(call.io, envelope('bgp-explanation', items));
@@ -77,7 +81,10 @@ export async function command(call: Call, verb: BgpCommandStatus['command']): Pr
   const client = clientFor(call);
   const all = call.options.all === true;
   const [how, ...more] = all ? call.args : call.args.slice(1);
-  if (more.length > 0) throw new CliError(EXIT.usage, 'usage', 'either a peer or --all', '');
+  if (more.length > 0 || (how !== undefined && verb !== 'clear')) throw usage('either a peer or --all', '');
+  if (how !== undefined && !HOW.includes(how)) {
+    throw usage(`${how} is not one of ${HOW.join(', ')}`, 'See: bulkhead bgp clear --help');
+  }
   const path = all ? `/v1/tenants/${encodeURIComponent(requiredTenant(call))}/bgp` : pathOf(await named(call, client));
   const { text: said, wait: seconds } = call.options;
   const wait = typeof seconds === 'number' ? seconds : 0;
@@ -94,6 +101,7 @@ export async function command(call: Call, verb: BgpCommandStatus['command']): Pr
   return exits.find((exit) => exit === EXIT.error) ?? exits.find((exit) => exit !== EXIT.ok) ?? EXIT.ok;
 }
 
+const HOW: readonly string[] = ['hard', 'soft', 'in', 'out'];
 const OUTCOMES = { begun: EXIT.ok, done: EXIT.ok, failed: EXIT.error, timeout: EXIT.timeout } as const;
 
 /** Ends with Ctrl-C as with the last line. */
@@ -136,8 +144,7 @@ function show<T extends Routed>(
 
 /** `TENANT/PEER`, or a name or address that only one peer has. */
 export async function named(call: Call, client: Client, word = call.args[0]): Promise<BgpPeerStatus> {
-  if (word === undefined)
-    throw new CliError(EXIT.usage, 'usage', 'a peer is needed, or --all', 'See: bulkhead bgp peers');
+  if (word === undefined) throw usage('a peer is needed, or --all', 'See: bulkhead bgp peers');
   const slash = word.indexOf('/');
   const [tenant, name] = slash < 0 ? [undefined, word] : [word.slice(0, slash), word.slice(slash + 1)];
   const address = parseAddress(name);
@@ -163,5 +170,7 @@ function ofTenant(call: Call): string {
 
 const pathOf = ({ tenant, name }: BgpPeerStatus): string =>
   `/v1/tenants/${encodeURIComponent(tenant)}/bgp/peers/${encodeURIComponent(name)}`;
+
+const usage = (problem: string, advice: string): CliError => new CliError(EXIT.usage, 'usage', problem, advice);
 
 const NONE = 'There is no BGP peer: no tenant has one.';

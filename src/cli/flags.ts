@@ -4,6 +4,8 @@
  * `twin: false`.
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { nearest } from '../config/suggestion.ts';
+import { parsePrefix } from '../ip/index.ts';
 import type { Call, Io } from './io.ts';
 
 export interface Flag {
@@ -53,11 +55,27 @@ export function addLeaf(
     .addHelpText('after', `\nExample:\n  ${leaf.example}`);
   for (const word of words.slice(names.length)) command.argument(word);
   addFlags(command, leaf.flags);
+  if (leaf.isDefault === true) command.allowExcessArguments();
   command.action(async () => {
+    if (leaf.isDefault === true) refuseUnknown(parent, command);
     const options = optionsOf(command, leaf.flags, io.env);
     exit(await leaf.run({ io, args: command.args, options }));
   });
   parent.addCommand(command, { isDefault: leaf.isDefault === true, hidden: leaf.isHidden === true });
+}
+
+/** What stands in place of a command's last word came to the default one, which takes no arguments. */
+function refuseUnknown(parent: Command, command: Command): void {
+  const [word] = command.args;
+  if (word === undefined) return;
+  const name = command.name();
+  if (parent.args[0] === name) parent.error(`error: '${name}' takes no arguments, and ${word} is one`, { exitCode: 2 });
+  const near = nearest(
+    word,
+    parent.commands.map((each) => each.name()),
+  );
+  const hint = near === undefined ? `See: bulkhead ${parent.name()} --help` : `(Did you mean ${near}?)`;
+  parent.error(`error: unknown command '${word}'\n${hint}`, { exitCode: 2, code: 'commander.unknownCommand' });
 }
 
 export function addFlags(command: Command, flags: readonly Flag[]): void {
@@ -104,6 +122,19 @@ export function someOf(...words: readonly string[]): (text: string) => readonly 
     if (chosen.every((word) => words.includes(word))) return chosen;
     throw new InvalidArgumentError(`One or more of ${words.join(', ')} are needed, with commas between them.`);
   };
+}
+
+/** Without bits of a host; what the API is told is the text. */
+export function prefixText(text: string): string {
+  if (parsePrefix(text) !== undefined) return text;
+  throw new InvalidArgumentError('A prefix like 10.0.0.0/8 is needed, in which no bits of a host are set.');
+}
+
+/** RFC 9003 §2: at most 255 octets of UTF-8. */
+export function shutdownText(text: string): string {
+  const { length } = new TextEncoder().encode(text);
+  if (length <= 255) return text;
+  throw new InvalidArgumentError(`It has ${length} octets, and at most 255 can be told.`);
 }
 
 function optionOf(flag: Flag): Option {

@@ -1,10 +1,10 @@
 /** Long tables, a page at a time: the flags, what they ask of the API, and where the next page begins. */
-import { type Flag, wholeNumber } from './flags.ts';
+import { type Flag, prefixText, wholeNumber } from './flags.ts';
 import { type Call, printLines } from './io.ts';
 
 /** `what` a page counts. */
 export const pageFlags = (what: string): readonly Flag[] => [
-  { flags: '--within <prefix>', text: 'only prefixes that lie in this one' },
+  { flags: '--within <prefix>', text: 'only prefixes that lie in this one', parse: prefixText },
   { flags: '--limit <number>', text: `${what}, default ${PAGE}`, parse: wholeNumber(1, 10_000) },
   { flags: '--offset <number>', text: `${what} to pass over, default 0`, parse: wholeNumber(0, 1_000_000_000) },
 ];

@@ -1,11 +1,15 @@
 /** The commands about BGP. */
 import { COMMON, JSON_FLAG, TENANT, WAIT } from './common-flags.ts';
-import { decimal, type Flag, type Leaf, oneOf, wholeNumber } from './flags.ts';
+import { decimal, type Flag, type Leaf, oneOf, shutdownText, wholeNumber } from './flags.ts';
 import { pageFlags } from './page.ts';
 
 const PAGE = pageFlags('prefixes');
 const ALL: Flag = { flags: '--all', text: 'all peers of the tenant, in place of one' };
-const SAID: Flag = { flags: '--text <sentence>', text: 'to be told to the peer (RFC 9003), at most 255 octets' };
+const SAID: Flag = {
+  flags: '--text <sentence>',
+  text: 'to be told to the peer (RFC 9003), at most 255 octets',
+  parse: shutdownText,
+};
 const PEER = 'PEER is its name or address, or TENANT/PEER';
 
 export const BGP_LEAVES: readonly Leaf[] = [
@@ -54,7 +58,7 @@ export const BGP_LEAVES: readonly Leaf[] = [
   },
   {
     usage: 'bgp clear [peer] [how]',
-    text: `End a session and begin it anew; or without that ask for all routes again and tell them again: soft, or only in or out. ${PEER}`,
+    text: `End a session and begin it anew: hard, the default; or without that ask for all routes again and tell them again: soft, or only in or out. ${PEER}`,
     example: 'bulkhead bgp clear --all --tenant fabrikam soft',
     flags: [ALL, WAIT, SAID, TENANT, ...COMMON],
     run: async (call) => (await import('./bgp.ts')).command(call, 'clear'),

@@ -6,7 +6,7 @@
 import { Command } from 'commander';
 import { ROUTE_ORIGINS } from '../compartment/contract.ts';
 import { COMMON, JSON_FLAG, TENANT, WAIT } from './common-flags.ts';
-import { addLeaf, decimal, type Flag, type Leaf, oneOf, someOf, wholeNumber } from './flags.ts';
+import { addLeaf, decimal, type Flag, type Leaf, oneOf, prefixText, someOf, wholeNumber } from './flags.ts';
 import type { Io } from './io.ts';
 import { pageFlags } from './page.ts';
 import { BGP_LEAVES } from './program-bgp.ts';
@@ -114,7 +114,7 @@ const LEAVES: readonly Leaf[] = [
     flags: [
       { ...TENANT, text: 'whose routes' },
       ...pageFlags('routes'),
-      { flags: '--prefix <prefix>', text: 'only routes of exactly this one' },
+      { flags: '--prefix <prefix>', text: 'only routes of exactly this one', parse: prefixText },
       {
         flags: '--origin <list>',
         text: `only ${ROUTE_ORIGINS.join(', ')}; several with commas`,

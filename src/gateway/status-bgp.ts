@@ -42,7 +42,7 @@ export interface BgpPeerSummary {
   readonly outq: number;
   /** What comes is taken in at once. */
   readonly inq: 0;
-  /** `00:01:23`, `2d04h11m`, or `never`. */
+  /** Since it is up, or since it is not any more: `00:01:23`, `2d04h11m`; `never` where it never was up. */
   readonly peerUptime: string;
   readonly peerUptimeMsec: number;
   /** Before policy. */

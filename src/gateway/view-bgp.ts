@@ -86,14 +86,16 @@ export class BgpView {
       const { found, ...explained } = viewBgpExplanation(router, asked);
       const prefix = found === undefined ? null : formatPrefix(found);
       const isAddress = asked instanceof Uint8Array;
-      const { chosen, among, why, passedOver } = viewExplanation(of, isAddress ? asked : hostIn(asked));
+      const { address, chosen, among, why, passedOver } = viewExplanation(of, isAddress ? asked : hostIn(asked));
+      const text = isAddress ? address : formatPrefix(asked);
       const all = among ?? (chosen === null ? [] : [chosen]);
       return {
-        asked: isAddress ? formatAddress(asked) : formatPrefix(asked),
+        asked: text,
         prefix,
         ...explained,
         fib: [...all, ...passedOver.map(({ route }) => route)].filter((route) => route.prefix === prefix),
-        fibWhy: why,
+        // Of a prefix nobody has named the address that was looked up in it.
+        fibWhy: chosen === null ? why.replace(address, text) : why,
       };
     });
   }

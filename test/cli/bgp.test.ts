@@ -134,6 +134,9 @@ describe('looking', () => {
       err: '',
       out: lines('BGP has no route to 10.60.0.7', 'forwarding', '  no route to 10.60.0.7'),
     });
+    expect((await run('bgp explain --tenant contoso 10.9.9.0/24', backend)).out).toBe(
+      lines('BGP has no route to 10.9.9.0/24', 'forwarding', '  no route to 10.9.9.0/24'),
+    );
   });
 
   test('routes names those that BGP has made, and whose they are', async () => {
@@ -168,9 +171,16 @@ describe('looking', () => {
     ['bgp routes', 2, '--tenant is needed'],
     ['routes --tenant contoso --origin isis', 2, 'One or more of connected, static, connection, bgp, nat are needed'],
     ['bgp routes --tenant contoso --limit 0', 2, 'A whole number from 1 to 10000 is needed.'],
-    ['bgp routes --tenant contoso --within here', 1, 'within must be a prefix'],
-    ['bgp explain --tenant contoso there', 1, 'to must be an address or a prefix'],
-    ['bgp clear contoso/hq all', 1, 'how must be one of hard, soft, in, out'],
+    ['bgp routes --tenant contoso --within 10.0.0.1/8', 2, 'A prefix like 10.0.0.0/8 is needed'],
+    ['bgp explain --tenant contoso there', 2, 'there is neither an address nor a prefix'],
+    ['bgp explain --tenant contoso 10.0.0.1/8', 2, '10.0.0.1/8 is neither an address nor a prefix'],
+    ['bgp clear contoso/hq all', 2, 'all is not one of hard, soft, in, out'],
+    ['bgp up --all --tenant contoso x', 2, 'either a peer or --all'],
+    [`bgp down contoso/hq --text ${'é'.repeat(128)}`, 2, 'It has 256 octets, and at most 255 can be told.'],
+    ['bgp sumary', 2, "unknown command 'sumary'\n(Did you mean summary?)"],
+    ['bgp --tenant contoso xyzzy', 2, "unknown command 'xyzzy'\nSee: bulkhead bgp --help"],
+    ['bgp summary contoso', 2, "'summary' takes no arguments, and contoso is one"],
+    ['connections lst', 2, "unknown command 'lst'\n(Did you mean list?)"],
   ])('%s: exit %i', async (line, exit, words) => {
     const ran = await run(line, backend);
     expect([ran.exit, ran.err.includes(words), ran.err]).toEqual([exit, true, ran.err]);
@@ -187,10 +197,11 @@ describe('commands', () => {
     });
     const summary = (await run('bgp', backend)).out.split('\n').filter((line) => line.startsWith('10.2.0.1'));
     expect(summary).toEqual([
-      '10.2.0.1  4  65020        5        7       0    0     0    never  Idle (Admin)       0  hq    stopped: back at noon',
+      '10.2.0.1  4  65020        5        7       0    0     0  00:00:00  Idle (Admin)       0  hq    stopped: back at noon',
       '10.2.0.1  4  65020        5        6       2    0     0  00:00:10             2       1  hq',
     ]);
-    expect((await run('bgp peers contoso/hq', backend)).exit).toBe(0);
+    const { exit, out } = await run('bgp peers contoso/hq', backend);
+    expect([exit, out.split('\n')[0]]).toEqual([0, 'contoso/hq  Idle (Admin)  for 00:00:00: stopped: back at noon']);
     const [far] = it.sites.gateway.bgp.peers(it.timeline.now);
     expect(far?.lastErrorReceived?.words).toBe('Hard Reset, Cease: Administrative Shutdown, "back at noon"');
     expect((await run('bgp up contoso/hq', backend)).err).not.toContain('stopped');

@@ -1,5 +1,5 @@
 /**
- * A random life of BGP between a gateway and the sites of two tenants: the same addresses, AS numbers and partly the same prefixes, tunnels that
+ * A random life of BGP between a gateway and the sites of two tenants: the same addresses, AS numbers and partly the same prefixes of both families, tunnels that
  * go and come, packets that are lost, documents that change, processes that begin again. After every step no tenant has a route that its own
  * side has never said; on a clean network what forwards is what the model says.
  */
@@ -16,7 +16,11 @@ const PSK = 'auth: { psk: { inline: a secret of more than sixteen octets } }';
 const prefixes = (second: number, name: Name): string[] => [
   ...[0, 1, 2].map((i) => `10.${second + i + (name === 'contoso' ? 0 : 10)}.0.0/16`),
   ...[20, 21, 22].map((i) => `10.${second + i}.0.0/16`),
+  `fd00:${second}:${name === 'contoso' ? 1 : 2}::/48`,
+  `fd00:${second}:20::/48`,
 ];
+const isIpv4 = (prefix: string): boolean => !prefix.includes(':');
+const listed = (networks: readonly string[]): string => networks.map((each) => `"${each}"`).join(', ');
 const CANDIDATES = {
   contoso: { gw: prefixes(100, 'contoso'), site: prefixes(150, 'contoso') },
   woodgrove: { gw: prefixes(100, 'woodgrove'), site: prefixes(150, 'woodgrove') },
@@ -119,7 +123,7 @@ export class BgpLife {
   /** RFC 4271 §9.2.2.2: something contributes. */
   #aggregated(name: Name): boolean {
     const { gw, site } = this.#sides[name];
-    return gw.aggregates && site.networks.some((each) => !this.#refused[name].includes(each));
+    return gw.aggregates && site.networks.some((each) => isIpv4(each) && !this.#refused[name].includes(each));
   }
 
   #routes(name: Name, end: End): string[] {
@@ -219,49 +223,49 @@ tenants:${NAMES.map((name) => (gw ? this.#gwTenant(name) : this.#siteTenant(name
 
   #gwTenant(name: Name): string {
     const { networks, holdSeconds, tunnelDown, deferralSeconds, aggregates } = this.#sides[name].gw;
-    const refused = this.#refused[name].map((prefix) => `{ prefix: ${prefix}, action: reject }, `).join('');
+    const refused = this.#refused[name].map((prefix) => `{ prefix: "${prefix}", action: reject }, `).join('');
     return `
   - name: ${name}
-    interfaces: [{ name: inside, driver: fabric, addresses: [10.1.0.1/24] }]
+    interfaces: [{ name: inside, driver: fabric, addresses: [10.1.0.1/24, "fd00:1::1/64"] }]
     connections:
       - name: hq
         local: { address: 192.0.2.1, id: gw.example }
         remote: { address: ${OUTER[name]}, id: ${name}.example }
         ${PSK}
-        child: { local: [0.0.0.0/0], remote: [0.0.0.0/0] }
-        routes: [10.2.0.1/32]
+        child: { local: [0.0.0.0/0, "::/0"], remote: [0.0.0.0/0, "::/0"] }
+        routes: [10.2.0.1/32, "fd00:2::1/128"]
         dpdSeconds: 10
         ike: { giveUpSeconds: 30 }
     bgp:
       asn: 65010
-      networks: [${networks.join(', ')}]
+      networks: [${listed(networks)}]
       selectionDeferralSeconds: ${deferralSeconds}
       aggregates: [${aggregates ? `{ prefix: ${AGGREGATES[name]} }` : ''}]
       peers:
-        - { name: hq, address: 10.2.0.1, asn: 65020, import: [${refused}{}], export: all, holdSeconds: ${holdSeconds}, tunnelDown: ${tunnelDown} }`;
+        - { name: hq, address: 10.2.0.1, asn: 65020, families: [ipv4, ipv6], import: [${refused}{}], export: all, holdSeconds: ${holdSeconds}, tunnelDown: ${tunnelDown} }`;
   }
 
   #siteTenant(name: Name): string {
     const { networks, holdSeconds, tunnelDown, deferralSeconds } = this.#sides[name].site;
     return `
   - name: ${name}
-    interfaces: [{ name: inside, driver: fabric, addresses: [10.2.0.1/24] }]
+    interfaces: [{ name: inside, driver: fabric, addresses: [10.2.0.1/24, "fd00:2::1/64"] }]
     connections:
       - name: cloud
         local: { address: ${OUTER[name]}, id: ${name}.example }
         remote: { address: 192.0.2.1, id: gw.example }
         ${PSK}
-        child: { local: [0.0.0.0/0], remote: [0.0.0.0/0] }
-        routes: [10.1.0.1/32]
+        child: { local: [0.0.0.0/0, "::/0"], remote: [0.0.0.0/0, "::/0"] }
+        routes: [10.1.0.1/32, "fd00:1::1/128"]
         start: listen
         dpdSeconds: 10
         ike: { giveUpSeconds: 30 }
     bgp:
       asn: 65020
-      networks: [${networks.join(', ')}]
+      networks: [${listed(networks)}]
       selectionDeferralSeconds: ${deferralSeconds}
       peers:
-        - { name: cloud, address: 10.1.0.1, asn: 65010, import: all, export: all, allowOwnAs: 1, holdSeconds: ${holdSeconds}, tunnelDown: ${tunnelDown} }`;
+        - { name: cloud, address: 10.1.0.1, asn: 65010, families: [ipv4, ipv6], import: all, export: all, allowOwnAs: 1, holdSeconds: ${holdSeconds}, tunnelDown: ${tunnelDown} }`;
   }
 
   #pick<T>(from: readonly T[]): T {

@@ -27,6 +27,8 @@ export interface Counters {
   octetsSent: number;
   established: number;
   dropped: number;
+  /** When the last session ended. */
+  droppedAt: Millis | undefined;
   /** ROUTE-REFRESH that means nothing here (RFC 2918 §4, RFC 7313 §5), and events of connections that are gone. */
   ignored: number;
   /** Connections that came when none was wanted. */
@@ -43,6 +45,7 @@ export const newCounters = (): Counters => ({
   octetsSent: 0,
   established: 0,
   dropped: 0,
+  droppedAt: undefined,
   ignored: 0,
   refused: 0,
   collisions: 0,

@@ -208,6 +208,7 @@ export class Session implements Machine<SessionEvent, SessionAction>, Owner {
     if (last.at === 'established') {
       this.#idleHold.settle(now - last.since);
       this.counters.dropped += 1;
+      this.counters.droppedAt = now;
       const retain = retained(last.negotiated, end.ending);
       this.#retained = { since: now, families: retain };
       this.emit({ do: 'down', why: end.why, retain });

@@ -26,6 +26,8 @@ export interface SessionView {
   readonly queued: number;
   readonly connectionsEstablished: number;
   readonly connectionsDropped: number;
+  /** Since the last session ended; absent in Established, and where there was none. */
+  readonly downMillis?: number;
   readonly connectionsRefused: number;
   readonly collisions: number;
   readonly connectRetryCounter: number;
@@ -99,6 +101,7 @@ export function viewOf(v: Viewed, now: Millis): SessionView {
     queued: v.connections.reduce((sum, connection) => sum + connection.queued, 0),
     connectionsEstablished: c.established,
     connectionsDropped: c.dropped,
+    ...(c.droppedAt === undefined || established !== undefined ? {} : { downMillis: now - c.droppedAt }),
     connectionsRefused: c.refused,
     collisions: c.collisions,
     connectRetryCounter: v.connectRetryCounter,

@@ -104,7 +104,7 @@ function summaryOf(router: TenantRouter, peer: BgpPeerConfig, now: Millis): BgpP
   const { rib } = speaker;
   const number = speaker.number(peer.name);
   const view = speaker.session(peer.name)!.view(now);
-  const uptime = view.session?.uptimeMillis;
+  const since = view.session?.uptimeMillis ?? view.downMillis;
   const why = whyDown(router, peer.name, view);
   const treated = number === undefined ? undefined : rib.treated(number);
   return {
@@ -117,8 +117,8 @@ function summaryOf(router: TenantRouter, peer: BgpPeerConfig, now: Millis): BgpP
     tableVersion: view.state === 'established' ? tableVersion : 0,
     outq: view.queued + router.transport.queuedOf(peer.name),
     inq: 0,
-    peerUptime: uptime === undefined ? 'never' : formatUptime(uptime),
-    peerUptimeMsec: Math.floor(uptime ?? 0),
+    peerUptime: since === undefined ? 'never' : formatUptime(since),
+    peerUptimeMsec: Math.floor(since ?? 0),
     pfxRcd: number === undefined ? 0 : rib.families.reduce((all, family) => all + family.countOf(number), 0),
     pfxSnt: number === undefined ? 0 : toldCount(rib, number),
     state: STATES[view.state],

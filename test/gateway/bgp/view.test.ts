@@ -210,7 +210,7 @@ describe('commands for a peer', () => {
       state: 'Idle',
       peerState: 'Admin',
       shutdown: true,
-      peerUptime: 'never',
+      peerUptime: '00:00:00',
       why: 'stopped: back at noon',
       connectionsDropped: 1,
     });
@@ -232,6 +232,8 @@ describe('commands for a peer', () => {
         ],
       },
     ]);
+    world.run(3_725_000);
+    expect(peers()[0]).toMatchObject({ peerUptime: '01:02:05', peerUptimeMsec: 3_725_100 });
     ask('contoso', 'start');
     world.run(60_000);
     expect(peers()[0]).toMatchObject({ state: 'Established', peerState: 'OK', connectionsEstablished: 2 });
