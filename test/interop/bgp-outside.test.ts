@@ -146,15 +146,32 @@ requirePeers(
 
   it('withdrawn, the way is gone, and it comes back with the route', async () => {
     await bird.withdraw(BEHIND);
-    const has = async () =>
+    const has = async (wanted = BEHIND) =>
       (await gateway.ask<readonly { prefix: string }[]>('GET', '/v1/tenants/default/routes')).some(
-        ({ prefix }) => prefix === BEHIND,
+        ({ prefix }) => prefix === wanted,
       );
     await until(async () => !(await has()), 10_000, 'the route stays');
     expect(await replies()).toEqual([0, 0]);
-    await bird.announce(BEHIND);
-    await until(has, 10_000, 'the route does not come');
+    // The default route does as well.
+    await bird.announce('0.0.0.0/0');
+    await until(() => has('0.0.0.0/0'), 10_000, 'the default route does not come');
     expect(await replies()).toEqual([2, 2]);
+    await bird.withdraw('0.0.0.0/0');
+    await bird.announce(BEHIND);
+    await until(async () => (await has()) && !(await has('0.0.0.0/0')), 10_000, 'the route does not come');
+    expect(await replies()).toEqual([2, 2]);
+  });
+
+  it('an operator asks it as a tenant called default', async () => {
+    expect(await gateway.cli('bgp', 'peers', 'default/provider')).toMatchObject([
+      { name: 'provider', state: 'Established' },
+    ]);
+    await gateway.cli('bgp', 'down', 'default/provider', '--wait', '10');
+    await bird.forgets(`${NAT.red}/32`);
+    await gateway.cli('bgp', 'up', 'default/provider', '--wait', '20');
+    await bird.hears(`${NAT.red}/32`);
+    const advertised = await gateway.cli<{ prefix: string }>('bgp', 'advertised', 'provider', '--tenant', 'default');
+    expect(advertised.map(({ prefix }) => prefix).sort()).toEqual(Object.values(NAT).map((each) => `${each}/32`));
   });
 
   it('a reload without it ends the session, and the router forgets', async () => {

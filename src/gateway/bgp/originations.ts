@@ -46,8 +46,9 @@ export function originations(
   const origins = redistribute.filter(isOrigin);
   // Not even looked for where none is to be told: the table may be large.
   const routes = origins.length === 0 ? [] : compartment.routes({ origins });
-  const told = routes.filter(({ prefix }) => isTold(prefix)).map(({ prefix, why }) => ({ prefix, why }));
-  return [...written, ...told, ...redistribute.filter(isReached).flatMap(tenants)];
+  const reached = redistribute.filter(isReached).flatMap(tenants);
+  const told = [...routes, ...reached].filter(({ prefix }) => isTold(prefix));
+  return [...written, ...told.map(({ prefix, why }) => ({ prefix, why }))];
 }
 
 const isReached = (word: Redistributed): word is 'nat' | 'direct' => word === 'nat' || word === 'direct';

@@ -47,6 +47,16 @@ describe('RFC 4271 §3.2: between compartment 1 and a router on the external net
     expect(world.gw.gateway.compartment('default')!.routes({ prefix: pool })).toEqual([]);
   });
 
+  it('a default route of the document goes before one that is learned', () => {
+    const world = new OutsideWorld({ provider: 'networks: [198.51.100.0/24, 0.0.0.0/0]' });
+    expect(world.routes('default').sort()).toEqual(['0.0.0.0/0 192.0.2.1', '198.51.100.0/24 192.0.2.1']);
+    const { fib } = world.gw.gateway.bgp.explain('default', addr('192.168.1.1'))!;
+    expect(fib.map(({ origin, preference }) => [origin, preference])).toEqual([
+      ['static', 1],
+      ['bgp', 20],
+    ]);
+  });
+
   it('nothing that it learns is in the table of a tenant', () => {
     const world = new OutsideWorld();
     for (const name of ['contoso', 'woodgrove', 'fabrikam']) expect(world.routes(name)).toEqual([]);
@@ -80,7 +90,7 @@ describe('what no peer can take', () => {
     expect(world.pings()).toEqual(ALL);
   });
 
-  it('a next hop behind a link is none: no router outside sends one tenant’s packets into another tenant', () => {
+  it('RFC 4271 §9.1.2.1: a next hop behind a link is none: no router outside sends one tenant’s packets into another tenant', () => {
     for (const nextHop of [NAT.woodgrove, '172.16.0.10', '203.0.113.30']) {
       const world = new OutsideWorld({ exports: `[{ set: { nextHop: ${nextHop} } }]` });
       expect([nextHop, world.state, world.routes('default')]).toEqual([nextHop, 'Established', []]);
