@@ -80,7 +80,7 @@ export interface BgpPeerConfig {
   /** 0, or 3 and more (RFC 4271 §4.2). */
   readonly holdSeconds: number;
   readonly connectRetrySeconds: number;
-  /** IdleHoldTime after a failure; after each further one it is twice as long, up to two minutes. */
+  /** IdleHoldTime after a failure; after each further one it is twice as long, up to two minutes where it is not longer itself. */
   readonly idleHoldSeconds: number;
   /** DelayOpenTime: how long the peer's OPEN is waited for before ours. 0: not at all. */
   readonly delayOpenSeconds: number;

@@ -40,13 +40,24 @@ const AGGREGATES: Readonly<Record<Name, string>> = { contoso: '10.128.0.0/9', wo
 
 type End = 'gw' | 'site';
 
+/** Two sessions between the same tenant's ends, each with addresses of its own: what one loses or refuses comes by the other. */
+type Path = 'first' | 'second';
+const PATHS = ['first', 'second'] as const;
+const ADDRESSES: Readonly<Record<Path, Readonly<Record<End, string>>>> = {
+  first: { gw: '10.1.0.1', site: '10.2.0.1' },
+  second: { gw: '10.3.0.1', site: '10.4.0.1' },
+};
+
 export class BgpLife {
   readonly log: string[] = [];
   readonly world: Gateways;
   readonly #random: Random;
   readonly #sides: Record<Name, Record<End, Side>>;
-  /** Prefixes that the gateway does not import from each site. */
-  readonly #refused: Record<Name, readonly string[]> = { contoso: [], woodgrove: [] };
+  /** Prefixes that the gateway does not import from each router of a site. */
+  readonly #refused: Record<Name, Record<Path, readonly string[]>> = {
+    contoso: { first: [], second: [] },
+    woodgrove: { first: [], second: [] },
+  };
 
   constructor(seed: number) {
     this.#random = seededRandom(seed * 2 + 1);
@@ -92,7 +103,10 @@ export class BgpLife {
     const { world } = this;
     world.outer.filter = () => true;
     world.outer.conditions = { ...world.outer.conditions, loss: 0, reorder: 0, duplicate: 0 };
-    for (const name of NAMES) world.gw.dispatch({ type: 'up', tenant: name, connection: 'hq', what: 'ike' });
+    for (const tenant of NAMES) {
+      world.gw.dispatch({ type: 'up', tenant, connection: 'hq', what: 'ike' });
+      for (const peer of PATHS) world.gw.dispatch({ type: 'bgp', tenant, peer, what: 'start', text: '' });
+    }
     const begun = world.timeline.now;
     for (let i = 0; i < 120 && this.disagreements().length > 0; i++) world.run(5_000);
     return world.timeline.now - begun;
@@ -102,10 +116,8 @@ export class BgpLife {
   disagreements(): string[] {
     return NAMES.flatMap((name) =>
       (['gw', 'site'] as const).flatMap((end) => {
-        const refused = end === 'gw' ? this.#refused[name] : [];
-        const networks = this.#sides[name][end === 'gw' ? 'site' : 'gw'].networks.filter(
-          (each) => !refused.includes(each),
-        );
+        const { gw, site } = this.#sides[name];
+        const networks = end === 'gw' ? site.networks.filter((each) => this.#isTaken(name, each)) : gw.networks;
         const aggregate = this.#aggregated(name) ? [AGGREGATES[name]] : [];
         const said = end === 'gw' ? networks : [...networks, ...aggregate];
         const discarded = end === 'gw' ? aggregate.map((each) => `${each} discard`) : [];
@@ -123,7 +135,11 @@ export class BgpLife {
   /** RFC 4271 §9.2.2.2: something contributes. */
   #aggregated(name: Name): boolean {
     const { gw, site } = this.#sides[name];
-    return gw.aggregates && site.networks.some((each) => isIpv4(each) && !this.#refused[name].includes(each));
+    return gw.aggregates && site.networks.some((each) => isIpv4(each) && this.#isTaken(name, each));
+  }
+
+  #isTaken(name: Name, prefix: string): boolean {
+    return PATHS.some((path) => !this.#refused[name][path].includes(prefix));
   }
 
   #routes(name: Name, end: End): string[] {
@@ -181,7 +197,7 @@ export class BgpLife {
 
   policy(): void {
     const name = this.#pick(NAMES);
-    this.#refused[name] = CANDIDATES[name].site.filter(() => fraction(this.#random) < 0.3);
+    this.#refused[name][this.#pick(PATHS)] = CANDIDATES[name].site.filter(() => fraction(this.#random) < 0.5);
     this.#apply('gw');
   }
 
@@ -193,7 +209,14 @@ export class BgpLife {
 
   clear(): void {
     const what = this.#pick(['reset', 'refresh-in', 'refresh-out'] as const);
-    this.world.gw.dispatch({ type: 'bgp', tenant: this.#pick(NAMES), peer: 'hq', what, text: '' });
+    this.world.gw.dispatch({ type: 'bgp', tenant: this.#pick(NAMES), peer: this.#pick(PATHS), what, text: '' });
+  }
+
+  /** One of the two sessions at least stays wanted. */
+  stop(): void {
+    const [tenant, peer] = [this.#pick(NAMES), this.#pick(PATHS)];
+    for (const each of PATHS)
+      this.world.gw.dispatch({ type: 'bgp', tenant, peer: each, what: each === peer ? 'stop' : 'start', text: '' });
   }
 
   restartSites(): void {
@@ -223,17 +246,24 @@ tenants:${NAMES.map((name) => (gw ? this.#gwTenant(name) : this.#siteTenant(name
 
   #gwTenant(name: Name): string {
     const { networks, holdSeconds, tunnelDown, deferralSeconds, aggregates } = this.#sides[name].gw;
-    const refused = this.#refused[name].map((prefix) => `{ prefix: "${prefix}", action: reject }, `).join('');
+    const rejects = (prefixes: readonly string[]) =>
+      prefixes.map((prefix) => `{ prefix: "${prefix}", action: reject }, `).join('');
+    const peers = PATHS.map((path) => {
+      const { gw, site } = ADDRESSES[path];
+      const policies = `import: [${rejects(this.#refused[name][path])}{}], export: [${rejects(CANDIDATES[name].site)}{}]`;
+      return `
+        - { name: ${path}, address: ${site}, localAddress: ${gw}, asn: 65020, families: [ipv4, ipv6], ${policies}, holdSeconds: ${holdSeconds}, tunnelDown: ${tunnelDown} }`;
+    });
     return `
   - name: ${name}
-    interfaces: [{ name: inside, driver: fabric, addresses: [10.1.0.1/24, "fd00:1::1/64"] }]
+    interfaces: [{ name: inside, driver: fabric, addresses: [10.1.0.1/24, 10.3.0.1/24, "fd00:1::1/64"] }]
     connections:
       - name: hq
         local: { address: 192.0.2.1, id: gw.example }
         remote: { address: ${OUTER[name]}, id: ${name}.example }
         ${PSK}
         child: { local: [0.0.0.0/0, "::/0"], remote: [0.0.0.0/0, "::/0"] }
-        routes: [10.2.0.1/32, "fd00:2::1/128"]
+        routes: [10.2.0.1/32, 10.4.0.1/32, "fd00:2::1/128"]
         dpdSeconds: 10
         ike: { giveUpSeconds: 30 }
     bgp:
@@ -241,22 +271,26 @@ tenants:${NAMES.map((name) => (gw ? this.#gwTenant(name) : this.#siteTenant(name
       networks: [${listed(networks)}]
       selectionDeferralSeconds: ${deferralSeconds}
       aggregates: [${aggregates ? `{ prefix: ${AGGREGATES[name]} }` : ''}]
-      peers:
-        - { name: hq, address: 10.2.0.1, asn: 65020, families: [ipv4, ipv6], import: [${refused}{}], export: all, holdSeconds: ${holdSeconds}, tunnelDown: ${tunnelDown} }`;
+      peers:${peers.join('')}`;
   }
 
   #siteTenant(name: Name): string {
     const { networks, holdSeconds, tunnelDown, deferralSeconds } = this.#sides[name].site;
+    const peers = PATHS.map((path) => {
+      const { gw, site } = ADDRESSES[path];
+      return `
+        - { name: ${path}, address: ${gw}, localAddress: ${site}, asn: 65010, families: [ipv4, ipv6], import: all, export: all, allowOwnAs: 1, holdSeconds: ${holdSeconds}, tunnelDown: ${tunnelDown} }`;
+    });
     return `
   - name: ${name}
-    interfaces: [{ name: inside, driver: fabric, addresses: [10.2.0.1/24, "fd00:2::1/64"] }]
+    interfaces: [{ name: inside, driver: fabric, addresses: [10.2.0.1/24, 10.4.0.1/24, "fd00:2::1/64"] }]
     connections:
       - name: cloud
         local: { address: ${OUTER[name]}, id: ${name}.example }
         remote: { address: 192.0.2.1, id: gw.example }
         ${PSK}
         child: { local: [0.0.0.0/0, "::/0"], remote: [0.0.0.0/0, "::/0"] }
-        routes: [10.1.0.1/32, "fd00:1::1/128"]
+        routes: [10.1.0.1/32, 10.3.0.1/32, "fd00:1::1/128"]
         start: listen
         dpdSeconds: 10
         ike: { giveUpSeconds: 30 }
@@ -264,8 +298,7 @@ tenants:${NAMES.map((name) => (gw ? this.#gwTenant(name) : this.#siteTenant(name
       asn: 65020
       networks: [${listed(networks)}]
       selectionDeferralSeconds: ${deferralSeconds}
-      peers:
-        - { name: cloud, address: 10.1.0.1, asn: 65010, families: [ipv4, ipv6], import: all, export: all, allowOwnAs: 1, holdSeconds: ${holdSeconds}, tunnelDown: ${tunnelDown} }`;
+      peers:${peers.join('')}`;
   }
 
   #pick<T>(from: readonly T[]): T {
@@ -286,6 +319,7 @@ const ACTS = [
   'policy',
   'holdTime',
   'clear',
+  'stop',
   'restartSites',
   'restartGateway',
 ] as const;

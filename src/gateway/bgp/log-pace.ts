@@ -31,7 +31,7 @@ export class LogPace {
   say(event: PacedEvent, now: Millis): PacedEvent | undefined {
     const windows = this.#windowsOf(event.peer);
     const open = windows.get(event.event);
-    if (open === undefined || now - open.since >= WINDOW) {
+    if (open === undefined || now >= endOf(open)) {
       // Its end was not noticed: what is left of it is said now, with this one.
       const left = open === undefined ? 0 : open.count - open.said;
       windows.set(event.event, { since: now, count: 1, said: 1, last: event });
@@ -49,7 +49,7 @@ export class LogPace {
     const due: PacedEvent[] = [];
     for (const windows of this.#windows.values())
       for (const [event, window] of windows) {
-        if (now - window.since < WINDOW) continue;
+        if (now < endOf(window)) continue;
         windows.delete(event);
         if (window.count > window.said) due.push(counted(window, now));
       }
@@ -60,8 +60,9 @@ export class LogPace {
   deadline(): Deadline | undefined {
     let next: Deadline | undefined;
     for (const windows of this.#windows.values())
-      for (const { since, count, said } of windows.values())
-        if (count > said) next = earliest(next, { at: since + WINDOW, why: 'a line of the log that was held back' });
+      for (const window of windows.values())
+        if (window.count > window.said)
+          next = earliest(next, { at: endOf(window), why: 'a line of the log that was held back' });
     return next;
   }
 
@@ -77,6 +78,9 @@ export class LogPace {
     return made;
   }
 }
+
+/** The one sum that all compare with: `now - since` may be less than WINDOW by a rounding when this is over. */
+const endOf = ({ since }: Window): Millis => since + WINDOW;
 
 function counted({ since, count, last }: Window, now: Millis): PacedEvent {
   const seconds = Math.max(1, Math.round((now - since) / 1000));

@@ -27,6 +27,17 @@ describe('the log of a peer that does the same again and again', () => {
     expect([pace.takeDue(60_000), pace.deadline()]).toEqual([[], undefined]);
   });
 
+  it('at its deadline it is due, also where a sum and a difference of times are rounded apart', () => {
+    fc.assert(
+      fc.property(fc.double({ min: 0, max: 1e12, noNaN: true }), (since) => {
+        const pace = new LogPace();
+        for (let i = 0; i < 4; i++) pace.say({ peer: 'hq', event: 'down', why: 'x' }, since);
+        expect(pace.takeDue(pace.deadline()!.at)).toHaveLength(1);
+        expect(pace.deadline()).toBeUndefined();
+      }),
+    );
+  });
+
   it('what happens seldom is said as it is, and nothing is owed', () => {
     const pace = new LogPace();
     expect(says(pace, 5, 60_000)).toEqual(['down: no 1', 'down: no 2', 'down: no 3', 'down: no 4', 'down: no 5']);
