@@ -72,6 +72,9 @@ export class OutsideWorld {
   readonly server: Host;
   /** Nothing passes between the two routers. */
   isCut = false;
+  readonly toGw: (packet: Uint8Array) => void;
+  /** From the provider's router. */
+  last: Uint8Array | undefined;
   readonly #parts: OutsideParts;
 
   constructor(parts: OutsideParts = {}) {
@@ -81,8 +84,12 @@ export class OutsideWorld {
     const outer = new OuterNetwork(timeline, random);
     this.gw = new GatewayNode({ timeline, outer, random });
     this.isp = new GatewayNode({ timeline, outer, random });
-    const toIsp = this.isp.plug('provider', 'lan', (packet) => timeline.after(1, () => this.isCut || toGw(packet)));
+    const toIsp = this.isp.plug('provider', 'lan', (packet) => {
+      this.last = packet;
+      timeline.after(1, () => this.isCut || toGw(packet));
+    });
     const toGw = this.gw.plug('default', 'external', (packet) => timeline.after(1, () => this.isCut || toIsp(packet)));
+    this.toGw = toGw;
     this.hosts = {
       contoso: this.#host(this.gw, 'contoso', '10.1.0.10'),
       woodgrove: this.#host(this.gw, 'woodgrove', '10.1.0.10'),
