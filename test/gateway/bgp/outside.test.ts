@@ -68,6 +68,13 @@ describe('RFC 4271 §3.2: between compartment 1 and a router on the external net
     ]);
   });
 
+  it('driver tun: what it learns leads to the host, and the host is not told of it', () => {
+    const world = new OutsideWorld({ interface: 'driver: tun' });
+    expect([world.routes('default'), told(world), world.pings()]).toEqual([['198.51.100.0/24 '], TOLD, ALL]);
+    const host = world.hostRoutes.at(-1)!;
+    expect(host.sort()).toEqual(['172.16.0.0/24', '192.0.2.0/24', `${NAT.contoso}/32`, `${NAT.woodgrove}/32`]);
+  });
+
   it('nothing that it learns is in the table of a tenant', () => {
     const world = new OutsideWorld();
     for (const name of ['contoso', 'woodgrove', 'fabrikam']) expect(world.routes(name)).toEqual([]);
@@ -184,7 +191,7 @@ describe('while the document changes', () => {
 
   it('another external interface: the session ends with a word, and begins anew from it', () => {
     const world = new OutsideWorld();
-    world.reload({ interface: 'mtu: 1400' });
+    world.reload({ interface: 'driver: fabric, mtu: 1400' });
     expect([world.state, told(world), world.pings()]).toEqual(['Established', TOLD, ALL]);
   });
 
