@@ -44,7 +44,7 @@ gateway:
   name: gw
   external:
     addresses: [192.0.2.200]
-    interface: { driver: fabric, addresses: [192.0.2.10/24], ${parts.interface ?? 'mtu: 1500'} }
+    interface: { addresses: [192.0.2.10/24], ${parts.interface ?? 'driver: fabric'} }
     pool: 203.0.113.16-203.0.113.31
 ${(parts.bgp ?? bgpOf()) === '' ? '' : `    bgp: ${parts.bgp ?? bgpOf()}`}
 tenants:
@@ -72,6 +72,11 @@ export class OutsideWorld {
   readonly server: Host;
   /** Nothing passes between the two routers. */
   isCut = false;
+  readonly toGw: (packet: Uint8Array) => void;
+  /** From the provider's router. */
+  last: Uint8Array | undefined;
+  /** What the host is to send to the external interface, each time that it is told. */
+  readonly hostRoutes: string[][] = [];
   readonly #parts: OutsideParts;
 
   constructor(parts: OutsideParts = {}) {
@@ -81,8 +86,16 @@ export class OutsideWorld {
     const outer = new OuterNetwork(timeline, random);
     this.gw = new GatewayNode({ timeline, outer, random });
     this.isp = new GatewayNode({ timeline, outer, random });
-    const toIsp = this.isp.plug('provider', 'lan', (packet) => timeline.after(1, () => this.isCut || toGw(packet)));
+    this.gw.observe((action) => {
+      if (action.do === 'host-routes' && action.tenant === 'default')
+        this.hostRoutes.push(action.prefixes.map(formatPrefix));
+    });
+    const toIsp = this.isp.plug('provider', 'lan', (packet) => {
+      this.last = packet;
+      timeline.after(1, () => this.isCut || toGw(packet));
+    });
     const toGw = this.gw.plug('default', 'external', (packet) => timeline.after(1, () => this.isCut || toIsp(packet)));
+    this.toGw = toGw;
     this.hosts = {
       contoso: this.#host(this.gw, 'contoso', '10.1.0.10'),
       woodgrove: this.#host(this.gw, 'woodgrove', '10.1.0.10'),

@@ -1,6 +1,17 @@
 /** The BGP router of compartment 1: what it tells of tenants, what it learns, and what no peer can take from a tenant. */
 import { describe, expect, it } from 'vitest';
 import type { GatewayAction } from '../../../src/gateway/index.ts';
+import {
+  buildTcp,
+  DROP,
+  destinationOf,
+  sourceOf,
+  TCP_FLAG,
+  tcpDestinationPort,
+  tcpHeaderLength,
+  tcpSequence,
+  tcpSourcePort,
+} from '../../../src/ip/index.ts';
 import { addr } from '../../support/packets.ts';
 import { bgpOf, NAT, OutsideWorld, PEER, SERVER, TENANT_LINES } from './outside-world.ts';
 
@@ -55,6 +66,13 @@ describe('RFC 4271 §3.2: between compartment 1 and a router on the external net
       ['static', 1],
       ['bgp', 20],
     ]);
+  });
+
+  it('driver tun: what it learns leads to the host, and the host is not told of it', () => {
+    const world = new OutsideWorld({ interface: 'driver: tun' });
+    expect([world.routes('default'), told(world), world.pings()]).toEqual([['198.51.100.0/24 '], TOLD, ALL]);
+    const host = world.hostRoutes.at(-1)!;
+    expect(host.sort()).toEqual(['172.16.0.0/24', '192.0.2.0/24', `${NAT.contoso}/32`, `${NAT.woodgrove}/32`]);
   });
 
   it('nothing that it learns is in the table of a tenant', () => {
@@ -117,16 +135,35 @@ describe('what no peer can take', () => {
     expect(world.routes('default')).toEqual(['198.51.100.0/24 192.0.2.1']);
   });
 
-  it('a tenant’s machine cannot be the peer: from behind a link nobody has its address', () => {
-    const world = new OutsideWorld();
-    const before = world.gw.gateway.compartment('default')!.drops.slice();
-    const query = world.hosts.contoso.ping(addr('192.0.2.10'));
-    world.run(5000);
-    expect(query.outcome).toBe('reply');
-    expect(world.gw.gateway.compartment('default')!.drops).toEqual(before);
-    expect(world.state).toBe('Established');
+  it('RFC 3704 §2.2: what would end the session from the external network does nothing from behind a link', () => {
+    for (const from of ['external network', 'fabrikam'] as const) {
+      const world = new OutsideWorld();
+      const up = established(world);
+      const reset = resetAfter(world.last!);
+      if (from === 'fabrikam') world.gw.segment('fabrikam', 'inside').send(reset);
+      else world.toGw(reset);
+      world.run(20_000);
+      const { drops } = world.gw.gateway.compartment('fabrikam')!;
+      expect([from, world.state, established(world) === up, drops[DROP.spoofed]]).toEqual(
+        from === 'fabrikam' ? [from, 'Established', true, 1] : [from, 'Established', false, 0],
+      );
+    }
   });
 });
+
+/** Whose sequence number is the next one (RFC 5961 §3.2). */
+function resetAfter(packet: Uint8Array): Uint8Array {
+  const at = 20;
+  const data = packet.length - at - tcpHeaderLength(packet, at);
+  return buildTcp({
+    source: sourceOf(packet, 0),
+    destination: destinationOf(packet, 0),
+    sourcePort: tcpSourcePort(packet, at),
+    destinationPort: tcpDestinationPort(packet, at),
+    sequence: tcpSequence(packet, at) + data,
+    flags: TCP_FLAG.rst,
+  });
+}
 
 describe('while the document changes', () => {
   it('a tenant that goes is withdrawn, one that comes is told; the session stays', () => {
@@ -154,7 +191,7 @@ describe('while the document changes', () => {
 
   it('another external interface: the session ends with a word, and begins anew from it', () => {
     const world = new OutsideWorld();
-    world.reload({ interface: 'mtu: 1400' });
+    world.reload({ interface: 'driver: fabric, mtu: 1400' });
     expect([world.state, told(world), world.pings()]).toEqual(['Established', TOLD, ALL]);
   });
 
