@@ -9,7 +9,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import type { Clock, OctetStream, StreamHandlers, StreamTransport } from '../bgp/script/index.ts';
 import type { Bytes } from '../core/index.ts';
 import { type Endpoint, formatAddress, parseAddress } from '../ip/index.ts';
-import { monotonicMillis } from './clock.ts';
+import { after, monotonicMillis } from './clock.ts';
 
 /** IANA: bgp. */
 export const BGP_PORT = 179;
@@ -29,14 +29,7 @@ export function tcpTransport(options: TcpOptions): StreamTransport {
   };
 }
 
-export const realClock: Clock = {
-  now: monotonicMillis,
-  after: (millis, then) => {
-    // A longer one would fire at once; what fires early is looked at and set again.
-    const timer = setTimeout(then, Math.min(millis, LONGEST_MILLIS));
-    return () => clearTimeout(timer);
-  },
-};
+export const realClock: Clock = { now: monotonicMillis, after };
 
 function dial(
   to: Endpoint,
@@ -149,8 +142,6 @@ function endpoint(address: string | undefined, port: number | undefined): Endpoi
   return { address: parseAddress(plain ?? '0.0.0.0') ?? new Uint8Array(4), port: port ?? 0 };
 }
 
-/** The most `setTimeout` takes: 24 days. */
-const LONGEST_MILLIS = 0x7fff_ffff;
 const DIAL_MILLIS = 30_000;
 const LINGER_MILLIS = 2_000;
 /** What one event hands over: a deadline never waits longer than for this. */

@@ -8,7 +8,7 @@
  */
 import type { Gateway, GatewayAction, GatewayEvent } from '../gateway/index.ts';
 import { type Address, type PacketPool, type Prefix, SUPERFRAME_MAX } from '../ip/index.ts';
-import { monotonicMillis } from './clock.ts';
+import { after, monotonicMillis } from './clock.ts';
 import { Departures, words } from './departures.ts';
 import { KeyLog } from './keylog.ts';
 import { Listeners } from './listeners.ts';
@@ -37,8 +37,6 @@ export interface HostOptions {
 
 /** What a TCP sender puts into one superframe at most; with fewer the kernel would cut every one of them to single packets. */
 const SEGMENTS = 64;
-/** Longest wait setTimeout takes. */
-const MAX_TIMEOUT = 0x7fffffff;
 
 type OpenInterface = Extract<GatewayAction, { do: 'open-interface' }>;
 
@@ -64,7 +62,7 @@ export class Host {
   #opening = 0;
   #settled: (() => void)[] = [];
   #keyLog: KeyLog | undefined;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #cancelTimer = (): void => {};
   #timerAt = Number.POSITIVE_INFINITY;
   #busy = false;
 
@@ -150,7 +148,7 @@ export class Host {
   }
 
   async #abort(): Promise<void> {
-    clearTimeout(this.#timer);
+    this.#cancelTimer();
     this.#wanted.clear();
     // First of all, so that nothing waits for a worker that stands still: with its thread every descriptor is free.
     const ended = this.#planes?.close();
@@ -319,16 +317,13 @@ export class Host {
   #arm(): void {
     const at = this.#gateway.deadline()?.at ?? Number.POSITIVE_INFINITY;
     if (at === this.#timerAt) return;
-    clearTimeout(this.#timer);
+    this.#cancelTimer();
     this.#timerAt = at;
     if (at === Number.POSITIVE_INFINITY) return;
-    this.#timer = setTimeout(
-      () => {
-        this.#timerAt = Number.POSITIVE_INFINITY;
-        this.dispatch({ type: 'tick' });
-      },
-      Math.min(Math.max(0, Math.ceil(at - monotonicMillis())), MAX_TIMEOUT),
-    );
+    this.#cancelTimer = after(at - monotonicMillis(), () => {
+      this.#timerAt = Number.POSITIVE_INFINITY;
+      this.dispatch({ type: 'tick' });
+    });
   }
 }
 
