@@ -1,4 +1,4 @@
-/** Two Bulkheads, with the best crypto engine there is and with the OpenSSL inside node. */
+/** Two Bulkheads: with the best crypto engine there is, with the OpenSSL inside node, and with workers that are not in real time. */
 import { engineCandidates } from '../../src/runtime/index.ts';
 import { ADDRESSES } from '../../test/support/netns.ts';
 import { GatewayProcess } from '../support.ts';
@@ -7,10 +7,16 @@ import { type Contender, gateways, NETWORKS, otherSide, type Side, startBoth } f
 export const IKE = 'aes128gcm16-prfsha256-curve25519';
 export const ESP = 'aes128gcm16';
 
-export const bulkhead: Contender = { ...contender('bulkhead', 'Bulkhead', []), absent: undefined };
+export const bulkhead: Contender = { ...contender('bulkhead', 'Bulkhead'), absent: undefined };
+
+/** docs/decisions/0009. */
+export const bulkheadNormal: Contender = {
+  ...contender('bulkhead-normal', 'Bulkhead, scheduling: normal', { scheduling: 'normal' }),
+  absent: undefined,
+};
 
 export const bulkheadOpenssl: Contender = {
-  ...contender('bulkhead-openssl', 'Bulkhead, openssl engine', ['ipsec-mb']),
+  ...contender('bulkhead-openssl', 'Bulkhead, openssl engine', { without: 'ipsec-mb' }),
   absent: lackOf('openssl') ?? lackOf('ipsec-mb'),
 };
 
@@ -20,15 +26,15 @@ function lackOf(engine: string): string | undefined {
   return 'why' in candidate ? `no ${engine}: ${candidate.why}` : undefined;
 }
 
-function contender(key: string, name: string, without: readonly string[]): Omit<Contender, 'absent'> {
-  const env = { BULKHEAD_WITHOUT_ENGINES: without.join(',') };
+function contender(key: string, name: string, { without = '', scheduling = 'auto' } = {}): Omit<Contender, 'absent'> {
+  const env = { BULKHEAD_WITHOUT_ENGINES: without };
   return {
     key,
     name,
-    setup: `${ESP}, ESP in UDP, its defaults${without.length === 0 ? '' : `; BULKHEAD_WITHOUT_ENGINES=${without.join(',')}`}`,
+    setup: `${ESP}, ESP in UDP, its defaults${without === '' ? '' : `; BULKHEAD_WITHOUT_ENGINES=${without}`}`,
     async join(topology) {
       const both = await startBoth((side) =>
-        GatewayProcess.start(document(side), topology, side, { env, logLevel: 'info' }),
+        GatewayProcess.start(document(side, scheduling), topology, side, { env, logLevel: 'info' }),
       );
       const engine = both[0]!.process.output.match(/protected by ([^"\n]+)/)?.[1];
       return { ...gateways(both), ...(engine === undefined ? {} : { found: `engines ${engine.trim()}` }) };
@@ -36,7 +42,7 @@ function contender(key: string, name: string, without: readonly string[]): Omit<
   };
 }
 
-function document(side: Side): object {
+function document(side: Side, scheduling: string): object {
   const other = otherSide(side);
   const connection = {
     name: 'peer',
@@ -53,5 +59,6 @@ function document(side: Side): object {
     routes: [{ prefix: NETWORKS[side], via: 'inside' }],
     connections: [connection],
   };
-  return { version: 1, gateway: { external: { addresses: [ADDRESSES[side]] } }, tenants: [tenant] };
+  const gateway = { external: { addresses: [ADDRESSES[side]] }, dataplane: { scheduling } };
+  return { version: 1, gateway, tenants: [tenant] };
 }

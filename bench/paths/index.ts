@@ -1,5 +1,5 @@
 /** All contenders of `esp.ts`, in the order of its table. */
-import { bulkhead, bulkheadOpenssl } from './bulkhead.ts';
+import { bulkhead, bulkheadNormal, bulkheadOpenssl } from './bulkhead.ts';
 import { libipsec } from './libipsec.ts';
 import { openvpn } from './openvpn.ts';
 import type { Contender } from './path.ts';
@@ -11,6 +11,7 @@ export const CONTENDERS: readonly Contender[] = [
   veth,
   relay,
   bulkhead,
+  bulkheadNormal,
   bulkheadOpenssl,
   libipsec,
   wireguardGo,
