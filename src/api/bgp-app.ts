@@ -44,13 +44,13 @@ export function addBgpPaths(app: Hono, backend: Backend, tenantOf: (name: string
   const asked = (tenant: string | undefined): string | undefined =>
     tenant === undefined ? undefined : tenantOf(tenant).name;
   const peerOf = (tenant: string, name: string): BgpPeerStatus => {
-    const all = bgp.peers(tenantOf(tenant).name);
-    const found = all.find((peer) => peer.name === name);
+    const of = tenantOf(tenant).name;
+    const found = bgp.peers(of, name).find((peer) => peer.name === name);
     if (found !== undefined) return found;
     throw unknown(
       'BGP peer',
       name,
-      all.map((peer) => peer.name),
+      bgp.peers(of).map((peer) => peer.name),
     );
   };
 

@@ -27,7 +27,8 @@ import { type MrtPage, MrtStream, tablePages } from './mrt-stream.ts';
 export interface BgpBackend {
   /** Of one tenant, or of all. */
   summaries(tenant?: string): readonly BgpSummaryStatus[];
-  peers(tenant?: string): readonly BgpPeerStatus[];
+  /** `peer`: of that name only. */
+  peers(tenant?: string, peer?: string): readonly BgpPeerStatus[];
   routes(tenant: string, page: Page): readonly BgpRouteStatus[] | undefined;
   received(tenant: string, peer: string, page: Page): readonly BgpReceivedStatus[] | undefined;
   advertised(tenant: string, peer: string, page: Page): readonly BgpAdvertisedStatus[] | undefined;
@@ -75,7 +76,7 @@ export class GatewayBgp implements BgpBackend {
   }
 
   summaries = (tenant?: string) => this.#view.summaries(this.#host.now(), tenant);
-  peers = (tenant?: string) => this.#view.peers(this.#host.now(), tenant);
+  peers = (tenant?: string, peer?: string) => this.#view.peers(this.#host.now(), tenant, peer);
   routes = (tenant: string, page: Page) => this.#view.routes(tenant, page);
   received = (tenant: string, peer: string, page: Page) => this.#view.received(tenant, peer, page);
   advertised = (tenant: string, peer: string, page: Page) => this.#view.advertised(tenant, peer, page);

@@ -1,7 +1,7 @@
 /** A command for BGP peers, and waiting until their sessions are what was asked for. */
 import type { BgpCommand, BgpPeerStatus } from '../gateway/index.ts';
 import type { BgpBackend, BgpCommandStatus } from './bgp-backend.ts';
-import { awaited } from './waiting.ts';
+import { awaited, BEGUN, unfinished } from './waiting.ts';
 
 export interface BgpOrder {
   readonly command: BgpCommandStatus['command'];
@@ -22,7 +22,7 @@ export function performBgp(
   signal: AbortSignal,
 ): Promise<BgpCommandStatus[]> {
   const { command, tenant, orders, text } = order;
-  const look = (name: string) => bgp.peers(tenant).find((peer) => peer.name === name);
+  const look = (name: string) => bgp.peers(tenant, name).find((peer) => peer.name === name);
   const refusals = new Map(peers.map((peer) => [peer.name, refusalOf(peer, orders)]));
   for (const [name, refusal] of refusals)
     if (refusal === undefined) for (const what of orders) bgp.command(tenant, name, what, text);
@@ -34,7 +34,13 @@ export function performBgp(
       if (refusal !== undefined) return { command, outcome: 'failed', why: refusal, peer: before };
       const verdict = waitSeconds === 0 ? BEGUN : await awaited(judged, watch, waitSeconds, signal);
       const peer = look(before.name) ?? before;
-      return { command, ...(typeof verdict === 'string' ? lateness(verdict, peer, waitSeconds) : verdict), peer };
+      return {
+        command,
+        ...(typeof verdict === 'string'
+          ? unfinished(verdict, waitSeconds, `the session is ${stateWords(peer)}`)
+          : verdict),
+        peer,
+      };
     }),
   );
 }
@@ -67,11 +73,4 @@ export function judgeBgp(
   return isUp && isNew ? { outcome: 'done', why: stateWords(after) } : undefined;
 }
 
-function lateness(late: 'late' | 'gone', peer: BgpPeerStatus, waitSeconds: number): Verdict {
-  if (late === 'gone') return { outcome: 'timeout', why: 'the asker went away' };
-  return { outcome: 'timeout', why: `no outcome within ${waitSeconds} s; the session is ${stateWords(peer)}` };
-}
-
 const stateWords = ({ state, why }: BgpPeerStatus): string => (why === undefined ? state : `${state}: ${why}`);
-
-const BEGUN: Verdict = { outcome: 'begun', why: 'nobody waits for the outcome' };

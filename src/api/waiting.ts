@@ -32,14 +32,21 @@ export async function perform(
     ...verdict,
     connection: look() ?? before,
   });
-  if (waitSeconds === 0) return answer({ outcome: 'begun', why: 'nobody waits for the outcome' });
+  if (waitSeconds === 0) return answer(BEGUN);
   const judged = (): Verdict => judge(command, before, look(), (performance.now() - startedAt) / 1000);
   const verdict = await awaited(judged, (changed) => backend.watch(changed), waitSeconds, signal);
-  if (verdict === 'gone') return answer({ outcome: 'timeout', why: 'the asker went away' });
-  if (verdict !== 'late') return answer(verdict);
+  if (typeof verdict !== 'string') return answer(verdict);
   const { state, why } = look() ?? before;
-  const late = `no outcome within ${waitSeconds} s; the connection is ${state}: ${why}`;
-  return answer({ outcome: 'timeout', why: late });
+  return answer(unfinished(verdict, waitSeconds, `the connection is ${state}: ${why}`));
+}
+
+/** Of a command for whose outcome nobody waits. */
+export const BEGUN = { outcome: 'begun', why: 'nobody waits for the outcome' } as const;
+
+/** What there is to say where `awaited` has come to no verdict; `now`: how things stand. */
+export function unfinished(how: 'late' | 'gone', waitSeconds: number, now: string): NonNullable<Verdict> {
+  const why = how === 'gone' ? 'the asker went away' : `no outcome within ${waitSeconds} s; ${now}`;
+  return { outcome: 'timeout', why };
 }
 
 /** What `judged` says as soon as it says something: it is asked now and whenever `watch` tells of a change. */

@@ -47,8 +47,9 @@ export class BgpView {
     return this.#routers(tenant).map(({ tenant, router }) => viewSummary(tenant.name, router, now));
   }
 
-  peers(now: Millis, tenant?: string): BgpPeerStatus[] {
-    return this.#routers(tenant).flatMap(({ tenant, router }) => viewPeers(tenant.name, router, now));
+  /** Of one tenant, or of all; `peer`: of that name only. */
+  peers(now: Millis, tenant?: string, peer?: string): BgpPeerStatus[] {
+    return this.#routers(tenant).flatMap(({ tenant, router }) => viewPeers(tenant.name, router, now, peer));
   }
 
   // The others answer undefined for a tenant without BGP.

@@ -52,8 +52,10 @@ export function viewSummary(tenant: string, router: TenantRouter, now: Millis): 
   };
 }
 
-export function viewPeers(tenant: string, router: TenantRouter, now: Millis): BgpPeerStatus[] {
-  return router.config.peers.map((peer) => viewPeer(tenant, router, peer, now));
+/** All of them, or the one of that name: each is a walk over its paths. */
+export function viewPeers(tenant: string, router: TenantRouter, now: Millis, only?: string): BgpPeerStatus[] {
+  const peers = router.config.peers.filter(({ name }) => (only ?? name) === name);
+  return peers.map((peer) => viewPeer(tenant, router, peer, now));
 }
 
 export const viewRoutes = (router: TenantRouter, page: Page): readonly BgpRouteStatus[] =>

@@ -64,6 +64,18 @@ describe('what people see of BGP', () => {
     ]);
   });
 
+  test('peers of all tenants, of one, or the one of that name', () => {
+    const { world, bgp } = established();
+    const of = (tenant?: string, peer?: string) =>
+      bgp.peers(world.timeline.now, tenant, peer).map((each) => `${each.tenant}/${each.name}`);
+    expect([of(), of('woodgrove'), of('woodgrove', 'hq'), of('contoso', 'nobody')]).toEqual([
+      ['contoso/hq', 'woodgrove/hq'],
+      ['woodgrove/hq'],
+      ['woodgrove/hq'],
+      [],
+    ]);
+  });
+
   test('a peer: what both have said, and how it went', () => {
     const { peers } = established({ gwPeer: 'maxPrefixes: { limit: 10 }' });
     const counts = { update: 2, notification: 0, keepalive: 1, routeRefresh: 0 };
