@@ -35,8 +35,9 @@ export function explainPrefix(
   const row = rib.table.find(rib.table.load(prefix));
   if (row === 0) return [];
   const first = rib.table.paths[row]!;
+  const paths = rib.pathsOf(row);
   const best = rib.deferred ? 0 : rib.decision.best(first);
-  const explained = rib.pathsOf(row).map((path): PathExplanation => {
+  const explained = paths.map((path): PathExplanation => {
     const number = rib.paths.owner(path);
     const flags = rib.paths.flags[path]!;
     const set = rib.paths.after[path]! || rib.paths.before[path]!;

@@ -9,12 +9,13 @@ import type { Millis } from '../../core/index.ts';
 import { type Family, IPV4_UNICAST } from '../message/types.ts';
 import { Aggregates, type Aggregator } from './aggregates.ts';
 import type { AttributeDraft } from './attribute-draft.ts';
-import { type AttributeStore, SET } from './attribute-store.ts';
+import type { AttributeStore } from './attribute-store.ts';
 import { Changes } from './changes.ts';
 import { grown32 } from './columns.ts';
 import { type Damped, Dampening, type DampeningOptions } from './dampening.ts';
 import { Decision, type DecisionOptions } from './decision.ts';
 import { Fib } from './fib.ts';
+import { Generations } from './generations.ts';
 import { LONG_ROW, PathIndex } from './path-index.ts';
 import { PATH, PathTable } from './path-table.ts';
 import type { Peer } from './peer.ts';
@@ -50,6 +51,7 @@ export class FamilyRib {
   readonly family: Family;
   readonly table: PrefixTable;
   readonly paths = new PathTable();
+  readonly generations: Generations;
   readonly decision: Decision;
   readonly changes: Changes;
   readonly audiences: Audience[] = [];
@@ -64,7 +66,6 @@ export class FamilyRib {
   #default = 0;
   readonly #store: AttributeStore;
   readonly #index: PathIndex;
-  readonly #live: number[] = [];
   #dirty: Uint32Array = new Uint32Array(8);
   #dirtyCount = 0;
 
@@ -74,6 +75,7 @@ export class FamilyRib {
     this.#store = store;
     this.table = new PrefixTable(family === IPV4_UNICAST ? 1 : 4, seed);
     this.#index = new PathIndex(this.paths, seed);
+    this.generations = new Generations(store, this.paths, this);
     this.decision = new Decision(store, this.paths, peers, decision);
     this.changes = new Changes(store);
     this.fib = forwards ? new Fib(store, this.table, this.paths) : undefined;
@@ -83,7 +85,7 @@ export class FamilyRib {
 
   /** Paths of a peer that have not been withdrawn, whatever policy says of them. */
   countOf(peer: number): number {
-    return this.#live[peer] ?? 0;
+    return this.generations.countOf(peer);
   }
 
   get octets(): number {
@@ -103,19 +105,26 @@ export class FamilyRib {
    */
   announce(peer: number, length: number, id: number, before: number, after: number, flags: number, now: Millis): void {
     const row = this.table.insert(length);
-    const { paths } = this;
+    const { paths, generations } = this;
     let path = this.#find(row, peer, id);
     const isNew = path === 0;
     if (path === 0) {
+      generations.settle(paths.freeOf(peer));
       path = paths.allocate(peer, row, id);
       paths.nexts[path] = this.table.paths[row]!;
       this.table.paths[row] = path;
       if ((this.table.marks[row]! & LONG) !== 0) this.#index.add(path);
-      this.#live[peer] = this.countOf(peer) + 1;
+      generations.said(peer, PATH.gone);
     } else {
+      generations.settle(path);
       const old = paths.flags[path]!;
-      if ((old & PATH.gone) !== 0) this.#live[peer] = this.countOf(peer) + 1;
-      else if (paths.before[path] === before && paths.after[path] === after && (old & ~PATH.stale) === flags) {
+      generations.said(peer, old);
+      if (
+        (old & PATH.gone) === 0 &&
+        paths.before[path] === before &&
+        paths.after[path] === after &&
+        (old & ~PATH.stale) === flags
+      ) {
         paths.flags[path] = flags;
         return;
       }
@@ -136,7 +145,8 @@ export class FamilyRib {
   /** A new path that loses, where only the best is told: most of what many peers say of one prefix. */
   #changesNothing(row: number, path: number): boolean {
     const best = this.table.best[row]!;
-    if (best === 0 || (this.table.marks[row]! & DIRTY) !== 0 || !this.decision.stays(best, path)) return false;
+    if (best === 0 || (this.table.marks[row]! & DIRTY) !== 0 || this.paths.behind(best) >= 0) return false;
+    if (!this.decision.stays(best, path)) return false;
     return this.audiences.every(({ group }) => !group.addPath);
   }
 
@@ -144,7 +154,7 @@ export class FamilyRib {
   pathOf(peer: number, length: number, id: number): number {
     const row = this.table.find(length);
     const path = row === 0 ? 0 : this.#find(row, peer, id);
-    return path === 0 || (this.paths.flags[path]! & PATH.gone) !== 0 ? 0 : path;
+    return path === 0 || this.isGone(path) ? 0 : path;
   }
 
   /** RFC 2439 §4.8.7: routes that were damped long enough. */
@@ -179,12 +189,19 @@ export class FamilyRib {
 
   remove(path: number): void {
     const { paths } = this;
+    this.generations.settle(path);
     if ((paths.flags[path]! & PATH.gone) !== 0) return;
+    this.generations.gone(paths.owner(path), paths.flags[path]!);
+    this.bury(path);
+  }
+
+  /** As `Generations` asks. */
+  bury(path: number): void {
+    const { paths } = this;
     paths.flags[path]! |= PATH.gone;
     this.#store.release(paths.before[path]!);
     this.#store.release(paths.after[path]!);
     paths.before[path] = paths.after[path] = 0;
-    this.#live[paths.owner(path)]!--;
     this.table.marks[paths.rows[path]!]! |= GONE;
     this.touch(paths.rows[path]!);
   }
@@ -201,36 +218,11 @@ export class FamilyRib {
     return path !== 0 && path === this.#default;
   }
 
+  /** All that a peer has said goes. */
   purge(peer: number): void {
     this.dampening?.forget(peer);
-    this.paths.each(peer, (path) => this.remove(path));
-  }
-
-  markStale(peer: number): void {
-    this.paths.each(peer, (path) => {
-      this.paths.flags[path]! |= PATH.stale;
-    });
-  }
-
-  /** What has been stale since `markStale` goes. */
-  sweepStale(peer: number): void {
-    this.paths.each(peer, (path) => {
-      if ((this.paths.flags[path]! & PATH.stale) !== 0) this.remove(path);
-    });
-  }
-
-  /** RFC 9494 §4.2, §4.3: stale routes stay as the least preferred, but for those of which the peer or our policy says NO_LLGR. */
-  keepLongLived(peer: number): void {
-    this.paths.each(peer, (path) => {
-      const flags = this.paths.flags[path]!;
-      if ((flags & PATH.stale) === 0 || (flags & PATH.gone) !== 0) return;
-      const said = this.#store.flags[this.paths.before[path]!]! | this.#store.flags[this.paths.after[path]!]!;
-      if ((said & SET.noLlgr) !== 0) this.remove(path);
-      else {
-        this.paths.flags[path] = flags | PATH.longLived;
-        this.touch(this.paths.rows[path]!);
-      }
-    });
+    this.generations.mark(peer);
+    this.generations.sweep(peer);
   }
 
   /** A peer has another identifier, by which paths are compared (RFC 4271 §9.1.2.2 f) and reflected (RFC 4456 §8). */
@@ -270,13 +262,19 @@ export class FamilyRib {
     return this.deferred ? 0 : this.#dirtyCount;
   }
 
+  /** Nothing waits for `flush`. */
+  get isSettled(): boolean {
+    return this.waiting === 0 && !this.generations.waits;
+  }
+
   /** Decides what has changed, or about `limit` rows of it, those that have waited longest; how many those were. */
   flush(limit: number): number {
+    this.generations.proceed(limit);
     if (this.deferred || this.#dirtyCount === 0) return 0;
     let rows = this.#decide(limit);
     this.aggregates.decided(rows);
     // An aggregate may contribute to a shorter one, and each row is told of once.
-    while (this.#dirtyCount > 0 && rows.length < limit) {
+    while (this.#dirtyCount > 0 && rows.length < limit && !this.generations.waits) {
       const more = this.#decide(limit);
       this.aggregates.decided(more);
       rows = Uint32Array.from(new Set([...rows, ...more]));
@@ -288,7 +286,7 @@ export class FamilyRib {
 
   /** Decides what is dirty, at most `limit` rows; which rows those were. */
   #decide(limit: number): Uint32Array {
-    const rows = this.#takeDirty(limit);
+    const rows = this.#takeDirty(this.generations.waits ? this.#settleRows(limit) : limit);
     const { best, paths, marks } = this.table;
     for (let i = 0; i < rows.length; i++) {
       const row = rows[i]!;
@@ -296,6 +294,14 @@ export class FamilyRib {
       best[row] = this.decision.best(paths[row]!);
       this.fib?.decide(row, this.decision, this.aggregates.standFor(row));
     }
+    return rows;
+  }
+
+  /** How many rows that are dirty, with about `limit` paths, have been settled. */
+  #settleRows(limit: number): number {
+    let rows = 0;
+    for (let left = limit; left > 0 && rows < this.#dirtyCount; rows++)
+      left -= 1 + this.generations.settleRow(this.table.paths[this.#dirty[rows]!]!);
     return rows;
   }
 
@@ -331,9 +337,14 @@ export class FamilyRib {
   /** The paths of a row, the first of which is the newest. */
   pathsOf(row: number): number[] {
     const found: number[] = [];
+    this.generations.settleRow(this.table.paths[row]!);
     for (let path = this.table.paths[row]!; path !== 0; path = this.paths.nexts[path]!)
       if ((this.paths.flags[path]! & PATH.gone) === 0) found.push(path);
     return found;
+  }
+
+  isGone(path: number): boolean {
+    return (this.generations.flagsOf(path) & PATH.gone) !== 0;
   }
 
   #tellBest(group: UpdateGroup, rows: Uint32Array): void {

@@ -128,7 +128,7 @@ export function receivedOf(rib: Rib, peer: number, page: Page): readonly Receive
   const take = new Taker(page);
   for (const family of rib.families)
     family.paths.each(peer, (path) => {
-      if ((family.paths.flags[path]! & PATH.gone) === 0 && take.takes(family, family.paths.rows[path]!))
+      if (!family.isGone(path) && take.takes(family, family.paths.rows[path]!))
         found.push(receivedAt(rib, family, path));
     });
   return found;
@@ -137,12 +137,13 @@ export function receivedOf(rib: Rib, peer: number, page: Page): readonly Receive
 function receivedAt(rib: Rib, family: FamilyRib, path: number): ReceivedRoute {
   const { paths, table } = family;
   const after = paths.after[path]!;
+  const flags = family.generations.flagsOf(path);
   return {
     prefix: formatPrefix(table.prefix(paths.rows[path]!)),
     pathId: paths.id(path),
-    stale: (paths.flags[path]! & PATH.stale) !== 0,
+    stale: (flags & PATH.stale) !== 0,
     accepted: after !== 0,
-    why: (paths.flags[path]! & PATH.damped) !== 0 ? DAMPED : rib.explainImport(family, path),
+    why: (flags & PATH.damped) !== 0 ? DAMPED : rib.explainImport(family, path),
     before: wordsOfSet(rib.store, paths.before[path]!),
     after: after === 0 ? null : wordsOfSet(rib.store, after),
   };
@@ -183,7 +184,7 @@ export function whyTold(rib: Rib, peer: number, prefix: Prefix): string | undefi
   if (family === undefined) return undefined;
   const row = family.table.find(family.table.load(prefix));
   const best = family.table.best[row]!;
-  if (best === 0) return undefined;
+  if (!family.pathsOf(row).includes(best)) return undefined;
   if (family.paths.owner(best) === peer) return 'the peer has told us itself';
   const instead = family.aggregates.suppressor(row);
   if (instead !== undefined) return `the aggregate ${formatPrefix(instead.prefix)} stands for it`;
@@ -213,7 +214,7 @@ function localAt(rib: Rib, family: FamilyRib, path: number, best: number): Local
     pathId: paths.id(path),
     best: path === best,
     valid: family.decision.eligible(path),
-    stale: (paths.flags[path]! & PATH.stale) !== 0,
+    stale: (family.generations.flagsOf(path) & PATH.stale) !== 0,
     attributes: wordsOfSet(rib.store, paths.after[path]! || paths.before[path]!),
   };
 }

@@ -2,9 +2,10 @@
  * Paths: what one peer says of one prefix. Adj-RIB-In before and after policy are columns of it.
  *
  * Paths come in blocks of 16 that belong to one peer: whose a path is costs nothing a path, and all paths of a peer are found without
- * looking at those of others. Path 0 is none. A peer's blocks go back when its last path goes.
+ * looking at those of others. Path 0 is none. A peer's blocks go back when its last path goes. Flags of a block are of a generation of its
+ * peer, which may be further by now (`generations.ts`).
  *
- * Octets a path: 4 row, 4 next, 4 before, 4 after, 4 arrival, 1 flags, 4 where ADD-PATH (RFC 7911) is received.
+ * Octets a path: 4 row, 4 next, 4 before, 4 after, 4 arrival, 1 flags, 4 where ADD-PATH (RFC 7911) is received; a block has 10 more.
  */
 import { grown8, grown16, grown32, larger } from './columns.ts';
 
@@ -41,9 +42,12 @@ export class PathTable {
   #owners: Uint16Array = new Uint16Array(2);
   /** Next block of the peer, or next free block. */
   #blocks: Uint32Array = new Uint32Array(2);
+  /** Generation of the peer that the flags of a block are of. */
+  #generations: Uint32Array = new Uint32Array(2);
   #next = 1;
   #freeBlock = 0;
-  readonly #peers: PeerPaths[] = [];
+  /** Block 0 is of peer 0. */
+  readonly #peers: PeerPaths[] = [newPeer()];
   #count = 0;
 
   get count(): number {
@@ -56,7 +60,7 @@ export class PathTable {
   }
 
   get octets(): number {
-    return this.rows.length * 21 + this.#owners.length * 6 + (this.#ids?.length ?? 0) * 4;
+    return this.rows.length * 21 + this.#owners.length * 10 + (this.#ids?.length ?? 0) * 4;
   }
 
   owner(path: number): number {
@@ -77,6 +81,32 @@ export class PathTable {
     return this.#peers[peer]?.count ?? 0;
   }
 
+  /** A generation of the peer begins: all its blocks are behind. */
+  advance(peer: number): number {
+    return ++this.#of(peer).generation;
+  }
+
+  /** The generation that the flags of a path are of, where that is not the peer's; otherwise -1. */
+  behind(path: number): number {
+    const block = path >>> SHIFT;
+    const generation = this.#generations[block]!;
+    return generation === this.#peers[this.#owners[block]!]!.generation ? -1 : generation;
+  }
+
+  /** Visits the paths of the block that a path is in, whose flags then are of the peer's generation; how many that may be. */
+  settle(path: number, visit: (path: number) => void): number {
+    const block = path >>> SHIFT;
+    this.#each(block, visit);
+    this.#generations[block] = this.#peers[this.#owners[block]!]!.generation;
+    return BLOCK;
+  }
+
+  /** Where the next path of the peer will be; 0: in a block that is new. */
+  freeOf(peer: number): number {
+    return this.#peers[peer]?.free ?? 0;
+  }
+
+  /** What is in the block already has been settled. */
   allocate(peer: number, row: number, id: number): number {
     const own = this.#of(peer);
     if (own.free === 0) this.#extend(peer, own);
@@ -106,8 +136,7 @@ export class PathTable {
   each(peer: number, visit: (path: number) => void): void {
     for (let block = this.#peers[peer]?.first ?? 0; block !== 0; ) {
       const next = this.#blocks[block]!;
-      const start = block << SHIFT;
-      for (let path = start; path < start + BLOCK; path++) if (this.rows[path] !== 0) visit(path);
+      this.#each(block, visit);
       block = next;
     }
   }
@@ -122,17 +151,21 @@ export class PathTable {
       // Where the peer has had no path at all meanwhile, its blocks may be another's.
       if (this.#owners[block] !== peer) return 0;
       const next = this.#blocks[block]!;
-      const start = block << SHIFT;
-      for (let path = start; path < start + BLOCK; path++) if (this.rows[path] !== 0) visit(path);
+      this.#each(block, visit);
       block = next;
     }
     return block;
   }
 
+  #each(block: number, visit: (path: number) => void): void {
+    const start = block << SHIFT;
+    for (let path = start; path < start + BLOCK; path++) if (this.rows[path] !== 0) visit(path);
+  }
+
   #of(peer: number): PeerPaths {
     let own = this.#peers[peer];
     if (own === undefined) {
-      own = { first: 0, free: 0, count: 0 };
+      own = newPeer();
       this.#peers[peer] = own;
     }
     return own;
@@ -146,6 +179,7 @@ export class PathTable {
       if (block << SHIFT >= this.rows.length) this.#grow();
     }
     this.#owners[block] = peer;
+    this.#generations[block] = own.generation;
     this.#blocks[block] = own.first;
     own.first = block;
     const start = block << SHIFT;
@@ -174,6 +208,7 @@ export class PathTable {
     if (this.#ids !== undefined) this.#ids = grown32(this.#ids, length);
     this.#owners = grown16(this.#owners, length >>> SHIFT);
     this.#blocks = grown32(this.#blocks, length >>> SHIFT);
+    this.#generations = grown32(this.#generations, length >>> SHIFT);
   }
 }
 
@@ -183,6 +218,10 @@ interface PeerPaths {
   /** First free path. */
   free: number;
   count: number;
+  /** Goes on when the number is another peer's. */
+  generation: number;
 }
+
+const newPeer = (): PeerPaths => ({ first: 0, free: 0, count: 0, generation: 0 });
 
 const COLUMNS = ['rows', 'nexts', 'before', 'after', 'arrivals'] as const;

@@ -94,7 +94,7 @@ export class Rib {
   down(number: number, retain: readonly Family[]): void {
     this.#leaveGroups(number);
     for (const [family, rib] of this.#families) {
-      if (retain.includes(family)) rib.markStale(number);
+      if (retain.includes(family)) rib.generations.mark(number);
       else rib.purge(number);
     }
   }
@@ -125,16 +125,16 @@ export class Rib {
 
   /** RFC 7313: everything of the peer is stale until it is heard again; `sweepStale` ends it. Also RFC 4724 §4.2. */
   markStale(number: number, family: Family): void {
-    this.#families.get(family)?.markStale(number);
+    this.#families.get(family)?.generations.mark(number);
   }
 
   sweepStale(number: number, family: Family): void {
-    this.#families.get(family)?.sweepStale(number);
+    this.#families.get(family)?.generations.sweep(number);
   }
 
   /** RFC 9494 §4.2: the restart time is over, the long-lived time begins. */
   keepLongLived(number: number, family: Family): void {
-    this.#families.get(family)?.keepLongLived(number);
+    this.#families.get(family)?.generations.keep(number);
   }
 
   /** RFC 2918: the peer asks for everything again; `before` and `behind` are messages around it (RFC 7313). */
@@ -221,13 +221,13 @@ export class Rib {
     this.#families.get(family)!.deferred = false;
   }
 
-  /** Decides every prefix that has changed and encodes what groups are told of it. False: `limit` of them, and there may be more. */
+  /** Decides every prefix that has changed and encodes what groups are told of it. False: there is more than about `limit` of it. */
   flush(limit: number = Number.POSITIVE_INFINITY): boolean {
     this.#rejudging.proceed(limit);
     let left = limit;
     for (const rib of this.#families.values()) if (left > 0) left -= rib.flush(left);
     this.store.report();
-    if (left <= 0 || this.#rejudging.waits) return false;
+    if (!this.isSettled) return false;
     // What has not been decided still has the numbers of peers that have gone.
     if (this.families.some(({ deferred }) => deferred)) return true;
     for (const number of this.#leaving.splice(0)) {
@@ -239,7 +239,7 @@ export class Rib {
 
   /** Nothing waits for `flush`. */
   get isSettled(): boolean {
-    return !this.#rejudging.waits && this.families.every(({ waiting }) => waiting === 0);
+    return !this.#rejudging.waits && this.families.every(({ isSettled }) => isSettled);
   }
 
   /** Changes that wait for `takeRoutes`. */

@@ -185,9 +185,9 @@ function acceptedOf({ speaker }: TenantRouter, peer: string): number {
   const number = speaker.number(peer);
   let accepted = 0;
   if (number === undefined) return 0;
-  for (const { paths } of speaker.rib.families)
-    paths.each(number, (path) => {
-      if (paths.after[path] !== 0) accepted++;
+  for (const family of speaker.rib.families)
+    family.paths.each(number, (path) => {
+      if (family.paths.after[path] !== 0 && !family.isGone(path)) accepted++;
     });
   return accepted;
 }

@@ -201,7 +201,8 @@ type Operation =
   | { readonly do: 'own'; n: number; there: boolean }
   | { readonly do: 'hop'; hop: number; metric: number }
   | { readonly do: 'flush' | 'tick' }
-  | { readonly do: 'take' | 'restart'; peer: number };
+  | { readonly do: 'part'; limit: number }
+  | { readonly do: 'take' | 'restart' | 'mark' | 'sweep'; peer: number };
 
 interface Facts {
   readonly tail: readonly number[];
@@ -239,6 +240,8 @@ const operations = fc.array(
       weight: 3,
       arbitrary: fc.record({ do: fc.constantFrom('take' as const, 'take' as const, 'restart' as const), peer }),
     },
+    { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('mark' as const, 'sweep' as const), peer }) },
+    { weight: 3, arbitrary: fc.record({ do: fc.constant('part' as const), limit: fc.integer({ min: 1, max: 3 }) }) },
   ),
   { maxLength: 60 },
 );
@@ -249,6 +252,8 @@ class Scene {
   readonly #numbers = new Map<number, number>();
   readonly #readers = new Map<number, Reader>();
   readonly #heard = new Map<string, Heard>();
+  /** Of those. */
+  readonly #stale = new Set<string>();
   /** Metric of each next hop that is reached. */
   readonly #hops = new Map<string, number>();
   readonly #forwards = new Map<string, string>();
@@ -291,8 +296,7 @@ class Scene {
       case 'withdraw': {
         const pathId = this.#id(op.peer, op.id);
         this.#say(op.peer, op.n, pathId, undefined);
-        this.#heard.delete(`${op.n} ${op.peer} ${pathId}`);
-        return;
+        return this.#forget(`${op.n} ${op.peer} ${pathId}`);
       }
       case 'own':
         if (op.there) this.#rib.originate(prefix!, { why: 'test', med: 7 });
@@ -307,6 +311,8 @@ class Scene {
         return this.#rib.nextHopsChanged();
       case 'flush':
         return this.#flush();
+      case 'part':
+        return this.#flush(op.limit);
       case 'tick':
         this.#now += 1000;
         return;
@@ -314,8 +320,15 @@ class Scene {
         return this.#take(op.peer);
       case 'restart':
         this.#rib.remove(this.#numbers.get(op.peer)!);
-        for (const [key, { from }] of this.#heard) if (from === op.peer) this.#heard.delete(key);
-        this.#begin(op.peer);
+        for (const [key, { from }] of this.#heard) if (from === op.peer) this.#forget(key);
+        return this.#begin(op.peer);
+      case 'mark':
+        this.#rib.markStale(this.#numbers.get(op.peer)!, this.#family);
+        for (const [key, { from }] of this.#heard) if (from === op.peer) this.#stale.add(key);
+        return;
+      case 'sweep':
+        this.#rib.sweepStale(this.#numbers.get(op.peer)!, this.#family);
+        for (const key of this.#stale) if (this.#heard.get(key)!.from === op.peer) this.#forget(key);
     }
   }
 
@@ -336,6 +349,12 @@ class Scene {
     // What says nothing new keeps its age.
     const at = old !== undefined && text(old) === text(route) ? old.at : this.#now;
     this.#heard.set(key, { ...route, from, id: pathId, at });
+    this.#stale.delete(key);
+  }
+
+  #forget(key: string): void {
+    this.#heard.delete(key);
+    this.#stale.delete(key);
   }
 
   #say(from: number, n: number, pathId: number, route: Route | undefined): void {
@@ -349,8 +368,8 @@ class Scene {
     this.#readers.set(number, new Reader(number, this.#family));
   }
 
-  #flush(): void {
-    this.#rib.flush();
+  #flush(limit?: number): void {
+    this.#rib.flush(limit);
     for (const { prefix, nextHops } of this.#rib.takeRoutes(100)) {
       if (nextHops.length === 0) this.#forwards.delete(formatPrefix(prefix));
       else this.#forwards.set(formatPrefix(prefix), nextHops.map(formatAddress).join());

@@ -18,6 +18,7 @@ type Operation =
   | { readonly do: 'announce'; peer: number; prefix: number; asns: number; origin: number; med: number | undefined }
   | { readonly do: 'withdraw'; peer: number; prefix: number }
   | { readonly do: 'flush' }
+  | { readonly do: 'part'; limit: number }
   | { readonly do: 'tick' }
   | { readonly do: 'take' | 'refresh' | 'restart'; peer: number };
 
@@ -36,6 +37,7 @@ const operations = fc.array(
     { weight: 6, arbitrary: announce },
     { weight: 3, arbitrary: fc.record({ do: fc.constant('withdraw' as const), peer, prefix }) },
     { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('flush' as const, 'tick' as const) }) },
+    { weight: 2, arbitrary: fc.record({ do: fc.constant('part' as const), limit: fc.integer({ min: 1, max: 3 }) }) },
     {
       weight: 3,
       arbitrary: fc.record({
@@ -122,6 +124,7 @@ function run(all: readonly Operation[], queueOctets: number | undefined): void {
       rib.receive(numbers.get(op.peer)!, update(nlri(op.prefix), EMPTY, EMPTY), now);
       model.of(op.peer).delete(op.prefix);
     } else if (op.do === 'flush') rib.flush();
+    else if (op.do === 'part') rib.flush(op.limit);
     else if (op.do === 'tick') now += 1000;
     else if (op.do === 'take') take(op.peer);
     else if (op.do === 'refresh') {
