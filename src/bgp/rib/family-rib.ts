@@ -10,6 +10,7 @@ import { type Family, IPV4_UNICAST } from '../message/types.ts';
 import { Aggregates, type Aggregator } from './aggregates.ts';
 import type { AttributeDraft } from './attribute-draft.ts';
 import type { AttributeStore } from './attribute-store.ts';
+import { type Audience, tell } from './audience.ts';
 import { Changes } from './changes.ts';
 import { grown32 } from './columns.ts';
 import { type Damped, Dampening, type DampeningOptions } from './dampening.ts';
@@ -21,12 +22,6 @@ import { PATH, PathTable } from './path-table.ts';
 import type { Peer } from './peer.ts';
 import { PrefixTable } from './prefix-table.ts';
 import type { UpdateGroup } from './update-group.ts';
-
-/** A group, and how many paths a prefix it is told: 0 is the best alone, without ADD-PATH. */
-export interface Audience {
-  readonly group: UpdateGroup;
-  readonly best: number;
-}
 
 /** What the tables of all families of a speaker have in common. */
 export interface FamilyRibOptions {
@@ -63,7 +58,7 @@ export class FamilyRib {
   /** RFC 4724 §4.1: what comes is kept and nothing is chosen. */
   deferred = false;
   /** The default route that some peers are told whatever routes there are: a path of our own that is never chosen, or 0. */
-  #default = 0;
+  heldDefault = 0;
   readonly #store: AttributeStore;
   readonly #index: PathIndex;
   #dirty: Uint32Array = new Uint32Array(8);
@@ -208,14 +203,14 @@ export class FamilyRib {
 
   /** From here on there is a default route for peers that are told one always. */
   holdDefault(set: number): void {
-    if (this.#default !== 0) return;
+    if (this.heldDefault !== 0) return;
     this.table.key.fill(0);
     this.announce(0, 0, DEFAULT_ID, set, 0, PATH.refused, 0);
-    this.#default = this.#find(this.table.insert(0), 0, DEFAULT_ID);
+    this.heldDefault = this.#find(this.table.insert(0), 0, DEFAULT_ID);
   }
 
   isHeldDefault(path: number): boolean {
-    return path !== 0 && path === this.#default;
+    return path !== 0 && path === this.heldDefault;
   }
 
   /** All that a peer has said goes. */
@@ -279,7 +274,7 @@ export class FamilyRib {
       this.aggregates.decided(more);
       rows = Uint32Array.from(new Set([...rows, ...more]));
     }
-    for (const audience of this.audiences) this.tell(audience, rows);
+    for (const audience of this.audiences) tell(this, audience, rows);
     this.#tidy(rows);
     return rows.length;
   }
@@ -319,13 +314,6 @@ export class FamilyRib {
     return all.subarray(0, count);
   }
 
-  /** Tells a group what it should know of these rows. */
-  tell({ group, best }: Audience, rows: Uint32Array): void {
-    if (group.addPath) for (const row of rows) this.#tellPaths(group, best, row);
-    else this.#tellBest(group, rows);
-    group.emit();
-  }
-
   /** All rows, for a group that begins. */
   usedRows(): Uint32Array {
     const rows = new Uint32Array(this.table.count);
@@ -345,40 +333,6 @@ export class FamilyRib {
 
   isGone(path: number): boolean {
     return (this.generations.flagsOf(path) & PATH.gone) !== 0;
-  }
-
-  #tellBest(group: UpdateGroup, rows: Uint32Array): void {
-    const { exporter } = group;
-    const { aggregates, paths } = this;
-    const { best } = this.table;
-    const told = exporter.tellsDefault ? this.#default : 0;
-    const defaultRow = told === 0 ? 0 : paths.rows[told]!;
-    for (let i = 0; i < rows.length; i++) {
-      const row = rows[i]!;
-      const path = best[row]!;
-      if (row === defaultRow) group.consider(row, exporter.exportDefault(told), 0);
-      else if (path === 0 || aggregates.suppresses(row)) group.consider(row, 0, 0);
-      else group.consider(row, exporter.export(path), paths.owner(path));
-    }
-  }
-
-  #tellPaths(group: UpdateGroup, best: number, row: number): void {
-    const first = this.table.paths[row]!;
-    const { exporter } = group;
-    const suppressed = this.aggregates.suppresses(row);
-    let chosen: Set<number> | undefined;
-    if (best !== ALL_PATHS) {
-      chosen = new Set();
-      for (let next = this.table.best[row]!; next !== 0 && chosen.size < best; ) {
-        chosen.add(next);
-        next = this.decision.among(first, chosen);
-      }
-    }
-    for (let path = first; path !== 0; path = this.paths.nexts[path]!) {
-      const told = !suppressed && (chosen === undefined ? this.decision.eligible(path) : chosen.has(path));
-      const set = this.isHeldDefault(path) ? exporter.exportDefault(path) : told ? exporter.export(path) : 0;
-      group.consider(path, set, this.paths.owner(path));
-    }
   }
 
   /** Unlinks paths that are gone, and gives rows back of which nothing is left. */
@@ -437,7 +391,5 @@ function isPinned(groups: readonly UpdateGroup[], unit: number, isPath: boolean)
 
 /** Path identifier among our own paths of a prefix. */
 const DEFAULT_ID = 1;
-/** As `Audience.best`: as many as there are. */
-export const ALL_PATHS = 0xffff;
 /** Rows that may wait without a new array. */
 const KEPT = 8192;

@@ -1,7 +1,7 @@
 /** Which peers are told the same of a family. What an `Exporter` or an `UpdateEncoder` asks of a peer stands here. */
 import { formatPrefix } from '../../ip/index.ts';
 import type { Family } from '../message/types.ts';
-import { ALL_PATHS } from './family-rib.ts';
+import { ALL_PATHS } from './audience.ts';
 import type { Peer } from './peer.ts';
 
 /** Peers with equal keys are told the same octets. */

@@ -15,11 +15,12 @@ import { type Family, IPV4_UNICAST, IPV6_UNICAST } from '../message/types.ts';
 import type { AggregateOptions } from './aggregates.ts';
 import { AttributeDraft } from './attribute-draft.ts';
 import { AttributeStore } from './attribute-store.ts';
+import { ALL_PATHS, type Audience, tell } from './audience.ts';
 import type { DampeningOptions } from './dampening.ts';
 import { DECISION } from './decision.ts';
 import { explainPrefix, type PathExplanation } from './explain.ts';
 import { Exporter, type Reflection } from './exporter.ts';
-import { ALL_PATHS, type Audience, FamilyRib, type FamilyRibOptions } from './family-rib.ts';
+import { FamilyRib, type FamilyRibOptions } from './family-rib.ts';
 import type { RouteChange } from './fib.ts';
 import { groupKey } from './group-key.ts';
 import { Intake, type RibEvent, type Treated } from './intake.ts';
@@ -390,7 +391,7 @@ export class Rib {
         entry = { audience: this.#audience(peer, family, rib), family };
         this.#groups.set(key, entry);
         rib.audiences.push(entry.audience);
-        rib.tell(entry.audience, rib.usedRows());
+        tell(rib, entry.audience, rib.usedRows());
       }
       entry.audience.group.join(peer.number, owed.get(family));
     }
