@@ -131,6 +131,7 @@ function manySpeakers(): void {
 function fanOut(): void {
   const rib = new Rib({ localAs: 65_000, routerId: 1, forwards: false });
   const peers = Array.from({ length: FAN_OUT }, (_, i) => rib.add(peerOptions(i + 1)));
+  rib.flush();
   for (const peer of peers) rib.take(peer, ROOM);
   const updates = peers.map((_, peer) =>
     Array.from({ length: FAN_ROUTES / 500 }, (_, part) =>

@@ -11,6 +11,8 @@ import type { UpdateGroup } from './update-group.ts';
 export interface Audience {
   readonly group: UpdateGroup;
   readonly best: number;
+  /** Of a group that begins, the row that it is told of next. */
+  next: number | undefined;
 }
 
 /** As `Audience.best`: as many as there are. */
@@ -21,6 +23,23 @@ export function tell(rib: FamilyRib, { group, best }: Audience, rows: Uint32Arra
   if (group.addPath) for (const row of rows) tellPaths(rib, group, best, row);
   else tellBest(rib, group, rows);
   group.emit();
+}
+
+/** Tells a group that begins of about `limit` rows. Those that are to be decided it is told of then. */
+export function introduce(rib: FamilyRib, audience: Audience, limit: number): void {
+  if (audience.next === undefined) return;
+  const { table, generations } = rib;
+  const { bound } = table;
+  const rows = new Uint32Array(Math.min(limit, bound));
+  let [row, count] = [audience.next, 0];
+  for (let left = limit; row < bound && left > 0; row++) {
+    left -= 1;
+    if (!table.isUsed(row)) continue;
+    left -= generations.settleRow(table.paths[row]!);
+    if (!rib.isDirty(row)) rows[count++] = row;
+  }
+  audience.next = row < bound ? row : undefined;
+  tell(rib, audience, rows.subarray(0, count));
 }
 
 function tellBest(rib: FamilyRib, group: UpdateGroup, rows: Uint32Array): void {

@@ -10,7 +10,7 @@ import { type Family, IPV4_UNICAST } from '../message/types.ts';
 import { Aggregates, type Aggregator } from './aggregates.ts';
 import type { AttributeDraft } from './attribute-draft.ts';
 import type { AttributeStore } from './attribute-store.ts';
-import { type Audience, tell } from './audience.ts';
+import { type Audience, introduce, tell } from './audience.ts';
 import { Changes } from './changes.ts';
 import { grown32 } from './columns.ts';
 import { type Damped, Dampening, type DampeningOptions } from './dampening.ts';
@@ -252,6 +252,10 @@ export class FamilyRib {
     this.#dirty[this.#dirtyCount++] = row;
   }
 
+  isDirty(row: number): boolean {
+    return (this.table.marks[row]! & DIRTY) !== 0;
+  }
+
   /** Rows that the next flush decides. */
   get waiting(): number {
     return this.deferred ? 0 : this.#dirtyCount;
@@ -259,13 +263,20 @@ export class FamilyRib {
 
   /** Nothing waits for `flush`. */
   get isSettled(): boolean {
-    return this.waiting === 0 && !this.generations.waits;
+    if (this.generations.waits || this.waiting > 0) return false;
+    return this.deferred || this.audiences.every(({ next }) => next === undefined);
   }
 
   /** Decides what has changed, or about `limit` rows of it, those that have waited longest; how many those were. */
   flush(limit: number): number {
     this.generations.proceed(limit);
-    if (this.deferred || this.#dirtyCount === 0) return 0;
+    if (this.deferred) return 0;
+    const decided = this.#dirtyCount === 0 ? 0 : this.#flush(limit);
+    for (const audience of this.audiences) introduce(this, audience, limit);
+    return decided;
+  }
+
+  #flush(limit: number): number {
     let rows = this.#decide(limit);
     this.aggregates.decided(rows);
     // An aggregate may contribute to a shorter one, and each row is told of once.
@@ -314,7 +325,7 @@ export class FamilyRib {
     return all.subarray(0, count);
   }
 
-  /** All rows, for a group that begins. */
+  /** All rows. */
   usedRows(): Uint32Array {
     const rows = new Uint32Array(this.table.count);
     let count = 0;

@@ -15,7 +15,7 @@ import { type Family, IPV4_UNICAST, IPV6_UNICAST } from '../message/types.ts';
 import type { AggregateOptions } from './aggregates.ts';
 import { AttributeDraft } from './attribute-draft.ts';
 import { AttributeStore } from './attribute-store.ts';
-import { ALL_PATHS, type Audience, tell } from './audience.ts';
+import { ALL_PATHS, type Audience } from './audience.ts';
 import type { DampeningOptions } from './dampening.ts';
 import { DECISION } from './decision.ts';
 import { explainPrefix, type PathExplanation } from './explain.ts';
@@ -76,14 +76,13 @@ export class Rib {
     this.#peers[0] = ourselves(options.localAs, options.routerId);
   }
 
-  /** A session is established. The peer is owed the table, then End-of-RIB. */
+  /** A session is established. The peer is owed the table, then End-of-RIB; from the next `flush` on. */
   add(options: PeerOptions): number {
     const number = this.#free.pop() ?? this.#peers.length;
     invariant(number < 0xffff, 'there are fewer than 65,535 peers');
     const peer: Peer = { ...options, number };
     this.#peers[number] = peer;
     this.#beginFamilies(peer);
-    this.flush();
     this.#joinGroups(peer);
     return number;
   }
@@ -108,7 +107,6 @@ export class Rib {
     this.#peers[number] = peer;
     this.#beginFamilies(peer);
     if (remoteId !== peer.remoteId) for (const rib of this.#families.values()) rib.identified(number);
-    this.flush();
     this.#joinGroups(peer);
   }
 
@@ -156,8 +154,6 @@ export class Rib {
     const peer = { ...old, ...change, number } as Peer;
     this.#peers[number] = peer;
     this.#rejudging.begin(number, this.families);
-    this.#rejudging.proceed(JUDGED_AT_ONCE);
-    for (const rib of this.#families.values()) rib.flush(Number.POSITIVE_INFINITY);
     this.#regroup(old, peer);
     return peer.maximumPrefixes === old.maximumPrefixes ? [] : this.#intake.recount(peer);
   }
@@ -256,9 +252,8 @@ export class Rib {
     let left = room;
     for (const key of this.#memberships.get(number) ?? []) {
       if (left <= 0) break;
-      const { audience, family } = this.#groups.get(key)!;
-      if (this.#families.get(family)!.deferred) continue;
-      for (const octets of audience.group.take(number, left)) {
+      if (this.#isSilent(key)) continue;
+      for (const octets of this.#groups.get(key)!.audience.group.take(number, left)) {
         out.push(octets);
         left -= octets.length;
       }
@@ -267,10 +262,8 @@ export class Rib {
   }
 
   hasOutput(number: number): boolean {
-    return (this.#memberships.get(number) ?? []).some((key) => {
-      const { audience, family } = this.#groups.get(key)!;
-      return !this.#families.get(family)!.deferred && audience.group.hasOutput(number);
-    });
+    const keys = this.#memberships.get(number) ?? [];
+    return keys.some((key) => !this.#isSilent(key) && this.#groups.get(key)!.audience.group.hasOutput(number));
   }
 
   /** Changes of routes for forwarding, at most `limit`. */
@@ -363,6 +356,12 @@ export class Rib {
     this.store.release(after);
   }
 
+  /** Members of a group are told nothing before there is a choice, and before the group knows all of it. */
+  #isSilent(key: string): boolean {
+    const { audience, family } = this.#groups.get(key)!;
+    return audience.next !== undefined || this.#families.get(family)!.deferred;
+  }
+
   /** A peer that is told something else now leaves its groups with what it has been told. */
   #regroup(old: Peer, peer: Peer): void {
     const keys = this.#memberships.get(peer.number);
@@ -391,7 +390,6 @@ export class Rib {
         entry = { audience: this.#audience(peer, family, rib), family };
         this.#groups.set(key, entry);
         rib.audiences.push(entry.audience);
-        tell(rib, entry.audience, rib.usedRows());
       }
       entry.audience.group.join(peer.number, owed.get(family));
     }
@@ -421,7 +419,7 @@ export class Rib {
     const limit = this.#options.queueOctets ?? QUEUE_OCTETS;
     const group = new UpdateGroup(store, exporter, encoder, rib.changes, addPath, limit);
     group.onTold = (unit) => rib.touch(addPath ? rib.paths.rows[unit]! : unit);
-    return { group, best: addPath ? (peer.addPaths ?? ALL_PATHS) : 0 };
+    return { group, best: addPath ? (peer.addPaths ?? ALL_PATHS) : 0, next: 1 };
   }
 
   #leaveGroups(number: number): void {
@@ -444,6 +442,4 @@ export class Rib {
 
 const familyOfPrefix = ({ address }: Prefix): Family => (address.length === 4 ? IPV4_UNICAST : IPV6_UNICAST);
 
-/** Of a large table the rest waits for `flush`. */
-const JUDGED_AT_ONCE = 8192;
 const FAMILIES: readonly Family[] = [IPV4_UNICAST, IPV6_UNICAST];

@@ -184,7 +184,7 @@ const PREFIXES = 60;
 type Operation =
   | { readonly do: 'announce'; peer: number; from: number; count: number; longer: number; noLlgr: boolean }
   | { readonly do: 'withdraw'; peer: number; from: number; count: number }
-  | { readonly do: 'mark' | 'sweep' | 'keep' | 'lose' | 'take' | 'receive' | 'judge'; peer: number }
+  | { readonly do: 'mark' | 'sweep' | 'keep' | 'lose' | 'take' | 'receive' | 'judge' | 'tell'; peer: number }
   | { readonly do: 'explain'; n: number }
   | { readonly do: 'part'; limit: number };
 
@@ -201,6 +201,7 @@ const operations = fc.array(
     { weight: 2, arbitrary: op('keep', { peer }) },
     { weight: 2, arbitrary: op('lose', { peer }) },
     { weight: 1, arbitrary: op('judge', { peer }) },
+    { weight: 1, arbitrary: op('tell', { peer }) },
     { weight: 2, arbitrary: op('take', { peer }) },
     { weight: 2, arbitrary: op('receive', { peer }) },
     { weight: 2, arbitrary: op('explain', { n: fc.nat(PREFIXES - 1) }) },
@@ -219,6 +220,7 @@ interface Said {
 /** Refuses the first 32 prefixes. */
 const HALF = policy([{ prefix: '20.0.0.0/19', le: 24, action: 'reject' }, {}]);
 const KEPT_OUT = 32;
+const DEAR = policy([{ set: { med: 7 } }]);
 
 class Scene {
   readonly #rib = new Rib({ localAs: 65_000, routerId: 1, decision: { compareRouterId: true } });
@@ -226,6 +228,7 @@ class Scene {
   readonly #receivers: Receiver[] = [];
   readonly #said: Map<number, Said>[] = [];
   readonly #refuses = new Set<number>();
+  readonly #dear = new Set<number>();
   readonly #forwards = new Set<string>();
 
   constructor() {
@@ -285,9 +288,11 @@ class Scene {
         rib.remove(number);
         return this.#begin(each.peer);
       case 'judge':
-        if (!this.#refuses.delete(each.peer)) this.#refuses.add(each.peer);
-        rib.configure(number, this.#policyOf(each.peer));
-        return;
+      case 'tell': {
+        const peers = each.do === 'tell' ? this.#dear : this.#refuses;
+        if (!peers.delete(each.peer)) peers.add(each.peer);
+        return void rib.configure(number, this.#policiesOf(each.peer));
+      }
       case 'take':
         return this.#take(each.peer);
       case 'receive':
@@ -300,14 +305,17 @@ class Scene {
   }
 
   #begin(each: number): void {
-    this.#numbers[each] = this.#rib.add(peerOptions(each, { longLived: true, ...this.#policyOf(each) }));
+    this.#numbers[each] = this.#rib.add(peerOptions(each, { longLived: true, ...this.#policiesOf(each) }));
     this.#receivers[each] = new Receiver();
     this.#receivers[each]!.strict = false;
     this.#said[each] = new Map();
   }
 
-  #policyOf(each: number) {
-    return { import: this.#refuses.has(each) ? HALF : policy('all') };
+  #policiesOf(each: number) {
+    return {
+      import: this.#refuses.has(each) ? HALF : policy('all'),
+      export: this.#dear.has(each) ? DEAR : policy('all'),
+    };
   }
 
   #part(limit: number): boolean {
@@ -358,7 +366,8 @@ class Scene {
       const hex = (value: number, width: number) => value.toString(16).padStart(width, '0');
       const community = route.noLlgr ? ' 8=ffff0007' : route.longLived ? ' 8=ffff0006' : '';
       const asPath = `02${hex(path.length, 2)}${path.map((asn) => hex(asn, 8)).join('')}`;
-      out[`24/1400${hex(n, 2)}`] = `1=00 2=${asPath} 3=c0000201${community}`;
+      const med = this.#dear.has(to) ? ' 4=00000007' : '';
+      out[`24/1400${hex(n, 2)}`] = `1=00 2=${asPath} 3=c0000201${med}${community}`;
     }
     return out;
   }

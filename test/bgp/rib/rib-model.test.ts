@@ -106,7 +106,8 @@ function run(all: readonly Operation[], queueOctets: number | undefined): void {
   };
   const take = (number: number): void => {
     for (const octets of rib.take(numbers.get(number)!, 100)) receivers.get(number)!.read(octets);
-    if (queueOctets === undefined && !rib.hasOutput(numbers.get(number)!)) receivers.get(number)!.strict = true;
+    if (queueOctets === undefined && rib.isSettled && !rib.hasOutput(numbers.get(number)!))
+      receivers.get(number)!.strict = true;
   };
   for (let number = 1; number <= PEERS; number++) begin(number);
   let now = 0;
