@@ -10,7 +10,8 @@ import type { AttributeStore } from '../rib/attribute-store.ts';
 import { type Action, compileAction } from './action.ts';
 import { type Condition, compileConditions } from './condition.ts';
 import { ALL, type Outcome, type Policy } from './policy.ts';
-import { matchesPrefix, type PrefixMatcher, prefixMatcher } from './prefix-matcher.ts';
+import { PrefixList } from './prefix-list.ts';
+import { prefixMatcher } from './prefix-matcher.ts';
 import type { ClauseRecord, PolicyIssue, PolicyRecord, PrefixRecord } from './record.ts';
 
 export type CompiledPolicy =
@@ -29,7 +30,7 @@ interface Clause {
   /** For people. */
   readonly name: string;
   /** Undefined: the prefix does not matter. */
-  readonly prefixes: readonly PrefixMatcher[] | undefined;
+  readonly prefixes: PrefixList | undefined;
   readonly conditions: readonly Condition[];
   readonly actions: readonly Action[];
   readonly verdict: 'accept' | 'reject' | 'next';
@@ -50,7 +51,7 @@ function compileClause(record: ClauseRecord, path: string, issues: PolicyIssue[]
   });
   return {
     name: record.name ?? `clause ${path.slice(1, -1)}`,
-    prefixes: written.length === 0 ? undefined : prefixes,
+    prefixes: written.length === 0 ? undefined : new PrefixList(prefixes),
     conditions: compileConditions(record, problem),
     actions: compileAction(record.set ?? {}, problem),
     verdict: record.action ?? 'accept',
@@ -75,7 +76,7 @@ class ClausePolicy implements Policy {
     let signature = 0;
     for (let i = 0; i < this.#clauses.length; i++) {
       const { prefixes, conditions, verdict } = this.#clauses[i]!;
-      if (prefixes === undefined || !prefixes.some((matcher) => matchesPrefix(matcher, words, length))) continue;
+      if (prefixes === undefined || !prefixes.matches(words, length)) continue;
       signature = this.#with(signature, i);
       if (conditions.length === 0 && verdict !== 'next') break;
     }

@@ -1,9 +1,10 @@
 /** A prefix list entry over prefixes in words of 32 bits: `prefix`, `ge`, `le`. */
 import { u32 } from '../../core/index.ts';
-import { parsePrefix } from '../../ip/index.ts';
+import { type Prefix, parsePrefix } from '../../ip/index.ts';
 import type { PrefixRecord } from './record.ts';
 
 export interface PrefixMatcher {
+  readonly prefix: Prefix;
   /** 1 or 4. */
   readonly words: Uint32Array;
   readonly masks: Uint32Array;
@@ -26,7 +27,7 @@ export function prefixMatcher({ prefix: text, ge, le }: PrefixRecord): PrefixMat
     const bits = Math.max(0, Math.min(32, prefix.length - 32 * i));
     return bits === 0 ? 0 : -1 << (32 - bits);
   });
-  return { words, masks, least, greatest };
+  return { prefix, words, masks, least, greatest };
 }
 
 /** Prefixes of the other family have another number of words. */
