@@ -123,7 +123,8 @@ export class Exporter {
 
   end(): void {
     this.#store.freed.splice(this.#store.freed.indexOf(this.#forget), 1);
-    for (const [set, answer] of this.#answers.entries()) if (answer !== set) this.#store.release(answer);
+    const answers = this.#answers;
+    for (let set = 0; set < answers.length; set++) if (answers[set] !== set) this.#store.release(answers[set]!);
     this.#store.release(this.#default);
     this.#answers = new Uint32Array(0);
   }

@@ -50,6 +50,8 @@ export class FamilyRib {
   readonly decision: Decision;
   readonly changes: Changes;
   readonly audiences: Audience[] = [];
+  /** Groups without members, which hold sets yet. */
+  readonly #ending: UpdateGroup[] = [];
   /** Undefined: nobody forwards by these routes. */
   readonly fib: Fib | undefined;
   readonly aggregates: Aggregates;
@@ -263,17 +265,32 @@ export class FamilyRib {
 
   /** Nothing waits for `flush`. */
   get isSettled(): boolean {
-    if (this.generations.waits || this.waiting > 0) return false;
+    if (this.generations.waits || this.#ending.length > 0 || this.waiting > 0) return false;
     return this.deferred || this.audiences.every(({ next }) => next === undefined);
   }
 
   /** Decides what has changed, or about `limit` rows of it, those that have waited longest; how many those were. */
   flush(limit: number): number {
-    this.generations.proceed(limit);
+    this.clear(limit);
     if (this.deferred) return 0;
     const decided = this.#dirtyCount === 0 ? 0 : this.#flush(limit);
     for (const audience of this.audiences) introduce(this, audience, limit);
     return decided;
+  }
+
+  /** What has gone gives back what it holds, about `limit` paths and as much of groups. */
+  clear(limit: number): void {
+    this.generations.proceed(limit);
+    for (let left = limit; left > 0 && this.#ending.length > 0; ) {
+      left -= this.#ending[0]!.end(left);
+      if (this.#ending[0]!.hasEnded) this.#ending.shift();
+    }
+  }
+
+  /** The group has no members any more. */
+  end(audience: Audience): void {
+    this.audiences.splice(this.audiences.indexOf(audience), 1);
+    this.#ending.push(audience.group);
   }
 
   #flush(limit: number): number {

@@ -202,12 +202,19 @@ export class Intake {
     const rib = this.#rib(peer, family);
     if (rib === undefined) return;
     const set = this.#scan.commit(multiprotocol);
-    if (this.#store.isFull && this.#store.references[set] === 1) this.#refuse();
+    if (this.#store.references[set] === 1 && this.#isFull()) this.#refuse();
     else if (this.#firstAsIsWrong(peer, set)) {
       this.#withdraw(peer, family, octets, start, end, now);
       this.#tell(peer, 'withdraw', 'AS_PATH does not begin with the AS of the peer');
     } else this.#announce(peer, rib, octets, start, end, set, now);
     this.#store.release(set);
+  }
+
+  /** Even where what has gone has given back all that it held. */
+  #isFull(): boolean {
+    if (!this.#store.isFull) return false;
+    for (const rib of this.#families.values()) rib.clear(Number.POSITIVE_INFINITY);
+    return this.#store.isFull;
   }
 
   /** RFC 4486 subcode 8: there is no room for a set that nobody else has. */

@@ -234,6 +234,12 @@ export class Rib {
     return true;
   }
 
+  /** What has gone gives back at once all that it holds: there is no room left. */
+  giveBack(): void {
+    for (const rib of this.#families.values()) rib.clear(Number.POSITIVE_INFINITY);
+    this.store.report();
+  }
+
   /** Nothing waits for `flush`. */
   get isSettled(): boolean {
     return !this.#rejudging.waits && this.families.every(({ isSettled }) => isSettled);
@@ -434,9 +440,7 @@ export class Rib {
     const entry = this.#groups.get(key);
     if (entry === undefined || entry.audience.group.size > 0) return;
     this.#groups.delete(key);
-    const { audiences } = this.#families.get(entry.family)!;
-    audiences.splice(audiences.indexOf(entry.audience), 1);
-    entry.audience.group.end();
+    this.#families.get(entry.family)!.end(entry.audience);
   }
 }
 

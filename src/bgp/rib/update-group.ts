@@ -62,6 +62,8 @@ export class UpdateGroup {
   /** Room for messages of members on their own way. */
   #own: Bytes = new Uint8Array(0);
   #ownAt = 0;
+  /** Units that it holds nothing of any more. */
+  #ended = 0;
 
   constructor(
     store: AttributeStore,
@@ -191,9 +193,17 @@ export class UpdateGroup {
     return false;
   }
 
-  end(): void {
-    for (const set of this.advertised) this.#store.release(set);
-    this.exporter.end();
+  /** Without members: gives back what it holds, `limit` units of it; how many those were. */
+  end(limit: number): number {
+    const from = this.#ended;
+    this.#ended = Math.min(from + limit, this.advertised.length);
+    for (let unit = from; unit < this.#ended; unit++) this.#store.release(this.advertised[unit]!);
+    if (this.hasEnded) this.exporter.end();
+    return this.#ended - from;
+  }
+
+  get hasEnded(): boolean {
+    return this.#ended === this.advertised.length;
   }
 
   /** What a peer has or is about to have of a unit: a set, or 0. */

@@ -101,12 +101,21 @@ describe('a group that begins', () => {
     expect(read(c, new Receiver()).routes.size).toBe(40);
   });
 
-  it('ends before it has begun: nothing is left of it', () => {
+  it('ends before it has begun: what it holds is given back in parts, too, and nothing is left of it', () => {
     const { rib, b } = scene();
+    const { count } = rib.store;
     const c = rib.add(peerOptions(3, dearer));
     rib.flush(40);
+    expect(rib.store.count).toBe(count + 1);
     rib.remove(c);
-    expect([rib.flush(40), rib.isSettled, rib.groups.length]).toEqual([true, true, 2]);
+    expect([rib.groups.length, rib.isSettled]).toEqual([2, false]);
+    const counts: unknown[] = [];
+    for (let done = false; !done; counts.push([done, rib.store.count])) done = rib.flush(30);
+    expect(counts).toEqual([
+      [false, count + 1],
+      [false, count + 1],
+      [true, count],
+    ]);
     expect(rib.groupOf(b, IPV4_UNICAST)).toBeDefined();
   });
 

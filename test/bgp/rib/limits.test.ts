@@ -60,4 +60,27 @@ describe('what a peer may take of the memory of all', () => {
     expect(world.say(b, usual([65_002, 9], hop))).toEqual([]);
     expect(world.rib.store.held).toBeLessThan(1_200);
   });
+
+  it('RFC 4486 §4: nobody is refused for what is there only because its turn has not come; it can be asked to go at once', () => {
+    const world = new World({ attributeOctets: 10_000 });
+    const [a, b] = [world.peer(1), world.peer(2)];
+    const fill = (path: number): number => {
+      let said = 0;
+      const one = () => world.say(a, usual([65_001, path, ++said], hop), Uint8Array.of(24, 10, said >> 8, said));
+      while (one().length === 0);
+      return said - 1;
+    };
+    const most = fill(1);
+    world.rib.markStale(a, IPV4_UNICAST);
+    world.rib.sweepStale(a, IPV4_UNICAST);
+    expect(world.rib.store.count).toBe(most);
+    const path = [65_002, ...Array.from({ length: 50 }, (_, i) => i + 1)];
+    expect(world.say(b, usual(path, hop))).toEqual([]);
+    expect(world.rib.store.count).toBe(1);
+    const again = fill(2);
+    world.rib.remove(a);
+    expect(world.rib.store.count).toBe(again + 1);
+    world.rib.giveBack();
+    expect(world.rib.store.count).toBe(1);
+  });
 });
