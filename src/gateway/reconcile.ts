@@ -158,12 +158,13 @@ export class Reconciler {
   }
 
   closeRouters(now: Millis): void {
-    for (const tenant of this.#books.tenants.values()) this.#closeRouter(tenant, now, 'the gateway shuts down');
+    for (const tenant of this.#books.tenants.values())
+      this.#closeRouter(tenant, now, { text: 'the gateway shuts down' });
   }
 
-  #closeRouter(tenant: Tenant, now: Millis, text?: string): void {
+  #closeRouter(tenant: Tenant, now: Millis, how?: Parameters<TenantRouter['close']>[1]): void {
     if (tenant.router === undefined) return;
-    tenant.router.close(now, text);
+    tenant.router.close(now, how);
     this.#books.forget(tenant.router);
     tenant.router = undefined;
   }
@@ -240,7 +241,7 @@ export class Reconciler {
 
   #removeTenant(tenant: Tenant): void {
     const books = this.#books;
-    this.#closeRouter(tenant, books.now);
+    this.#closeRouter(tenant, books.now, { compartmentGoes: true });
     for (const tunnel of [...tenant.tunnels.values()]) this.#removeTunnel(tunnel);
     books.outside.remove(tenant.name);
     tenant.network.close();

@@ -234,14 +234,14 @@ export class TenantRouter implements Timed {
     return !this.#down.has(peer);
   }
 
-  /** Every session is ended with a word, and every route taken back. `text`: the gateway itself ends (RFC 9003). */
-  close(now: Millis, text?: string): void {
+  /** Every session is ended with a word, and every route taken back, unless the compartment goes with them. `text`: the gateway ends (RFC 9003). */
+  close(now: Millis, { text, compartmentGoes = false }: { text?: string; compartmentGoes?: boolean } = {}): void {
     for (const peer of this.speaker.peers) {
       if (text !== undefined)
         this.#events.push({ type: 'session', peer, event: { type: 'stop', subcode: SHUTDOWN, text } });
       this.#removePeer(peer, now);
     }
-    this.#installed.clear();
+    if (!compartmentGoes) this.#installed.clear();
     this.account.budget.close(this.account);
     this.#tenant.command({ do: 'set-transport', compartment: this.#tenant.number, on: false });
   }
@@ -259,6 +259,7 @@ export class TenantRouter implements Timed {
     const fault = { type: 'fault', notification: OUT_OF_RESOURCES, why: this.account.words } as const;
     this.#events.push({ type: 'session', peer: largest, event: fault });
     this.#run(now);
+    rib.giveBack();
     return true;
   }
 

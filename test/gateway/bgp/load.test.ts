@@ -63,6 +63,19 @@ describe('RFC 4271 §6.5: the hold time of one tenant holds while another', () =
     expectBlueAlive(load, lostAt);
   });
 
+  it('is taken out of the document with its full table, and comes back', () => {
+    const load = loaded();
+    const goneAt = load.now;
+    load.mostChanges = 0;
+    load.apply(loadDocument().replace(/ {2}- name: red.*/s, ''));
+    expect(load.gateway.compartment('red')).toBeUndefined();
+    expectBlueAlive(load, goneAt);
+    load.apply(loadDocument());
+    load.run(load.now + 5_000);
+    expect(load.routeCount('red')).toBe(own);
+    expectBlueAlive(load, goneAt);
+  });
+
   it('gets another import policy, and another: its table goes and comes back', () => {
     const load = loaded();
     const changedAt = load.now;
