@@ -86,6 +86,11 @@ export interface BgpPeerConfig {
   readonly delayOpenSeconds: number;
   /** RFC 9687: a peer that takes nothing for so long is given up; 0: never. Undefined: the larger of 8 minutes and twice the hold time. */
   readonly sendHoldSeconds: number | undefined;
+  /**
+   * RFC 4271 §9.2.1.1, MinRouteAdvertisementIntervalTimer: after it has been told of routes the peer is told of changes so many seconds later, less
+   * a quarter at most (§10), as they are by then. Withdrawals do not wait. 0: changes are told at once, as others do it by default.
+   */
+  readonly advertisementIntervalSeconds: number;
   readonly families: readonly ('ipv4' | 'ipv6')[];
   /** TTL of what is sent; default 1 for an external peer on a connected prefix, else 64. */
   readonly ttl: number | 'auto';

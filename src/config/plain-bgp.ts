@@ -52,6 +52,7 @@ export const plainBgpPeer = (peer: BgpPeerConfig): Plain =>
     idleHoldSeconds: peer.idleHoldSeconds,
     delayOpenSeconds: peer.delayOpenSeconds,
     sendHoldSeconds: peer.sendHoldSeconds,
+    advertisementIntervalSeconds: peer.advertisementIntervalSeconds,
     families: [...peer.families],
     ttl: peer.ttl,
     ttlSecurityHops: peer.ttlSecurityHops,

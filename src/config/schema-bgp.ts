@@ -82,6 +82,7 @@ export const bgpPeerSchema = section({
   idleHoldSeconds: leaf(words.duration(1, 3600)).default(2),
   delayOpenSeconds: leaf(words.duration(1, 240, true)).default(0),
   sendHoldSeconds: leaf(words.duration(4, 86400, true)).optional(),
+  advertisementIntervalSeconds: leaf(words.duration(1, 600, true)).default(0),
   families: listOf(leaf(words.choice(['ipv4', 'ipv6']))).optional(),
   ttl: leaf((input) => (input === 'auto' ? ('auto' as const) : words.wholeNumber(1, 255)(input))).default('auto'),
   ttlSecurityHops: leaf(words.wholeNumber(1, 254)).optional(),

@@ -145,6 +145,7 @@ describe('a peer', () => {
     ['sendHoldSeconds: 90', 'sendHoldSeconds: must be more than holdSeconds, 90 (RFC 9687)'],
     ['addPaths: 2', 'addPaths: is how many are sent, and addPath is off: send or both is needed'],
     ['addPath: receive, addPaths: 2', 'addPaths: is how many are sent, and addPath is receive: send or both is needed'],
+    ['advertisementIntervalSeconds: 601', 'advertisementIntervalSeconds: must be from 1s to 10m, or 0 for never'],
     ['start: demand', 'start: must be auto or manual, not "demand"'],
   ])('%s is refused', (key, problem) => {
     expect(problems(PEER.replace(' }', `, ${key} }`))).toEqual([`peers[0].${problem}`]);
@@ -170,6 +171,7 @@ describe('a peer', () => {
       idleHoldSeconds: 2,
       delayOpenSeconds: 0,
       sendHoldSeconds: undefined,
+      advertisementIntervalSeconds: 0,
       families: ['ipv4'],
       ttl: 'auto',
       ttlSecurityHops: undefined,

@@ -64,6 +64,7 @@ export function compilePeer(
     enforceFirstAs: peer.enforceFirstAs,
     nextHop: peer.nextHop,
     defaultOriginate: peer.defaultOriginate,
+    advertisementMillis: peer.advertisementIntervalSeconds * 1000,
     ...(peer.addPaths === undefined ? {} : { addPaths: peer.addPaths }),
     ...(otherAddress === undefined ? {} : { otherAddress }),
     ...(imported === undefined ? {} : { import: compilePolicy(imported, router, 'import') }),

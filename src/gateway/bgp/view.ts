@@ -137,6 +137,8 @@ function viewPeer(tenant: string, router: TenantRouter, peer: BgpPeerConfig, now
   const { desc: name, ...summary } = summaryOf(router, peer, now);
   const view = router.speaker.session(name)!.view(now);
   const { session, nextTryMillis: next, lastErrorSent: sent, lastErrorReceived: received } = view;
+  const { advertisementIntervalSeconds } = peer;
+  const advertisesAt = router.speaker.advertisesAt(name);
   const external = peer.asn !== router.config.asn;
   return {
     tenant,
@@ -158,6 +160,8 @@ function viewPeer(tenant: string, router: TenantRouter, peer: BgpPeerConfig, now
     octetsReceived: view.octetsReceived,
     octetsSent: view.octetsSent,
     collisions: view.collisions,
+    ...(advertisementIntervalSeconds === 0 ? {} : { advertisementIntervalSeconds }),
+    ...(advertisesAt === undefined ? {} : { nextAdvertisementSeconds: Math.ceil((advertisesAt - now) / 1000) }),
     ...(next === undefined || session !== undefined ? {} : { nextTrySeconds: Math.ceil(next / 1000) }),
     ...(session === undefined
       ? {}

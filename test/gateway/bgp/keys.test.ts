@@ -205,6 +205,40 @@ describe('the session of a peer', () => {
     expect([lasts(20, 19), lasts(20, 21), lasts(0, 60)]).toEqual([true, false, true]);
   });
 
+  it('RFC 4271 §9.2.1.1: advertisementIntervalSeconds: changes go so long after what went before, less a quarter at most; withdrawals at once', () => {
+    const parts = (networks: string, seconds: number) => ({
+      gwPeer: `advertisementIntervalSeconds: ${seconds}`,
+      gwRouter: `networks: [${networks}]`,
+    });
+    const world = settled(parts('10.1.0.0/24, 10.70.0.0/16', 40), 60_000);
+    const change = (networks: string, seconds = 40) => {
+      world.gw.apply(resolveDocument(gwDocument(parts(networks, seconds))));
+      world.run(100);
+    };
+    const told = () => world.routes('contoso', world.sites).map((route) => route.split(' ')[0]);
+    change('10.1.0.0/24, 10.70.0.0/16, 10.71.0.0/16');
+    const first = world.timeline.now;
+    expect(told()).toEqual(['10.1.0.0/24', '10.70.0.0/16', '10.71.0.0/16']);
+    expect(peerOf(world).advertisementIntervalSeconds).toBe(40);
+    expect(peerOf(world).nextAdvertisementSeconds).toBeUndefined();
+    change('10.1.0.0/24, 10.71.0.0/16, 10.72.0.0/16');
+    expect(told()).toEqual(['10.1.0.0/24', '10.71.0.0/16']);
+    const { nextAdvertisementSeconds: next } = peerOf(world);
+    expect(next).toBeGreaterThanOrEqual(29);
+    expect(next).toBeLessThanOrEqual(40);
+    world.run(1000 * next! - 1100);
+    expect(told()).toHaveLength(2);
+    world.run(1200);
+    expect(told()).toEqual(['10.1.0.0/24', '10.71.0.0/16', '10.72.0.0/16']);
+    expect(world.timeline.now - first).toBeGreaterThanOrEqual(30_000);
+    // Taken away under the session, and with it all waiting.
+    change('10.73.0.0/16');
+    change('10.73.0.0/16', 0);
+    expect(told()).toEqual(['10.73.0.0/16']);
+    expect(peerOf(world)).toMatchObject({ connectionsEstablished: 1 });
+    expect(peerOf(world).advertisementIntervalSeconds).toBeUndefined();
+  });
+
   it('RFC 7911: addPaths: how many paths of a prefix are sent; changed under the session', () => {
     const parts = (west: string) => ({
       asn: { east: 65021, west: 65022 },
