@@ -68,6 +68,12 @@ export interface BgpPeerConfig {
   readonly name: string;
   readonly address: Address;
   readonly asn: number;
+  /**
+   * RFC 7705 §3: the AS that this peer is shown in place of the router's. The OPEN has it; what the peer is told has it, and not the router's, in
+   * AS_PATH (Replace Old AS); what the peer says stays as it is (No Prepend Inbound), and is refused with either of the two in it. FRR: `local-as N
+   * no-prepend replace-as`; BIRD: `local as N`. Undefined: the router's. With the peer's own AS the session is an internal one.
+   */
+  readonly localAs: number | undefined;
   /** Own address that the session runs from; undefined: the one towards the peer. */
   readonly localAddress: Address | undefined;
   readonly port: number;

@@ -42,6 +42,7 @@ export const plainBgpPeer = (peer: BgpPeerConfig): Plain =>
     name: peer.name,
     address: formatAddress(peer.address),
     asn: peer.asn,
+    localAs: peer.localAs,
     localAddress: peer.localAddress && formatAddress(peer.localAddress),
     port: peer.port,
     passive: peer.passive,

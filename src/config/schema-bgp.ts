@@ -72,6 +72,7 @@ export const bgpPeerSchema = section({
   name: leaf(words.readName),
   address: leaf(words.readUnicast),
   asn: leaf(bgp.readAsn),
+  localAs: leaf(bgp.readAsn).optional(),
   localAddress: leaf(words.readUnicast).optional(),
   port: leaf(words.wholeNumber(1, 0xffff)).default(179),
   passive: boolean.default(false),

@@ -13,7 +13,7 @@ import {
   whyTold,
   wordsOfSet,
 } from '../../bgp/index.ts';
-import type { BgpPeerConfig, PolicyConfig } from '../../config/index.ts';
+import { type BgpPeerConfig, isExternal, type PolicyConfig } from '../../config/index.ts';
 import type { Millis } from '../../core/index.ts';
 import { type Address, formatAddress, ipv4Octets, type Prefix } from '../../ip/index.ts';
 import type {
@@ -139,7 +139,7 @@ function viewPeer(tenant: string, router: TenantRouter, peer: BgpPeerConfig, now
   const { session, nextTryMillis: next, lastErrorSent: sent, lastErrorReceived: received } = view;
   const { advertisementIntervalSeconds } = peer;
   const advertisesAt = router.speaker.advertisesAt(name);
-  const external = peer.asn !== router.config.asn;
+  const external = isExternal(router.config, peer);
   return {
     tenant,
     name,
@@ -183,7 +183,7 @@ export function whyDown(router: TenantRouter, peer: string, view: SessionView): 
 }
 
 const isWithoutPolicy = ({ config }: TenantRouter, peer: BgpPeerConfig): boolean =>
-  peer.asn !== config.asn && (peer.import === undefined || peer.export === undefined);
+  isExternal(config, peer) && (peer.import === undefined || peer.export === undefined);
 
 function acceptedOf({ speaker }: TenantRouter, peer: string): number {
   const number = speaker.number(peer);
