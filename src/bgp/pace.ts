@@ -3,9 +3,8 @@
  *
  * Read first: RFC 4271 §9.2.1.1, §10. There is one timer a peer and none a destination: what has changed goes in rounds (`rib/paced-resync.ts`),
  * the first of which is the table of a new session. The timer is set when the transport has been given the last of a round, so between two
- * advertisements of one destination there is at least its time, also where a slow reader makes a round long; a round in which no
- * route is told sets none. Withdrawals are not kept back, for a route that is advertised and not there is a black hole: RFC 4271 would
- * have them wait as well, the RFC before it (RFC 1771 §9.2.3.1) would not.
+ * UPDATEs about one destination, be they advertisements or withdrawals, there is at least its time, also where a slow reader makes a round
+ * long; a round in which nothing is told sets none.
  */
 import type { Millis } from '../core/index.ts';
 import type { UpdateGroup } from './rib/update-group.ts';

@@ -94,7 +94,7 @@ export interface BgpPeerConfig {
   readonly sendHoldSeconds: number | undefined;
   /**
    * RFC 4271 §9.2.1.1, MinRouteAdvertisementIntervalTimer: after it has been told of routes the peer is told of changes so many seconds later, less
-   * a quarter at most (§10), as they are by then. Withdrawals do not wait. 0: changes are told at once, as others do it by default.
+   * a quarter at most (§10), as they are by then. 0: changes are told at once, as others do it by default.
    */
   readonly advertisementIntervalSeconds: number;
   readonly families: readonly ('ipv4' | 'ipv6')[];

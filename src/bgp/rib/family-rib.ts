@@ -363,15 +363,11 @@ export class FamilyRib {
         next = this.decision.among(first, chosen);
       }
     }
-    let tells = false;
     for (let path = first; path !== 0; path = this.paths.nexts[path]!) {
       const told = !suppressed && (chosen === undefined ? this.decision.eligible(path) : chosen.has(path));
       const set = this.isHeldDefault(path) ? exporter.exportDefault(path) : told ? exporter.export(path) : 0;
       group.consider(path, set, this.paths.owner(path));
-      if (set !== 0) tells = true;
     }
-    if (!group.paced || tells) return;
-    for (let path = first; path !== 0; path = this.paths.nexts[path]!) group.hurry(path);
   }
 
   /** Unlinks paths that are gone, and gives rows back of which nothing is left. */

@@ -109,7 +109,7 @@ export class UpdateGroup {
   /** What there is already, in the kind that the members of this group have. */
   #resyncFrom(from: Resync | undefined): Resync {
     if (from !== undefined && from instanceof PacedResync === this.paced) return from;
-    const resync = this.paced ? new PacedResync(this.addPath) : new Resync();
+    const resync = this.paced ? new PacedResync() : new Resync();
     return from === undefined ? resync : resync.adopt(from);
   }
 
@@ -162,11 +162,6 @@ export class UpdateGroup {
   /** Whether a member is kept from something until the next round. */
   waits(peer: number): boolean {
     return this.#pacedOf(peer)?.waits === true;
-  }
-
-  /** With ADD-PATH: nothing of the unit's prefix is told any more. */
-  hurry(unit: number): void {
-    for (const peer of this.#members.keys()) this.#pacedOf(peer)?.hurry(unit);
   }
 
   #pacedOf(peer: number): PacedResync | undefined {
@@ -308,7 +303,6 @@ export class UpdateGroup {
       out.push(octets);
       left -= octets.length;
     };
-    if (resync instanceof PacedResync && resync.takeRecalled()) this.#unplan(member);
     for (const octets of resync.literal.splice(0)) give(octets);
     for (const octets of resync.before.splice(0)) give(octets);
     while (left > 0 && (member.planned < member.plan.length || resync.count > 0)) {
@@ -328,15 +322,11 @@ export class UpdateGroup {
       return left > 0 ? this.#takeOwn(peer, member, left, out) : 0;
     }
     member.resync = undefined;
-    this.#unplan(member);
+    member.plan = NOTHING;
+    member.planned = 0;
     member.next = this.#log.head;
     this.#inStep++;
     return left;
-  }
-
-  #unplan(member: Member): void {
-    member.plan = NOTHING;
-    member.planned = 0;
   }
 
   /** Withdrawals first, then set by set. */
