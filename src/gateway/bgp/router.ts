@@ -144,7 +144,8 @@ export class TenantRouter implements Timed {
     this.#aggregate(config);
     const plans = new Map(config.peers.map((peer) => [peer.name, this.#plan(peer, secrets)]));
     for (const name of this.speaker.peers)
-      if (rekeyed(name) || plans.get(name)?.fixed !== this.#plans.get(name)?.fixed) this.#removePeer(name, now);
+      if (rekeyed(name) || plans.get(name)?.fixed !== this.#plans.get(name)?.fixed)
+        this.#removePeer(name, now, plans.get(name)?.rests === false && !rekeyed(name));
     for (const [name, { rests }] of plans) {
       if (rests === (this.#plans.get(name)?.rests ?? false)) continue;
       if (rests) this.#down.add(name);
@@ -284,7 +285,10 @@ export class TenantRouter implements Timed {
     this.#events.push({ type: 'session', peer: settings.name, event });
   }
 
-  #removePeer(name: string, now: Millis): void {
+  /** `stays`: the document has it still, otherwise, and it may wait for us (RFC 4486 §4, RFC 8538 §4); with another secret it may not. */
+  #removePeer(name: string, now: Millis, stays = false): void {
+    const event = { type: 'stop', subcode: RECONFIGURED, text: 'its configuration has changed' } as const;
+    if (stays) this.#events.push({ type: 'session', peer: name, event });
     // What the document wanted, its successor says anew; what an operator wants stays.
     if (this.#plans.get(name)?.rests === true) this.#down.delete(name);
     this.#plans.delete(name);
@@ -439,5 +443,6 @@ const OUT_OF_RESOURCES = notification(ERROR.CEASE, CEASE.OUT_OF_RESOURCES);
 /** RFC 4486. */
 const SHUTDOWN = 2;
 const RESET = 4;
+const RECONFIGURED = 6;
 /** RFC 8200 §5. */
 const SAFE_MTU = 1280;
