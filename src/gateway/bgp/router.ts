@@ -22,7 +22,6 @@ import {
   type SpeakerAction,
   type SpeakerEvent,
 } from '../../bgp/index.ts';
-import type { Compartment } from '../../compartment/index.ts';
 import type { BgpConfig, BgpPeerConfig } from '../../config/index.ts';
 import {
   type AgendaEntry,
@@ -34,7 +33,7 @@ import {
   type Timed,
 } from '../../core/index.ts';
 import { md5 } from '../../crypto/index.ts';
-import { type Address, contains, formatPrefix } from '../../ip/index.ts';
+import { type Address, formatPrefix } from '../../ip/index.ts';
 import type { Books } from '../books.ts';
 import type { BgpCommand } from '../contract.ts';
 import type { Tenant } from '../tenant.ts';
@@ -51,6 +50,7 @@ import {
 import { Installed } from './installed.ts';
 import { LogPace } from './log-pace.ts';
 import { Originations, originations, type ReachedTenants } from './originations.ts';
+import { isConnected, otherAddress } from './own-addresses.ts';
 import { reportChosen, reportEvent, reportFull } from './reports.ts';
 import { BgpTransport, type TransportPeer } from './transport.ts';
 import { Troubles } from './troubles.ts';
@@ -230,6 +230,11 @@ export class TenantRouter implements Timed {
     return true;
   }
 
+  /** Whether there is a way to the address, whoever says so. */
+  reaches(address: Address): boolean {
+    return this.#tenant.compartment.explain(address).chosen !== undefined;
+  }
+
   /** Neither the document nor an operator wants it down. */
   isWanted(peer: string): boolean {
     return !this.#down.has(peer);
@@ -264,8 +269,10 @@ export class TenantRouter implements Timed {
   }
 
   #plan(peer: BgpPeerConfig, secrets: PeerSecrets): PeerPlan {
-    const connected = isConnected(this.#tenant.compartment, peer.address);
-    const settings = compilePeer(this.config, peer, connected, this.#otherAddress(peer));
+    const interfaces = this.#tenant.compartment.interfaces();
+    const connected = isConnected(interfaces, peer.address);
+    const other = otherAddress(interfaces, peer, this.#installed.routeTo(peer.address)?.interface);
+    const settings = compilePeer(this.config, peer, connected, other);
     const transport = compileTransport(this.config, peer, connected, secrets(peer.name));
     const rests = peer.shutdown || peer.start === 'manual';
     return { settings, transport, rests, ...identityOf(settings, transport) };
@@ -417,21 +424,7 @@ export class TenantRouter implements Timed {
     const route = this.#installed.routeTo(remote);
     return this.#tenant.compartment.interfaces().find(({ number }) => number === route?.interface)?.mtu ?? SAFE_MTU;
   }
-
-  /** For IPv6 routes over IPv4, and the other way round: an own address of the other family where the peer is. */
-  #otherAddress({ address, families }: BgpPeerConfig): Address | undefined {
-    if (families.every((family) => family === (address.length === 4 ? 'ipv4' : 'ipv6'))) return undefined;
-    const route = this.#installed.routeTo(address);
-    const interfaces = this.#tenant.compartment.interfaces();
-    const here = interfaces.filter(({ number }) => number === route?.interface);
-    for (const { addresses } of [...here, ...interfaces])
-      for (const own of addresses) if (own.address.length !== address.length) return own.address;
-    return undefined;
-  }
 }
-
-const isConnected = (compartment: Compartment, address: Address): boolean =>
-  compartment.interfaces().some(({ addresses }) => addresses.some((own) => contains(own, address)));
 
 /** What others give external and internal routes. */
 const EXTERNAL = 20;
