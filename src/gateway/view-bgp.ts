@@ -17,7 +17,7 @@ import {
 } from './bgp/index.ts';
 import type { Dropped } from './bgp/transport.ts';
 import type { Books } from './books.ts';
-import type { Problem } from './status.ts';
+import type { Problem, RouteStatus } from './status.ts';
 import type {
   BgpAdvertisedStatus,
   BgpExplanationStatus,
@@ -27,7 +27,7 @@ import type {
   BgpSummaryStatus,
 } from './status-bgp.ts';
 import type { Tenant } from './tenant.ts';
-import { viewExplanation } from './view.ts';
+import { viewExplanation, viewRoutes as viewOwnRoutes } from './view.ts';
 
 export interface BgpDump {
   /** Returns how many routes were left out. */
@@ -91,14 +91,13 @@ export class BgpView {
       const { address, chosen, among, why, passedOver } = viewExplanation(of, isAddress ? asked : hostIn(asked));
       const text = isAddress ? address : formatPrefix(asked);
       const all = among ?? (chosen === null ? [] : [chosen]);
-      return {
-        asked: text,
-        prefix,
-        ...explained,
-        fib: [...all, ...passedOver.map(({ route }) => route)].filter((route) => route.prefix === prefix),
-        // Of a prefix nobody has named the address that was looked up in it.
-        fibWhy: chosen === null ? why.replace(address, text) : why,
-      };
+      const known = [...all, ...passedOver.map(({ route }) => route)].filter((route) => route.prefix === prefix);
+      // Of a prefix nobody has named the address that was looked up in it; and that may be in a longer one.
+      const words = chosen === null ? why.replace(address, text) : why;
+      const fib = found === undefined || known.length > 0 ? known : viewOwnRoutes(of, { prefix: found });
+      const isLonger = known.length === 0 && fib.length > 0 && chosen !== null;
+      const fibWhy = isLonger ? wordsOf(fib[0]!, chosen.prefix) : words;
+      return { asked: text, prefix, ...explained, fib, fibWhy };
     });
   }
 
@@ -112,6 +111,11 @@ export class BgpView {
       tenant.router === undefined || (only ?? tenant.name) !== tenant.name ? [] : [{ tenant, router: tenant.router }],
     );
   }
+}
+
+function wordsOf({ prefix, via, nextHop, discard, why }: RouteStatus, longer: string): string {
+  const way = discard === true ? 'is discarded' : `leaves by ${via}${nextHop === undefined ? '' : ` to ${nextHop}`}`;
+  return `${prefix} ${way}: ${why}, but for what is longer, such as ${longer}`;
 }
 
 /** An address in a prefix that is, where there is room, neither its first nor its last. */
