@@ -230,9 +230,10 @@ export class TenantRouter implements Timed {
     return true;
   }
 
-  /** Whether there is a way to the address, whoever says so. */
+  /** Whether there is a way to the address, whoever says so; to link-local ones, too (RFC 3927 §7: many tunnels have them). */
   reaches(address: Address): boolean {
-    return this.#tenant.compartment.explain(address).chosen !== undefined;
+    const { chosen } = this.#tenant.compartment.explain(address);
+    return (chosen ?? this.#installed.routeTo(address)) !== undefined;
   }
 
   /** Neither the document nor an operator wants it down. */

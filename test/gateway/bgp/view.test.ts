@@ -342,9 +342,13 @@ describe('problems', () => {
 
   test('what is dropped of one peer says nothing of another, and a peer that nothing leads to is called that', () => {
     const world = new BgpWorld({ gwPeer: 'md5: { inline: the-same-at-both-ends }' });
-    const another = '{ name: lost, address: 10.3.0.1, asn: 65030, import: all, export: all }';
-    const document = gwDocument({ gwPeer: 'md5: { inline: the-same-at-both-ends }' });
-    world.gw.apply(resolveDocument(document.replaceAll(/peers: \[(.*)\]/g, `peers: [$1, ${another}]`)));
+    const others = ['name: lost, address: 10.3.0.1', 'name: near, address: 169.254.7.2'].map(
+      (each) => `{ ${each}, asn: 65030, import: all, export: all }`,
+    );
+    const document = gwDocument({ gwPeer: 'md5: { inline: the-same-at-both-ends }' })
+      .replaceAll(/peers: \[(.*)\]/g, `peers: [$1, ${others.join(', ')}]`)
+      .replaceAll('addresses: [10.1.0.1/24]', 'addresses: [10.1.0.1/24, 169.254.7.1/30]');
+    world.gw.apply(resolveDocument(document));
     world.run(20_000);
     const { problems } = world.gw.gateway.status(world.timeline.now);
     expect(problems.filter(({ tenant }) => tenant === 'contoso')).toMatchObject([
@@ -354,6 +358,7 @@ describe('problems', () => {
         advice: 'see `bulkhead routes --tenant contoso`',
         lines: [],
       },
+      { problem: expect.stringMatching(/^BGP peer near .*: its TCP connection has not been answered yet$/), lines: [] },
     ]);
   });
 
