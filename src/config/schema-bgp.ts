@@ -70,7 +70,7 @@ export const externalBgpSchema = section({
 
 export const bgpPeerSchema = section({
   name: leaf(words.readName),
-  address: leaf(words.readUnicast),
+  address: leaf(bgp.readPeerAddress),
   asn: leaf(bgp.readAsn),
   localAs: leaf(bgp.readAsn).optional(),
   localAddress: leaf(words.readUnicast).optional(),

@@ -111,6 +111,11 @@ describe('bgp policy test', () => {
       '65020 65010',
       'our AS, identifier or cluster is in it: a loop (RFC 4271 §9.1.2, RFC 4456 §8)',
     ],
+    [
+      '--peer fabrikam/hq --next-hop 10.1.0.1 10.7.0.0/16',
+      '65020 65033',
+      'its next hop is our own address (RFC 4271 §5.1.3)',
+    ],
     ['--peer fabrikam/closed 10.7.0.0/16', undefined, 'no import policy (RFC 8212)'],
     ['--peer fabrikam/closed --direction out 10.7.0.0/16', undefined, 'no export policy (RFC 8212)'],
     ['--peer fabrikam/hq --direction out --community no-export 10.7.0.0/16', '65033', 'NO_EXPORT (RFC 1997)'],

@@ -238,6 +238,18 @@ describe('a peer', () => {
     ]);
   });
 
+  test.each([
+    ['127.0.0.1', ["peers[0].address: 127.0.0.1 is the host's own loopback, and nobody in this compartment"]],
+    ['"::1"', ["peers[0].address: ::1 is the host's own loopback, and nobody in this compartment"]],
+    [
+      '"fe80::1"',
+      ['peers[0].address: fe80::1 is link-local, which no route leads to: write another address of the peer'],
+    ],
+    ['169.254.10.1', []],
+  ])('a peer at %s', (address, expected) => {
+    expect(problems(PEER.replace('10.2.0.1', address))).toEqual(expected);
+  });
+
   test('a secret in the document is told of and never printed', () => {
     const peer = `${PEER.slice(0, -2)}, md5: { inline: kept-between-two } }`;
     const text = documentOf(`bgp: { asn: 65010, peers: [${peer}] }`);

@@ -179,7 +179,11 @@ function viewPeer(tenant: string, router: TenantRouter, peer: BgpPeerConfig, now
 /** Why a session is not Established; undefined where it is. */
 export function whyDown(router: TenantRouter, peer: string, view: SessionView): string | undefined {
   if (view.state === 'established') return undefined;
-  return view.why ?? router.troubles.words(peer) ?? WAITS[view.state];
+  if (view.why !== undefined) return view.why;
+  const { address } = router.config.peers.find(({ name }) => name === peer) ?? {};
+  const dials = view.state === 'connect' || view.state === 'active';
+  if (dials && address !== undefined && !router.reaches(address)) return `no route to ${formatAddress(address)}`;
+  return router.troubles.words(peer) ?? WAITS[view.state];
 }
 
 const isWithoutPolicy = ({ config }: TenantRouter, peer: BgpPeerConfig): boolean =>
