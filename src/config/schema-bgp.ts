@@ -70,8 +70,9 @@ export const externalBgpSchema = section({
 
 export const bgpPeerSchema = section({
   name: leaf(words.readName),
-  address: leaf(words.readUnicast),
+  address: leaf(bgp.readPeerAddress),
   asn: leaf(bgp.readAsn),
+  localAs: leaf(bgp.readAsn).optional(),
   localAddress: leaf(words.readUnicast).optional(),
   port: leaf(words.wholeNumber(1, 0xffff)).default(179),
   passive: boolean.default(false),
@@ -82,6 +83,7 @@ export const bgpPeerSchema = section({
   idleHoldSeconds: leaf(words.duration(1, 3600)).default(2),
   delayOpenSeconds: leaf(words.duration(1, 240, true)).default(0),
   sendHoldSeconds: leaf(words.duration(4, 86400, true)).optional(),
+  advertisementIntervalSeconds: leaf(words.duration(1, 600, true)).default(0),
   families: listOf(leaf(words.choice(['ipv4', 'ipv6']))).optional(),
   ttl: leaf((input) => (input === 'auto' ? ('auto' as const) : words.wholeNumber(1, 255)(input))).default('auto'),
   ttlSecurityHops: leaf(words.wholeNumber(1, 254)).optional(),

@@ -15,8 +15,9 @@ import {
   viewSummary,
   whyDown,
 } from './bgp/index.ts';
+import type { Dropped } from './bgp/transport.ts';
 import type { Books } from './books.ts';
-import type { Problem } from './status.ts';
+import type { Problem, RouteStatus } from './status.ts';
 import type {
   BgpAdvertisedStatus,
   BgpExplanationStatus,
@@ -26,7 +27,7 @@ import type {
   BgpSummaryStatus,
 } from './status-bgp.ts';
 import type { Tenant } from './tenant.ts';
-import { viewExplanation } from './view.ts';
+import { viewExplanation, viewRoutes as viewOwnRoutes } from './view.ts';
 
 export interface BgpDump {
   /** Returns how many routes were left out. */
@@ -90,14 +91,13 @@ export class BgpView {
       const { address, chosen, among, why, passedOver } = viewExplanation(of, isAddress ? asked : hostIn(asked));
       const text = isAddress ? address : formatPrefix(asked);
       const all = among ?? (chosen === null ? [] : [chosen]);
-      return {
-        asked: text,
-        prefix,
-        ...explained,
-        fib: [...all, ...passedOver.map(({ route }) => route)].filter((route) => route.prefix === prefix),
-        // Of a prefix nobody has named the address that was looked up in it.
-        fibWhy: chosen === null ? why.replace(address, text) : why,
-      };
+      const known = [...all, ...passedOver.map(({ route }) => route)].filter((route) => route.prefix === prefix);
+      // Of a prefix nobody has named the address that was looked up in it; and that may be in a longer one.
+      const words = chosen === null ? why.replace(address, text) : why;
+      const fib = found === undefined || known.length > 0 ? known : viewOwnRoutes(of, { prefix: found });
+      const isLonger = known.length === 0 && fib.length > 0 && chosen !== null;
+      const fibWhy = isLonger ? wordsOf(fib[0]!, chosen.prefix) : words;
+      return { asked: text, prefix, ...explained, fib, fibWhy };
     });
   }
 
@@ -111,6 +111,11 @@ export class BgpView {
       tenant.router === undefined || (only ?? tenant.name) !== tenant.name ? [] : [{ tenant, router: tenant.router }],
     );
   }
+}
+
+function wordsOf({ prefix, via, nextHop, discard, why }: RouteStatus, longer: string): string {
+  const way = discard === true ? 'is discarded' : `leaves by ${via}${nextHop === undefined ? '' : ` to ${nextHop}`}`;
+  return `${prefix} ${way}: ${why}, but for what is longer, such as ${longer}`;
 }
 
 /** An address in a prefix that is, where there is room, neither its first nor its last. */
@@ -133,22 +138,24 @@ function problemOf(tenant: string, router: TenantRouter, peer: BgpPeerConfig, no
   const { lastErrorSent: sent, lastErrorReceived: received } = view;
   const line = (what: string, error: typeof sent) =>
     error === undefined ? [] : [`${what} ${Math.floor(error.agoMillis / 1000)} s ago: ${error.words}`];
-  const dropped = droppedLines(router);
-  const isSilent = sent === undefined && received === undefined && dropped.length > 0;
+  const dropped = router.transport.droppedOf(name);
+  const droppings = droppedLines(dropped);
+  const isSilent = sent === undefined && received === undefined && droppings.length > 0;
   return [
     {
       severity: view.connectionsEstablished === 0 && view.connectRetryCounter === 0 ? 'warning' : 'error',
       tenant,
       problem: `BGP peer ${name} (${formatAddress(address)}, AS ${asn}) is not up: ${whyDown(router, name, view)}`,
-      advice: isSilent ? COMPARE : adviceFor({ tenant, peer: name, address: formatAddress(address) }, router, view),
-      lines: [...line('last error sent', sent), ...line('last error received', received), ...dropped],
+      advice: isSilent
+        ? compare(dropped)
+        : adviceFor({ tenant, peer: name, address: formatAddress(address) }, router, view),
+      lines: [...line('last error sent', sent), ...line('last error received', received), ...droppings],
     },
   ];
 }
 
-/** TCP segments that no session hears of: of all peers of the compartment, since its router began. */
-function droppedLines({ transport }: TenantRouter): string[] {
-  const { signature, hopLimit } = transport.host.counters;
+/** TCP segments of the peer that no session hears of. */
+function droppedLines({ signature, hopLimit }: Dropped): string[] {
   const line = (count: number, what: string) =>
     count === 0 ? [] : [`${count} TCP ${count === 1 ? 'segment' : 'segments'} dropped: ${what}`];
   return [
@@ -157,11 +164,12 @@ function droppedLines({ transport }: TenantRouter): string[] {
   ];
 }
 
-const COMPARE = 'compare `md5` and `ttlSecurityHops` on both sides';
+const compare = ({ signature, hopLimit }: Dropped): string =>
+  `compare ${[...(signature > 0 ? ['`md5`'] : []), ...(hopLimit > 0 ? ['`ttlSecurityHops`'] : [])].join(' and ')} on both sides`;
 
 function adviceFor(whose: Concerned, router: TenantRouter, view: SessionView): string {
   const { tenant, peer } = whose;
-  const why = view.why ?? router.troubles.words(peer) ?? '';
+  const why = whyDown(router, peer, view) ?? '';
   if (/(^|: )the (tunnel|path) /.test(why)) return `see \`bulkhead connections --tenant ${tenant}\``;
   if (/no route|no own address/.test(why)) return `see \`bulkhead routes --tenant ${tenant}\``;
   const cause = router.troubles.cause(peer);

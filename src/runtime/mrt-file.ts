@@ -13,8 +13,8 @@ import { type Parsed, parse, WireError } from '../core/index.ts';
 
 export async function* mrtRecords(file: string): AsyncGenerator<Parsed<MrtRecord>, void, undefined> {
   const compression = await compressionOf(file);
-  if (compression === 'bzip2')
-    throw new WireError('file', 0, 'it is compressed with bzip2, which is not read: decompress it first (bunzip2)');
+  if (compression !== undefined && compression !== 'gzip')
+    throw new WireError('file', 0, `it is compressed with ${compression}, which is not read: decompress it first`);
   const source = createReadStream(file, { highWaterMark: CHUNK });
   const octets: Readable = compression === 'gzip' ? source.pipe(createGunzip({ chunkSize: CHUNK })) : source;
   source.on('error', (error) => octets.destroy(error));
@@ -33,15 +33,22 @@ export async function* mrtRecords(file: string): AsyncGenerator<Parsed<MrtRecord
   framer.end();
 }
 
-async function compressionOf(file: string): Promise<'gzip' | 'bzip2' | 'none'> {
+async function compressionOf(file: string): Promise<string | undefined> {
   const handle = await open(file);
   try {
-    const { buffer } = await handle.read(Buffer.alloc(3), 0, 3, 0);
-    if (buffer[0] === 0x1f && buffer[1] === 0x8b) return 'gzip';
-    return buffer.toString('latin1') === 'BZh' ? 'bzip2' : 'none';
+    const { buffer } = await handle.read(Buffer.alloc(MOST_SIGNS), 0, MOST_SIGNS, 0);
+    return COMPRESSIONS.find(([, signs]) => buffer.subarray(0, signs.length).equals(Buffer.from(signs)))?.[0];
   } finally {
     await handle.close();
   }
 }
 
+/** What files of each begin with. */
+const COMPRESSIONS: readonly (readonly [name: string, signs: readonly number[]])[] = [
+  ['gzip', [0x1f, 0x8b]],
+  ['bzip2', [0x42, 0x5a, 0x68]],
+  ['xz', [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0]],
+  ['zstd', [0x28, 0xb5, 0x2f, 0xfd]],
+];
+const MOST_SIGNS = 6;
 const CHUNK = 1 << 18;

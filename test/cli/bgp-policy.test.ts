@@ -33,6 +33,7 @@ ${['fabrikam', 'contoso']
             - { prefix: 10.0.0.0/8, le: 24, set: { med: 50, prepend: 2 } }
         - { name: ${name === 'fabrikam' ? 'inner' : 'other'}, address: 10.1.0.3, asn: 65010 }
         - { name: closed, address: 10.1.0.4, asn: 65030 }
+        - { name: known, address: 10.1.0.5, asn: 65040, localAs: 65099, import: all, export: all }
 `,
   )
   .join('')}`,
@@ -76,6 +77,16 @@ describe('bgp policy test', () => {
     });
   });
 
+  test('RFC 7705 §3: a peer that knows us by another AS', async () => {
+    const pathOf = async (words: string, asPath: string) =>
+      /AS path +(.*)/.exec((await trial(`--peer fabrikam/known ${words} 10.9.0.0/24`, asPath)).out)?.[1];
+    expect(await pathOf('--direction out', '65033')).toBe('65033       65099 65033');
+    expect(await pathOf('--direction out', '65099 65033')).toBe('65099 65033  65099 65099 65033');
+    expect(await pathOf('--direction in', '65040 65033')).toBe('65040 65033  65040 65033');
+    for (const own of [65_010, 65_099])
+      expect((await trial('--peer fabrikam/known 10.9.0.0/24', `65040 ${own}`)).out).toContain('a loop');
+  });
+
   test('RFC 4271 §5.1.4, §5.1.5: a route of others goes out with neither their MED nor our preference', async () => {
     const words = '--peer fabrikam/hq --direction out --med 7 --local-preference 300 10.9.0.0/24';
     expect((await trial(words, '65033 65034')).out).toBe(
@@ -99,6 +110,11 @@ describe('bgp policy test', () => {
       '--peer fabrikam/hq 10.7.0.0/16',
       '65020 65010',
       'our AS, identifier or cluster is in it: a loop (RFC 4271 §9.1.2, RFC 4456 §8)',
+    ],
+    [
+      '--peer fabrikam/hq --next-hop 10.1.0.1 10.7.0.0/16',
+      '65020 65033',
+      'its next hop is our own address (RFC 4271 §5.1.3)',
     ],
     ['--peer fabrikam/closed 10.7.0.0/16', undefined, 'no import policy (RFC 8212)'],
     ['--peer fabrikam/closed --direction out 10.7.0.0/16', undefined, 'no export policy (RFC 8212)'],

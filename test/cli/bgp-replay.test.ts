@@ -202,7 +202,9 @@ describe('bgp replay', () => {
     ['is not there', undefined, 'no such file'],
     ['ends too early', readFileSync(path('frr-table')).subarray(0, 100), 'octet 57: the file ends 43 octets into it'],
     ['is none of MRT', Buffer.from('<html>a page instead of a file</html>'), 'octet 8:'],
-    ['is a bzip2', Buffer.from('BZh91AY'), 'bunzip2'],
+    ['is a bzip2', Buffer.from('BZh91AY'), 'compressed with bzip2'],
+    ['is an xz', Buffer.from('fd377a585a000004', 'hex'), 'compressed with xz'],
+    ['is a zstd', Buffer.from('28b52ffd045885', 'hex'), 'compressed with zstd'],
     ['is a damaged gzip', gzipSync('records').subarray(0, 15), 'cannot be read'],
     ['is empty', Buffer.alloc(0), 'none of 0 records has routes'],
   ])('a file that %s', async (_, octets, problem) => {

@@ -26,7 +26,7 @@ export interface DaemonSettings {
   readonly multihop?: boolean;
   /** What it tells has no communities. */
   readonly plain?: boolean;
-  /** What it hears is in the kernel's table, too (BIRD). */
+  /** What it hears is in the kernel's table, too (BIRD, FRR). */
   readonly kernel?: boolean;
   /** Never dials. */
   readonly passive?: boolean;

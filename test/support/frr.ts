@@ -1,4 +1,4 @@
-/** FRR as a BGP peer: zebra and bgpd with sockets in a folder of their own, asked by vtysh. Routes stay out of the kernel. */
+/** FRR as a BGP peer: zebra and bgpd with sockets in a folder of their own, asked by vtysh. Routes stay out of the kernel unless it is said. */
 import { chmodSync } from 'node:fs';
 import { BgpDaemon, type DaemonSettings, type Heard, isV6 } from './bgp-daemon.ts';
 
@@ -24,7 +24,8 @@ export class Frr extends BgpDaemon {
     for (const file of ['zebra.conf', 'bgpd.conf']) chmodSync(`${folder}/${file}`, 0o644);
     const log = ['--vty_socket', folder, '--log', 'stdout'];
     this.launch('/usr/lib/frr/zebra', [...files('zebra'), ...log]);
-    this.launch('/usr/lib/frr/bgpd', ['-S', '-n', ...files('bgpd'), ...log]);
+    const apart = this.settings.kernel === true ? [] : ['-n'];
+    this.launch('/usr/lib/frr/bgpd', ['-S', ...apart, ...files('bgpd'), ...log]);
     await this.answers('vtysh', '--vty_socket', folder, '-c', 'show bgp summary json');
   }
 

@@ -131,6 +131,7 @@ export class Intake {
   /** For people: what import makes of a set. */
   explain(peer: Peer, rib: FamilyRib, path: number): string {
     const before = rib.paths.before[path]!;
+    if (this.#isByUs(peer, before)) return 'its next hop is our own address (RFC 4271 §5.1.3)';
     if (this.#loops(peer, before))
       return 'our AS, identifier or cluster is in it: a loop (RFC 4271 §9.1.2, RFC 4456 §8)';
     if (peer.import === undefined) return peer.kind === 'external' ? 'no import policy (RFC 8212)' : 'accepted';
@@ -274,9 +275,14 @@ export class Intake {
     if (store.occurrences(set, localAs) > allowed) return true;
     // The AS that this peer alone knows us by.
     if (peer.localAs !== localAs && store.occurrences(set, peer.localAs) > allowed) return true;
-    if (sameBytes(store.hops.at(store.nextHops[set]!).address, peer.localAddress)) return true;
+    if (this.#isByUs(peer, set)) return true;
     if (!isInternal(peer.kind)) return false;
     return store.originators[set] === this.#identity.routerId || store.hasCluster(set, this.#identity.clusterId);
+  }
+
+  #isByUs(peer: Peer, set: number): boolean {
+    const { hops, nextHops } = this.#store;
+    return sameBytes(hops.at(nextHops[set]!).address, peer.localAddress);
   }
 
   #tell(peer: Peer, treatment: 'discard' | 'withdraw', why: string): void {

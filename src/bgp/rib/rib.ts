@@ -27,7 +27,7 @@ import { Intake, type RibEvent, type Treated } from './intake.ts';
 import { NextHops } from './next-hops.ts';
 import type { Origination, PeerChange, RibOptions } from './options.ts';
 import { OWN_WEIGHT, ownSet } from './origination.ts';
-import { ourselves, type Peer, type PeerOptions } from './peer.ts';
+import { isPaced, ourselves, type Peer, type PeerOptions } from './peer.ts';
 import { Rejudging } from './rejudging.ts';
 import type { Resync } from './resync.ts';
 import { UpdateEncoder } from './update-encoder.ts';
@@ -138,10 +138,7 @@ export class Rib {
 
   /** RFC 2918: the peer asks for everything again; `before` and `behind` are messages around it (RFC 7313). */
   refresh(number: number, family: Family, before: readonly Bytes[] = [], behind: readonly Bytes[] = []): void {
-    for (const key of this.#memberships.get(number) ?? []) {
-      const { audience, family: of } = this.#groups.get(key)!;
-      if (of === family) audience.group.refresh(number, before, behind);
-    }
+    this.groupOf(number, family)?.refresh(number, before, behind);
   }
 
   /**
@@ -256,10 +253,9 @@ export class Rib {
   take(number: number, room: number): Bytes[] {
     const out: Bytes[] = [];
     let left = room;
-    for (const key of this.#memberships.get(number) ?? []) {
+    for (const group of this.spokenTo(number)) {
       if (left <= 0) break;
-      if (this.#isSilent(key)) continue;
-      for (const octets of this.#groups.get(key)!.audience.group.take(number, left)) {
+      for (const octets of group.take(number, left)) {
         out.push(octets);
         left -= octets.length;
       }
@@ -268,8 +264,16 @@ export class Rib {
   }
 
   hasOutput(number: number): boolean {
-    const keys = this.#memberships.get(number) ?? [];
-    return keys.some((key) => !this.#isSilent(key) && this.#groups.get(key)!.audience.group.hasOutput(number));
+    return this.spokenTo(number).some((group) => group.hasOutput(number));
+  }
+
+  /** The groups of a peer, once they know all there is, but for families of which nobody is told anything yet. */
+  spokenTo(number: number): readonly UpdateGroup[] {
+    const entries = (this.#memberships.get(number) ?? []).map((key) => this.#groups.get(key)!);
+    const chosen = entries.filter(({ family }) => !this.#families.get(family)!.deferred);
+    return chosen.some(({ audience }) => audience.next !== undefined)
+      ? []
+      : chosen.map(({ audience }) => audience.group);
   }
 
   /** Changes of routes for forwarding, at most `limit`. */
@@ -362,12 +366,6 @@ export class Rib {
     this.store.release(after);
   }
 
-  /** Members of a group are told nothing before there is a choice, and before the group knows all of it. */
-  #isSilent(key: string): boolean {
-    const { audience, family } = this.#groups.get(key)!;
-    return audience.next !== undefined || this.#families.get(family)!.deferred;
-  }
-
   /** A peer that is told something else now leaves its groups with what it has been told. */
   #regroup(old: Peer, peer: Peer): void {
     const keys = this.#memberships.get(peer.number);
@@ -423,7 +421,7 @@ export class Rib {
     const encoder = new UpdateEncoder(family, peer.send, store, rib.table, rib.paths);
     const addPath = peer.send.addPath.includes(family);
     const limit = this.#options.queueOctets ?? QUEUE_OCTETS;
-    const group = new UpdateGroup(store, exporter, encoder, rib.changes, addPath, limit);
+    const group = new UpdateGroup(store, exporter, encoder, rib.changes, addPath, isPaced(peer), limit);
     group.onTold = (unit) => rib.touch(addPath ? rib.paths.rows[unit]! : unit);
     return { group, best: addPath ? (peer.addPaths ?? ALL_PATHS) : 0, next: 1 };
   }

@@ -232,6 +232,7 @@ export class ScriptedPeer {
   }
 
   #decode(type: number, octets: Bytes): Message | undefined {
+    let why: string;
     if (type !== MESSAGE.UPDATE) {
       const decoded = decodeControlMessage(octets);
       if (decoded.ok && decoded.value.kind === 'open') {
@@ -239,11 +240,13 @@ export class ScriptedPeer {
         this.#settle();
       }
       if (decoded.ok) return decoded.value;
+      ({ why } = decoded.refusal);
     } else {
       const decoded = decodeUpdate(octets, this.receives);
       if (decoded.treatment === 'none') return decoded.update;
+      why = decoded.faults.map((fault) => fault.why).join('; ');
     }
-    this.#end(`unreadable: ${toHex(octets.subarray(0, SHOWN_OCTETS))}`);
+    this.#end(`unreadable: ${why}: ${toHex(octets.subarray(0, SHOWN_OCTETS))}`);
     return undefined;
   }
 

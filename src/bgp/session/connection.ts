@@ -34,7 +34,7 @@ import {
 } from '../message/index.ts';
 import { presentedAs, type SessionConfiguration } from './configuration.ts';
 import { type Counters, countMessage, errorOf } from './counters.ts';
-import { type Ending, survivesNotification } from './graceful.ts';
+import { type Ending, hasNotificationFlags } from './graceful.ts';
 import { asOf, checkOpen, type Ends, negotiate } from './negotiate.ts';
 import { hardened, isHardReset, unexpected, wordsOf } from './notice.ts';
 
@@ -155,9 +155,9 @@ export class Connection {
   refuse(owed: NotificationMessage, why: string, now: Millis): void {
     const phase = this.#phase;
     if (phase.at === 'closed') return;
-    const keeps = phase.at === 'established' && survivesNotification(phase.negotiated);
+    const graceful = phase.at === 'established' && hasNotificationFlags(phase.negotiated);
     const message = fitNotification(
-      keeps ? hardened(owed) : owed,
+      graceful ? hardened(owed) : owed,
       this.#negotiated?.send.maximumLength ?? MAXIMUM_LENGTH,
     );
     if (phase.at !== 'delayOpen' || this.#owner.configuration.notifyWithoutOpen) {

@@ -21,15 +21,16 @@ export function survivesLoss(n: Negotiated): boolean {
   return theirs.families.length > 0 || n.families.some((family) => longLivedSeconds(n, family) > 0);
 }
 
-/** Both set the N flag: a NOTIFICATION that is no hard reset ends the session as a loss does. */
-export function survivesNotification(n: Negotiated): boolean {
-  const ours = capability(n.local, 'gracefulRestart')?.notification === true;
-  return ours && capability(n.remote, 'gracefulRestart')?.notification === true && survivesLoss(n);
-}
+/**
+ * RFC 8538 §2: both set the N flag, so a NOTIFICATION that is no hard reset ends the session as a loss does. What the other side then keeps is
+ * for the families that this one names: a peer that only helps names none, and keeps ours.
+ */
+export const hasNotificationFlags = (n: Negotiated): boolean =>
+  [n.local, n.remote].every((open) => capability(open, 'gracefulRestart')?.notification === true);
 
 /** Families of the peer's last capabilities, with their times; without one for graceful restart that is zero (RFC 9494 §4.2). */
 export function retained(n: Negotiated, ending: Ending): Retained {
-  const survives = ending === 'lost' ? survivesLoss(n) : ending === 'notified' && survivesNotification(n);
+  const survives = survivesLoss(n) && (ending === 'lost' || (ending === 'notified' && hasNotificationFlags(n)));
   const restart = capability(n.remote, 'gracefulRestart');
   if (!survives || restart === undefined) return [];
   return n.families.flatMap((family) => {

@@ -22,7 +22,6 @@ import {
   type SpeakerAction,
   type SpeakerEvent,
 } from '../../bgp/index.ts';
-import type { Compartment } from '../../compartment/index.ts';
 import type { BgpConfig, BgpPeerConfig } from '../../config/index.ts';
 import {
   type AgendaEntry,
@@ -34,7 +33,7 @@ import {
   type Timed,
 } from '../../core/index.ts';
 import { md5 } from '../../crypto/index.ts';
-import { type Address, contains, formatPrefix } from '../../ip/index.ts';
+import { type Address, formatPrefix } from '../../ip/index.ts';
 import type { Books } from '../books.ts';
 import type { BgpCommand } from '../contract.ts';
 import type { Tenant } from '../tenant.ts';
@@ -51,6 +50,7 @@ import {
 import { Installed } from './installed.ts';
 import { LogPace } from './log-pace.ts';
 import { Originations, originations, type ReachedTenants } from './originations.ts';
+import { isConnected, otherAddress } from './own-addresses.ts';
 import { reportChosen, reportEvent, reportFull } from './reports.ts';
 import { BgpTransport, type TransportPeer } from './transport.ts';
 import { Troubles } from './troubles.ts';
@@ -144,7 +144,8 @@ export class TenantRouter implements Timed {
     this.#aggregate(config);
     const plans = new Map(config.peers.map((peer) => [peer.name, this.#plan(peer, secrets)]));
     for (const name of this.speaker.peers)
-      if (rekeyed(name) || plans.get(name)?.fixed !== this.#plans.get(name)?.fixed) this.#removePeer(name, now);
+      if (rekeyed(name) || plans.get(name)?.fixed !== this.#plans.get(name)?.fixed)
+        this.#removePeer(name, now, plans.get(name)?.rests === false && !rekeyed(name));
     for (const [name, { rests }] of plans) {
       if (rests === (this.#plans.get(name)?.rests ?? false)) continue;
       if (rests) this.#down.add(name);
@@ -229,6 +230,12 @@ export class TenantRouter implements Timed {
     return true;
   }
 
+  /** Whether there is a way to the address, whoever says so; to link-local ones, too (RFC 3927 §7: many tunnels have them). */
+  reaches(address: Address): boolean {
+    const { chosen } = this.#tenant.compartment.explain(address);
+    return (chosen ?? this.#installed.routeTo(address)) !== undefined;
+  }
+
   /** Neither the document nor an operator wants it down. */
   isWanted(peer: string): boolean {
     return !this.#down.has(peer);
@@ -264,8 +271,10 @@ export class TenantRouter implements Timed {
   }
 
   #plan(peer: BgpPeerConfig, secrets: PeerSecrets): PeerPlan {
-    const connected = isConnected(this.#tenant.compartment, peer.address);
-    const settings = compilePeer(this.config, peer, connected, this.#otherAddress(peer));
+    const interfaces = this.#tenant.compartment.interfaces();
+    const connected = isConnected(interfaces, peer.address);
+    const other = otherAddress(interfaces, peer, this.#installed.routeTo(peer.address)?.interface);
+    const settings = compilePeer(this.config, peer, connected, other);
     const transport = compileTransport(this.config, peer, connected, secrets(peer.name));
     const rests = peer.shutdown || peer.start === 'manual';
     return { settings, transport, rests, ...identityOf(settings, transport) };
@@ -285,7 +294,10 @@ export class TenantRouter implements Timed {
     this.#events.push({ type: 'session', peer: settings.name, event });
   }
 
-  #removePeer(name: string, now: Millis): void {
+  /** `stays`: the document has it still, otherwise, and it may wait for us (RFC 4486 §4, RFC 8538 §4); with another secret it may not. */
+  #removePeer(name: string, now: Millis, stays = false): void {
+    const event = { type: 'stop', subcode: RECONFIGURED, text: 'its configuration has changed' } as const;
+    if (stays) this.#events.push({ type: 'session', peer: name, event });
     // What the document wanted, its successor says anew; what an operator wants stays.
     if (this.#plans.get(name)?.rests === true) this.#down.delete(name);
     this.#plans.delete(name);
@@ -414,21 +426,7 @@ export class TenantRouter implements Timed {
     const route = this.#installed.routeTo(remote);
     return this.#tenant.compartment.interfaces().find(({ number }) => number === route?.interface)?.mtu ?? SAFE_MTU;
   }
-
-  /** For IPv6 routes over IPv4, and the other way round: an own address of the other family where the peer is. */
-  #otherAddress({ address, families }: BgpPeerConfig): Address | undefined {
-    if (families.every((family) => family === (address.length === 4 ? 'ipv4' : 'ipv6'))) return undefined;
-    const route = this.#installed.routeTo(address);
-    const interfaces = this.#tenant.compartment.interfaces();
-    const here = interfaces.filter(({ number }) => number === route?.interface);
-    for (const { addresses } of [...here, ...interfaces])
-      for (const own of addresses) if (own.address.length !== address.length) return own.address;
-    return undefined;
-  }
 }
-
-const isConnected = (compartment: Compartment, address: Address): boolean =>
-  compartment.interfaces().some(({ addresses }) => addresses.some((own) => contains(own, address)));
 
 /** What others give external and internal routes. */
 const EXTERNAL = 20;
@@ -440,5 +438,6 @@ const OUT_OF_RESOURCES = notification(ERROR.CEASE, CEASE.OUT_OF_RESOURCES);
 /** RFC 4486. */
 const SHUTDOWN = 2;
 const RESET = 4;
+const RECONFIGURED = 6;
 /** RFC 8200 §5. */
 const SAFE_MTU = 1280;

@@ -15,6 +15,7 @@ import {
   sameAddress,
   type TcpAction,
   TcpHost,
+  type TcpHostOptions,
   type TcpLimits,
   type TcpOptions,
   USER_TIMEOUT_MS,
@@ -58,12 +59,20 @@ interface Link {
   giveUpAt?: Millis | undefined;
 }
 
+export interface Dropped {
+  /** RFC 2385: missing, wrong or uncalled-for signatures. */
+  readonly signature: number;
+  /** RFC 5082. */
+  readonly hopLimit: number;
+}
+
 export class BgpTransport {
   readonly host: TcpHost;
   readonly #options: TransportOptions;
   readonly #peers = new Map<string, TransportPeer>();
   readonly #byId = new Map<number, Link>();
   readonly #byName = new Map<string, Link>();
+  readonly #dropped = new Map<string, Dropped>();
   readonly #actions: TcpAction[] = [];
   #running = false;
   #lastAccepted = 0;
@@ -72,7 +81,13 @@ export class BgpTransport {
     const { random, md5, mtu } = options;
     this.#options = options;
     const dialled = (remote: Endpoint) => this.#dialled(remote);
-    this.host = new TcpHost({ random, md5, mtu, dialled, limits: { ...EACH_PEER_ITS_OWN, ...options.limits } });
+    const dropped: TcpHostOptions['dropped'] = (remote, why) => {
+      const peer = this.#peerAt(remote)?.name;
+      if (peer !== undefined)
+        this.#dropped.set(peer, { ...this.droppedOf(peer), [why]: this.droppedOf(peer)[why] + 1 });
+    };
+    const limits = { ...EACH_PEER_ITS_OWN, ...options.limits };
+    this.host = new TcpHost({ random, md5, mtu, dialled, dropped, limits });
     this.host.listen(BGP_PORT, { accept: (remote) => this.#peerAt(remote)?.tcp });
   }
 
@@ -83,6 +98,7 @@ export class BgpTransport {
   /** Its connections are aborted, and nothing more is told of them. */
   removePeer(name: string, now: Millis): void {
     this.#peers.delete(name);
+    this.#dropped.delete(name);
     for (const link of [...this.#byId.values()]) if (link.peer === name) this.close(name, link.connection, true, now);
   }
 
@@ -151,6 +167,11 @@ export class BgpTransport {
     const { address: peer, localAddress } = known;
     const local = localAddress ?? this.#options.sourceTowards(peer) ?? new Uint8Array(peer.length);
     return { peer, local };
+  }
+
+  /** Segments of a peer that no session hears of. */
+  droppedOf(peer: string): Dropped {
+    return this.#dropped.get(peer) ?? NONE_DROPPED;
   }
 
   /** Octets that wait for TCP, of all connections of a peer. */
@@ -280,6 +301,7 @@ export class BgpTransport {
 const nameOf = (peer: string, connection: ConnectionId): string => `${peer} ${connection}`;
 
 export const BGP_PORT = 179;
+const NONE_DROPPED: Dropped = { signature: 0, hopLimit: 0 };
 /** Only peers connect and are dialled, and each address has its own bound: however many peers there are, none takes another's place. */
 const EACH_PEER_ITS_OWN = { connections: Number.POSITIVE_INFINITY, backlog: Number.POSITIVE_INFINITY };
 /** Octets that a session is given at once. */

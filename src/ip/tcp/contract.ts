@@ -90,6 +90,8 @@ export interface TcpHostOptions {
   readonly mtu?: (remote: Address) => number;
   /** How whom the host dials is spoken to, where a connection is gone and the peer does not know it yet. */
   readonly dialled?: (remote: Endpoint) => TcpOptions | undefined;
+  /** From whom a segment came that does not pass, beside the count of all. */
+  readonly dropped?: (remote: Address, why: 'signature' | 'hopLimit') => void;
   readonly limits?: Partial<TcpLimits>;
 }
 

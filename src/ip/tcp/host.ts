@@ -210,12 +210,11 @@ export class TcpHost {
   /** RFC 5082 §3 and RFC 2385 §3: what does not pass leaves no trace but a count. */
   #passes(segment: Segment, options: TcpOptions): boolean {
     const { gtsmHops, md5Key } = options;
-    if (gtsmHops !== undefined && segment.hopLimit < 256 - gtsmHops) {
-      this.#counters.hopLimit += 1;
-      return false;
-    }
-    if (signatureHolds(segment, md5Key, this.#options.md5)) return true;
-    this.#counters.signature += 1;
+    const isNear = gtsmHops === undefined || segment.hopLimit >= 256 - gtsmHops;
+    if (isNear && signatureHolds(segment, md5Key, this.#options.md5)) return true;
+    const why = isNear ? 'signature' : 'hopLimit';
+    this.#counters[why] += 1;
+    this.#options.dropped?.(segment.source, why);
     return false;
   }
 

@@ -125,6 +125,19 @@ describe('a scripted peer', () => {
   );
 
   it(
+    'says why what came is unreadable',
+    script({}, async (scene) => {
+      const peer = await scene.dial();
+      await peer.establish(open);
+      await peer.expectNothing(100);
+      const bare = fromHex(`${'ff'.repeat(16)}00190200000000080a`);
+      scene.host.handle({ type: 'transmit', octets: bare });
+      const missing = 'unreadable: ORIGIN: missing; AS_PATH: missing; NEXT_HOP: missing: ffff';
+      expect(await peer.expectClosed()).toMatch(missing);
+    }),
+  );
+
+  it(
     'says what came where something else was expected, or that nothing did',
     script({}, async (scene) => {
       const peer = await scene.dial();

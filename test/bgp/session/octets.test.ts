@@ -193,7 +193,11 @@ describe('RFC 4271 §6.1, §6.5, RFC 6608, RFC 9003: other NOTIFICATIONs', () =>
     expect(sent(actions)[0]!.slice(MARKER.length)).toBe('001c030602' + '06' + '6e61c3af7665');
   });
 
-  it('RFC 8538 §3: a hard reset carries what it is for', () => {
+  it.each([
+    { peer: 'restarts too', families: [{ family: IPV4_UNICAST, forwarding: true }] },
+    // As FRR is by itself: it keeps what we said all the same.
+    { peer: 'names no family, so only helps', families: [] },
+  ])('RFC 8538 §3: a hard reset carries what it is for, where the peer $peer', ({ families }) => {
     const gracefulRestart = {
       restartSeconds: 60,
       restarting: false,
@@ -202,7 +206,7 @@ describe('RFC 4271 §6.1, §6.5, RFC 6608, RFC 9003: other NOTIFICATIONs', () =>
       longLived: [],
     };
     const session = opened({ gracefulRestart });
-    const capabilities: Capability[] = [{ name: 'gracefulRestart', ...gracefulRestart }];
+    const capabilities: Capability[] = [{ name: 'gracefulRestart', ...gracefulRestart, families }];
     give(session, concat(peer({ capabilities }), encodeControlMessage(KEEPALIVE)));
     expect(sent(session.handle({ type: 'stop', subcode: 3 }, 20))[0]!.slice(MARKER.length)).toBe('0017030609' + '0603');
   });

@@ -76,6 +76,14 @@ describe('RFC 4632 §5.1: an aggregate', () => {
       fib: [{ via: 'discard' }],
       fibWhy: '10.48.0.0/12 is discarded: BGP aggregate: nothing longer matches',
     });
+    // 10.50.0.0/16 contributes, and has the address that stands for this prefix.
+    const half = '10.50.0.0/15';
+    world.gw.apply(resolveDocument(documentOf(`aggregates: [{ prefix: ${half} }]`)));
+    world.run(1000);
+    expect(world.gw.gateway.bgp.explain('contoso', pfx(half))).toMatchObject({
+      fib: [{ via: 'discard' }],
+      fibWhy: `${half} is discarded: BGP aggregate: nothing longer matches, but for what is longer, such as 10.50.0.0/16`,
+    });
   });
 
   it('ends with what contributes, and with the document', () => {

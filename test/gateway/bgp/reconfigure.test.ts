@@ -76,17 +76,20 @@ describe('a document that is another', () => {
     ['hold time', 'holdSeconds: 30'],
     ['families', 'families: [ipv4, ipv6]'],
     ['TTL', 'ttl: 9'],
-  ])('what a session has settled (%s): a new one, which the peer hears of', (_, gwPeer) => {
-    const changing = new Changing();
-    changing.apply({ gwPeer }, 40_000);
-    expect(changing.said()).toEqual([
-      'notification sent: Hard Reset, Cease: Peer De-configured: stopped',
-      'down: stopped',
-      'established: with AS 65020',
-      'end of rib: IPv4 unicast',
-    ]);
-    expect(changing.routes[0]).toEqual(BOTH);
-  });
+  ])(
+    'RFC 4486 §4: what a session has settled (%s): a new one, which the peer hears of and may wait for',
+    (_, gwPeer) => {
+      const changing = new Changing();
+      changing.apply({ gwPeer }, 40_000);
+      expect(changing.said()).toEqual([
+        'notification sent: Cease: Other Configuration Change: stopped: its configuration has changed',
+        'down: stopped: its configuration has changed',
+        'established: with AS 65020',
+        'end of rib: IPv4 unicast',
+      ]);
+      expect(changing.routes[0]).toEqual(BOTH);
+    },
+  );
 
   it('shutdown and back: Cease with Administrative Shutdown, and as it was', () => {
     const changing = new Changing();

@@ -330,7 +330,7 @@ describe('problems', () => {
       expect(problems[0]).toMatchObject({
         severity: 'warning',
         tenant: 'contoso',
-        advice: 'compare `md5` and `ttlSecurityHops` on both sides',
+        advice: 'compare `md5` on both sides',
         lines: [
           expect.stringMatching(
             /^\d+ TCP segments dropped: an MD5 signature is missing, wrong, or not expected \(RFC 2385\)$/,
@@ -338,6 +338,28 @@ describe('problems', () => {
         ],
       });
     }
+  });
+
+  test('what is dropped of one peer says nothing of another, and a peer that nothing leads to is called that', () => {
+    const world = new BgpWorld({ gwPeer: 'md5: { inline: the-same-at-both-ends }' });
+    const others = ['name: lost, address: 10.3.0.1', 'name: near, address: 169.254.7.2'].map(
+      (each) => `{ ${each}, asn: 65030, import: all, export: all }`,
+    );
+    const document = gwDocument({ gwPeer: 'md5: { inline: the-same-at-both-ends }' })
+      .replaceAll(/peers: \[(.*)\]/g, `peers: [$1, ${others.join(', ')}]`)
+      .replaceAll('addresses: [10.1.0.1/24]', 'addresses: [10.1.0.1/24, 169.254.7.1/30]');
+    world.gw.apply(resolveDocument(document));
+    world.run(20_000);
+    const { problems } = world.gw.gateway.status(world.timeline.now);
+    expect(problems.filter(({ tenant }) => tenant === 'contoso')).toMatchObject([
+      { problem: expect.stringMatching(/^BGP peer hq /), lines: [expect.stringMatching(/MD5 signature/)] },
+      {
+        problem: 'BGP peer lost (10.3.0.1, AS 65030) is not up: no route to 10.3.0.1',
+        advice: 'see `bulkhead routes --tenant contoso`',
+        lines: [],
+      },
+      { problem: expect.stringMatching(/^BGP peer near .*: its TCP connection has not been answered yet$/), lines: [] },
+    ]);
   });
 
   test('a peer that has not answered yet is a warning: nothing is degraded', () => {
