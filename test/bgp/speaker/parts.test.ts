@@ -4,7 +4,7 @@ import { DECIDED_AT_ONCE, ROUTES_AT_ONCE } from '../../../src/bgp/index.ts';
 import { compilePolicy } from '../../../src/bgp/policy/compile.ts';
 import { type Bytes, concat, EMPTY } from '../../../src/core/index.ts';
 import { update, usual } from '../rib/speakers.ts';
-import { SpeakerNetwork } from './network.ts';
+import { GRACEFUL, SpeakerNetwork } from './network.ts';
 
 /** More than two parts of everything. */
 const MANY = 20_000;
@@ -12,10 +12,10 @@ const nlri = (from: number, count: number): Bytes =>
   concat(...Array.from({ length: count }, (_, i) => Uint8Array.of(24, 20, (from + i) >> 8, (from + i) & 0xff)));
 
 /** `b` has many routes of `a`, and tells them to `c`. */
-function world() {
+function world(session: Partial<typeof GRACEFUL> = {}) {
   const network = new SpeakerNetwork();
   for (const [i, name] of ['a', 'b', 'c'].entries()) network.add(name, 65_001 + i);
-  network.join('a', 'b');
+  network.join('a', 'b', { session }, { session });
   network.join('b', 'c');
   network.run(20_000);
   const speaker = network.speaker('b');
@@ -59,6 +59,22 @@ describe('many prefixes at once, RFC 4271 §9', () => {
     expect(network.fib('b')).toEqual(['30.0.0.0/24 via 192.0.2.3']);
     expect(network.fib('c')).toEqual([]);
     expect(isDue()).toBe(false);
+    bounded();
+  });
+
+  it('RFC 4724 §4.2: a peer that restarts: with End-of-RIB what it has not said again goes part by part, and is in use until then', () => {
+    const { network, speaker, isDue, bounded } = world(GRACEFUL);
+    const [ipv4] = speaker.rib.families;
+    const number = speaker.number('a')!;
+    network.restart('a');
+    network.peer('a', 'b', { session: { gracefulRestart: { ...GRACEFUL.gracefulRestart, restarting: true } } });
+    network.run(1);
+    expect([network.fib('b').length, ipv4!.countOf(number), isDue()]).toEqual([MANY, MANY, false]);
+    while (ipv4!.countOf(number) > 0) network.run(1);
+    expect(speaker.number('a')).toBe(number);
+    network.run(1000);
+    expect([network.state('b', 'a'), network.fib('b'), network.fib('c')]).toEqual(['established', [], []]);
+    expect([isDue(), ipv4!.generations.waits, ipv4!.table.count < ROUTES_AT_ONCE]).toEqual([false, false, true]);
     bounded();
   });
 
