@@ -13,6 +13,7 @@ import {
   type AttributeAccount,
   CEASE,
   ERROR,
+  MAXIMUM_PREFIXES,
   notification,
   type Peer,
   type PeerSettings,
@@ -288,6 +289,9 @@ export class TenantRouter implements Timed {
 
   #changePeer({ settings, rests, soft }: PeerPlan, old: PeerPlan): void {
     if (soft !== old.soft) this.#events.push({ type: 'configure-peer', peer: settings });
+    const raised = limitOf(settings) > limitOf(old.settings) && !this.#down.has(settings.name);
+    // One that ended for its prefixes begins anew; another one has begun (RFC 4271 §8.2.2: the event is ignored).
+    if (raised) this.#events.push({ type: 'session', peer: settings.name, event: { type: 'start' } });
     if (rests === old.rests) return;
     const event = rests ? ({ type: 'stop', subcode: SHUTDOWN } as const) : ({ type: 'start' } as const);
     this.#events.push({ type: 'session', peer: settings.name, event });
@@ -426,6 +430,8 @@ export class TenantRouter implements Timed {
     return this.#tenant.compartment.interfaces().find(({ number }) => number === route?.interface)?.mtu ?? SAFE_MTU;
   }
 }
+
+const limitOf = ({ maximumPrefixes }: PeerSettings): number => maximumPrefixes ?? MAXIMUM_PREFIXES;
 
 /** What others give external and internal routes. */
 const EXTERNAL = 20;

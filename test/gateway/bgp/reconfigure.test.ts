@@ -72,6 +72,19 @@ describe('a document that is another', () => {
     ]);
   });
 
+  it('RFC 4486 §4: a session that ended for its prefixes comes back once more are allowed, and no other begins anew', () => {
+    const changing = new Changing();
+    changing.apply({ gwPeer: 'maxPrefixes: { limit: 1 }' }, 600_000);
+    expect(changing.routes[0]).toEqual([]);
+    changing.said();
+    changing.apply({ gwPeer: 'maxPrefixes: { limit: 2 }' }, 10_000);
+    expect(changing.said()[0]).toBe('established: with AS 65020');
+    expect(changing.routes[0]).toEqual(BOTH);
+    changing.said();
+    changing.apply({}, 10_000);
+    expect(changing.said()).toEqual([]);
+  });
+
   it.each([
     ['hold time', 'holdSeconds: 30'],
     ['families', 'families: [ipv4, ipv6]'],
