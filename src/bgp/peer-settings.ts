@@ -20,6 +20,7 @@ export interface PeerSettings
     | 'warnAt'
     | 'enforceFirstAs'
     | 'defaultOriginate'
+    | 'advertisementMillis'
   > {
   readonly name: string;
   readonly session: SessionConfiguration;
@@ -43,6 +44,7 @@ export const ABSENT = {
   warnAt: undefined,
   enforceFirstAs: undefined,
   defaultOriginate: undefined,
+  advertisementMillis: undefined,
 } as const;
 
 /** What the tables go by that no session has settled. */

@@ -1,6 +1,7 @@
 /** What a speaker knows of a peer beside what its session and the tables know. */
 import type { ConnectionId, Negotiated } from './contract.ts';
 import type { Family } from './message/index.ts';
+import { Pace } from './pace.ts';
 import type { PeerSettings } from './peer-settings.ts';
 import { Seldom } from './seldom.ts';
 import type { Session } from './session/index.ts';
@@ -22,6 +23,7 @@ export interface Entry {
   /** Families whose End-of-RIB a peer with graceful restart has not said yet. */
   readonly awaited: Set<Family>;
   readonly unanswered: Unanswered;
+  readonly pace: Pace;
   /** Of what is logged, in this session. */
   readonly seldom: Seldom;
 }
@@ -38,5 +40,6 @@ export const newEntry = (settings: PeerSettings, session: Session): Entry => ({
   expired: new Set(),
   awaited: new Set(),
   unanswered: new Unanswered(),
+  pace: new Pace(),
   seldom: new Seldom(),
 });

@@ -6,8 +6,6 @@
  * A peer is given at most WINDOW octets that its transport has not taken: a slow one waits in the tables, where its queue is bounded, and
  * slows nobody. After each event what has changed is decided once: of much (a session with a full feed is lost, a next hop goes) a part at
  * each `tick`, which is due at once, so that whoever calls has time for others.
- * Deliberate limits: no MinRouteAdvertisementInterval (as other speakers by default: RFC 4271 §9.2.1.1 lets it be set, and zero is what
- * labs and data centres use).
  * Invariants: a peer that is not Established is given nothing; the time of stale routes is finite.
  */
 import { concat, type Deadline, earliest, type Machine, type Millis, type Random } from '../core/index.ts';
@@ -26,6 +24,7 @@ import {
 import { ABSENT, changeable, optionsOf, type PeerSettings, restartFamilies } from './peer-settings.ts';
 import type { RibEvent } from './rib/intake.ts';
 import type { RibOptions } from './rib/options.ts';
+import { isPaced } from './rib/peer.ts';
 import { Rib } from './rib/rib.ts';
 import { Session, type Watch } from './session/index.ts';
 import type { SessionRecord, SpeakerAction, SpeakerEvent } from './speaker-contract.ts';
@@ -95,10 +94,12 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
   deadline(): Deadline | undefined {
     let next: Deadline | undefined;
     if (this.#owedSince !== undefined) next = { at: this.#owedSince, why: 'changes of routes wait for their turn' };
-    for (const { session, stale, unanswered } of this.#entries.values()) {
+    for (const [name, { session, stale, unanswered }] of this.#entries) {
       next = earliest(next, session.deadline());
       for (const { until } of stale.values()) next = earliest(next, { at: until, why: 'stale routes are given up' });
       next = earliest(next, unanswered.deadline());
+      const at = this.advertisesAt(name);
+      if (at !== undefined) next = earliest(next, { at, why: 'minimum route advertisement interval' });
     }
     const { deferredUntil } = this;
     if (deferredUntil !== undefined) next = earliest(next, { at: deferredUntil, why: 'routes are chosen' });
@@ -110,6 +111,13 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
   /** The time by which routes are chosen at the latest, while that is put off (RFC 4724 §4.1). */
   get deferredUntil(): Millis | undefined {
     return this.#deferral?.until;
+  }
+
+  /** When a peer is told of what it is kept from meanwhile (RFC 4271 §9.2.1.1); undefined: of nothing. */
+  advertisesAt(peer: string): Millis | undefined {
+    const entry = this.#entries.get(peer);
+    if (entry?.number === undefined || !isPaced(entry.settings)) return undefined;
+    return entry.pace.nextRound(entry.number, this.rib.spokenTo(entry.number));
   }
 
   /** Names of the peers, in the order they came. */
@@ -160,6 +168,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     const entry = this.#entries.get(settings.name);
     if (entry === undefined) return;
     const asksAgain = entry.settings.enforceFirstAs !== settings.enforceFirstAs;
+    if (isPaced(entry.settings) !== isPaced(settings)) entry.pace.clear();
     entry.settings = settings;
     if (entry.number === undefined) return;
     const said = this.rib.configure(entry.number, { ...ABSENT, ...changeable(settings) });
@@ -244,6 +253,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
     entry.queued = 0;
     entry.awaited.clear();
     entry.unanswered.clear();
+    entry.pace.clear();
     entry.seldom.clear();
     this.#deferral?.established(entry.settings.name, negotiated);
     for (const family of restartFamilies(negotiated)) entry.awaited.add(family);
@@ -404,9 +414,12 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
   }
 
   #feed(name: string, entry: Entry, now: Millis): void {
+    const { number, pace, settings, session } = entry;
+    const { advertisementMillis: interval = 0 } = settings;
+    if (interval > 0 && number !== undefined) pace.begin(number, this.rib.spokenTo(number), now);
     while (entry.negotiated !== undefined && entry.number !== undefined && entry.queued < WINDOW) {
       const octets = this.rib.take(entry.number, WINDOW - entry.queued);
-      if (octets.length === 0) return;
+      if (octets.length === 0) return pace.end(now, () => session.jitter(interval));
       this.#transmit(name, entry, octets.length === 1 ? octets[0]! : concat(...octets), now);
     }
   }

@@ -105,9 +105,18 @@ export function peerLines(peer: BgpPeerStatus, palette: Palette): string[] {
   ];
 }
 
-function timerWords({ holdSeconds, keepaliveSeconds, nextTrySeconds }: BgpPeerStatus): string | undefined {
-  if (holdSeconds !== undefined) return `hold ${holdSeconds} s, keepalive ${keepaliveSeconds} s`;
+function timerWords(peer: BgpPeerStatus): string | undefined {
+  const { holdSeconds, keepaliveSeconds, nextTrySeconds } = peer;
+  if (holdSeconds !== undefined) return `hold ${holdSeconds} s, keepalive ${keepaliveSeconds} s${intervalWords(peer)}`;
   return nextTrySeconds === undefined ? undefined : `tries again in ${formatSeconds(nextTrySeconds)}`;
+}
+
+function intervalWords({
+  advertisementIntervalSeconds: interval,
+  nextAdvertisementSeconds: next,
+}: BgpPeerStatus): string {
+  if (interval === undefined) return '';
+  return `, advertisements ${interval} s apart${next === undefined ? '' : `: changes go in ${formatSeconds(next)}`}`;
 }
 
 function sessionWords(peer: BgpPeerStatus): string {

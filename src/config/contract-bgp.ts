@@ -68,6 +68,12 @@ export interface BgpPeerConfig {
   readonly name: string;
   readonly address: Address;
   readonly asn: number;
+  /**
+   * RFC 7705 §3: the AS that this peer is shown in place of the router's. The OPEN has it; what the peer is told has it, and not the router's, in
+   * AS_PATH (Replace Old AS); what the peer says stays as it is (No Prepend Inbound), and is refused with either of the two in it. FRR: `local-as N
+   * no-prepend replace-as`; BIRD: `local as N`. Undefined: the router's. With the peer's own AS the session is an internal one.
+   */
+  readonly localAs: number | undefined;
   /** Own address that the session runs from; undefined: the one towards the peer. */
   readonly localAddress: Address | undefined;
   readonly port: number;
@@ -86,6 +92,11 @@ export interface BgpPeerConfig {
   readonly delayOpenSeconds: number;
   /** RFC 9687: a peer that takes nothing for so long is given up; 0: never. Undefined: the larger of 8 minutes and twice the hold time. */
   readonly sendHoldSeconds: number | undefined;
+  /**
+   * RFC 4271 §9.2.1.1, MinRouteAdvertisementIntervalTimer: after it has been told of routes the peer is told of changes so many seconds later, less
+   * a quarter at most (§10), as they are by then. 0: changes are told at once, as others do it by default.
+   */
+  readonly advertisementIntervalSeconds: number;
   readonly families: readonly ('ipv4' | 'ipv6')[];
   /** TTL of what is sent; default 1 for an external peer on a connected prefix, else 64. */
   readonly ttl: number | 'auto';

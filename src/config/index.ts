@@ -12,6 +12,7 @@ export { type ReadResult, readDocument } from './document.ts';
 export { formatIssue, placeIssues } from './issue.ts';
 export { automaticMac, formatMac, type Mac, parseMac } from './mac.ts';
 export { assignNatAddresses } from './nat-addresses.ts';
+export { isExternal, ownAsTowards } from './own-as.ts';
 export { type AddressRange, formatRange, prefixesIn } from './range.ts';
 export {
   formatReference,

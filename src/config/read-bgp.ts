@@ -72,7 +72,7 @@ function readPeer(value: unknown, path: Path, reader: Reader): BgpPeerConfig | u
   const shape = reader.parse(schema.bgpPeerSchema, value, path);
   if (shape === undefined) return undefined;
   const { issues } = reader;
-  const { address, localAddress, ttl, ttlSecurityHops, families, md5, maxPrefixes } = shape;
+  const { address, localAs, localAddress, ttl, ttlSecurityHops, families, md5, maxPrefixes } = shape;
   if (localAddress !== undefined && localAddress.length !== address.length) {
     issues.error([...path, 'localAddress'], `${formatAddress(address)} is of the other family`);
   }
@@ -93,6 +93,7 @@ function readPeer(value: unknown, path: Path, reader: Reader): BgpPeerConfig | u
     ...shape,
     ...policies,
     families: families ?? [familyOf(address) === 4 ? 'ipv4' : 'ipv6'],
+    localAs,
     localAddress,
     ttlSecurityHops,
     md5,

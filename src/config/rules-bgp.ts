@@ -15,6 +15,7 @@ import {
   unique,
 } from './draft.ts';
 import type { IssueList } from './issue.ts';
+import { isExternal } from './own-as.ts';
 import { formatRange, inRange } from './range.ts';
 import { weakness } from './secrets.ts';
 import type { Path } from './source.ts';
@@ -114,7 +115,7 @@ function checkPeer(
   issues: IssueList,
 ): void {
   const { address, localAddress, md5 } = value;
-  const external = value.asn !== asn;
+  const external = isExternal({ asn }, value);
   if (own.some((each) => sameAddress(each, address))) {
     issues.error([...path, 'address'], `${formatAddress(address)} is the ${whose}'s own: a router is not its own peer`);
   }
@@ -122,6 +123,11 @@ function checkPeer(
     issues.error([...path, 'localAddress'], `${formatAddress(localAddress)} is not an address of this ${whose}`);
   } else if (!own.some((each) => each.length === address.length)) {
     issues.error([...path, 'address'], `the ${whose} has no address of the family of ${formatAddress(address)}`);
+  }
+  if (value.localAs === asn) {
+    issues.warning([...path, 'localAs'], `AS ${asn} is what the peer is shown anyway`);
+  } else if (value.localAs !== undefined && value.asn === asn) {
+    issues.error([...path, 'localAs'], `the peer is of AS ${asn} itself: what it says is a loop (RFC 4271 §9.1.2)`);
   }
   if (external && value.routeReflectorClient) {
     issues.error(

@@ -88,6 +88,10 @@ export interface BgpPeerStatus extends Omit<BgpPeerSummary, 'desc'> {
   readonly holdSeconds?: number;
   readonly keepaliveSeconds?: number;
   readonly nextTrySeconds?: number;
+  /** RFC 4271 §9.2.1.1; absent: changes are told at once. */
+  readonly advertisementIntervalSeconds?: number;
+  /** When the peer is told of changes that wait for that; absent: none do. */
+  readonly nextAdvertisementSeconds?: number;
   /** An operator or the document wants it down. */
   readonly shutdown: boolean;
   readonly md5: boolean;

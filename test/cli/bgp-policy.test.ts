@@ -33,6 +33,7 @@ ${['fabrikam', 'contoso']
             - { prefix: 10.0.0.0/8, le: 24, set: { med: 50, prepend: 2 } }
         - { name: ${name === 'fabrikam' ? 'inner' : 'other'}, address: 10.1.0.3, asn: 65010 }
         - { name: closed, address: 10.1.0.4, asn: 65030 }
+        - { name: known, address: 10.1.0.5, asn: 65040, localAs: 65099, import: all, export: all }
 `,
   )
   .join('')}`,
@@ -74,6 +75,16 @@ describe('bgp policy test', () => {
         'weight     32768   -',
       ),
     });
+  });
+
+  test('RFC 7705 §3: a peer that knows us by another AS', async () => {
+    const pathOf = async (words: string, asPath: string) =>
+      /AS path +(.*)/.exec((await trial(`--peer fabrikam/known ${words} 10.9.0.0/24`, asPath)).out)?.[1];
+    expect(await pathOf('--direction out', '65033')).toBe('65033       65099 65033');
+    expect(await pathOf('--direction out', '65099 65033')).toBe('65099 65033  65099 65099 65033');
+    expect(await pathOf('--direction in', '65040 65033')).toBe('65040 65033  65040 65033');
+    for (const own of [65_010, 65_099])
+      expect((await trial('--peer fabrikam/known 10.9.0.0/24', `65040 ${own}`)).out).toContain('a loop');
   });
 
   test('RFC 4271 §5.1.4, §5.1.5: a route of others goes out with neither their MED nor our preference', async () => {

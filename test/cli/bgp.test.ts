@@ -1,5 +1,7 @@
 import { describe, expect, test, vi } from 'vitest';
 import { GatewayBackend } from '../../src/api/index.ts';
+import { resolveDocument } from '../../src/lab/index.ts';
+import { gwDocument } from '../gateway/bgp/world.ts';
 import { world } from './bgp-world.ts';
 import { run } from './world.ts';
 
@@ -76,6 +78,20 @@ describe('looking', () => {
     );
     const { items } = JSON.parse((await run('bgp peers --json', backend)).out);
     expect(items).toEqual(JSON.parse(JSON.stringify(backend.bgp.peers())));
+  });
+
+  test('RFC 4271 §9.2.1.1: bgp peers says the interval, and when changes go that wait', async () => {
+    const edit = (networks: string) => (text: string) =>
+      text
+        .replace('asn: 65020, ', 'asn: 65020, advertisementIntervalSeconds: 30, ')
+        .replace('networks: [10.1.0.0/24]', `networks: [${networks}]`);
+    const paced = world(edit('10.1.0.0/24'));
+    const timers = async () => /timers.*/.exec((await run('bgp peers contoso/hq', paced.backend)).out)?.[0];
+    const words = 'timers      hold 90 s, keepalive 30 s, advertisements 30 s apart';
+    expect(await timers()).toBe(words);
+    paced.world.gw.apply(resolveDocument(edit('10.1.0.0/24, 10.3.0.0/24')(gwDocument({}))));
+    paced.world.run(5000);
+    expect(await timers()).toMatch(new RegExp(`^${words}: changes go in (8|9|1[0-5]) s$`));
   });
 
   test('bgp routes, page by page', async () => {

@@ -143,11 +143,23 @@ describe('a peer', () => {
   const peerOf = (peer: string) => read(`bgp: { asn: 65010, peers: [${peer}] }`).peers[0]!;
   test.each([
     ['sendHoldSeconds: 90', 'sendHoldSeconds: must be more than holdSeconds, 90 (RFC 9687)'],
+    ['localAs: 65010', 'localAs: AS 65010 is what the peer is shown anyway'],
+    ['localAs: 23456', 'localAs: AS 23456 is reserved (AS_TRANS, RFC 6793)'],
     ['addPaths: 2', 'addPaths: is how many are sent, and addPath is off: send or both is needed'],
     ['addPath: receive, addPaths: 2', 'addPaths: is how many are sent, and addPath is receive: send or both is needed'],
+    ['advertisementIntervalSeconds: 601', 'advertisementIntervalSeconds: must be from 1s to 10m, or 0 for never'],
     ['start: demand', 'start: must be auto or manual, not "demand"'],
   ])('%s is refused', (key, problem) => {
     expect(problems(PEER.replace(' }', `, ${key} }`))).toEqual([`peers[0].${problem}`]);
+  });
+
+  test('RFC 7705: localAs is not for a peer of our own AS', () => {
+    expect(problems('{ name: hq, address: 10.2.0.1, asn: 65010, localAs: 65099, import: all, export: all }')).toEqual([
+      'peers[0].localAs: the peer is of AS 65010 itself: what it says is a loop (RFC 4271 §9.1.2)',
+    ]);
+    expect(problems('{ name: hq, address: 10.2.0.1, asn: 65020, localAs: 65020, routeReflectorClient: true }')).toEqual(
+      [],
+    );
   });
 
   const problems = (...peers: string[]) =>
@@ -160,6 +172,7 @@ describe('a peer', () => {
       name: 'hq',
       address: parseAddress('10.2.0.1'),
       asn: 65020,
+      localAs: undefined,
       localAddress: undefined,
       port: 179,
       passive: false,
@@ -170,6 +183,7 @@ describe('a peer', () => {
       idleHoldSeconds: 2,
       delayOpenSeconds: 0,
       sendHoldSeconds: undefined,
+      advertisementIntervalSeconds: 0,
       families: ['ipv4'],
       ttl: 'auto',
       ttlSecurityHops: undefined,

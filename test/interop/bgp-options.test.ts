@@ -6,6 +6,7 @@ import { until } from '../support/process.ts';
 import { BgpPair, nextHopsOf, OURS, OWN_PREFIXES, PEERS, those, told } from './bgp-ends.ts';
 
 const describeWithPeers = requirePeers('linux', 'root', 'netns', 'koffi', ...PEERS.map(({ name }) => name));
+const OTHER_AS = 65099;
 let entered = false;
 
 describeWithPeers.each(PEERS)('$name and one speaker', (kind) => {
@@ -38,6 +39,16 @@ describeWithPeers.each(PEERS)('$name and one speaker', (kind) => {
     await pair.daemon.restart();
     expect((await pair.host.established(name)).session).toMatchObject({ dialledBy: 'peer' });
     await expectBothWays();
+  });
+
+  it('RFC 7705 §3: it knows us by another AS, and sees no other', async () => {
+    await pair.daemon.restart({ peerAs: OTHER_AS });
+    pair.begin({ localAs: OTHER_AS });
+    await pair.host.established(name);
+    expect(pair.host.view(name).localAs).toBe(OTHER_AS);
+    for (const prefix of told(kind)) await pair.host.when(() => pair.host.routes.has(prefix), `no ${prefix}`);
+    for (const prefix of OWN_PREFIXES) expect(await pair.daemon.hears(prefix)).toMatchObject({ path: [OTHER_AS] });
+    await pair.daemon.restart({ peerAs: OURS });
   });
 
   it.runIf(those('limits').includes(kind))('RFC 4486: more prefixes than it wants', async () => {

@@ -49,7 +49,9 @@ function judge({ stdout }: TestProcess): { readonly still: number; readonly mega
 }
 
 /** What no rekey may cause; a host says hello to routers (RFC 4861 §6.3.7), which goes nowhere. */
-const HARMLESS = new Set(['notForwarded', 'tooBig']);
+const HARMLESS = ['notForwarded', 'tooBig'];
+/** RFC 7296 §2.1: a request whose answer a full queue of the kernel lost, or held up, is said again, and answered again. */
+const SAID_AGAIN = ['ike-repeated-request', 'ike-stale'];
 
 /** As `ip -j -s link` tells it. */
 interface Link {
@@ -139,7 +141,8 @@ requirePeers(...NEEDS, 'strongswan').each(LOADS)('$title, to a host behind stron
     // On a machine that has other things to do charon reads too late now and then: the kernel counts that.
     if (load.bounded) expect(pings.lost.length + lost).toBeLessThanOrEqual(full);
     const { drops, problems, packets } = await gateway.status();
-    expect(Object.keys(drops).filter((reason) => !HARMLESS.has(reason))).toEqual([]);
+    const harmless = load.bounded ? HARMLESS : [...HARMLESS, ...SAID_AGAIN];
+    expect(Object.keys(drops).filter((reason) => !harmless.includes(reason))).toEqual([]);
     expect([problems, packets.refused]).toEqual([[], 0]);
     const told = readFileSync(espLog, 'utf8').split('\n');
     expect(told.filter((line) => REFUSED.test(line))).toEqual([]);

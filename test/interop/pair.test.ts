@@ -47,6 +47,15 @@ const WAYS: readonly Way[] = [
   { title: 'UDP over IPv6', carrier: 'udp', outer: ADDRESSES6, seconds: 0, inside: 9000, whole: 6 },
 ];
 
+/** What else one wants to know of a segment whose checksum is wrong. */
+const OF_TCP = ['seq_raw', 'len', 'flags.str', 'checksum', 'checksum_calculated'].map((field) => `tcp.${field}`);
+
+/**
+ * RFC 1624 §3: the other zero of one's complement. Linux writes it where it has no offload (skb_checksum_help), for TCP
+ * too; every receiver takes it, tshark calls it wrong.
+ */
+const ZEROS = '0xffff,0x0000';
+
 const endOf = (side: Side, way: Way): DocumentText =>
   pairEnd(side, way, { mtu: way.inside }, { child: { esn: 'require' }, start: 'demand' });
 
@@ -270,12 +279,14 @@ describeWithPeers.each(WAYS)('two Bulkheads, $title, ESN', (way) => {
       expect(words.match(/\(correct\)/g)!.length).toBeGreaterThan(1000);
       expect(words.match(/udp sum ok/g)!.length).toBe(800);
 
-      const fields = ['tcp', 'udp', 'icmp', 'ip'].map((protocol) => `${protocol}.checksum.status`);
+      const statuses = ['tcp', 'udp', 'icmp', 'ip'].map((protocol) => `${protocol}.checksum.status`);
+      const fields = [...statuses, 'frame.number', 'frame.protocols', 'ip.src', 'ipv6.src', 'esp.sequence', ...OF_TCP];
       const preferences = ['tcp', 'udp', 'ip'].map((protocol) => `${protocol}.check_checksum:TRUE`);
       const rows = await tsharkFields(file, fields, { keys, filter: 'esp', preferences });
       const last = (row: readonly string[], i: number) => row[i]?.split(',').at(-1) ?? '';
       const count = (i: number, status: string) => rows.filter((row) => last(row, i) === status).length;
-      expect([count(0, '0'), count(1, '0'), count(2, '0'), count(3, '0')]).toEqual([0, 0, 0, 0]);
+      const wrong = rows.filter((row) => statuses.some((_, i) => row[i]?.split(',').includes('0')));
+      expect(wrong.filter((row) => row.slice(-2).join() !== ZEROS)).toEqual([]);
       expect(count(0, '1')).toBeGreaterThan(2500);
       expect(
         rows.filter((row) => last(row, 0) === '' && row[1]!.split(',').length > (way.carrier === 'udp' ? 1 : 0)).length,

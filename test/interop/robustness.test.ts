@@ -123,10 +123,10 @@ const EXPECTED = [
 ];
 
 /**
- * What counts datagrams on the sockets: IKE messages, ESP packets, keepalives. The others are packets of the tunnel and of the
- * TUN device; a suppressed answer is counted beside its datagram.
+ * What counts datagrams on the sockets: IKE messages, also those that control had no room for, ESP packets, keepalives. The
+ * others are packets of the tunnel and of the TUN device; a suppressed answer is counted beside its datagram.
  */
-const DATAGRAM = /^(ike-(?!error-answer-suppressed)|esp|keepalive$)/;
+const DATAGRAM = /^(ike-(?!error-answer-suppressed)|ikeRefused$|esp|keepalive$)/;
 
 function difference(before: GatewayStatus, after: GatewayStatus): Record<string, number> {
   const grown = Object.entries(after.drops).map(([name, count]) => [name, count - (before.drops[name] ?? 0)] as const);

@@ -29,8 +29,11 @@ export class Capture {
       '--immediate-mode',
       '-U',
       '-n',
+      // A frame of any length, and room for what comes while tcpdump has to wait for a processor: KiB.
       '-s',
-      '0',
+      '65535',
+      '-B',
+      '65536',
       '-Z',
       'root',
       '-w',

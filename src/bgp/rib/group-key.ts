@@ -2,7 +2,7 @@
 import { formatPrefix } from '../../ip/index.ts';
 import type { Family } from '../message/types.ts';
 import { ALL_PATHS } from './family-rib.ts';
-import type { Peer } from './peer.ts';
+import { isPaced, type Peer } from './peer.ts';
 
 /** Peers with equal keys are told the same octets. */
 export function groupKey(peer: Peer, family: Family): string {
@@ -19,6 +19,7 @@ export function groupKey(peer: Peer, family: Family): string {
     shared === undefined ? 0 : formatPrefix(shared),
     peer.longLived ?? false,
     peer.defaultOriginate ?? false,
+    isPaced(peer),
     send.fourOctetAs,
     send.maximumLength,
     send.addPath.includes(family) ? (peer.addPaths ?? ALL_PATHS) : 0,

@@ -4,6 +4,7 @@
  * Peer 0 is ourselves: originated routes are its paths.
  */
 
+import type { Millis } from '../../core/index.ts';
 import type { Address, Prefix } from '../../ip/index.ts';
 import { MAXIMUM_LENGTH } from '../message/iana.ts';
 import type { CodecContext, Family } from '../message/types.ts';
@@ -40,6 +41,12 @@ export interface PeerOptions {
   readonly shared?: Prefix;
   /** Best paths a prefix that are sent where ADD-PATH is (RFC 7911). Default all. */
   readonly addPaths?: number;
+  /**
+   * MinRouteAdvertisementIntervalTimer (RFC 4271 §9.2.1.1). Default 0: what has changed is told at once, as FRR does by default and BIRD always;
+   * the RFC's 30 s for external and 5 s for internal peers keep all behind from what has changed, and dampening (RFC 2439) is
+   * there for the routes that flap.
+   */
+  readonly advertisementMillis?: Millis;
   /** Whether the peer has said that it does long-lived graceful restart (RFC 9494 §4.5). */
   readonly longLived?: boolean;
   /** RFC 4486 subcode 1: a session with more prefixes of a family is ended. Counted before policy. Default MAXIMUM_PREFIXES. */
@@ -54,6 +61,9 @@ export interface Peer extends PeerOptions {
   /** Small, from 1; given again when the peer is gone. */
   readonly number: number;
 }
+
+export const isPaced = ({ advertisementMillis = 0 }: Pick<PeerOptions, 'advertisementMillis'>): boolean =>
+  advertisementMillis > 0;
 
 export const isInternal = (kind: PeerKind): boolean => kind === 'internal' || kind === 'client';
 

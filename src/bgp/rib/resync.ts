@@ -1,19 +1,16 @@
 /**
  * A member of an update group on its own way: its first table, an answer to ROUTE-REFRESH, or what it missed while it did not read.
  *
- * One bit a unit says that the peer may not have what the group says of it. Octets are made from the group's present state when the peer
- * takes them, so what changes meanwhile costs nothing, and memory is bounded by the bits. Units go out in slices of the table, each sorted
+ * A mark says that the peer may not have what the group says of a unit. Octets are made from the group's present state when the peer
+ * takes them, so what changes meanwhile costs nothing, and memory is bounded by the marks. Units go out in slices of the table, each sorted
  * by attribute set; rows are in the order of arrival, so slices hardly cost packing.
  */
 import type { Bytes } from '../../core/index.ts';
-import { larger } from './columns.ts';
+import { Marks } from './marks.ts';
 
-/** Units a slice. */
-export const SLICE = 32_768;
-
-export class Resync {
+export class Resync extends Marks {
   /** Withdrawals that had been encoded and not taken: they go first, as they are. */
-  readonly literal: Bytes[];
+  readonly literal: Bytes[] = [];
   /** Messages before everything else and behind it: BoRR, EoRR (RFC 7313), End-of-RIB. */
   readonly before: Bytes[] = [];
   readonly behind: Bytes[] = [];
@@ -21,64 +18,30 @@ export class Resync {
   refreshes = false;
   /** Behind that, all once more: ROUTE-REFRESH that came before the end of what is on its way. */
   again: { readonly before: readonly Bytes[]; readonly behind: readonly Bytes[] } | undefined;
-  #bits: Uint32Array;
-  #at = 0;
-  #count = 0;
 
-  constructor(literal: Bytes[] = []) {
-    this.literal = literal;
-    this.#bits = new Uint32Array(2);
+  /** Whether it has something to say now. */
+  get speaks(): boolean {
+    return true;
   }
 
-  get count(): number {
-    return this.#count;
+  /** What the group says of a unit is another now. `withdrawn`: nothing, to this peer. */
+  owe(unit: number, _withdrawn: boolean): void {
+    this.mark(unit);
   }
 
-  get octets(): number {
-    return this.#bits.length * 4;
+  /** The peer has been told of it. `has`: and has it. */
+  told(unit: number, _has: boolean): void {
+    this.clear(unit);
   }
 
-  has(unit: number): boolean {
-    const word = unit >>> 5;
-    return word < this.#bits.length && (this.#bits[word]! & (1 << (unit & 31))) !== 0;
-  }
-
-  mark(unit: number): void {
-    const word = unit >>> 5;
-    if (word >= this.#bits.length) {
-      const bits = new Uint32Array(Math.max(larger(this.#bits.length), word + 1));
-      bits.set(this.#bits);
-      this.#bits = bits;
-    }
-    const bit = 1 << (unit & 31);
-    if ((this.#bits[word]! & bit) !== 0) return;
-    this.#bits[word]! |= bit;
-    this.#count++;
-  }
-
-  /** The peer has been told of it. */
-  clear(unit: number): void {
-    if (!this.has(unit)) return;
-    this.#bits[unit >>> 5]! &= ~(1 << (unit & 31));
-    this.#count--;
-  }
-
-  each(visit: (unit: number) => void): void {
-    for (let at = 0; at < this.#bits.length; at++)
-      for (let rest = this.#bits[at]!; rest !== 0; rest &= rest - 1) visit(at * 32 + 31 - Math.clz32(rest & -rest));
-  }
-
-  /** Up to SLICE marked units, from where the last slice ended, and around. */
-  slice(): Uint32Array {
-    const out = new Uint32Array(Math.min(SLICE, this.#count));
-    const bits = this.#bits;
-    let found = 0;
-    for (let looked = 0; looked < bits.length && found < out.length; looked++) {
-      if (this.#at >= bits.length) this.#at = 0;
-      for (let rest = bits[this.#at]!; rest !== 0 && found < out.length; rest &= rest - 1)
-        out[found++] = this.#at * 32 + 31 - Math.clz32(rest & -rest);
-      this.#at++;
-    }
-    return out.subarray(0, found);
+  /** Takes over from one of the other kind. */
+  adopt(other: Resync): this {
+    this.literal.push(...other.literal);
+    this.before.push(...other.before);
+    this.behind.push(...other.behind);
+    this.refreshes = other.refreshes;
+    this.again = other.again;
+    other.each((unit) => this.mark(unit));
+    return this;
   }
 }

@@ -26,7 +26,7 @@ import { Intake, type RibEvent, type Treated } from './intake.ts';
 import { NextHops } from './next-hops.ts';
 import type { Origination, PeerChange, RibOptions } from './options.ts';
 import { OWN_WEIGHT, ownSet } from './origination.ts';
-import { ourselves, type Peer, type PeerOptions } from './peer.ts';
+import { isPaced, ourselves, type Peer, type PeerOptions } from './peer.ts';
 import { Rejudging } from './rejudging.ts';
 import type { Resync } from './resync.ts';
 import { UpdateEncoder } from './update-encoder.ts';
@@ -139,10 +139,7 @@ export class Rib {
 
   /** RFC 2918: the peer asks for everything again; `before` and `behind` are messages around it (RFC 7313). */
   refresh(number: number, family: Family, before: readonly Bytes[] = [], behind: readonly Bytes[] = []): void {
-    for (const key of this.#memberships.get(number) ?? []) {
-      const { audience, family: of } = this.#groups.get(key)!;
-      if (of === family) audience.group.refresh(number, before, behind);
-    }
+    this.groupOf(number, family)?.refresh(number, before, behind);
   }
 
   /**
@@ -266,10 +263,13 @@ export class Rib {
   }
 
   hasOutput(number: number): boolean {
-    return (this.#memberships.get(number) ?? []).some((key) => {
-      const { audience, family } = this.#groups.get(key)!;
-      return !this.#families.get(family)!.deferred && audience.group.hasOutput(number);
-    });
+    return this.spokenTo(number).some((group) => group.hasOutput(number));
+  }
+
+  /** The groups of a peer but for families that are told nobody yet. */
+  spokenTo(number: number): readonly UpdateGroup[] {
+    const entries = (this.#memberships.get(number) ?? []).map((key) => this.#groups.get(key)!);
+    return entries.flatMap(({ audience, family }) => (this.#families.get(family)!.deferred ? [] : audience.group));
   }
 
   /** Changes of routes for forwarding, at most `limit`. */
@@ -418,7 +418,7 @@ export class Rib {
     const encoder = new UpdateEncoder(family, peer.send, store, rib.table, rib.paths);
     const addPath = peer.send.addPath.includes(family);
     const limit = this.#options.queueOctets ?? QUEUE_OCTETS;
-    const group = new UpdateGroup(store, exporter, encoder, rib.changes, addPath, limit);
+    const group = new UpdateGroup(store, exporter, encoder, rib.changes, addPath, isPaced(peer), limit);
     group.onTold = (unit) => rib.touch(addPath ? rib.paths.rows[unit]! : unit);
     return { group, best: addPath ? (peer.addPaths ?? ALL_PATHS) : 0 };
   }

@@ -11,13 +11,15 @@
  *   a from r → a from s           -                      a                          withdrawn
  *   a from r → nothing            withdrawn, except r    -                          -
  *
- * A member whose unread octets are too many leaves the log (`Resync`) and comes back when it has read what it missed.
+ * A member whose unread octets are too many leaves the log (`Resync`) and comes back when it has read what it missed. Members with a
+ * MinRouteAdvertisementInterval have groups of their own, `paced`, whose log stays empty: each is on its own way for good (`PacedResync`).
  */
 import type { Bytes } from '../../core/index.ts';
 import type { AttributeStore } from './attribute-store.ts';
 import type { Changes } from './changes.ts';
 import { grown16, grown32, larger } from './columns.ts';
 import type { Exporter } from './exporter.ts';
+import { PacedResync } from './paced-resync.ts';
 import { Resync } from './resync.ts';
 import type { UpdateEncoder } from './update-encoder.ts';
 import { UpdateLog } from './update-log.ts';
@@ -47,6 +49,7 @@ export class UpdateGroup {
   readonly exporter: Exporter;
   readonly counters: GroupCounters = { messages: 0, own: 0, lagged: 0, oversized: 0 };
   readonly addPath: boolean;
+  readonly paced: boolean;
   /** Set announced, by unit. */
   advertised: Uint32Array = new Uint32Array(8);
   /** Peer it came from, by unit. */
@@ -69,6 +72,7 @@ export class UpdateGroup {
     encoder: UpdateEncoder,
     changes: Changes,
     addPath: boolean,
+    paced: boolean,
     limit: number,
   ) {
     this.#store = store;
@@ -76,6 +80,7 @@ export class UpdateGroup {
     this.#encoder = encoder;
     this.#changes = changes;
     this.addPath = addPath;
+    this.paced = paced;
     this.#limit = limit;
   }
 
@@ -94,10 +99,18 @@ export class UpdateGroup {
 
   /** A new member is told all there is, then End-of-RIB; one that comes `from` another group, what that has not told it. */
   join(peer: number, from?: Resync): void {
-    const resync = from ?? new Resync();
+    const resync = this.#resyncFrom(from);
     this.#members.set(peer, { next: 0, resync, plan: NOTHING, planned: 0 });
     this.#markAll(resync, from === undefined ? peer : undefined);
     if (from === undefined) resync.behind.push(this.#encoder.endOfRib());
+    else if (this.paced) resync.each((unit) => resync.owe(unit, this.toldTo(peer, unit) === 0));
+  }
+
+  /** What there is already, in the kind that the members of this group have. */
+  #resyncFrom(from: Resync | undefined): Resync {
+    if (from !== undefined && from instanceof PacedResync === this.paced) return from;
+    const resync = this.paced ? new PacedResync() : new Resync();
+    return from === undefined ? resync : resync.adopt(from);
   }
 
   /** Leaves for a group with the same units: what it has been told or is owed is marked, so that the other puts it right. */
@@ -131,9 +144,29 @@ export class UpdateGroup {
     const member = this.#members.get(peer);
     if (member === undefined) return;
     const resync = member.resync ?? this.#detach(peer, member);
-    if (resync.refreshes || resync.behind.length > 0) resync.again = { before, behind };
+    if (this.paced || resync.refreshes || resync.behind.length > 0) resync.again = { before, behind };
     else this.#begin(peer, resync, before, behind);
     this.#trim();
+  }
+
+  /** RFC 4271 §9.2.1.1: what a member has been kept from is told now. Whether there is anything. */
+  beginRound(peer: number): boolean {
+    const resync = this.#pacedOf(peer);
+    if (resync === undefined) return false;
+    const { again } = resync;
+    resync.again = undefined;
+    if (again !== undefined) this.#begin(peer, resync, again.before, again.behind);
+    return resync.beginRound();
+  }
+
+  /** Whether a member is kept from something until the next round. */
+  waits(peer: number): boolean {
+    return this.#pacedOf(peer)?.waits === true;
+  }
+
+  #pacedOf(peer: number): PacedResync | undefined {
+    const resync = this.#members.get(peer)?.resync;
+    return resync instanceof PacedResync ? resync : undefined;
   }
 
   /** Notes what is to be said of a unit: set `to` that came from peer `source`; 0 withdraws. */
@@ -177,7 +210,8 @@ export class UpdateGroup {
 
   hasOutput(peer: number): boolean {
     const member = this.#members.get(peer);
-    return member !== undefined && (member.resync !== undefined || member.next < this.#log.head);
+    if (member === undefined) return false;
+    return member.resync?.speaks ?? member.next < this.#log.head;
   }
 
   /** Whether there may be units that must keep their meaning. */
@@ -204,7 +238,7 @@ export class UpdateGroup {
   /** Members on their own way, but for those that have nothing of the unit before and behind. */
   #mark(unit: number, old: number, was: number, to: number, source: number): void {
     for (const [peer, { resync }] of this.#members)
-      if ((old !== 0 && was !== peer) || (to !== 0 && source !== peer)) resync?.mark(unit);
+      if ((old !== 0 && was !== peer) || (to !== 0 && source !== peer)) resync?.owe(unit, to === 0 || source === peer);
   }
 
   #note(unit: number, old: number, was: number, to: number, source: number): void {
@@ -276,15 +310,17 @@ export class UpdateGroup {
       give(this.#message(peer, member, resync));
     }
     if (member.planned < member.plan.length || resync.count > 0) return 0;
+    if (resync instanceof PacedResync && !resync.endRound()) return left;
     for (const octets of resync.behind.splice(0)) give(octets);
     resync.refreshes = false;
+    this.#own = new Uint8Array(0);
+    this.#ownAt = 0;
+    if (this.paced) return left;
     if (resync.again !== undefined) {
       this.#begin(peer, resync, resync.again.before, resync.again.behind);
       resync.again = undefined;
       return left > 0 ? this.#takeOwn(peer, member, left, out) : 0;
     }
-    this.#own = new Uint8Array(0);
-    this.#ownAt = 0;
     member.resync = undefined;
     member.plan = NOTHING;
     member.planned = 0;
@@ -323,7 +359,7 @@ export class UpdateGroup {
       ? encoder.announce(out, begin, plan, planned, to)
       : encoder.withdraw(out, begin, plan, planned, to);
     for (let i = planned; i < planned + count; i++) {
-      resync.clear(plan[i]!);
+      resync.told(plan[i]!, announces);
       if (set === 0) this.onTold(plan[i]!);
     }
     member.planned += count;

@@ -8,12 +8,20 @@ import {
   IPV4_UNICAST,
   IPV6_UNICAST,
   type PeerSettings,
+  type Policy,
   type RibOptions,
   SESSION_DEFAULTS,
   type SessionConfiguration,
   sessionConfiguration,
 } from '../../bgp/index.ts';
-import { type BgpConfig, type BgpPeerConfig, type DampeningConfig, editsRecord } from '../../config/index.ts';
+import {
+  type BgpConfig,
+  type BgpPeerConfig,
+  type DampeningConfig,
+  editsRecord,
+  isExternal,
+  ownAsTowards,
+} from '../../config/index.ts';
 import type { Secret } from '../../core/index.ts';
 import { type Address, formatAddress, type TcpOptions } from '../../ip/index.ts';
 import { compilePolicy } from './policy.ts';
@@ -54,7 +62,7 @@ export function compilePeer(
 ): PeerSettings {
   const { maxPrefixes } = peer;
   // Where tenants' prefixes are kept from peers, an internal one has a policy in any case.
-  const isKept = router.tenantPrefixes.length > 0 && peer.asn === router.asn;
+  const isKept = router.tenantPrefixes.length > 0 && !isExternal(router, peer);
   const imported = peer.import ?? (isKept ? 'all' : undefined);
   return {
     name: peer.name,
@@ -64,12 +72,11 @@ export function compilePeer(
     enforceFirstAs: peer.enforceFirstAs,
     nextHop: peer.nextHop,
     defaultOriginate: peer.defaultOriginate,
+    advertisementMillis: peer.advertisementIntervalSeconds * 1000,
     ...(peer.addPaths === undefined ? {} : { addPaths: peer.addPaths }),
     ...(otherAddress === undefined ? {} : { otherAddress }),
     ...(imported === undefined ? {} : { import: compilePolicy(imported, router, 'import') }),
-    ...(peer.export === undefined && router.transit
-      ? {}
-      : { export: compilePolicy(peer.export ?? defaultExport(router, peer), router, 'export', router.transit) }),
+    ...(peer.export === undefined && router.transit ? {} : { export: compileExport(router, peer) }),
     ...(maxPrefixes === undefined
       ? {}
       : {
@@ -80,8 +87,11 @@ export function compilePeer(
   };
 }
 
-/** RFC 8212. */
-const defaultExport = (router: BgpConfig, peer: BgpPeerConfig) => (peer.asn === router.asn ? 'all' : 'none');
+function compileExport(router: BgpConfig, peer: BgpPeerConfig): Policy {
+  // RFC 8212.
+  const policy = peer.export ?? (isExternal(router, peer) ? 'none' : 'all');
+  return compilePolicy(policy, router, 'export', router.transit, ownAsTowards(router, peer));
+}
 
 /**
  * RFC 4724 §4.1: the first session of a process. Whether there was one before it cannot know; whom it has never met loses nothing by not
@@ -101,6 +111,7 @@ function compileSession(router: BgpConfig, peer: BgpPeerConfig, connected: boole
   return sessionConfiguration({
     asn: router.asn,
     identifier: router.routerId,
+    ...(peer.localAs === undefined ? {} : { localAs: peer.localAs }),
     remoteAs: peer.asn,
     holdSeconds: peer.holdSeconds,
     connectRetryMillis: peer.connectRetrySeconds * 1000,
@@ -161,7 +172,7 @@ export function compileTransport(
 function hopLimitOf(router: BgpConfig, peer: BgpPeerConfig, connected: boolean): number {
   if (peer.ttlSecurityHops !== undefined) return 255;
   if (peer.ttl !== 'auto') return peer.ttl;
-  return peer.asn !== router.asn && connected ? 1 : 64;
+  return isExternal(router, peer) && connected ? 1 : 64;
 }
 
 const FAMILIES: Readonly<Record<'ipv4' | 'ipv6', Family>> = { ipv4: IPV4_UNICAST, ipv6: IPV6_UNICAST };

@@ -7,13 +7,14 @@ import { formatPrefix } from '../../ip/index.ts';
 /**
  * No peer says where prefixes of tenants are: a part of one would win over the link to its tenant, by the longest match.
  * `transit`: whether routes that others have told us pass; a route of our own AS has an empty path. A clause is called what the document
- * calls it: `import[0]`.
+ * calls it: `import[0]`. `prepended`: the own AS that it prepends.
  */
 export function compilePolicy(
   config: PolicyConfig,
   router: BgpConfig,
   where: 'import' | 'export',
   transit = true,
+  prepended = router.asn,
 ): Policy {
   const own: readonly ClauseRecord[] = where === 'import' ? keepTenants(router) : transit ? [] : [NO_TRANSIT];
   const clauses =
@@ -21,7 +22,7 @@ export function compilePolicy(
       ? config === 'all'
         ? [{}]
         : []
-      : config.map((each, i) => ({ name: `${where}[${i}]`, ...clauseRecord(each, router.asn) }));
+      : config.map((each, i) => ({ name: `${where}[${i}]`, ...clauseRecord(each, prepended) }));
   const record = own.length === 0 && typeof config === 'string' ? config : [...own, ...clauses];
   const compiled = compileRecord(record);
   invariant(compiled.ok, 'the document check compiled every clause');

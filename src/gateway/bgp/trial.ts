@@ -23,7 +23,7 @@ import {
   toldTo,
   whyTold,
 } from '../../bgp/index.ts';
-import type { BgpConfig, BgpPeerConfig } from '../../config/index.ts';
+import { type BgpConfig, type BgpPeerConfig, isExternal, ownAsTowards } from '../../config/index.ts';
 import { concat, EMPTY, invariant } from '../../core/index.ts';
 import { type Address, formatPrefix, type Prefix } from '../../ip/index.ts';
 import type { BgpTrialStatus } from '../status-bgp.ts';
@@ -96,7 +96,7 @@ function goesOut(rib: Rib, number: number, route: TrialRoute, communities: reado
       why: 'a trial',
     });
     rib.flush();
-  } else say(rib, rib.add(sourceOf(rib.peer(number)!, asn, route)), route, communities);
+  } else say(rib, rib.add(sourceOf(rib, number, asn, route)), route, communities);
   const before = routesOf(rib, FIRST)[0]?.attributes ?? null;
   const after = toldTo(rib, number, FIRST)[0]?.attributes ?? null;
   const family = route.prefix.address.length === 4 ? 'IPv4' : 'IPv6';
@@ -147,13 +147,13 @@ function peerOptions({ addresses: own }: TrialSpeaker, router: BgpConfig, peer: 
   const { address } = peer;
   const other = at(address.length === 4 ? 16 : 4);
   const { session: _, client, restartMillis: _none, ...settings } = compilePeer(router, peer, true, other);
-  const external = peer.asn !== router.asn;
+  const external = isExternal(router, peer);
   const families = peer.families.map((family) => (family === 'ipv4' ? IPV4_UNICAST : IPV6_UNICAST));
   const context: CodecContext = { ...CONTEXT, ebgp: external, families };
   return {
     ...settings,
     kind: external ? 'external' : client === true ? 'client' : 'internal',
-    localAs: router.asn,
+    localAs: ownAsTowards(router, peer),
     remoteAs: peer.asn,
     remoteId: 1,
     localAddress: peer.localAddress ?? at(address.length) ?? new Uint8Array(address.length),
@@ -164,14 +164,15 @@ function peerOptions({ addresses: own }: TrialSpeaker, router: BgpConfig, peer: 
 }
 
 /** Lets pass all that a route of the tables may be, our own AS in its path too. */
-function sourceOf(to: Peer, asn: number, { localPreference }: TrialRoute): PeerOptions {
+function sourceOf(rib: Rib, number: number, asn: number, { localPreference }: TrialRoute): PeerOptions {
   const compiled = compileRecord(localPreference === undefined ? 'all' : [{ set: { localPreference } }]);
   invariant(compiled.ok, 'a number is a local preference');
-  const context: CodecContext = { ...CONTEXT, ebgp: asn !== to.localAs };
+  const [{ localAs }, to] = [rib.peer(0)!, rib.peer(number)!];
+  const context: CodecContext = { ...CONTEXT, ebgp: asn !== localAs };
   return {
     name: `AS ${asn}`,
     kind: context.ebgp ? 'external' : 'internal',
-    localAs: to.localAs,
+    localAs,
     remoteAs: asn,
     remoteId: 2,
     localAddress: to.localAddress,

@@ -13,7 +13,7 @@ import {
   whyTold,
   wordsOfSet,
 } from '../../bgp/index.ts';
-import type { BgpPeerConfig, PolicyConfig } from '../../config/index.ts';
+import { type BgpPeerConfig, isExternal, type PolicyConfig } from '../../config/index.ts';
 import type { Millis } from '../../core/index.ts';
 import { type Address, formatAddress, ipv4Octets, type Prefix } from '../../ip/index.ts';
 import type {
@@ -137,7 +137,9 @@ function viewPeer(tenant: string, router: TenantRouter, peer: BgpPeerConfig, now
   const { desc: name, ...summary } = summaryOf(router, peer, now);
   const view = router.speaker.session(name)!.view(now);
   const { session, nextTryMillis: next, lastErrorSent: sent, lastErrorReceived: received } = view;
-  const external = peer.asn !== router.config.asn;
+  const { advertisementIntervalSeconds } = peer;
+  const advertisesAt = router.speaker.advertisesAt(name);
+  const external = isExternal(router.config, peer);
   return {
     tenant,
     name,
@@ -158,6 +160,8 @@ function viewPeer(tenant: string, router: TenantRouter, peer: BgpPeerConfig, now
     octetsReceived: view.octetsReceived,
     octetsSent: view.octetsSent,
     collisions: view.collisions,
+    ...(advertisementIntervalSeconds === 0 ? {} : { advertisementIntervalSeconds }),
+    ...(advertisesAt === undefined ? {} : { nextAdvertisementSeconds: Math.ceil((advertisesAt - now) / 1000) }),
     ...(next === undefined || session !== undefined ? {} : { nextTrySeconds: Math.ceil(next / 1000) }),
     ...(session === undefined
       ? {}
@@ -183,7 +187,7 @@ export function whyDown(router: TenantRouter, peer: string, view: SessionView): 
 }
 
 const isWithoutPolicy = ({ config }: TenantRouter, peer: BgpPeerConfig): boolean =>
-  peer.asn !== config.asn && (peer.import === undefined || peer.export === undefined);
+  isExternal(config, peer) && (peer.import === undefined || peer.export === undefined);
 
 function acceptedOf({ speaker }: TenantRouter, peer: string): number {
   const number = speaker.number(peer);

@@ -2,8 +2,13 @@
 import { describe, expect, it } from 'vitest';
 import { ipVersion, parsePrefix } from '../../../src/ip/index.ts';
 import { resolveDocument } from '../../../src/lab/index.ts';
-import { settled as settledSites, silence, gwDocument as sitesDocument } from './two-sites.ts';
-import { BgpWorld, type Gateways, gwDocument, type Parts, siteDocument } from './world.ts';
+import {
+  siteDocument as bothSites,
+  settled as settledSites,
+  silence,
+  gwDocument as sitesDocument,
+} from './two-sites.ts';
+import { BgpWorld, Gateways, gwDocument, type Parts, siteDocument } from './world.ts';
 
 function settled(parts: Parts, milliseconds = 10_000): BgpWorld {
   const world = new BgpWorld(parts);
@@ -205,6 +210,40 @@ describe('the session of a peer', () => {
     expect([lasts(20, 19), lasts(20, 21), lasts(0, 60)]).toEqual([true, false, true]);
   });
 
+  it('RFC 4271 §9.2.1.1: advertisementIntervalSeconds: changes go so long after what went before, less a quarter at most', () => {
+    const parts = (networks: string, seconds: number) => ({
+      gwPeer: `advertisementIntervalSeconds: ${seconds}`,
+      gwRouter: `networks: [${networks}]`,
+    });
+    const world = settled(parts('10.1.0.0/24, 10.70.0.0/16', 40), 60_000);
+    const change = (networks: string, seconds = 40) => {
+      world.gw.apply(resolveDocument(gwDocument(parts(networks, seconds))));
+      world.run(100);
+    };
+    const told = () => world.routes('contoso', world.sites).map((route) => route.split(' ')[0]);
+    change('10.1.0.0/24, 10.70.0.0/16, 10.71.0.0/16');
+    const first = world.timeline.now;
+    expect(told()).toEqual(['10.1.0.0/24', '10.70.0.0/16', '10.71.0.0/16']);
+    expect(peerOf(world).advertisementIntervalSeconds).toBe(40);
+    expect(peerOf(world).nextAdvertisementSeconds).toBeUndefined();
+    change('10.1.0.0/24, 10.71.0.0/16, 10.72.0.0/16');
+    expect(told()).toEqual(['10.1.0.0/24', '10.70.0.0/16', '10.71.0.0/16']);
+    const { nextAdvertisementSeconds: next } = peerOf(world);
+    expect(next).toBeGreaterThanOrEqual(29);
+    expect(next).toBeLessThanOrEqual(40);
+    world.run(1000 * next! - 1100);
+    expect(told()).toContain('10.70.0.0/16');
+    world.run(1200);
+    expect(told()).toEqual(['10.1.0.0/24', '10.71.0.0/16', '10.72.0.0/16']);
+    expect(world.timeline.now - first).toBeGreaterThanOrEqual(30_000);
+    // Taken away under the session, and with it all waiting.
+    change('10.73.0.0/16');
+    change('10.73.0.0/16', 0);
+    expect(told()).toEqual(['10.73.0.0/16']);
+    expect(peerOf(world)).toMatchObject({ connectionsEstablished: 1 });
+    expect(peerOf(world).advertisementIntervalSeconds).toBeUndefined();
+  });
+
   it('RFC 7911: addPaths: how many paths of a prefix are sent; changed under the session', () => {
     const parts = (west: string) => ({
       asn: { east: 65021, west: 65022 },
@@ -263,6 +302,60 @@ describe('the session of a peer', () => {
   it('RFC 5082 §3: ttlSecurityHops: who is further away, or does not send with 255, is not heard', () => {
     expect(isUp(settled({ gwPeer: 'ttlSecurityHops: 1', sitePeer: 'ttlSecurityHops: 1' }))).toBe(true);
     expect(isUp(settled({ gwPeer: 'ttlSecurityHops: 1' }, 60_000))).toBe(false);
+  });
+
+  /** What is sent to a peer, or told by it, of a prefix. */
+  const pathsOf = (world: Gateways, peer: string, prefix: string) => {
+    const { bgp } = world.gw.gateway;
+    const page = { offset: 0, limit: 9 };
+    const pathOf = (list: readonly { prefix: string; attributes: { asPath: string } }[]) =>
+      list.find((each) => each.prefix === prefix)?.attributes.asPath;
+    const received = bgp.received('contoso', peer, page)!.map((each) => ({ ...each, attributes: each.before }));
+    return { told: pathOf(bgp.advertised('contoso', peer, page)!), received: pathOf(received) };
+  };
+
+  it('RFC 7705 §3: localAs: the OPEN has it, and AS_PATH in place of ours; what the peer says stays as it is', () => {
+    const parts = {
+      asn: { east: 65021, west: 65022 },
+      networks: { east: '[10.50.0.0/16]', west: '[10.60.0.0/16]' },
+      peers: { west: 'import: all, localAs: 65099' },
+    };
+    // West has this as the AS of its peer, and would refuse another (RFC 4271 §6.2).
+    const sites = bothSites(parts).split('name: west');
+    const world = new Gateways(sitesDocument(parts), `${sites[0]}name: west${sites[1]!.replace('65010', '65099')}`);
+    world.run(10_000);
+    const [, west] = world.gw.gateway.bgp.peers(world.timeline.now);
+    expect(west).toMatchObject({ state: 'Established', kind: 'external', localAs: 65_099, remoteAs: 65_022 });
+    expect(west!.capabilitiesSent).toContain('FOUR_OCTET_AS 65099');
+    expect(pathsOf(world, 'west', '10.1.0.0/24').told).toBe('65099');
+    expect(pathsOf(world, 'west', '10.50.0.0/16').told).toBe('65099 65021');
+    expect(pathsOf(world, 'west', '10.60.0.0/16').received).toBe('65022');
+    expect(pathsOf(world, 'east', '10.60.0.0/16').told).toBe('65010 65022');
+    expect(world.routes('west', world.sites)).toContain('10.50.0.0/16 cloud');
+    // Another AS is another session, which west does not want.
+    world.gw.apply(resolveDocument(sitesDocument({ ...parts, peers: {} })));
+    world.run(10_000);
+    expect(peerOf(world)).toMatchObject({ name: 'east', connectionsEstablished: 1 });
+    expect(world.gw.gateway.bgp.peers(world.timeline.now)[1]).toMatchObject({
+      localAs: 65_010,
+      lastErrorReceived: { code: 2, subcode: 2 },
+    });
+  });
+
+  it('localAs: what a policy prepends is it; with the AS of the peer the session is internal', () => {
+    const of = (gwPeer: string, asn: number) => {
+      const parts = { gwPeer };
+      const world = new Gateways(gwDocument(parts), siteDocument(parts).replaceAll('asn: 65010', `asn: ${asn}`));
+      world.run(10_000);
+      return { ...pathsOf(world, 'hq', '10.1.0.0/24'), kind: peerOf(world).kind, routes: world.routes('contoso') };
+    };
+    expect(of('localAs: 65099, import: [{ set: { prepend: 1 } }], export: [{ set: { prepend: 2 } }]', 65_099)).toEqual({
+      kind: 'external',
+      told: '65099 65099 65099',
+      routes: ['10.2.0.0/24 hq', '10.50.0.0/16 hq'],
+    });
+    const inner = of('localAs: 65020', 65_020);
+    expect([inner.kind, inner.told, inner.routes.length]).toEqual(['internal', '', 2]);
   });
 
   it('connectRetrySeconds: how long a dial that comes to nothing is tried, less a quarter at most (RFC 4271 §10)', () => {

@@ -49,7 +49,7 @@ tenants:
       ).join('')}
 `;
 
-const siteDocument = (parts: Parts): string => `version: 1
+export const siteDocument = (parts: Parts): string => `version: 1
 gateway: { name: sites, external: { addresses: [192.0.2.11, 192.0.2.12] } }
 tenants:${SITES.map(
   ({ name, outer, inner, six }) => `
