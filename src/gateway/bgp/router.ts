@@ -231,7 +231,7 @@ export class TenantRouter implements Timed {
     return true;
   }
 
-  /** Whether there is a way to the address, whoever says so; to link-local ones, too (RFC 3927 §7: many tunnels have them). */
+  /** Whether there is a way to the address, whoever says so; also to a link-local one, for which nothing is forwarded (RFC 3927 §7). */
   reaches(address: Address): boolean {
     const { chosen } = this.#tenant.compartment.explain(address);
     return (chosen ?? this.#installed.routeTo(address)) !== undefined;
