@@ -346,7 +346,8 @@ function exchange(socketPath: string, method: string, path: string, body: object
   return new Promise((resolve, reject) => {
     if (!existsSync(socketPath)) return reject(new Error(`no control socket ${socketPath}`));
     const headers = { 'content-type': 'application/json' };
-    const asked = request({ socketPath, method, path, headers, timeout: 10_000 }, (response) => {
+    // A connection of its own: one that is kept may be closed by the gateway while it is written to.
+    const asked = request({ socketPath, method, path, headers, timeout: 10_000, agent: false }, (response) => {
       let text = '';
       response.setEncoding('utf8').on('data', (part: string) => {
         text += part;
