@@ -214,9 +214,10 @@ export class TenantRouter implements Timed {
     this.#books.touch(this);
   }
 
-  /** What an operator asks of a peer; false: there is no such peer. */
+  /** What an operator asks of a peer; false: there is no such peer. Who is down stays so at a reset, and for the reason there was. */
   ask(peer: string, what: BgpCommand, text: string, now: Millis): boolean {
     if (this.speaker.session(peer) === undefined) return false;
+    if (what === 'reset' && this.#down.has(peer)) return true;
     const session = (event: Extract<SpeakerEvent, { type: 'session' }>['event']) =>
       this.#events.push({ type: 'session', peer, event });
     if (what === 'start' || what === 'reset') this.troubles.forget(peer);
@@ -226,7 +227,7 @@ export class TenantRouter implements Timed {
     else if (what === 'refresh-in' || what === 'refresh-out')
       this.#events.push({ type: 'refresh', peer, direction: what === 'refresh-in' ? 'in' : 'out' });
     else session({ type: 'stop', subcode: what === 'stop' ? SHUTDOWN : RESET, ...(text === '' ? {} : { text }) });
-    if (what === 'reset' && !this.#down.has(peer)) session({ type: 'start' });
+    if (what === 'reset') session({ type: 'start' });
     this.#run(now);
     return true;
   }
