@@ -29,6 +29,11 @@ export class Resync extends Marks {
     this.mark(unit);
   }
 
+  /** Whether a unit that was to go now still is. */
+  isDue(unit: number): boolean {
+    return super.has(unit);
+  }
+
   /** The peer has been told of it. `has`: and has it. */
   told(unit: number, _has: boolean): void {
     this.clear(unit);

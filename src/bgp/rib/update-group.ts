@@ -315,11 +315,8 @@ export class UpdateGroup {
     };
     for (const octets of resync.literal.splice(0)) give(octets);
     for (const octets of resync.before.splice(0)) give(octets);
-    while (left > 0 && (member.planned < member.plan.length || resync.count > 0)) {
-      if (member.planned === member.plan.length) this.#plan(peer, member, resync);
-      give(this.#message(peer, member, resync));
-    }
-    if (member.planned < member.plan.length || resync.count > 0) return 0;
+    while (left > 0 && this.#isPlanned(peer, member, resync)) give(this.#message(peer, member, resync));
+    if (left <= 0 && this.#isPlanned(peer, member, resync)) return 0;
     if (resync instanceof PacedResync && !resync.endRound()) return left;
     for (const octets of resync.behind.splice(0)) give(octets);
     resync.refreshes = false;
@@ -339,6 +336,13 @@ export class UpdateGroup {
     return left;
   }
 
+  /** Whether there is a unit to be told, the next of a plan. */
+  #isPlanned(peer: number, member: Member, resync: Resync): boolean {
+    while (member.planned < member.plan.length && !resync.isDue(member.plan[member.planned]!)) member.planned++;
+    if (member.planned === member.plan.length && resync.count > 0) this.#plan(peer, member, resync);
+    return member.planned < member.plan.length;
+  }
+
   /** Withdrawals first, then set by set. */
   #plan(peer: number, member: Member, resync: Resync): void {
     const units = resync.slice();
@@ -355,7 +359,7 @@ export class UpdateGroup {
     const { plan, planned } = member;
     const set = this.toldTo(peer, plan[planned]!);
     let to = planned + 1;
-    while (to < plan.length && this.toldTo(peer, plan[to]!) === set) to++;
+    while (to < plan.length && this.toldTo(peer, plan[to]!) === set && resync.isDue(plan[to]!)) to++;
     const encoder = this.#encoder;
     if (this.#own.length - this.#ownAt < encoder.maximum) {
       this.#own = new Uint8Array(encoder.maximum * (plan.length < FEW ? 1 : OWN_MESSAGES));

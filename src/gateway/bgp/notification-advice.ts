@@ -111,7 +111,8 @@ const FSM: Readonly<Record<number, Row>> = {
 const CEASE: Readonly<Record<number, Row>> = {
   0: row((whose) => `the session was ended without a reason: ask at the other side, then ${clear(whose)}`),
   1: row(
-    (whose) => `raise maxPrefixes, then \`bulkhead bgp up ${whose.peer} --tenant ${whose.tenant}\``,
+    (whose) =>
+      `raise maxPrefixes and \`bulkhead reload\`, or, when there are fewer, \`bulkhead bgp up ${label(whose)}\``,
     'the peer takes fewer prefixes than we tell it: tell it fewer (`export`), or have its limit raised',
   ),
   2: row(

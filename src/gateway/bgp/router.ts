@@ -13,6 +13,7 @@ import {
   type AttributeAccount,
   CEASE,
   ERROR,
+  MAXIMUM_PREFIXES,
   notification,
   type Peer,
   type PeerSettings,
@@ -213,9 +214,10 @@ export class TenantRouter implements Timed {
     this.#books.touch(this);
   }
 
-  /** What an operator asks of a peer; false: there is no such peer. */
+  /** What an operator asks of a peer; false: there is no such peer. Who is down stays so at a reset, and for the reason there was. */
   ask(peer: string, what: BgpCommand, text: string, now: Millis): boolean {
     if (this.speaker.session(peer) === undefined) return false;
+    if (what === 'reset' && this.#down.has(peer)) return true;
     const session = (event: Extract<SpeakerEvent, { type: 'session' }>['event']) =>
       this.#events.push({ type: 'session', peer, event });
     if (what === 'start' || what === 'reset') this.troubles.forget(peer);
@@ -225,12 +227,12 @@ export class TenantRouter implements Timed {
     else if (what === 'refresh-in' || what === 'refresh-out')
       this.#events.push({ type: 'refresh', peer, direction: what === 'refresh-in' ? 'in' : 'out' });
     else session({ type: 'stop', subcode: what === 'stop' ? SHUTDOWN : RESET, ...(text === '' ? {} : { text }) });
-    if (what === 'reset' && !this.#down.has(peer)) session({ type: 'start' });
+    if (what === 'reset') session({ type: 'start' });
     this.#run(now);
     return true;
   }
 
-  /** Whether there is a way to the address, whoever says so; to link-local ones, too (RFC 3927 §7: many tunnels have them). */
+  /** Whether there is a way to the address, whoever says so; also to a link-local one, for which nothing is forwarded (RFC 3927 §7). */
   reaches(address: Address): boolean {
     const { chosen } = this.#tenant.compartment.explain(address);
     return (chosen ?? this.#installed.routeTo(address)) !== undefined;
@@ -289,6 +291,9 @@ export class TenantRouter implements Timed {
 
   #changePeer({ settings, rests, soft }: PeerPlan, old: PeerPlan): void {
     if (soft !== old.soft) this.#events.push({ type: 'configure-peer', peer: settings });
+    const raised = limitOf(settings) > limitOf(old.settings) && !this.#down.has(settings.name);
+    // One that ended for its prefixes begins anew; another one has begun (RFC 4271 §8.2.2: the event is ignored).
+    if (raised) this.#events.push({ type: 'session', peer: settings.name, event: { type: 'start' } });
     if (rests === old.rests) return;
     const event = rests ? ({ type: 'stop', subcode: SHUTDOWN } as const) : ({ type: 'start' } as const);
     this.#events.push({ type: 'session', peer: settings.name, event });
@@ -427,6 +432,8 @@ export class TenantRouter implements Timed {
     return this.#tenant.compartment.interfaces().find(({ number }) => number === route?.interface)?.mtu ?? SAFE_MTU;
   }
 }
+
+const limitOf = ({ maximumPrefixes }: PeerSettings): number => maximumPrefixes ?? MAXIMUM_PREFIXES;
 
 /** What others give external and internal routes. */
 const EXTERNAL = 20;

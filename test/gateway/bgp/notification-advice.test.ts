@@ -42,7 +42,11 @@ describe('what to do about a NOTIFICATION', () => {
       'peer',
       'the peer has no memory for the session or its routes: tell it fewer (`export`), or have that mended there',
     ],
-    [CEASE.MAXIMUM_PREFIXES, 'us', 'raise maxPrefixes, then `bulkhead bgp up hq --tenant contoso`'],
+    [
+      CEASE.MAXIMUM_PREFIXES,
+      'us',
+      'raise maxPrefixes and `bulkhead reload`, or, when there are fewer, `bulkhead bgp up contoso/hq`',
+    ],
     [
       CEASE.MAXIMUM_PREFIXES,
       'peer',
@@ -61,7 +65,7 @@ test('RFC 4486 §4: a session that ended for too many prefixes is a problem at b
   expect(problemsOf(world.gw)[0]).toMatchObject({
     tenant: 'contoso',
     problem: 'BGP peer hq (10.2.0.1, AS 65020) is not up: 2 prefixes, 1 are allowed',
-    advice: 'raise maxPrefixes, then `bulkhead bgp up hq --tenant contoso`',
+    advice: 'raise maxPrefixes and `bulkhead reload`, or, when there are fewer, `bulkhead bgp up contoso/hq`',
   });
   // Which has dialled since, and heard no more than that the connection is not wanted.
   expect(problemsOf(world.sites)[0]).toMatchObject({

@@ -21,8 +21,8 @@ class Changing {
     this.world.run(milliseconds);
   }
 
-  ask(what: BgpCommand, milliseconds = 1000): void {
-    this.world.gw.dispatch({ type: 'bgp', tenant: 'contoso', peer: 'hq', what, text: '' });
+  ask(what: BgpCommand, milliseconds = 1000, text = ''): void {
+    this.world.gw.dispatch({ type: 'bgp', tenant: 'contoso', peer: 'hq', what, text });
     this.world.run(milliseconds);
   }
 
@@ -70,6 +70,19 @@ describe('a document that is another', () => {
       'notification sent: Hard Reset, Cease: Maximum Number of Prefixes Reached (00010100000001): 2 prefixes, 1 are allowed',
       'down: 2 prefixes, 1 are allowed',
     ]);
+  });
+
+  it('RFC 4486 §4: a session that ended for its prefixes comes back once more are allowed, and no other begins anew', () => {
+    const changing = new Changing();
+    changing.apply({ gwPeer: 'maxPrefixes: { limit: 1 }' }, 600_000);
+    expect(changing.routes[0]).toEqual([]);
+    changing.said();
+    changing.apply({ gwPeer: 'maxPrefixes: { limit: 2 }' }, 10_000);
+    expect(changing.said()[0]).toBe('established: with AS 65020');
+    expect(changing.routes[0]).toEqual(BOTH);
+    changing.said();
+    changing.apply({}, 10_000);
+    expect(changing.said()).toEqual([]);
   });
 
   it.each([
@@ -170,8 +183,10 @@ describe('a document that is another', () => {
 
   it('what an operator wants down stays so, whatever is reset or changed, until it is begun', () => {
     const changing = new Changing();
-    changing.ask('stop', 40_000);
+    changing.ask('stop', 40_000, 'back at noon');
     changing.ask('reset', 40_000);
+    const { gateway } = changing.world.gw;
+    expect(gateway.bgp.peers(changing.world.timeline.now)[0]).toMatchObject({ why: 'stopped: back at noon' });
     changing.apply({ gwPeer: 'holdSeconds: 30' }, 40_000);
     changing.apply({ gwPeer: 'holdSeconds: 30', gwRouter: 'maxPaths: 4' }, 40_000);
     expect(changing.routes).toEqual([[], []]);
