@@ -282,8 +282,9 @@ export class FamilyRib {
   clear(limit: number): void {
     this.generations.proceed(limit);
     for (let left = limit; left > 0 && this.#ending.length > 0; ) {
-      left -= this.#ending[0]!.end(left);
-      if (this.#ending[0]!.hasEnded) this.#ending.shift();
+      const given = this.#ending[0]!.end(left);
+      if (given < left) this.#ending.shift();
+      left -= given;
     }
   }
 

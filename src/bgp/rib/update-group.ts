@@ -227,17 +227,13 @@ export class UpdateGroup {
     return false;
   }
 
-  /** Without members: gives back what it holds, `limit` units of it; how many those were. */
+  /** Without members: gives back what it holds, `limit` units of it; how many those were, fewer at the end. */
   end(limit: number): number {
     const from = this.#ended;
     this.#ended = Math.min(from + limit, this.advertised.length);
     for (let unit = from; unit < this.#ended; unit++) this.#store.release(this.advertised[unit]!);
-    if (this.hasEnded) this.exporter.end();
+    if (from < this.#ended && this.#ended === this.advertised.length) this.exporter.end();
     return this.#ended - from;
-  }
-
-  get hasEnded(): boolean {
-    return this.#ended === this.advertised.length;
   }
 
   /** What a peer has or is about to have of a unit: a set, or 0. */

@@ -26,7 +26,11 @@ export class BgpMemory {
   #shed(now: Millis): boolean {
     const heaviest = this.budget.heaviest();
     for (const { router } of this.#tenants.values())
-      if (router !== undefined && router.account === heaviest) return router.shed(now);
+      if (router !== undefined && router.account === heaviest) {
+        const ended = router.shed(now);
+        router.speaker.rib.giveBack();
+        return ended;
+      }
     return false;
   }
 }

@@ -268,7 +268,6 @@ export class TenantRouter implements Timed {
     const fault = { type: 'fault', notification: OUT_OF_RESOURCES, why: this.account.words } as const;
     this.#events.push({ type: 'session', peer: largest, event: fault });
     this.#run(now);
-    rib.giveBack();
     return true;
   }
 
