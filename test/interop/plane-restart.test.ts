@@ -137,6 +137,8 @@ describeWithPeers('a data plane whose worker is lost', () => {
     const [plane, lent] = [await started(), socket()];
     lend(plane.host, 1, lent);
     for (let i = 0; i < 20; i++) await tell(lent);
+    // The worker hears all, and the main thread nothing of it yet.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
     plane.host.fail('throw');
     await until(() => plane.said('restarted') === 1);
     await until(() => plane.count('ike') === 20);
