@@ -94,11 +94,12 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
   deadline(): Deadline | undefined {
     let next: Deadline | undefined;
     if (this.#owedSince !== undefined) next = { at: this.#owedSince, why: 'changes of routes wait for their turn' };
-    for (const [name, { session, stale, unanswered }] of this.#entries) {
+    for (const entry of this.#entries.values()) {
+      const { session, stale, unanswered } = entry;
       next = earliest(next, session.deadline());
       for (const { until } of stale.values()) next = earliest(next, { at: until, why: 'stale routes are given up' });
       next = earliest(next, unanswered.deadline());
-      const at = this.advertisesAt(name);
+      const at = this.#nextRound(entry);
       if (at !== undefined) next = earliest(next, { at, why: 'minimum route advertisement interval' });
     }
     const { deferredUntil } = this;
@@ -116,8 +117,11 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerAction> {
   /** When a peer is told of what it is kept from meanwhile (RFC 4271 §9.2.1.1); undefined: of nothing. */
   advertisesAt(peer: string): Millis | undefined {
     const entry = this.#entries.get(peer);
-    if (entry?.number === undefined || !isPaced(entry.settings)) return undefined;
-    return entry.pace.nextRound(entry.number, this.rib.spokenTo(entry.number));
+    return entry && this.#nextRound(entry);
+  }
+
+  #nextRound({ number, settings, pace }: Entry): Millis | undefined {
+    return number === undefined || !isPaced(settings) ? undefined : pace.nextRound(number, this.rib.spokenTo(number));
   }
 
   /** Names of the peers, in the order they came. */

@@ -1,7 +1,7 @@
 /** The words of BGP, in the form of `words.ts`: each function gives the value or a `Problem`. */
 import { COMMUNITY_NAMES, formatCommunity, parseAsn, parseCommunity, parseOrigin } from '../bgp/index.ts';
 import { u32 } from '../core/index.ts';
-import { type Address, formatAddress, formatPrefix } from '../ip/index.ts';
+import { type Address, formatAddress, formatPrefix, ipv6IsLinkLocalAt } from '../ip/index.ts';
 import type { AsnRange, PrefixMatch } from './contract-bgp.ts';
 import { choice, Problem, readAddress, readPrefix, readText, readUnicast, show, wholeNumber } from './words.ts';
 
@@ -100,7 +100,6 @@ export function readOrigin(input: unknown): 'igp' | 'egp' | 'incomplete' | Probl
   return (typeof input === 'string' ? parseOrigin(input) : undefined) ?? anOrigin(input);
 }
 
-/** A next hop to be set: `self` or an address. */
 /** An address that routes of a compartment lead to; of link-local ones, those of IPv4, which many tunnels have. */
 export function readPeerAddress(input: unknown): Address | Problem {
   const address = readUnicast(input);
@@ -108,11 +107,12 @@ export function readPeerAddress(input: unknown): Address | Problem {
   const text = formatAddress(address);
   if (address.length === 4 ? address[0] === 127 : text === '::1')
     return new Problem(`${text} is the host's own loopback, and nobody in this compartment`);
-  return address.length === 16 && address[0] === 0xfe && (address[1]! & 0xc0) === 0x80
+  return address.length === 16 && ipv6IsLinkLocalAt(address, 0)
     ? new Problem(`${text} is link-local, which no route leads to: write another address of the peer`)
     : address;
 }
 
+/** A next hop to be set: `self` or an address. */
 export const readNextHop = (input: unknown) => (input === 'self' ? ('self' as const) : readUnicast(input));
 
 const anOrigin = choice(['igp', 'egp', 'incomplete']);

@@ -80,17 +80,11 @@ const withPeer = (router: Router): string => {
   return document(router, { asn: 65010, routerId: GATEWAY, redistribute: ['nat'], transit: false, peers });
 };
 
+const NEEDS = ['linux', 'root', 'koffi', 'netns', 'tun', 'ping'] as const;
+
 for (const provider of ROUTERS) {
   const { name, make, address, tells, way } = provider;
-  requirePeers(
-    'linux',
-    'root',
-    'koffi',
-    'netns',
-    'tun',
-    name,
-    'ping',
-  )(`BGP with the provider’s router: ${name}`, () => {
+  requirePeers(...NEEDS, name)(`BGP with the provider’s router: ${name}`, () => {
     let net: Overlay;
     let gateway: Bulkhead;
     let h1: Bulkhead;

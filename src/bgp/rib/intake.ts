@@ -214,8 +214,13 @@ export class Intake {
   /** Even where what has gone has given back all that it held. */
   #isFull(): boolean {
     if (!this.#store.isFull) return false;
-    for (const rib of this.#families.values()) rib.clear(Number.POSITIVE_INFINITY);
+    this.giveBack();
     return this.#store.isFull;
+  }
+
+  /** What has gone gives back all that it holds. */
+  giveBack(): void {
+    for (const rib of this.#families.values()) rib.clear(Number.POSITIVE_INFINITY);
   }
 
   /** RFC 4486 subcode 8: there is no room for a set that nobody else has. */

@@ -3,7 +3,8 @@
  *
  * Read first: RFC 4271 §9.2.1.1; the timer between two rounds is the peer's (`bgp/pace.ts`). What has been marked when a round begins goes in
  * it, each unit once and as it is by then, withdrawals too; what is marked later is held for the next round, unless the peer is to have nothing
- * and has nothing. So is a unit of the round that goes before it has been told, for what comes in place of a path (ADD-PATH) is held as well. An answer to ROUTE-REFRESH is a round, and waits for its time. Own marks are those of the round.
+ * and has nothing. So is a unit of the round that goes before it has been told, for what comes in place of a path (ADD-PATH) is held as
+ * well. An answer to ROUTE-REFRESH is a round, and waits for its time. Own marks are those of the round.
  * Invariant: a unit is in the round, held, or in neither.
  */
 import { Marks } from './marks.ts';

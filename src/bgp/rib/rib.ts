@@ -233,7 +233,7 @@ export class Rib {
 
   /** What has gone gives back at once all that it holds: there is no room left. */
   giveBack(): void {
-    for (const rib of this.#families.values()) rib.clear(Number.POSITIVE_INFINITY);
+    this.#intake.giveBack();
     this.store.report();
   }
 

@@ -2,7 +2,7 @@
 import type { Speaker } from '../../bgp/index.ts';
 import type { Compartment, RouteOrigin } from '../../compartment/index.ts';
 import type { BgpConfig, Redistributed } from '../../config/index.ts';
-import { formatPrefix, type Prefix } from '../../ip/index.ts';
+import { formatPrefix, ipv6IsLinkLocalAt, type Prefix } from '../../ip/index.ts';
 
 export interface Originated {
   readonly prefix: Prefix;
@@ -57,5 +57,5 @@ const isOrigin = (word: Redistributed): word is Redistributed & RouteOrigin => !
 /** RFC 4291 §2.5.6, RFC 3927 §2.7: what is of one link only is told to nobody. */
 function isTold({ address }: Prefix): boolean {
   if (address.length === 4) return !(address[0] === 169 && address[1] === 254);
-  return !(address[0] === 0xfe && (address[1]! & 0xc0) === 0x80);
+  return !ipv6IsLinkLocalAt(address, 0);
 }
